@@ -1,0 +1,67 @@
+"""Boxes: two ways to write them, their areas, and their overlap.
+
+A box is (xmin, ymin, xmax, ymax) in fractions of the image, "corners", or (x, y, width, height) around its middle,
+"centers". Width is xmax - xmin: a box is a piece of the plane, not a count of pixels, so nothing is added.
+"""
+
+import numpy as np
+
+
+def centers_to_corners(boxes):
+    """(x, y, width, height) -> (xmin, ymin, xmax, ymax).
+
+    Args:
+        boxes: (..., 4) array.
+
+    Returns:
+        (..., 4) array of the same type.
+    """
+    boxes = np.asarray(boxes)
+    middle, size = boxes[..., :2], boxes[..., 2:]
+    return np.concatenate([middle - size / 2, middle + size / 2], axis=-1)
+
+
+def corners_to_centers(boxes):
+    """(xmin, ymin, xmax, ymax) -> (x, y, width, height).
+
+    Args:
+        boxes: (..., 4) array.
+
+    Returns:
+        (..., 4) array of the same type.
+    """
+    boxes = np.asarray(boxes)
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return np.concatenate([(low + high) / 2, high - low], axis=-1)
+
+
+def areas(boxes) -> np.ndarray:
+    """Areas of corner boxes, (...,); 0 where a box is turned inside out.
+
+    Args:
+        boxes: (..., 4) corners.
+    """
+    boxes = np.asarray(boxes)
+    width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
+    return np.maximum(width, 0) * np.maximum(height, 0)
+
+
+def pairwise_iou(a, b) -> np.ndarray:
+    """Intersection over union of every box of `a` with every box of `b`.
+
+    Args:
+        a: (N, 4) corners.
+        b: (M, 4) corners, in the same units.
+
+    Returns:
+        (N, M) float32 in 0..1, 0 where both boxes are empty.
+
+    Source: the PASCAL VOC challenge's measure of overlap, Everingham et al. 2010, section 4.2.
+    """
+    a, b = np.asarray(a, np.float32).reshape(-1, 4), np.asarray(b, np.float32).reshape(-1, 4)
+    # A side at a time: four (N, M) arrays are quicker than one (N, M, 2) whose inner loops have length two.
+    width = np.minimum(a[:, None, 2], b[:, 2]) - np.maximum(a[:, None, 0], b[:, 0])
+    height = np.minimum(a[:, None, 3], b[:, 3]) - np.maximum(a[:, None, 1], b[:, 1])
+    intersection = np.maximum(width, 0) * np.maximum(height, 0)
+    union = areas(a)[:, None] + areas(b) - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)

@@ -1,0 +1,62 @@
+"""One annotated picture, the unit that every data set, every reader and every augmentation speaks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BACKGROUND = 0
+IGNORE = 255  # a mask's value for pixels that no loss and no metric counts
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture with its boxes and its mask.
+
+    Attributes:
+        image: (H, W, 3) uint8, red, green, blue.
+        boxes: (M, 4) float32 corners (xmin, ymin, xmax, ymax), fractions of the image.
+        labels: (M,) int32, the class of each box, from 1.
+        mask: (H, W) uint8, the class of each pixel: 0 is background, 255 "ignore".
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    mask: np.ndarray
+
+    def validate(self, classes: int) -> None:
+        """Make sure that the four parts belong together.
+
+        Args:
+            classes: number of classes, background not counted.
+
+        Raises:
+            ValueError: one sentence that says what is wrong. A reader puts the file's name in front of it.
+        """
+        height, width = self.image.shape[:2]
+        if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
+            raise ValueError(f"an image is (H, W, 3) uint8, this one is {self.image.shape} {self.image.dtype}")
+        if height == 0 or width == 0:
+            raise ValueError(f"the image is empty: {width} x {height} pixels")
+        if self.mask.shape != (height, width) or self.mask.dtype != np.uint8:
+            raise ValueError(
+                f"the mask is {self.mask.shape} {self.mask.dtype}, its image asks for {(height, width)} uint8"
+            )
+        if self.boxes.shape != (len(self.labels), 4) or self.labels.ndim != 1:
+            raise ValueError(f"boxes {self.boxes.shape} and labels {self.labels.shape} do not go together")
+        for box, label in zip(self.boxes.tolist(), self.labels.tolist(), strict=True):
+            xmin, ymin, xmax, ymax = box
+            if not 1 <= label <= classes:
+                raise ValueError(f"a box has the unknown class {label}: the classes are 1 to {classes}")
+            if not (xmin < xmax and ymin < ymax):
+                raise ValueError(f"a box is empty or turned inside out: {_in_words(box)}")
+            if not (xmin >= 0 and ymin >= 0 and xmax <= 1 and ymax <= 1):
+                raise ValueError(f"a box leaves the image: {_in_words(box)}")
+        values = np.flatnonzero(np.bincount(self.mask.ravel(), minlength=256))
+        unknown = [int(value) for value in values if value > classes and value != IGNORE]
+        if unknown:
+            raise ValueError(f"the mask holds the unknown class {unknown[0]}: the classes are 0 to {classes} and 255")
+
+
+def _in_words(box) -> str:
+    return "xmin {:.4g}, ymin {:.4g}, xmax {:.4g}, ymax {:.4g} (fractions of the image)".format(*box)
