@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssdseg_ref.boxes import centers_to_corners
+from ssdseg_ref.boxes import pairwise_iou
 
 
 def grid_centers(rows: int, cols: int) -> np.ndarray:
@@ -59,6 +59,49 @@ def anchor_sizes(
     return np.stack([side * root / width, side / root / height], axis=-1).astype(np.float32)
 
 
+def map_anchors(
+    rows: int,
+    cols: int,
+    scale: float,
+    next_scale: float,
+    aspect_ratios: Sequence[float],
+    image_size: tuple[int, int],
+) -> np.ndarray:
+    """The anchors of one feature map: every size of `anchor_sizes` around every middle of `grid_centers`.
+
+    Returns:
+        (rows * cols * A, 4) float32 corners in fractions of the image, ordered by row, column, shape. Those at the
+        border reach over it: a clipped anchor would have another shape, and the network learns offsets to shapes.
+    """
+    middles = grid_centers(rows, cols)[:, None]  # (rows * cols, 1, 2)
+    sizes = anchor_sizes(scale, next_scale, aspect_ratios, image_size)[None]  # (1, A, 2)
+    return np.concatenate([middles - sizes / 2, middles + sizes / 2], axis=-1).reshape(-1, 4)
+
+
+def linear_scales(first: float, last: float, maps: int) -> tuple[float, ...]:
+    """Scales of all maps at equal steps, from the finest map's to the coarsest's, and one step more.
+
+    The scale behind the last serves the coarsest map's extra square, as `next_scale` of `anchor_sizes`.
+
+    Args:
+        first: scale of the finest map, a fraction of the image's shorter side.
+        last: scale of the coarsest map.
+        maps: number of maps.
+
+    Returns:
+        `maps` + 1 scales.
+
+    Raises:
+        ValueError: if there are fewer than two maps, or the scales do not rise from over 0.
+
+    Source: equation 4.
+    """
+    if maps < 2 or not 0 < first < last:
+        raise ValueError(f"scales rise from over 0 over at least two maps, got {first} to {last} over {maps} maps")
+    step = (last - first) / (maps - 1)
+    return tuple(first + step * k for k in range(maps + 1))
+
+
 @dataclass(frozen=True)
 class AnchorSpec:
     """All that it takes to lay the anchors of a network.
@@ -99,14 +142,28 @@ def make_anchors(spec: AnchorSpec) -> np.ndarray:
     """All anchors of a network.
 
     Returns:
-        (N, 4) float32 corners in fractions of the image, ordered by map, row, column, shape. Those at the border
-        reach over it: a clipped anchor would have another shape, and the network learns offsets to shapes.
+        (N, 4) float32 corners in fractions of the image, ordered by map, row, column, shape; not clipped.
     """
-    maps = []
-    for index, ((rows, cols), ratios) in enumerate(zip(spec.feature_maps, spec.ratios_by_map, strict=True)):
-        middles = grid_centers(rows, cols)  # (rows * cols, 2)
-        sizes = anchor_sizes(spec.scales[index], spec.scales[index + 1], ratios, spec.image_size)  # (A, 2)
-        shape = (len(middles), len(sizes), 2)
-        centers = np.concatenate([np.broadcast_to(middles[:, None], shape), np.broadcast_to(sizes, shape)], axis=-1)
-        maps.append(centers_to_corners(centers).reshape(-1, 4))
-    return np.concatenate(maps)
+    return np.concatenate(
+        [
+            map_anchors(rows, cols, spec.scales[k], spec.scales[k + 1], ratios, spec.image_size)
+            for k, ((rows, cols), ratios) in enumerate(zip(spec.feature_maps, spec.ratios_by_map, strict=True))
+        ]
+    )
+
+
+def coverage(anchors, boxes, threshold: float = 0.5) -> float:
+    """Share of the boxes that some anchor overlaps well enough: what a detector could find at best.
+
+    Args:
+        anchors: (N, 4) corners.
+        boxes: (M, 4) corners, of one image or of a whole data set.
+        threshold: least IoU with the best anchor.
+
+    Returns:
+        Recall in 0..1; 1 if there is no box, for then none is missed.
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    if len(boxes) == 0:
+        return 1.0
+    return float((pairwise_iou(boxes, anchors).max(axis=1, initial=0) >= threshold).mean())

@@ -54,14 +54,19 @@ def pairwise_iou(a, b) -> np.ndarray:
         b: (M, 4) corners, in the same units.
 
     Returns:
-        (N, M) float32 in 0..1, 0 where both boxes are empty.
+        (N, M) in 0..1, 0 where both boxes are empty; float64 if a side comes as float64, else float32.
 
     Source: the PASCAL VOC challenge's measure of overlap, Everingham et al. 2010, section 4.2.
     """
-    a, b = np.asarray(a, np.float32).reshape(-1, 4), np.asarray(b, np.float32).reshape(-1, 4)
+    a, b = (_floats(boxes).reshape(-1, 4) for boxes in (a, b))
     # A side at a time: four (N, M) arrays are quicker than one (N, M, 2) whose inner loops have length two.
     width = np.minimum(a[:, None, 2], b[:, 2]) - np.maximum(a[:, None, 0], b[:, 0])
     height = np.minimum(a[:, None, 3], b[:, 3]) - np.maximum(a[:, None, 1], b[:, 1])
     intersection = np.maximum(width, 0) * np.maximum(height, 0)
     union = areas(a)[:, None] + areas(b) - intersection
     return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def _floats(boxes) -> np.ndarray:
+    boxes = np.asarray(boxes)
+    return boxes if boxes.dtype == np.float64 else boxes.astype(np.float32, copy=False)

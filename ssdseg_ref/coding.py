@@ -1,0 +1,107 @@
+"""Boxes as offsets from anchors, which is what the network predicts, and back.
+
+Source: Liu et al. 2016, "SSD", equation 2; the variances are those of the authors' Caffe code, which divide the
+offsets so that all four have about unit spread.
+"""
+
+import numpy as np
+
+from ssdseg_ref.matching import UNMATCHED, match_anchors
+
+VARIANCES = (0.1, 0.1, 0.2, 0.2)
+
+
+def encode(boxes, anchors, variances=VARIANCES):
+    """Corner boxes -> offsets from their anchors: (dx / w, dy / h, log(width / w), log(height / h)) / variances.
+
+    A box equal to its anchor encodes to zero.
+
+    Args:
+        boxes: (..., N, 4) corners, NumPy or a tensor of Keras's backend.
+        anchors: (N, 4) corners.
+        variances: what the middle's and the size's offsets are divided by.
+
+    Returns:
+        (..., N, 4) offsets, of the kind that came in.
+
+    Raises:
+        ValueError: if a NumPy box is empty or turned inside out, for it has no logarithm.
+    """
+    boxes, anchors = _array(boxes), _array(anchors)
+    xp = _namespace(boxes)
+    x, y, width, height = _centers(boxes)
+    anchor_x, anchor_y, anchor_width, anchor_height = _centers(anchors)
+    if xp is np and (np.any(width <= 0) or np.any(height <= 0)):
+        raise ValueError("an empty box, or one turned inside out, cannot be encoded: its size has no logarithm")
+    offsets = (
+        (x - anchor_x) / anchor_width / variances[0],
+        (y - anchor_y) / anchor_height / variances[1],
+        xp.log(width / anchor_width) / variances[2],
+        xp.log(height / anchor_height) / variances[3],
+    )
+    return xp.stack(offsets, axis=-1)
+
+
+def decode(offsets, anchors, variances=VARIANCES):
+    """Offsets from anchors -> corner boxes: the inverse of `encode`.
+
+    Args:
+        offsets: (..., N, 4), NumPy or a tensor of Keras's backend.
+        anchors: (N, 4) corners.
+        variances: those that `encode` was given.
+
+    Returns:
+        (..., N, 4) corners, of the kind that came in; not clipped to the image.
+    """
+    offsets, anchors = _array(offsets), _array(anchors)
+    xp = _namespace(offsets)
+    anchor_x, anchor_y, anchor_width, anchor_height = _centers(anchors)
+    x = anchor_x + offsets[..., 0] * variances[0] * anchor_width
+    y = anchor_y + offsets[..., 1] * variances[1] * anchor_height
+    half_width = xp.exp(offsets[..., 2] * variances[2]) * anchor_width / 2
+    half_height = xp.exp(offsets[..., 3] * variances[3]) * anchor_height / 2
+    return xp.stack((x - half_width, y - half_height, x + half_width, y + half_height), axis=-1)
+
+
+def encode_targets(boxes, labels, anchors, threshold: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """What the network is asked to predict for one image.
+
+    Args:
+        boxes: (M, 4) corners.
+        labels: (M,) classes, from 1.
+        anchors: (N, 4) corners.
+        threshold: least IoU at which an anchor takes a box; see `match_anchors`.
+
+    Returns:
+        classes: (N,) int32, the class of each anchor's box, 0 where it has none.
+        offsets: (N, 4) float32, from each anchor to its box, 0 where it has none.
+    """
+    anchors = np.asarray(anchors, np.float32)
+    matches = match_anchors(anchors, boxes, threshold)
+    positive = np.flatnonzero(matches != UNMATCHED)
+    chosen = matches[positive]
+    classes = np.zeros(len(anchors), np.int32)
+    offsets = np.zeros((len(anchors), 4), np.float32)
+    if len(positive):
+        classes[positive] = np.asarray(labels)[chosen]
+        offsets[positive] = encode(np.asarray(boxes, np.float32)[chosen], anchors[positive])
+    return classes, offsets
+
+
+def _centers(boxes):
+    xmin, ymin, xmax, ymax = (boxes[..., side] for side in range(4))
+    return (xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin
+
+
+def _array(values):
+    """Lists become arrays; arrays and tensors stay what they are."""
+    return np.asarray(values) if isinstance(values, list | tuple) else values
+
+
+def _namespace(array):
+    """NumPy for what NumPy made, else `keras.ops`: the two write log, exp and stack alike."""
+    if isinstance(array, np.ndarray):
+        return np
+    from keras import ops  # only where a tensor comes: importing Keras takes seconds
+
+    return ops

@@ -1,0 +1,169 @@
+"""Losses of detection and segmentation, in `keras.ops`, so that they run on every Keras backend.
+
+Sources: multibox with hard negative mining, Liu et al. 2016, "SSD", section 2.2; smooth L1, Girshick 2015, "Fast
+R-CNN", equation 3; GIoU, Rezatofighi et al. 2019, "Generalized Intersection over Union", algorithm 1; dice, Milletari
+et al. 2016, "V-Net", section 3, whose denominator is squared; without the squares it is Drozdzal et al. 2016.
+
+Every loss is a mean, over anchors or over pixels, so none grows with the image or with the batch.
+"""
+
+from keras import ops
+
+from ssdseg_ref.data.sample import BACKGROUND, IGNORE
+
+NEGATIVES_PER_POSITIVE = 3  # of Liu et al.
+LEAST_NEGATIVES = 3  # mined even from an image without a box, which could teach nothing else
+EPSILON = 1e-7
+
+
+def smooth_l1(truth, predicted):
+    """Square near zero, straight farther out: 0.5 d² where |d| < 1, else |d| - 0.5; element by element.
+
+    Args:
+        truth: (...) offsets.
+        predicted: (...) offsets.
+
+    Returns:
+        (...), one loss an element.
+    """
+    distance = ops.abs(truth - predicted)
+    return ops.where(distance < 1, 0.5 * ops.square(distance), distance - 0.5)
+
+
+def class_cross_entropy(classes, logits):
+    """Softmax cross-entropy: minus the logarithm of the share that the true class gets.
+
+    Args:
+        classes: (...) int, the true class.
+        logits: (..., C + 1).
+
+    Returns:
+        (...), one loss an element.
+    """
+    classes = ops.one_hot(classes, logits.shape[-1], dtype=logits.dtype)
+    return -ops.sum(classes * ops.log_softmax(logits, axis=-1), axis=-1)
+
+
+def mine_hard_negatives(losses, positive):
+    """The background anchors that are hardest, three a positive, chosen in each image by itself.
+
+    Args:
+        losses: (B, N), the class loss of each anchor.
+        positive: (B, N) bool, the anchors that have a box.
+
+    Returns:
+        (B, N) bool, the negatives that count.
+    """
+    anchors = ops.shape(losses)[1]
+    positives = ops.sum(ops.cast(positive, "int32"), axis=1, keepdims=True)
+    wanted = ops.maximum(NEGATIVES_PER_POSITIVE * positives, LEAST_NEGATIVES)
+    wanted = ops.minimum(wanted, anchors - positives)  # (B, 1)
+    hardness = ops.where(positive, -1.0, losses)  # no loss is negative, so positives come last
+    ranked = -ops.sort(-hardness, axis=1)  # hardest first
+    # The loss of the last one wanted is the bar. Ties at the bar all pass: a few equal negatives more do no harm.
+    bar = ops.take_along_axis(ranked, ops.maximum(wanted - 1, 0), axis=1)
+    return ops.logical_and(hardness >= bar, ops.logical_and(ops.logical_not(positive), wanted > 0))
+
+
+def multibox_loss(classes, offsets, class_logits, predicted_offsets):
+    """Loss of the detector: cross-entropy of positives and mined negatives, and smooth L1 of the positives' offsets.
+
+    Args:
+        classes: (B, N) int32 from `encode_targets`, 0 for background.
+        offsets: (B, N, 4) from `encode_targets`.
+        class_logits: (B, N, C + 1) of the network.
+        predicted_offsets: (B, N, 4) of the network.
+
+    Returns:
+        Two scalars, the class loss and the box loss, each divided by the number of positives in the batch.
+    """
+    positive = classes != BACKGROUND
+    losses = class_cross_entropy(classes, class_logits)  # (B, N)
+    counted = ops.logical_or(positive, mine_hard_negatives(ops.stop_gradient(losses), positive))
+    positives = ops.maximum(ops.sum(ops.cast(positive, losses.dtype)), 1.0)
+    class_loss = ops.sum(ops.where(counted, losses, 0.0)) / positives
+    distances = ops.sum(smooth_l1(offsets, predicted_offsets), axis=-1)  # (B, N)
+    box_loss = ops.sum(ops.where(positive, distances, 0.0)) / positives
+    return class_loss, box_loss
+
+
+def giou_loss(truth, predicted):
+    """1 - GIoU of corner boxes: IoU less the share of the enclosing box that neither covers.
+
+    Args:
+        truth: (..., 4) corners.
+        predicted: (..., 4) corners.
+
+    Returns:
+        (...) in 0..2.
+    """
+    low, high = ops.maximum(truth[..., :2], predicted[..., :2]), ops.minimum(truth[..., 2:], predicted[..., 2:])
+    outer_low, outer_high = (
+        ops.minimum(truth[..., :2], predicted[..., :2]),
+        ops.maximum(truth[..., 2:], predicted[..., 2:]),
+    )
+    intersection = ops.prod(ops.maximum(high - low, 0.0), axis=-1)
+    union = ops.prod(truth[..., 2:] - truth[..., :2], axis=-1) + ops.prod(
+        predicted[..., 2:] - predicted[..., :2], axis=-1
+    )
+    union = union - intersection
+    enclosing = ops.prod(outer_high - outer_low, axis=-1)
+    return 1 - intersection / (union + EPSILON) + (enclosing - union) / (enclosing + EPSILON)
+
+
+def weighted_cross_entropy(mask, logits, class_weights):
+    """Cross-entropy of the pixels, weighed by class: the weighted mean over all pixels that are not "ignore".
+
+    Args:
+        mask: (B, H, W) int, 255 where nothing counts.
+        logits: (B, H, W, C + 1).
+        class_weights: C + 1 numbers, background first.
+
+    Returns:
+        A scalar, 0 where no pixel counts.
+    """
+    counts = mask != IGNORE
+    classes = ops.where(counts, ops.cast(mask, "int32"), BACKGROUND)
+    weights = ops.take(ops.convert_to_tensor(class_weights, dtype=logits.dtype), classes)
+    weights = ops.where(counts, weights, 0.0)
+    return ops.sum(weights * class_cross_entropy(classes, logits)) / ops.maximum(ops.sum(weights), EPSILON)
+
+
+def dice_loss(mask, logits):
+    """1 - dice, the mean over the classes: twice the overlap, divided by the sum of both areas.
+
+    Background is a class like the others. A class is judged over the whole batch, and one that the batch's masks do
+    not hold is left out: dice of nothing is no measure of anything.
+
+    Args:
+        mask: (B, H, W) int, 255 where nothing counts.
+        logits: (B, H, W, C + 1).
+
+    Returns:
+        A scalar in 0..1, 0 where no pixel counts.
+    """
+    return _dice_loss(mask, logits, lambda share: share)
+
+
+def dice_square_loss(mask, logits):
+    """`dice_loss` with the squares of V-Net in the denominator, which judges unsure pixels more mildly.
+
+    Args:
+        mask: (B, H, W) int, 255 where nothing counts.
+        logits: (B, H, W, C + 1).
+
+    Returns:
+        A scalar in 0..1, 0 where no pixel counts.
+    """
+    return _dice_loss(mask, logits, ops.square)
+
+
+def _dice_loss(mask, logits, power):
+    counts = ops.cast(mask != IGNORE, logits.dtype)[..., None]
+    truth = ops.one_hot(ops.cast(mask, "int32"), logits.shape[-1], dtype=logits.dtype)  # all zero where mask is 255
+    share = ops.softmax(logits, axis=-1) * counts
+    pixels = (0, 1, 2)
+    overlap, truth_area = ops.sum(truth * share, axis=pixels), ops.sum(truth, axis=pixels)
+    dice = 2 * overlap / ops.maximum(truth_area + ops.sum(power(share), axis=pixels), EPSILON)
+    present = ops.cast(truth_area > 0, logits.dtype)
+    return ops.sum(present * (1 - dice)) / ops.maximum(ops.sum(present), 1.0)

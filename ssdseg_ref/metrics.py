@@ -1,0 +1,189 @@
+"""How good detections and masks are: average precision as COCO counts it, and IoU from one confusion matrix.
+
+Sources: COCO's own evaluation (Lin et al. 2014, and `pycocotools.cocoeval`), which interpolates precision at 101
+recalls; the PASCAL VOC challenge's IoU of segmentation, counted over the pixels of all images together.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ssdseg_ref.boxes import pairwise_iou
+from ssdseg_ref.data.sample import IGNORE
+
+COCO_IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
+MAX_DETECTIONS = 100  # of one class in one image, as in COCO
+RECALLS = np.linspace(0, 1, 101)
+
+
+def average_precision(scores, hits, positives: int) -> float:
+    """Area below the curve of precision over recall, as COCO draws it.
+
+    Args:
+        scores: (D,) of all detections of one class in all images.
+        hits: (D,) bool, whether a detection found a box that no better one had found.
+        positives: how many boxes of the class there are.
+
+    Returns:
+        Average precision in 0..1; nan if there is no box to be found.
+    """
+    if positives == 0:
+        return float("nan")
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    found = np.cumsum(np.asarray(hits, bool)[order])
+    recall = found / positives
+    precision = found / np.arange(1, len(found) + 1)
+    # At each recall the best precision that is still to come: the curve may only fall.
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(recall, RECALLS, side="left")
+    return float(np.where(at < len(best), np.append(best, 0)[at], 0).mean())
+
+
+def match_detections(overlaps: np.ndarray, iou_thresholds: np.ndarray) -> np.ndarray:
+    """Which detections of one class in one image are hits.
+
+    Args:
+        overlaps: (D, M) IoU of the detections, best first, with the boxes.
+        iou_thresholds: (T,).
+
+    Returns:
+        (T, D) bool. A detection takes, of the boxes that no better one has taken, the one it overlaps most, if their
+        IoU reaches the threshold; of equal ones the last, as pycocotools does.
+    """
+    detections, boxes = overlaps.shape
+    hits = np.zeros((len(iou_thresholds), detections), bool)
+    if boxes == 0 or detections == 0:
+        return hits
+    reachable = overlaps >= iou_thresholds.min()
+    # Where nobody competes, a detection with one box in reach and a box with one detection, the IoU alone decides.
+    alone = reachable & (reachable.sum(axis=1, keepdims=True) == 1) & (reachable.sum(axis=0) == 1)
+    rows, cols = np.nonzero(alone)
+    hits[:, rows] = overlaps[rows, cols] >= iou_thresholds[:, None]
+    contested = np.flatnonzero(reachable.any(axis=1) & ~alone.any(axis=1))
+    if len(contested):
+        free = np.ones((len(iou_thresholds), boxes), bool)
+        every = np.arange(len(iou_thresholds))
+        for detection in contested:
+            open_boxes = np.where(free & (overlaps[detection] >= iou_thresholds[:, None]), overlaps[detection], -1)
+            best = boxes - 1 - open_boxes[:, ::-1].argmax(axis=1)
+            hits[:, detection] = open_boxes[every, best] >= 0
+            free[every, best] &= ~hits[:, detection]
+    return hits
+
+
+def average_precisions(
+    predictions: Sequence, truths: Sequence, iou_thresholds=COCO_IOU_THRESHOLDS, classes: int | None = None
+) -> np.ndarray:
+    """Average precision of every class at every threshold.
+
+    Args:
+        predictions: one an image, each with `boxes` (D, 4) corners, `labels` (D,) and `scores` (D,).
+        truths: one an image, each with `boxes` (M, 4) corners and `labels` (M,), such as a `Sample`.
+        iou_thresholds: one IoU or several.
+        classes: number of classes; by default the highest label that occurs.
+
+    Returns:
+        (T, C) float64, nan for a class of which there is no box.
+
+    Raises:
+        ValueError: if predictions and truths differ in number.
+    """
+    if len(predictions) != len(truths):
+        raise ValueError(f"every image needs one prediction, got {len(predictions)} for {len(truths)} images")
+    # COCO's own guard: a box that overlaps exactly reaches a threshold of 1.
+    thresholds = np.minimum(np.atleast_1d(np.asarray(iou_thresholds, np.float64)), 1 - 1e-10)
+    if classes is None:
+        classes = max((int(np.max(item.labels, initial=0)) for item in (*predictions, *truths)), default=0)
+    scores: list[list[np.ndarray]] = [[] for _ in range(classes)]
+    hits: list[list[np.ndarray]] = [[] for _ in range(classes)]
+    positives = np.zeros(classes, int)
+    for prediction, truth in zip(predictions, truths, strict=True):
+        true_labels = np.asarray(truth.labels)
+        order = np.argsort(-np.asarray(prediction.scores), kind="stable")
+        labels, ordered_scores = np.asarray(prediction.labels)[order], np.asarray(prediction.scores)[order]
+        overlaps = pairwise_iou(np.asarray(prediction.boxes, np.float64)[order], np.asarray(truth.boxes, np.float64))
+        for label in range(1, classes + 1):
+            rows, cols = np.flatnonzero(labels == label)[:MAX_DETECTIONS], np.flatnonzero(true_labels == label)
+            positives[label - 1] += len(cols)
+            if len(rows):
+                scores[label - 1].append(ordered_scores[rows])
+                hits[label - 1].append(match_detections(overlaps[rows[:, None], cols], thresholds))
+    result = np.full((len(thresholds), classes), np.nan)
+    for index in range(classes):
+        all_scores = np.concatenate([np.empty(0), *scores[index]])
+        all_hits = np.concatenate([np.empty((len(thresholds), 0), bool), *hits[index]], axis=1)
+        for row, of_threshold in enumerate(all_hits):
+            result[row, index] = average_precision(all_scores, of_threshold, positives[index])
+    return result
+
+
+def mean_average_precision(predictions: Sequence, truths: Sequence, iou_thresholds=COCO_IOU_THRESHOLDS) -> float:
+    """Mean of the average precisions over thresholds and classes, as pycocotools counts it.
+
+    Args:
+        predictions: see `average_precisions`.
+        truths: see `average_precisions`.
+        iou_thresholds: one IoU or several; by default COCO's ten, 0.50 to 0.95.
+
+    Returns:
+        mAP in 0..1; nan if there is no box in any image.
+    """
+    table = average_precisions(predictions, truths, iou_thresholds)
+    return float(np.mean(table[~np.isnan(table)])) if not np.isnan(table).all() else float("nan")
+
+
+def confusion_matrix(masks: Iterable, predicted: Iterable, classes: int) -> np.ndarray:
+    """Pixels of all images, counted by true and predicted class.
+
+    Args:
+        masks: true masks, each (H, W), 255 where nothing counts.
+        predicted: predicted masks of the same sizes.
+        classes: number of classes, background not counted.
+
+    Returns:
+        (classes + 1, classes + 1) int64; row: true class, column: predicted class.
+
+    Raises:
+        ValueError: if a predicted mask differs from its true one in size, or holds a class that there is not.
+    """
+    side = classes + 1
+    counts = np.zeros(side * side, np.int64)
+    for truth, guess in zip(masks, predicted, strict=True):
+        truth, guess = np.asarray(truth), np.asarray(guess)
+        if truth.shape != guess.shape:
+            raise ValueError(f"a predicted mask is {guess.shape}, its true one {truth.shape}")
+        seen = truth != IGNORE
+        truth, guess = truth[seen].astype(np.int64), guess[seen].astype(np.int64)
+        if max(truth.max(initial=0), guess.max(initial=0)) > classes:
+            raise ValueError(f"a mask holds class {max(truth.max(), guess.max())}, there are only 0 to {classes}")
+        counts += np.bincount(truth * side + guess, minlength=side * side)
+    return counts.reshape(side, side)
+
+
+def class_ious(confusion: np.ndarray) -> np.ndarray:
+    """IoU of each class: pixels that both agree on, divided by those that either calls so.
+
+    Args:
+        confusion: (C + 1, C + 1) from `confusion_matrix`.
+
+    Returns:
+        (C + 1,) float64, background first; nan for a class that neither holds.
+    """
+    both = np.diag(confusion).astype(np.float64)
+    either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
+    return np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
+
+
+def mean_iou(masks: Iterable, predicted: Iterable, classes: int) -> float:
+    """Mean IoU of the classes, background left out, from one confusion matrix over all images.
+
+    Args:
+        masks: see `confusion_matrix`.
+        predicted: see `confusion_matrix`.
+        classes: number of classes, background not counted.
+
+    Returns:
+        mIoU in 0..1; nan if no class occurs.
+    """
+    ious = class_ious(confusion_matrix(masks, predicted, classes))[1:]
+    return float(np.nanmean(ious)) if not np.isnan(ious).all() else float("nan")
