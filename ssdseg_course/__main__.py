@@ -1,0 +1,5 @@
+"""`python -m ssdseg_course` is the same as `ssdseg`."""
+
+from ssdseg_course.cli import main
+
+main()

@@ -1,0 +1,49 @@
+"""The command line, `ssdseg`: a module for each group of commands.
+
+Nothing heavy is imported here or at the top of those modules, so that `ssdseg --help` answers at once: commands import
+what they need when they run.
+"""
+
+import typer
+from typer.core import TyperGroup
+
+from ssdseg_course.cli import console, data
+
+
+class _OneSentenceErrors(TyperGroup):
+    """Ends a command that met bad input with one sentence instead of a traceback.
+
+    Our functions raise ValueError or OSError for what the user can mend; anything else is our mistake, and shows where.
+    """
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            console.errors.print("stopped")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:  # `ssdseg ... | head` closes our output early: typer knows how to end then
+            raise
+        except (ValueError, OSError) as error:
+            console.errors.print(f"ssdseg: {_sentence(error)}", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+
+
+def _sentence(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+app = typer.Typer(
+    cls=_OneSentenceErrors,
+    help="A course on light multi-task vision: SSDLite and DeepLabV3+ in one small network.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="ssdseg")

@@ -1,0 +1,197 @@
+"""`ssdseg data`: list, draw, look at and export data sets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Column, Table
+
+from ssdseg_course.cli import console
+
+if TYPE_CHECKING:
+    from ssdseg_ref.data.sample import Sample
+    from ssdseg_ref.data.statistics import Statistics
+
+WAREHOUSE = "warehouse"
+WAREHOUSE_SIZE = (160, 224)  # (height, width) of the scenes that `warehouse.split` draws by itself
+
+app = typer.Typer(help="List, draw, look at and export data sets.", no_args_is_help=True)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`160x224` -> (160, 224), height first, as in an array."""
+    height, by, width = text.lower().partition("x")
+    if not (by and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise typer.BadParameter(f"a size is HEIGHTxWIDTH in pixels, such as 160x224, got {text!r}")
+    return int(height), int(width)
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="'warehouse', a folder with COCO panoptic annotations, or a triples json.")
+]
+Split = Annotated[
+    str | None, typer.Option(help="Such as train, or val2017 for COCO. Default: train, or the only one there is.")
+]
+Size = Annotated[
+    tuple | None,
+    typer.Option(parser=parse_size, metavar="HxW", help="Of the Warehouse's scenes, in pixels. Default: 160x224."),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(help="Names of the classes of a triples json, comma-separated. Default: those of the Warehouse."),
+]
+
+
+@app.command("list")
+def list_data_sets(size: Size = None) -> None:
+    """List the data sets: what is drawn already, where it lies, and how to read your own."""
+    from ssdseg_ref.data import splits, warehouse
+
+    size = size or WAREHOUSE_SIZE
+    title = f"warehouse, {size[0]} x {size[1]} (height x width)"
+    where = Column("folder, or how to draw it", overflow="fold")
+    table = Table("split", "scenes", "drawn", "on disk", where, title=title)
+    for name, seeds in warehouse.SPLITS.items():
+        folder = splits.cache_folder(f"{WAREHOUSE}-{name}", seeds, size, warehouse.render)
+        how = f"ssdseg data make --split {name}" + (f" --size {size[0]}x{size[1]}" if size != WAREHOUSE_SIZE else "")
+        drawn = splits.open_cache(folder, len(seeds), size) is not None
+        state = ("yes", _megabytes(folder), folder.name) if drawn else ("no", "", how)
+        table.add_row(name, f"{len(seeds):,}", *state)
+    console.output.print(table)
+    console.output.print(
+        f"Drawn scenes lie below {splits.home()}; set SSDSEG_HOME to keep them elsewhere.\n"
+        "Where a command takes a data set, it also takes\n"
+        "  a folder with COCO 2017's photographs and panoptic annotations, see datasets/coco.md;\n"
+        "  a json list of [image, mask, boxes] files, see datasets/triples.md.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def make(
+    split: Annotated[list[str] | None, typer.Option(help="Give it once for each split. Default: all of them.")] = None,
+    size: Size = None,
+) -> None:
+    """Draw the Warehouse's scenes now, so that nothing has to wait for them later."""
+    from ssdseg_ref.data import warehouse
+
+    for name in split or warehouse.SPLITS:
+        samples = _warehouse(name, size or WAREHOUSE_SIZE)
+        console.output.print(f"{name}: {len(samples):,} scenes are ready")
+
+
+@app.command()
+def info(
+    name: Name,
+    split: Split = None,
+    size: Size = None,
+    classes: Classes = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw the figures into this PNG file.")] = None,
+) -> None:
+    """Count what is in a data set: instances, sizes, shapes, pixels, and weights that make up for rare classes."""
+    from ssdseg_ref.data.statistics import describe
+
+    samples, names = open_samples(name, split, size, classes)
+    statistics = describe(console.tracked(samples, "counting"), names)
+    _print_statistics(statistics)
+    if plot:
+        from ssdseg_ref.plot import plot_statistics
+
+        plot_statistics(statistics).savefig(plot, format="png", dpi=120)
+        console.output.print(f"figures: {escape(str(plot))}", soft_wrap=True)
+
+
+@app.command()
+def export(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(help="Where to: a new or an empty folder.")],
+    split: Split = None,
+    size: Size = None,
+    classes: Classes = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
+) -> None:
+    """Write a data set as triples: a picture, a mask and a table of boxes for each image, and a json list of them."""
+    from ssdseg_ref.data import triples
+
+    samples, _ = open_samples(name, split, size, classes)
+    index = triples.write(console.tracked(samples[:count], "writing"), folder)
+    console.output.print(f"written: {escape(str(index))}", soft_wrap=True)
+
+
+def open_samples(
+    name: str, split: str | None, size: tuple[int, int] | None, classes: str | None
+) -> tuple[Sequence["Sample"], tuple[str, ...]]:
+    """The samples that a command's arguments name, and the names of their classes.
+
+    Raises:
+        ValueError, FileNotFoundError: if there is no such data set, or an option does not fit it.
+    """
+    from ssdseg_ref.data import coco, triples, warehouse
+
+    if name == WAREHOUSE:
+        _refuse(classes, "--classes", "a triples json")
+        return _warehouse(split or "train", size or WAREHOUSE_SIZE), tuple(warehouse.CLASSES)
+    _refuse(size, "--size", "the warehouse")
+    path = Path(name)
+    if path.is_dir():
+        _refuse(classes, "--classes", "a triples json")
+        samples = coco.read(path, split or _only_split(path), coco.COURSE_CLASSES)
+        return samples, coco.label_names(coco.COURSE_CLASSES)
+    if not path.exists():
+        raise FileNotFoundError(f"{name}: neither 'warehouse' nor a folder nor a file")
+    _refuse(split, "--split", "the warehouse and COCO")
+    names = tuple(part.strip() for part in classes.split(",")) if classes else tuple(warehouse.CLASSES)
+    return triples.read(path, names), names
+
+
+def _refuse(value: object, option: str, owner: str) -> None:
+    if value is not None:
+        raise ValueError(f"{option} is for {owner} only")
+
+
+def _only_split(folder: Path) -> str:
+    from ssdseg_ref.data import coco
+
+    splits = coco.available_splits(folder)
+    if not splits:
+        raise FileNotFoundError(f"{folder}: no COCO data set, there is no annotations/panoptic_*.json in it")
+    if len(splits) > 1:
+        raise ValueError(f"{folder}: say which split you mean, --split {' or --split '.join(splits)}")
+    return splits[0]
+
+
+def _warehouse(split: str, size: tuple[int, int]) -> Sequence["Sample"]:
+    from ssdseg_ref.data import warehouse
+
+    if split not in warehouse.SPLITS:
+        raise ValueError(f"the warehouse has no split {split!r}, it has {', '.join(warehouse.SPLITS)}")
+    with console.progress(f"drawing {split}") as update:
+        return warehouse.split(split, size, update)
+
+
+def _megabytes(folder: Path) -> str:
+    return f"{sum(file.stat().st_size for file in folder.iterdir()) / 1e6:,.0f} MB"
+
+
+def _print_statistics(statistics: "Statistics") -> None:
+    from ssdseg_ref.data.statistics import PERCENTILES
+
+    console.output.print(f"{statistics.images:,} images, {statistics.images_without_boxes:,} of them without a box")
+    names = ["background", *(entry.name for entry in statistics.classes)]
+    pixels = Table("class", "share of pixels", "weight", title="pixels, 255 not counted; weights by median frequency")
+    for name, share, weight in zip(names, statistics.pixel_shares, statistics.class_weights, strict=True):
+        pixels.add_row(escape(name), f"{share:.2%}", f"{weight:.3g}")
+    percentiles = [f"{percentile} %" for percentile in PERCENTILES]
+    boxes = Table("class", "images", "boxes", title="boxes")
+    sizes = Table("class", *percentiles, title="percentiles of box area / image area")
+    shapes = Table("class", *percentiles, title="percentiles of box width / height, in pixels")
+    for entry in statistics.classes:
+        boxes.add_row(escape(entry.name), f"{entry.images:,}", f"{entry.instances:,}")
+        sizes.add_row(escape(entry.name), *(f"{area:.4f}" for area in entry.areas))
+        shapes.add_row(escape(entry.name), *(f"{ratio:.2f}" for ratio in entry.aspect_ratios))
+    for table in (boxes, pixels, sizes, shapes):
+        console.output.print(table)

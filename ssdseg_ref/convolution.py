@@ -1,0 +1,182 @@
+"""Convolutions in NumPy, and what they cost: standard, depthwise, pointwise, and separable.
+
+All pad as TensorFlow's "same" does: the output is ceil(side / stride), and where an odd number of rows or columns is
+missing, the bottom or the right gets one more. An image is (H, W, C) and a kernel is shaped as Keras stores it. As in
+every network library the kernel is not flipped: what is called convolution here is correlation.
+
+Source: Howard et al. 2017, "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
+section 3.1; Yu and Koltun 2016, "Multi-Scale Context Aggregation by Dilated Convolutions", for the dilation.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+
+def conv2d(image, kernel, stride: int = 1, dilation: int = 1) -> np.ndarray:
+    """Standard convolution: each output channel looks at all input channels.
+
+    Args:
+        image: (H, W, Cin).
+        kernel: (kh, kw, Cin, Cout).
+        stride: step of the kernel, in pixels.
+        dilation: distance of the kernel's taps, in pixels.
+
+    Returns:
+        (ceil(H / stride), ceil(W / stride), Cout).
+
+    Raises:
+        ValueError: if the shapes do not fit together, or stride or dilation is below 1.
+    """
+    image, kernel = _checked(image, kernel)
+    windows = _windows(image, kernel.shape[:2], stride, dilation)
+    return np.tensordot(windows, kernel, axes=[(3, 4, 2), (0, 1, 2)])
+
+
+def depthwise_conv2d(image, kernel, stride: int = 1, dilation: int = 1) -> np.ndarray:
+    """Depthwise convolution: each input channel has kernels of its own.
+
+    Args:
+        image: (H, W, C).
+        kernel: (kh, kw, C, multiplier): as many kernels a channel as the multiplier says.
+        stride: step of the kernel, in pixels.
+        dilation: distance of the kernel's taps, in pixels.
+
+    Returns:
+        (ceil(H / stride), ceil(W / stride), C * multiplier), all outputs of the first channel first.
+
+    Raises:
+        ValueError: if the shapes do not fit together, or stride or dilation is below 1.
+    """
+    image, kernel = _checked(image, kernel)
+    windows = _windows(image, kernel.shape[:2], stride, dilation)
+    filtered = np.einsum("yxcij,ijcm->yxcm", windows, kernel)
+    return filtered.reshape(*filtered.shape[:2], -1)
+
+
+def pointwise_conv2d(image, kernel) -> np.ndarray:
+    """Pointwise convolution: mixes the channels of each pixel, and looks at no other pixel.
+
+    Args:
+        image: (H, W, Cin).
+        kernel: (1, 1, Cin, Cout).
+
+    Returns:
+        (H, W, Cout).
+
+    Raises:
+        ValueError: if the shapes do not fit together.
+    """
+    image, kernel = _checked(image, kernel)
+    if kernel.shape[:2] != (1, 1):
+        raise ValueError(f"a pointwise kernel must be (1, 1, Cin, Cout), got shape {kernel.shape}")
+    return image @ kernel[0, 0]
+
+
+def separable_conv2d(image, depthwise_kernel, pointwise_kernel, stride: int = 1, dilation: int = 1) -> np.ndarray:
+    """Depthwise separable convolution: look around channel by channel, then mix the channels.
+
+    Args:
+        image: (H, W, C).
+        depthwise_kernel: (kh, kw, C, multiplier).
+        pointwise_kernel: (1, 1, C * multiplier, Cout).
+        stride: step of the depthwise kernel, in pixels.
+        dilation: distance of the depthwise kernel's taps, in pixels.
+
+    Returns:
+        (ceil(H / stride), ceil(W / stride), Cout).
+
+    Raises:
+        ValueError: if the shapes do not fit together, or stride or dilation is below 1.
+    """
+    return pointwise_conv2d(depthwise_conv2d(image, depthwise_kernel, stride, dilation), pointwise_kernel)
+
+
+class Cost(NamedTuple):
+    """What a convolution costs, without bias.
+
+    Attributes:
+        parameters: weights to store and to learn.
+        multiply_adds: multiplications, each with its addition, for one image; those with the padding's zeros included.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+def conv_cost(
+    kind: str, size: tuple[int, int], kernel_size: int, in_channels: int, out_channels: int, stride: int = 1
+) -> Cost:
+    """What one convolution costs.
+
+    Args:
+        kind: "standard", "depthwise", "pointwise" or "separable" (depthwise, then pointwise).
+        size: (height, width) of the image that goes in.
+        kernel_size: side of the kernel; 1 where the kind is pointwise.
+        in_channels: channels that go in.
+        out_channels: channels that come out; a multiple of `in_channels` where the kind is depthwise.
+        stride: step of the kernel, in pixels.
+
+    Returns:
+        Parameters and multiply-adds. Each weight is used once at each place of the output, so the second is the first
+        times the output's height and width.
+
+    Raises:
+        ValueError: if the kind is unknown, a number is not positive, or the channels or the kernel do not suit the
+            kind.
+    """
+    height, width = size
+    if min(height, width, kernel_size, in_channels, out_channels, stride) < 1:
+        raise ValueError(
+            f"sizes, channels and stride must be positive, got size {size}, kernel_size {kernel_size}, "
+            f"in_channels {in_channels}, out_channels {out_channels}, stride {stride}"
+        )
+    if kind == "depthwise" and out_channels % in_channels:
+        raise ValueError(f"a depthwise convolution of {in_channels} channels cannot give {out_channels}: no multiple")
+    if kind == "pointwise" and kernel_size != 1:
+        raise ValueError(f"a pointwise convolution has a kernel_size of 1, got {kernel_size}")
+    taps = kernel_size**2
+    weights = {
+        "standard": taps * in_channels * out_channels,
+        "depthwise": taps * out_channels,
+        "pointwise": in_channels * out_channels,
+        "separable": taps * in_channels + in_channels * out_channels,
+    }
+    if kind not in weights:
+        raise ValueError(f"kind must be one of {', '.join(map(repr, weights))}, got {kind!r}")
+    places = _output_side(height, stride) * _output_side(width, stride)
+    return Cost(weights[kind], weights[kind] * places)
+
+
+def _checked(image, kernel) -> tuple[np.ndarray, np.ndarray]:
+    image, kernel = np.asarray(image), np.asarray(kernel)
+    if image.ndim != 3:
+        raise ValueError(f"an image must be (H, W, C), got shape {image.shape}")
+    if kernel.ndim != 4:
+        raise ValueError(f"a kernel must have four axes, as Keras stores it, got shape {kernel.shape}")
+    if kernel.shape[2] != image.shape[2]:
+        raise ValueError(
+            f"the kernel is for {kernel.shape[2]} input channels and the image has {image.shape[2]}: "
+            f"kernel {kernel.shape}, image {image.shape}"
+        )
+    return image, kernel
+
+
+def _windows(image: np.ndarray, kernel_size: tuple[int, int], stride: int, dilation: int) -> np.ndarray:
+    """What the kernel sees at each place: (H', W', C, kh, kw), a view of the padded image."""
+    if stride < 1 or dilation < 1:
+        raise ValueError(f"stride and dilation must be at least 1, got stride {stride}, dilation {dilation}")
+    reach = [dilation * (side - 1) + 1 for side in kernel_size]  # pixels from the first tap to the last
+    paddings = [_same_padding(side, span, stride) for side, span in zip(image.shape[:2], reach, strict=True)]
+    windows = sliding_window_view(np.pad(image, [*paddings, (0, 0)]), reach, axis=(0, 1))
+    return windows[::stride, ::stride, :, ::dilation, ::dilation]
+
+
+def _same_padding(side: int, reach: int, stride: int) -> tuple[int, int]:
+    missing = max((_output_side(side, stride) - 1) * stride + reach - side, 0)
+    return missing // 2, missing - missing // 2
+
+
+def _output_side(side: int, stride: int) -> int:
+    return -(-side // stride)

@@ -1,0 +1,87 @@
+"""Augmentation: the same scene seen in another way, with its boxes and its mask kept true.
+
+Each step takes a `Sample` and gives a new one. Geometry is exact: a box is a piece of the plane, so that a flip takes
+x to 1 - x and twice flipped is the same again, to the last bit of a float.
+
+Source: Liu et al. 2016, "SSD", section 2.2 "Data augmentation".
+"""
+
+import numpy as np
+from PIL import Image
+
+from ssdseg_ref.data.sample import IGNORE, Sample
+
+LEAST_VISIBLE = 0.25  # a box of which less than this share is left after a crop is dropped
+
+
+def flip(sample: Sample) -> Sample:
+    """The mirror image, left and right exchanged."""
+    boxes = sample.boxes.copy()
+    boxes[:, 0], boxes[:, 2] = 1 - sample.boxes[:, 2], 1 - sample.boxes[:, 0]
+    return Sample(sample.image[:, ::-1], boxes, sample.labels, sample.mask[:, ::-1])
+
+
+def crop(sample: Sample, window: tuple[float, float, float, float], size: tuple[int, int]) -> Sample:
+    """A window of the image, enlarged or reduced to a size.
+
+    Args:
+        sample: to be cropped.
+        window: corners (xmin, ymin, xmax, ymax) in fractions of the image, inside of it.
+        size: (height, width) in pixels that come out.
+
+    Returns:
+        A sample of that size. Boxes are cut at the window's edge; those of which less than a quarter is left are
+        dropped, and what is left of them becomes "ignore" in the mask.
+
+    Raises:
+        ValueError: if the window is empty or reaches over the image.
+    """
+    xmin, ymin, xmax, ymax = window
+    if not (0 <= xmin < xmax <= 1 and 0 <= ymin < ymax <= 1):
+        raise ValueError(f"a crop's window lies inside the image and is not empty, got {tuple(window)}")
+    height, width = sample.image.shape[:2]
+    pixels = (xmin * width, ymin * height, xmax * width, ymax * height)
+    image = Image.fromarray(sample.image).resize(size[::-1], Image.Resampling.BILINEAR, box=pixels)
+    mask = np.array(Image.fromarray(sample.mask).resize(size[::-1], Image.Resampling.NEAREST, box=pixels))
+
+    origin, extent = np.float32([xmin, ymin, xmin, ymin]), np.float32([xmax - xmin, ymax - ymin] * 2)
+    moved = (sample.boxes - origin) / extent
+    boxes = np.clip(moved, 0, 1)
+    left = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / np.prod(moved[:, 2:] - moved[:, :2], axis=1)
+    kept = left >= LEAST_VISIBLE
+    for box, label in zip(boxes[~kept], sample.labels[~kept], strict=True):
+        x0, y0, x1, y1 = np.rint(box * np.float32([size[1], size[0]] * 2)).astype(int)
+        part = mask[y0:y1, x0:x1]
+        part[part == label] = IGNORE
+    return Sample(np.asarray(image), boxes[kept], sample.labels[kept], mask)
+
+
+def zoom(sample: Sample, rng: np.random.Generator, least: float = 0.6) -> Sample:
+    """A random window that has between `least` and all of each side, brought back to the size of the whole.
+
+    Height and width are cut independently, within a quarter of each other, so that shapes vary a little too.
+    """
+    height_share = rng.uniform(least, 1)
+    width_share = np.clip(height_share * rng.uniform(0.8, 1.25), least, 1)
+    xmin, ymin = rng.uniform(0, 1 - width_share), rng.uniform(0, 1 - height_share)
+    window = (xmin, ymin, min(xmin + width_share, 1.0), min(ymin + height_share, 1.0))
+    return crop(sample, window, sample.image.shape[:2])
+
+
+def colour(sample: Sample, rng: np.random.Generator) -> Sample:
+    """Other light: brightness, contrast and white balance, each changed at random; shapes stay."""
+    contrast = rng.uniform(0.75, 1.3)
+    shift = rng.uniform(-24, 24)
+    gains = contrast * rng.uniform(0.9, 1.1, size=3)  # a gain a channel is another white balance
+    levels = np.arange(256)[:, None]
+    table = np.clip((levels - 128) * gains + 128 + shift, 0, 255).astype(np.uint8)  # (256, 3): old level -> new
+    return Sample(np.stack([table[sample.image[..., k], k] for k in range(3)], axis=-1), sample.boxes, sample.labels, sample.mask)
+
+
+def augment(sample: Sample, rng: np.random.Generator) -> Sample:
+    """Flip every second sample, zoom into two of three, and relight all of them."""
+    if rng.random() < 0.5:
+        sample = flip(sample)
+    if rng.random() < 2 / 3:
+        sample = zoom(sample, rng)
+    return colour(sample, rng)

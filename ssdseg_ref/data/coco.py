@@ -1,0 +1,185 @@
+"""Reader for COCO 2017 in its own panoptic format: photographs, and a number for every segment of each.
+
+A data set's folder holds `annotations/panoptic_{split}.json`, `annotations/panoptic_{split}/*.png` and the
+photographs in `images/{split}/` or, as the official archives unpack, in `{split}/`.
+
+Source: Kirillov et al. 2019, "Panoptic Segmentation"; the format is described at
+https://cocodataset.org/#format-data, section 4.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ssdseg_ref.data.files import LazySamples, read_labels, read_photograph, read_text
+from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
+
+COURSE_CLASSES = {"person": ("person",), "truck": ("truck", "bus", "car"), "rail": ("railroad", "train")}
+IGNORE_KEY = "ignore"  # the entry of a class map whose categories no loss and no metric shall count
+
+
+class Segment(NamedTuple):
+    """A segment that the class map names: its number in the picture of segments, and its value in our mask."""
+
+    id: int
+    label: int
+    has_box: bool
+
+
+class Entry(NamedTuple):
+    """One annotated photograph: its two files, and the segments of interest in the order of the annotations."""
+
+    photograph: Path
+    segments_png: Path
+    segments: tuple[Segment, ...]
+
+
+def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]]) -> LazySamples:
+    """Samples of one split, in the order of its annotations; photographs are read when asked for.
+
+    What becomes of a segment:
+
+    - one of a class gives its pixels to the mask and one box, also where COCO does not count instances: all the
+      railroad of a photograph is one segment, hence one box;
+    - a crowd of a class, and every segment of an "ignore" category, is 255 in the mask and has no box;
+    - anything else is background, also the pixels that COCO left without a segment.
+
+    The boxes are drawn around the segments' own pixels, [first, last + 1) / side, not copied from the json: then mask
+    and box cannot disagree.
+
+    Args:
+        root: folder of the data set.
+        split: such as "val2017".
+        classes: our class -> COCO's names of its categories. The first class has label 1, and so on. The special
+            class "ignore" has no label.
+
+    Raises:
+        FileNotFoundError: if a folder or a file is missing.
+        ValueError: if the annotations or the class map make no sense. The sentence names the file.
+
+    A sample that cannot be read raises the same errors when it is asked for.
+    """
+    root = Path(root)
+    json_path = root / "annotations" / f"panoptic_{split}.json"
+    content = _read_json(json_path)
+    photographs, pngs = _photographs_folder(root, split), json_path.with_suffix("")
+    try:
+        labels = _labels_by_category(content["categories"], classes, json_path)
+        file_names = {image["id"]: image["file_name"] for image in content["images"]}
+        entries = [
+            Entry(
+                photographs / file_names[annotation["image_id"]],
+                pngs / annotation["file_name"],
+                tuple(_segments_of_interest(annotation["segments_info"], labels)),
+            )
+            for annotation in content["annotations"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{json_path}: not COCO's panoptic format: {_missing(error)}") from None
+    return LazySamples(entries, _read_sample)
+
+
+def label_names(classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Names of labels 1, 2, ... of a class map."""
+    return tuple(name for name in classes if name != IGNORE_KEY)
+
+
+def available_splits(root: str | Path) -> list[str]:
+    """Names of the splits whose panoptic annotations lie in a folder, sorted."""
+    return sorted(path.stem.removeprefix("panoptic_") for path in Path(root).glob("annotations/panoptic_*.json"))
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not a json file: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: not COCO's panoptic format: an object is wanted, this is a {type(content).__name__}")
+    return content
+
+
+def _missing(error: KeyError | TypeError) -> str:
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _photographs_folder(root: Path, split: str) -> Path:
+    candidates = [root / "images" / split, root / split]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"there is no folder of photographs: neither {candidates[0]} nor {candidates[1]}")
+
+
+def _labels_by_category(
+    categories: Sequence[Mapping], classes: Mapping[str, Sequence[str]], json_path: Path
+) -> dict[int, int]:
+    """COCO's number of each mapped category -> the value of its pixels in our masks."""
+    numbers = {category["name"]: category["id"] for category in categories}
+    names = label_names(classes)
+    if not 1 <= len(names) < IGNORE:
+        raise ValueError(f"a class map names 1 to {IGNORE - 1} classes, this one {len(names)}")
+    labels: dict[int, int] = {}
+    for name, members in classes.items():
+        if isinstance(members, str) or not members:
+            raise ValueError(f"class {name!r} of the class map wants a list of COCO's categories, got {members!r}")
+        for member in members:
+            if member not in numbers:
+                raise ValueError(f"{json_path} has no category {member!r}{_nearest(member, numbers)}")
+            if numbers[member] in labels:
+                raise ValueError(f"the class map uses the category {member!r} twice")
+            labels[numbers[member]] = IGNORE if name == IGNORE_KEY else 1 + names.index(name)
+    return labels
+
+
+def _nearest(name: str, known: Mapping[str, int]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f", do you mean {near[0]!r}?" if near else ""
+
+
+def _segments_of_interest(segments: Sequence[Mapping], labels: Mapping[int, int]) -> Iterator[Segment]:
+    for segment in segments:
+        label = labels.get(segment["category_id"], BACKGROUND)
+        if label == BACKGROUND:
+            continue
+        ignored = label == IGNORE or segment.get("iscrowd", 0)
+        yield Segment(segment["id"], IGNORE if ignored else label, has_box=not ignored)
+
+
+def _read_sample(entry: Entry) -> Sample:
+    image = read_photograph(entry.photograph)
+    ids = _segment_ids(entry.segments_png)  # (H, W)
+    if ids.shape != image.shape[:2]:
+        raise ValueError(f"{entry.segments_png}: {_size(ids)} pixels, but the photograph has {_size(image)}")
+    mask = np.full(ids.shape, BACKGROUND, np.uint8)
+    boxes, labels = [], []
+    for segment in entry.segments:
+        inside = ids == segment.id
+        if not inside.any():
+            raise ValueError(f"{entry.segments_png}: segment {segment.id} of the annotations has no pixel")
+        mask[inside] = segment.label
+        if segment.has_box:
+            boxes.append(_box_around(inside))
+            labels.append(segment.label)
+    return Sample(image, np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int32), mask)
+
+
+def _segment_ids(path: Path) -> np.ndarray:
+    """(H, W) uint32 numbers of segments: R + 256 G + 256² B."""
+    red, green, blue = np.moveaxis(read_labels(path, modes=["RGB"]).astype(np.uint32), -1, 0)
+    return red + 256 * green + 256**2 * blue
+
+
+def _box_around(inside: np.ndarray) -> tuple[float, float, float, float]:
+    """The smallest box around the true pixels of (H, W), in fractions."""
+    height, width = inside.shape
+    columns, rows = np.flatnonzero(inside.any(axis=0)), np.flatnonzero(inside.any(axis=1))
+    return columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
+
+
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[1]} x {image.shape[0]}"

@@ -1,0 +1,95 @@
+"""From samples to the batches that training eats: augment, bring to size, encode, batch, in threads ahead of time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ssdseg_ref.coding import encode_targets
+from ssdseg_ref.data.augment import augment, crop
+from ssdseg_ref.data.sample import Sample
+from ssdseg_ref.multitask import Config
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+def prepare(sample: Sample, config: Config, rng: np.random.Generator | None = None) -> tuple[np.ndarray, ...]:
+    """What the network gets and what it is asked for, for one sample.
+
+    Args:
+        sample: of any size.
+        config: of the network.
+        rng: where augmentation draws from; None leaves the sample as it is.
+
+    Returns:
+        image (H, W, 3) uint8, classes (N,) int32, offsets (N, 4) float32, mask (H, W) uint8.
+    """
+    if sample.image.shape[:2] != config.image_size:
+        sample = crop(sample, WHOLE, config.image_size)
+    if rng is not None:
+        sample = augment(sample, rng)
+    classes, offsets = encode_targets(sample.boxes, sample.labels, config.anchors)
+    return np.ascontiguousarray(sample.image), classes, offsets, np.ascontiguousarray(sample.mask)
+
+
+def batches(
+    samples: Sequence[Sample],
+    config: Config,
+    batch_size: int,
+    *,
+    seed: int | None = None,
+    first_batch: int = 0,
+):
+    """A `tf.data.Dataset` of (images, {"classes", "offsets", "mask"}).
+
+    Args:
+        samples: the data set.
+        config: of the network.
+        batch_size: images a batch.
+        seed: for training: samples come shuffled and augmented, for ever, drawn from this seed and the epoch's number,
+            in batches that are all full. Without it every sample comes once, in order, as it is.
+        first_batch: where a training that goes on starts; its batches are those that it would have had.
+
+    Returns:
+        The data set, which prepares samples in parallel and ahead of the step that eats them.
+
+    Raises:
+        ValueError: if there is no sample, or training gets less than one batch.
+    """
+    import tensorflow as tf  # here alone, so that samples can be prepared for other backends without it
+
+    training = seed is not None
+    if len(samples) < (batch_size if training else 1):
+        raise ValueError(f"{len(samples)} samples do not fill a batch of {batch_size}")
+
+    def load(position):
+        epoch, place = divmod(int(position), len(samples))
+        if not training:
+            return prepare(samples[place], config)
+        index = _shuffled(len(samples), seed, epoch)[place]
+        return prepare(samples[index], config, np.random.default_rng((seed, epoch, index)))
+
+    count = len(config.anchors)
+    height, width = config.image_size
+    shapes = ((height, width, 3), (count,), (count, 4), (height, width))
+
+    def load_tensors(position):
+        parts = tf.numpy_function(load, [position], (tf.uint8, tf.int32, tf.float32, tf.uint8), stateful=False)
+        image, classes, offsets, mask = (tf.ensure_shape(part, shape) for part, shape in zip(parts, shapes, strict=True))
+        return image, {"classes": classes, "offsets": offsets, "mask": mask}
+
+    first = first_batch * batch_size
+    positions = tf.data.Dataset.range(first, tf.int64.max if training else len(samples))
+    dataset = positions.map(load_tensors, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
+
+
+_orders: dict[tuple[int, int, int], np.ndarray] = {}
+
+
+def _shuffled(count: int, seed: int, epoch: int) -> np.ndarray:
+    key = (count, seed, epoch)
+    if key not in _orders:
+        while len(_orders) > 2:  # threads work on two neighbouring epochs at the most
+            _orders.pop(next(iter(_orders)), None)
+        _orders[key] = np.random.default_rng((seed, epoch)).permutation(count)
+    return _orders[key]

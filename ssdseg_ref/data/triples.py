@@ -1,0 +1,143 @@
+"""Reader and writer for lists of triples: a picture, its mask, and a table of its boxes.
+
+A data set is one json file, a list of `[image, mask, boxes]`, three file names each, absolute or relative to the json's
+folder. The image is any picture of 8 bits a channel; the mask a PNG whose pixels are numbers of classes (0 background,
+255 ignore); the boxes a csv file of `label,xmin,ymin,xmax,ymax` in pixels, a line a box, the label a number from 1,
+with or without a header line.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ssdseg_ref.data.files import LazySamples, read_labels, read_photograph, read_text, whole_folder
+from ssdseg_ref.data.sample import IGNORE, Sample
+
+COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax"]
+INDEX = "triples.json"  # the name of the list in a folder that `write` makes
+
+
+class Triple(NamedTuple):
+    """The files of one sample."""
+
+    image: Path
+    mask: Path
+    boxes: Path
+
+
+def read(path: str | Path, classes: Sequence[str]) -> LazySamples:
+    """Samples of a json list of triples, in its order; the files are read when asked for.
+
+    Args:
+        path: the json file.
+        classes: names of labels 1, 2, ...
+
+    Raises:
+        FileNotFoundError: if the json is missing.
+        ValueError: if it is not a list of triples.
+
+    A sample whose files are missing, damaged or contradict each other raises the same errors when it is asked for; the
+    sentence names the file, and the line of a csv.
+    """
+    path = Path(path)
+    if not 1 <= len(classes) < IGNORE:
+        raise ValueError(f"a mask can tell 1 to {IGNORE - 1} classes apart, got {len(classes)}")
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not a json file: {error}") from None
+    if not isinstance(content, list):
+        raise ValueError(f"{path}: a list of [image, mask, boxes] is wanted, this is a {type(content).__name__}")
+    entries = [_triple(entry, number, path) for number, entry in enumerate(content, start=1)]
+    return LazySamples(entries, partial(_read_sample, classes=classes))
+
+
+def write(samples: Iterable[Sample], folder: str | Path) -> Path:
+    """Write samples as triples into a new folder, which appears complete or not at all.
+
+    Args:
+        samples: any number of them.
+        folder: where to; it must not exist yet, or be empty.
+
+    Returns:
+        The json file, which `read` takes.
+
+    Raises:
+        FileExistsError: if the folder holds something.
+    """
+    folder = Path(folder).resolve()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise FileExistsError(f"{folder}: something is there already, name a folder that is new or empty")
+    with whole_folder(folder) as draft:
+        for kind in ("images", "masks", "boxes"):
+            (draft / kind).mkdir()
+        names = [_write_sample(sample, draft, f"{number:06d}") for number, sample in enumerate(samples)]
+        (draft / INDEX).write_text(json.dumps(names, indent=0) + "\n", encoding="utf-8")
+    return folder / INDEX
+
+
+def _triple(entry: object, number: int, path: Path) -> Triple:
+    if not (isinstance(entry, list) and len(entry) == 3 and all(isinstance(name, str) for name in entry)):
+        raise ValueError(f"{path}: entry {number} should be three file names [image, mask, boxes], it is {entry!r:.80}")
+    return Triple(*(path.parent / name for name in entry))
+
+
+def _read_sample(files: Triple, classes: Sequence[str]) -> Sample:
+    image = read_photograph(files.image)
+    mask = read_labels(files.mask, modes=["L", "P"])
+    labels, pixels = _read_boxes(files.boxes, classes)
+    height, width = image.shape[:2]
+    boxes = (pixels / [width, height, width, height]).astype(np.float32)
+    sample = Sample(image, boxes, labels, mask)
+    without_boxes = dataclasses.replace(sample, boxes=boxes[:0], labels=labels[:0])
+    for part, file in ((without_boxes, files.mask), (sample, files.boxes)):  # so that the guilty file is named
+        try:
+            part.validate(len(classes))
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+    return sample
+
+
+def _read_boxes(path: Path, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (M,) int32 and boxes (M, 4) float64 in pixels."""
+    labels, boxes = [], []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        cells = [cell.strip(' "') for cell in line.split(",")]
+        is_header = number == 1 and [cell.lower() for cell in cells] == COLUMNS
+        if is_header or not any(cells):
+            continue
+        try:
+            label, *box = int(cells[0]), *map(float, cells[1:])
+        except ValueError:
+            box = []
+        if len(box) != 4:
+            raise ValueError(f"{path}, line {number}: {','.join(COLUMNS)} is wanted, got {line!r:.80}")
+        if not 1 <= label <= len(classes):
+            known = ", ".join(f"{index} {name}" for index, name in enumerate(classes, start=1))
+            raise ValueError(f"{path}, line {number}: {label} is no class, the classes are {known}")
+        labels.append(label)
+        boxes.append(box)
+    return np.array(labels, np.int32), np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def _write_sample(sample: Sample, folder: Path, name: str) -> tuple[str, str, str]:
+    """Write the three files of a sample; gives their names relative to the folder."""
+    image, mask, boxes = f"images/{name}.png", f"masks/{name}.png", f"boxes/{name}.csv"
+    Image.fromarray(sample.image).save(folder / image)
+    Image.fromarray(sample.mask).save(folder / mask)
+    height, width = sample.mask.shape
+    pixels = sample.boxes.astype(np.float64) * [width, height, width, height]
+    rows = [
+        # Nine digits tell any two float32 numbers apart.
+        [str(label), *(f"{side:.9g}" for side in box)]
+        for label, box in zip(sample.labels, pixels, strict=True)
+    ]
+    text = "".join(",".join(row) + "\n" for row in [COLUMNS, *rows])
+    (folder / boxes).write_text(text, encoding="utf-8", newline="\n")
+    return image, mask, boxes

@@ -1,0 +1,94 @@
+"""DeepLabV3+: atrous spatial pyramid pooling, and a decoder that brings the edges back.
+
+Source: Chen et al. 2018, "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation", section
+3.1 and figure 2; ASPP with image pooling from Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3.
+"""
+
+from collections.abc import Sequence
+
+from keras import KerasTensor, layers
+
+from ssdseg_ref.blocks import conv_bn, separable_conv_bn
+
+
+def resize(x: KerasTensor, size: tuple[int, int], *, name: str) -> KerasTensor:
+    """Bilinear resampling to (height, width), with pixel middles where they belong (no aligned corners).
+
+    Args:
+        x: (B, H, W, C).
+        size: (height, width) that comes out.
+        name: of the layer.
+
+    Returns:
+        (B, height, width, C); `x` itself where it has that size already.
+    """
+    return x if tuple(x.shape[1:3]) == tuple(size) else layers.Resizing(*size, name=name)(x)
+
+
+def aspp(x: KerasTensor, channels: int, rates: Sequence[int]) -> KerasTensor:
+    """Atrous spatial pyramid pooling: the same map seen with several fields of view, and as a whole.
+
+    Args:
+        x: (B, H, W, C).
+        channels: of each branch and of the output.
+        rates: dilation of the separable 3 x 3 convolutions, one branch each.
+
+    Returns:
+        (B, H, W, channels).
+    """
+    size = x.shape[1:3]
+    branches = [conv_bn(x, channels, name="aspp_point")]
+    branches += [separable_conv_bn(x, channels, dilation=rate, name=f"aspp_rate{rate}") for rate in rates]
+    pooled = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_pool")(x)  # (B, 1, 1, C)
+    pooled = conv_bn(pooled, channels, name="aspp_image")
+    branches.append(resize(pooled, size, name="aspp_image_resize"))
+    x = layers.Concatenate(name="aspp_concat")(branches)
+    return conv_bn(x, channels, name="aspp_project")
+
+
+def decoder(x: KerasTensor, low_level: KerasTensor, low_level_channels: int, channels: int) -> KerasTensor:
+    """Lay the coarse map over a fine one, which still knows where the edges are.
+
+    Args:
+        x: (B, h, w, C), the output of `aspp`.
+        low_level: (B, H, W, c), the backbone's map of stride 4.
+        low_level_channels: to which the fine map is narrowed first, lest it outweigh the coarse one.
+        channels: of the output.
+
+    Returns:
+        (B, H, W, channels).
+    """
+    low_level = conv_bn(low_level, low_level_channels, name="decoder_low")
+    x = resize(x, low_level.shape[1:3], name="decoder_resize")
+    x = layers.Concatenate(name="decoder_concat")([x, low_level])
+    x = separable_conv_bn(x, channels, name="decoder_refine1")
+    return separable_conv_bn(x, channels, name="decoder_refine2")
+
+
+def deeplabv3plus(
+    x: KerasTensor,
+    low_level: KerasTensor,
+    image_size: tuple[int, int],
+    classes: int,
+    *,
+    channels: int,
+    rates: Sequence[int],
+    low_level_channels: int,
+) -> KerasTensor:
+    """The whole head, from the backbone's maps to the logits of every pixel.
+
+    Args:
+        x: (B, h, w, C), the backbone's map of stride 16.
+        low_level: (B, H / 4, W / 4, c), its map of stride 4.
+        image_size: (H, W) in pixels.
+        classes: number of classes, background not counted.
+        channels: of ASPP and decoder.
+        rates: of ASPP.
+        low_level_channels: see `decoder`.
+
+    Returns:
+        (B, H, W, classes + 1) logits.
+    """
+    x = decoder(aspp(x, channels, rates), low_level, low_level_channels, channels)
+    x = layers.Conv2D(classes + 1, 1, name="mask_predict")(x)
+    return resize(x, image_size, name="mask")

@@ -1,0 +1,184 @@
+"""Training the joint network with Keras's own `fit`: recipes, the joint loss, checkpoints, early stopping.
+
+The optimiser is AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization") under a cosine with
+warm-up; what is judged and kept is an exponential moving average of the weights, which is smoother than the weights.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import callbacks, ops
+
+from ssdseg_ref.coding import decode
+from ssdseg_ref.data.pipeline import batches
+from ssdseg_ref.data.sample import BACKGROUND, Sample
+from ssdseg_ref.losses import dice_loss, giou_loss, multibox_loss, weighted_cross_entropy
+from ssdseg_ref.multitask import Config
+
+CHECKPOINTS = "checkpoints"  # in a run's folder: what a training that was stopped goes on from
+LOG = "log.csv"  # in a run's folder: a row an epoch
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        epochs: passes over the training samples.
+        batch_size: images a step.
+        learning_rate: at the top of the schedule.
+        weight_decay: of AdamW.
+        warmup: share of all steps in which the learning rate rises.
+        ema_momentum: of the moving average of the weights.
+        class_weights: of the mask's cross-entropy, background first.
+        patience: epochs without a better validation loss after which training stops.
+        seed: of the order and the augmentation of the samples.
+    """
+
+    epochs: int
+    batch_size: int = 16
+    learning_rate: float = 2.5e-3
+    weight_decay: float = 1e-4
+    warmup: float = 0.08
+    ema_momentum: float = 0.99
+    class_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    patience: int = 5
+    seed: int = 1
+
+
+LESSON_RECIPE = Recipe(epochs=10)
+REFERENCE_RECIPE = Recipe(epochs=30, ema_momentum=0.997)
+
+
+class JointTraining(keras.Model):
+    """The network with the joint loss around it: detection and segmentation in one number.
+
+    Its weights are the network's own; after `fit` the network is trained, and this can be thrown away.
+
+    Args:
+        network: from `build_network`.
+        config: that it was built from.
+        class_weights: of the mask's cross-entropy.
+    """
+
+    PARTS = ("class", "box", "giou", "mask", "dice")
+
+    def __init__(self, network: keras.Model, config: Config, class_weights: Sequence[float]):
+        super().__init__(name="joint_training")
+        self.network = network
+        self.anchors = config.anchors
+        self.class_weights = np.asarray(class_weights, np.float32)
+        self.trackers = [keras.metrics.Mean(name=part) for part in self.PARTS]
+        self.built = True  # the network is
+
+    def call(self, images, training=None):
+        """The network's own output."""
+        return self.network(images, training=training)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Sum of the five parts, each tracked under its own name."""
+        class_loss, box_loss = multibox_loss(y["classes"], y["offsets"], y_pred["classes"], y_pred["offsets"])
+        parts = (
+            class_loss,
+            box_loss,
+            self._giou(y, y_pred),
+            weighted_cross_entropy(y["mask"], y_pred["mask"], self.class_weights),
+            dice_loss(y["mask"], y_pred["mask"]),
+        )
+        for tracker, part in zip(self.trackers, parts, strict=True):
+            tracker.update_state(part)
+        return sum(parts)
+
+    def _giou(self, y, y_pred):
+        positive = ops.cast(y["classes"] != BACKGROUND, y_pred["offsets"].dtype)
+        # A fresh network's wildest offsets would overflow the exponential.
+        predicted = decode(ops.clip(y_pred["offsets"], -30.0, 30.0), self.anchors)
+        losses = giou_loss(decode(y["offsets"], self.anchors), predicted)  # (B, N)
+        return ops.sum(positive * losses) / ops.maximum(ops.sum(positive), 1.0)
+
+
+def train(
+    network: keras.Model,
+    config: Config,
+    recipe: Recipe,
+    training: Sequence[Sample],
+    validation: Sequence[Sample],
+    folder: str | Path,
+    *,
+    verbose: int | str = "auto",
+) -> keras.callbacks.History:
+    """Train a network, in place.
+
+    A training that was stopped, by Ctrl-C or a power cut, goes on from its last whole epoch when it is called again
+    with the same folder. In the end the network holds the moving average of the epoch with the least validation loss.
+
+    Args:
+        network: from `build_network`.
+        config: that it was built from.
+        recipe: how.
+        training: samples to learn from.
+        validation: samples that say when to stop.
+        folder: of this run: gets `log.csv`, and checkpoints while it lasts.
+        verbose: as Keras's `fit` takes it.
+
+    Returns:
+        Keras's history of the epochs of this call.
+
+    Raises:
+        ValueError: if there are too few samples for a batch.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    steps = len(training) // recipe.batch_size
+    done = finished_epochs(folder)
+    trainer = JointTraining(network, config, recipe.class_weights)
+    trainer.compile(optimizer=optimizer(recipe, steps * recipe.epochs), jit_compile=False)
+    return trainer.fit(
+        batches(training, config, recipe.batch_size, seed=recipe.seed, first_batch=done * steps),
+        epochs=recipe.epochs,
+        steps_per_epoch=steps,
+        validation_data=batches(validation, config, recipe.batch_size),
+        # In this order: the checkpoint holds the raw weights, early stopping the averaged ones.
+        callbacks=[
+            callbacks.BackupAndRestore(folder / CHECKPOINTS, double_checkpoint=True),
+            callbacks.SwapEMAWeights(swap_on_epoch=True),
+            callbacks.EarlyStopping(patience=recipe.patience, restore_best_weights=True),
+            callbacks.CSVLogger(folder / LOG, append=done > 0),
+            callbacks.TerminateOnNaN(),
+        ],
+        verbose=verbose,
+    )
+
+
+def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """AdamW under a cosine with warm-up, with a moving average of the weights.
+
+    Args:
+        recipe: its rates.
+        steps: of the whole training.
+    """
+    warmup = max(1, round(recipe.warmup * steps))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate / 100,
+        max(1, steps - warmup),
+        alpha=0.01,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=warmup,
+    )
+    adamw = keras.optimizers.AdamW(
+        schedule, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema_momentum
+    )
+    adamw.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return adamw
+
+
+def finished_epochs(folder: str | Path) -> int:
+    """Whole epochs that a stopped training has behind it; 0 where there is none."""
+    try:
+        return json.loads((Path(folder) / CHECKPOINTS / "training_metadata.json").read_text())["epoch"]
+    except FileNotFoundError:
+        return 0
