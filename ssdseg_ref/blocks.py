@@ -136,6 +136,22 @@ def separable_conv_bn(
     return conv_bn(x, filters, name=f"{name}_pw", activation=activation, norm=norm)
 
 
+def predict(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
+    """The last convolution of a head: pointwise, with a bias, linear, for a logit or an offset may be anything.
+
+    It starts so small that a fresh network finds every class equally likely and every box where its anchor is.
+
+    Args:
+        x: (B, H, W, C).
+        filters: values predicted at each place.
+        name: of the layer.
+
+    Returns:
+        (B, H, W, filters).
+    """
+    return layers.Conv2D(filters, 1, kernel_initializer=initializers.RandomNormal(stddev=0.01), name=name)(x)
+
+
 def _normalise(x: KerasTensor, activation: str | None, norm: Norm, name: str) -> KerasTensor:
     x = layers.BatchNormalization(momentum=norm.momentum, epsilon=norm.epsilon, name=f"{name}_bn")(x)
     return x if activation is None else layers.Activation(activation, name=f"{name}_{activation}")(x)

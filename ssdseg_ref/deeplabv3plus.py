@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from keras import KerasTensor, layers
 
-from ssdseg_ref.blocks import conv_bn, separable_conv_bn
+from ssdseg_ref.blocks import conv_bn, predict, separable_conv_bn
 
 
 def resize(x: KerasTensor, size: tuple[int, int], *, name: str) -> KerasTensor:
@@ -90,5 +90,5 @@ def deeplabv3plus(
         (B, H, W, classes + 1) logits.
     """
     x = decoder(aspp(x, channels, rates), low_level, low_level_channels, channels)
-    x = layers.Conv2D(classes + 1, 1, name="mask_predict")(x)
+    x = predict(x, classes + 1, name="mask_predict")
     return resize(x, image_size, name="mask")

@@ -33,11 +33,11 @@ def match_anchors(anchors, boxes, threshold: float = 0.5) -> np.ndarray:
         raise ValueError(f"the matching threshold is an IoU over 0 and at most 1, got {threshold}")
     overlaps = pairwise_iou(boxes, anchors)  # (M, N): a row is long and contiguous, so this way round is the fast one
     count, anchor_count = overlaps.shape
+    matches = np.full(anchor_count, UNMATCHED, np.int32)
     if count == 0 or anchor_count == 0:
-        return np.full(anchor_count, UNMATCHED, np.int32)
-    best_box = overlaps.argmax(axis=0)
-    best_overlap = overlaps[best_box, np.arange(anchor_count)]
-    matches = np.where(best_overlap >= threshold, best_box, UNMATCHED).astype(np.int32)
+        return matches
+    near = np.flatnonzero(overlaps.max(axis=0) >= threshold)  # few anchors are, and `argmax` down a column is slow
+    matches[near] = overlaps[:, near].argmax(axis=0)
 
     # Greedy half, written over the other: each box remembers its best free anchor and looks again only if it loses it.
     best_anchor = overlaps.argmax(axis=1)  # (M,)

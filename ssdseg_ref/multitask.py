@@ -1,7 +1,7 @@
 """The joint network: one backbone, SSDLite and DeepLabV3+ on top of it, and what turns its output into predictions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 from pathlib import Path
@@ -100,7 +100,23 @@ REFERENCE = Config(
     mask_channels=128,
     low_level_channels=48,
 )
+PRESETS = {"lesson": LESSON, "reference": REFERENCE}
 SHIPPED = {"lesson": LESSON}
+
+
+def preset(name: str, backbone: str = "mobilenetv2") -> Config:
+    """A preset, on one of the two backbones.
+
+    Args:
+        name: a key of `PRESETS`.
+        backbone: "mobilenetv2" or "shufflenetv2".
+
+    Raises:
+        ValueError: if there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r}; there is {', '.join(PRESETS)}")
+    return replace(PRESETS[name], backbone=backbone)
 
 
 def build_network(config: Config) -> keras.Model:
@@ -276,6 +292,8 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 def _resized_argmax(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(h, w, C + 1) logits -> (H, W) uint8 classes; the logits are resized, not the classes, so edges stay smooth."""
     if logits.shape[:2] != tuple(size):
-        planes = [Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR) for plane in np.moveaxis(logits, -1, 0)]
+        planes = [
+            Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR) for plane in np.moveaxis(logits, -1, 0)
+        ]
         logits = np.stack([np.asarray(plane) for plane in planes], axis=-1)
     return logits.argmax(axis=-1).astype(np.uint8)

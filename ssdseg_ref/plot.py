@@ -4,14 +4,24 @@ Colours are those of Okabe and Ito 2008, "Color Universal Design", which colour-
 says anything by colour alone. Figures are made without pyplot, which would keep each of them until it is closed.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from ssdseg_ref.data.sample import BACKGROUND, IGNORE
 from ssdseg_ref.data.statistics import PERCENTILES, Statistics
 
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000")
 INK = "#000000"
+CLASS_COLOURS = (OKABE_ITO[0], OKABE_ITO[1], OKABE_ITO[6])  # by label, from 1; further labels start over
+CLASS_LINES = ("-", "--", ":")  # a line style a label, so that colour never speaks alone
+MASK_OPACITY = 0.45
+BOX_LINE_WIDTH = 1.8  # points
 
 
 def plot_statistics(statistics: Statistics) -> Figure:
@@ -50,3 +60,69 @@ def _spans(axes: Axes, names: list[str], percentiles: list[tuple[float, ...]]) -
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(len(names) - 0.5, -0.5)
+
+
+def draw_mask(axes: Axes, image: np.ndarray, mask: np.ndarray) -> None:
+    """Show an image with its mask laid over it; "ignore" stays as it is.
+
+    Args:
+        axes: to draw on; its frame and ticks are taken away.
+        image: (H, W, 3) uint8.
+        mask: (H, W) classes.
+    """
+    painted = image.astype(np.float32)
+    for label in np.unique(mask):
+        if label not in (BACKGROUND, IGNORE):
+            colour = 255 * np.float32(to_rgb(CLASS_COLOURS[(label - 1) % len(CLASS_COLOURS)]))
+            painted[mask == label] += MASK_OPACITY * (colour - painted[mask == label])
+    axes.imshow(painted.astype(np.uint8), interpolation="nearest")
+    axes.set_axis_off()
+
+
+def draw_boxes(
+    axes: Axes, size: tuple[int, int], boxes: np.ndarray, labels: np.ndarray, names: Sequence[str], scores=None
+) -> None:
+    """Draw boxes over an image that is shown already, each with its class and its score.
+
+    Args:
+        axes: that show the image.
+        size: (height, width) of the image in pixels.
+        boxes: (M, 4) corners in fractions of the image.
+        labels: (M,) classes, from 1.
+        names: of the classes; name 0 belongs to label 1.
+        scores: (M,), or None where boxes are the truth.
+    """
+    height, width = size
+    for index, ((xmin, ymin, xmax, ymax), label) in enumerate(zip(boxes, labels, strict=True)):
+        style = (label - 1) % len(CLASS_COLOURS)
+        left, top = xmin * width - 0.5, ymin * height - 0.5  # a pixel's middle has whole coordinates in matplotlib
+        frame = Rectangle((left, top), (xmax - xmin) * width, (ymax - ymin) * height, fill=False)
+        frame.set(edgecolor=CLASS_COLOURS[style], linestyle=CLASS_LINES[style], linewidth=BOX_LINE_WIDTH)
+        axes.add_patch(frame)
+        text = names[label - 1] if scores is None else f"{names[label - 1]} {scores[index]:.2f}"
+        plate = {"facecolor": CLASS_COLOURS[style], "edgecolor": "none", "pad": 1.2}
+        axes.text(left, max(top, 6), text, fontsize=7, color=INK, va="bottom", bbox=plate, clip_on=True)
+
+
+def plot_gallery(samples, predictions, names: Sequence[str], least_score: float = 0.5) -> Figure:
+    """Pictures in pairs: what is there above, what the network sees below.
+
+    Args:
+        samples: the truth, a few of them.
+        predictions: one a sample.
+        names: of the classes.
+        least_score: of the detections that are drawn.
+    """
+    columns = len(samples)
+    figure = Figure(figsize=(3.4 * columns, 5.2), layout="constrained")
+    rows = figure.subplots(2, columns, squeeze=False)
+    for sample, prediction, above, below in zip(samples, predictions, *rows, strict=True):
+        size = sample.image.shape[:2]
+        draw_mask(above, sample.image, sample.mask)
+        draw_boxes(above, size, sample.boxes, sample.labels, names)
+        draw_mask(below, sample.image, prediction.mask)
+        sure = prediction.scores >= least_score
+        draw_boxes(below, size, prediction.boxes[sure], prediction.labels[sure], names, prediction.scores[sure])
+    rows[0][0].set_title("truth", loc="left", fontsize=10)
+    rows[1][0].set_title("network", loc="left", fontsize=10)
+    return figure

@@ -52,6 +52,7 @@ class Recipe:
 
 LESSON_RECIPE = Recipe(epochs=10)
 REFERENCE_RECIPE = Recipe(epochs=30, ema_momentum=0.997)
+RECIPES = {"lesson": LESSON_RECIPE, "reference": REFERENCE_RECIPE}
 
 
 class JointTraining(keras.Model):
@@ -141,6 +142,7 @@ def train(
         batches(training, config, recipe.batch_size, seed=recipe.seed, first_batch=done * steps),
         epochs=recipe.epochs,
         steps_per_epoch=steps,
+        shuffle=False,  # `batches` has done it
         validation_data=batches(validation, config, recipe.batch_size),
         # In this order: the checkpoint holds the raw weights, early stopping the averaged ones.
         callbacks=[

@@ -7,7 +7,7 @@ what they need when they run.
 import typer
 from typer.core import TyperGroup
 
-from ssdseg_course.cli import console, data
+from ssdseg_course.cli import console, data, demo, networks
 
 
 class _OneSentenceErrors(TyperGroup):
@@ -41,7 +41,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command()(demo.demo)
 app.add_typer(data.app, name="data")
+app.command()(networks.train)
+app.command()(networks.evaluate)
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """What commands print with: results on stdout, errors and progress on stderr."""
 
+import os
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -62,3 +64,21 @@ def _occasional_lines(description: str) -> Callable[[int, int], None]:
             errors.print(f"{description}: {done:,} of {total:,}", highlight=False)
 
     return update
+
+
+def import_keras() -> None:
+    """Import Keras and TensorFlow without what their libraries write to stderr meanwhile.
+
+    TensorFlow 2.21 ignores TF_CPP_MIN_LOG_LEVEL while it is imported, so file descriptor 2 itself is turned away.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

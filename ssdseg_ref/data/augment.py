@@ -75,7 +75,9 @@ def colour(sample: Sample, rng: np.random.Generator) -> Sample:
     gains = contrast * rng.uniform(0.9, 1.1, size=3)  # a gain a channel is another white balance
     levels = np.arange(256)[:, None]
     table = np.clip((levels - 128) * gains + 128 + shift, 0, 255).astype(np.uint8)  # (256, 3): old level -> new
-    return Sample(np.stack([table[sample.image[..., k], k] for k in range(3)], axis=-1), sample.boxes, sample.labels, sample.mask)
+    return Sample(
+        np.stack([table[sample.image[..., k], k] for k in range(3)], axis=-1), sample.boxes, sample.labels, sample.mask
+    )
 
 
 def augment(sample: Sample, rng: np.random.Generator) -> Sample:

@@ -74,7 +74,9 @@ def batches(
 
     def load_tensors(position):
         parts = tf.numpy_function(load, [position], (tf.uint8, tf.int32, tf.float32, tf.uint8), stateful=False)
-        image, classes, offsets, mask = (tf.ensure_shape(part, shape) for part, shape in zip(parts, shapes, strict=True))
+        image, classes, offsets, mask = (
+            tf.ensure_shape(part, shape) for part, shape in zip(parts, shapes, strict=True)
+        )
         return image, {"classes": classes, "offsets": offsets, "mask": mask}
 
     first = first_batch * batch_size

@@ -1,0 +1,101 @@
+"""`check` and `hint`: what a learner calls from a notebook."""
+
+import difflib
+import secrets
+import sys
+from collections.abc import Callable
+
+from ssdseg_course.checking.exercise import Exercise
+from ssdseg_course.checking.judge import judge
+from ssdseg_course.checking.probe import probe
+from ssdseg_course.checking.report import Report
+from ssdseg_course.exercises import EXERCISES
+
+SEEDS = 10_000
+
+_hints_given: dict[str, int] = {}
+
+
+class CheckFailed(Exception):
+    """Raised by `check` for an answer that is not right yet: nbgrader gives no points to a cell that raises.
+
+    Attributes:
+        report: what is wrong.
+    """
+
+    def __init__(self, report: Report):
+        super().__init__(str(report))
+        self.report = report
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython asks for this instead of a traceback: the report has said it all, and stands right above.
+        return [f"CheckFailed: {self.report.exercise_id} is not right yet, see above"]
+
+
+class _ShownReport(Report):
+    """A report that a notebook has displayed already, also where the call that made it is a cell's last line."""
+
+    def _ipython_display_(self) -> None:
+        pass
+
+
+def check(exercise_id: str, function: Callable, seed: int | None = None) -> Report:
+    """Try a function on fixed and on random cases, and say what is right or the first thing that is wrong.
+
+    Args:
+        exercise_id: such as "01.grid_centers".
+        function: the learner's function itself, without brackets.
+        seed: of the random cases; without one, others are drawn each time.
+
+    Raises:
+        CheckFailed: if the answer is not right yet.
+        ValueError: if there is no such exercise.
+        TypeError: if what came is no function.
+    """
+    exercise = find_exercise(exercise_id)
+    if not callable(function):
+        name, kind = exercise.name, type(function).__name__
+        raise TypeError(f'write check("{exercise_id}", {name}): the function itself, no brackets; this is a {kind}')
+    if seed is None:
+        seed = secrets.randbelow(SEEDS)  # not from a generator that the learner's code may have seeded
+    report = judge(exercise, probe(function, exercise.cases(seed)), seed)
+    _show(report)
+    if not report.passed:
+        raise CheckFailed(report) from None
+    return _ShownReport(**vars(report)) if _shell() else report
+
+
+def hint(exercise_id: str) -> None:
+    """Print the next stronger hint of an exercise; the last one again when all are known."""
+    exercise = find_exercise(exercise_id)
+    number = min(_hints_given.get(exercise_id, 0) + 1, len(exercise.hints))
+    _hints_given[exercise_id] = number
+    print(f"hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}")
+
+
+def find_exercise(exercise_id: str) -> Exercise:
+    """The exercise of that id.
+
+    Raises:
+        ValueError: if there is none, with the ids that come nearest.
+    """
+    if exercise_id in EXERCISES:
+        return EXERCISES[exercise_id]
+    near = difflib.get_close_matches(str(exercise_id), EXERCISES, n=3, cutoff=0.4) or list(EXERCISES)
+    raise ValueError(f"there is no exercise {exercise_id!r}; did you mean {' or '.join(near)}?")
+
+
+def _show(report: Report) -> None:
+    shell = _shell()
+    if shell:
+        from IPython.display import display
+
+        display({"text/plain": str(report), "text/html": report._repr_html_()}, raw=True)
+    elif report.passed:  # a failed one is the text of the error
+        print(report)
+
+
+def _shell():
+    """The running IPython, if this is one; not imported where it is not there already."""
+    ipython = sys.modules.get("IPython")
+    return ipython and ipython.get_ipython()

@@ -1,0 +1,124 @@
+"""Compares what a learner's function gave with what the reference gives, and finds the words for the difference.
+
+The judge sees plain values only. It never calls the learner's code, so that no code of the learner's can talk to it.
+"""
+
+import copy
+import textwrap
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ssdseg_course.checking.compare import Complaint, shape_in_words
+from ssdseg_course.checking.exercise import Arguments, Exercise
+from ssdseg_course.checking.probe import Failure, Outcome
+from ssdseg_course.checking.report import Report
+from ssdseg_course.checking.values import Plain, row_in_words, same, to_plain
+
+WIDTH = 110
+FEW_ROWS = 4
+
+
+def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Report:
+    """The report on an answer.
+
+    Args:
+        exercise: what was asked.
+        outcomes: what `probe` saw for `exercise.cases(seed)`, in that order.
+        seed: of the cases.
+    """
+    cases = exercise.cases(seed)
+    for arguments, outcome in zip(cases, outcomes, strict=True):
+        complaint = _complaint(exercise, arguments, outcome)
+        if complaint is not None:
+            advice = _mutant_sentence(exercise, cases, outcomes, outcome) or complaint.advice
+            return _failed(exercise, arguments, complaint, advice, seed)
+    for arguments, outcome in zip(cases, outcomes, strict=True):
+        if outcome.changed:
+            complaint = _about_changes(exercise, outcome)
+            return _failed(exercise, arguments, complaint, complaint.advice, seed)
+    messages = (f"right in all {len(cases)} cases",) if len(cases) > 1 else ()
+    return Report(exercise.id, True, exercise.points, messages, seed)
+
+
+def _complaint(exercise: Exercise, arguments: Arguments, outcome: Outcome) -> Complaint | None:
+    """The first thing that is wrong with what came back, stage by stage."""
+    if outcome.failure is not None:
+        return _about_failure(exercise, outcome.failure)
+    expected = _run(exercise.reference, arguments)
+    if outcome.value is None:
+        return _about_type(outcome, expected)
+    return exercise.compare(outcome.value, expected)
+
+
+def _run(function: Callable, arguments: Arguments) -> Plain:
+    return to_plain(function(*copy.deepcopy(arguments)))
+
+
+def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
+    if failure.error == "NotImplementedError":
+        if failure.function == exercise.name:
+            return Complaint(("not written yet: put your code where the function says `raise NotImplementedError`",))
+        return Complaint((f"it calls your `{failure.function}`, and that one is not written yet",))
+    message = f": {failure.message}" if failure.message else ""
+    lines = [f"it stopped with {failure.error}{message}"]
+    if failure.line:
+        lines.append(f"in line {failure.line_number} of `{failure.function}`: {failure.line}")
+    return Complaint(tuple(lines))
+
+
+def _about_type(outcome: Outcome, expected: Plain) -> Complaint:
+    wanted = shape_in_words(expected.shape) if isinstance(expected, np.ndarray) else "a tuple of numbers"
+    if outcome.type_name == "NoneType":
+        return Complaint(
+            (f"it should return {wanted}, and returned None",), "does every way through it end in `return`?"
+        )
+    return Complaint((f"it should return {wanted}, and returned something else: {outcome.type_name}",))
+
+
+def _about_changes(exercise: Exercise, outcome: Outcome) -> Complaint:
+    names = " and ".join(f"`{exercise.argument_names[k]}`" for k in outcome.changed)
+    return Complaint(
+        (f"what it returns is right, but on the way it changed its argument {names}",),
+        "whoever called it may still need that as it was: work on a copy.",
+    )
+
+
+def _mutant_sentence(
+    exercise: Exercise, cases: Sequence[Arguments], outcomes: Sequence[Outcome], wrong: Outcome
+) -> str | None:
+    """The sentence of the typical mistake that gives the learner's values, wherever the learner's function gave any."""
+    if wrong.value is None:
+        return None
+    answered = [(arguments, outcome.value) for arguments, outcome in zip(cases, outcomes, strict=True)]
+    answered = [(arguments, value) for arguments, value in answered if value is not None]
+    for mutant in exercise.mutants:
+        if all(same(value, _run(mutant.function, arguments)) for arguments, value in answered):
+            return mutant.sentence
+    return None
+
+
+def _failed(exercise: Exercise, arguments: Arguments, complaint: Complaint, advice: str | None, seed: int) -> Report:
+    messages = [*_call_in_words(exercise, arguments), *complaint.lines]
+    if advice:
+        messages[-1] += ":"
+        messages.append(advice)
+    if exercise.draw is not None:
+        messages.append(f'again: check("{exercise.id}", {exercise.name}, seed={seed})')
+    messages = tuple("\n".join(textwrap.wrap(message, WIDTH, break_long_words=False)) for message in messages)
+    return Report(exercise.id, False, exercise.points, messages, seed)
+
+
+def _call_in_words(exercise: Exercise, arguments: Arguments) -> list[str]:
+    if not arguments:
+        return []
+    pairs = zip(exercise.argument_names, arguments, strict=True)
+    return ["called with " + ", ".join(f"{name}={_in_words(value)}" for name, value in pairs)]
+
+
+def _in_words(value) -> str:
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    if not 0 < len(value) <= FEW_ROWS:
+        return f"<an array of shape {value.shape}>"
+    return row_in_words(value).replace("(", "[").replace(")", "]")

@@ -1,0 +1,89 @@
+"""Runs a learner's function on given inputs and writes down what happens, in plain values.
+
+The probe knows the inputs and nothing else: neither what should come out nor how it will be compared. What it gives
+back holds no object of the learner's and can be pickled.
+"""
+
+import contextlib
+import copy
+import linecache
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ssdseg_course.checking.exercise import Arguments
+from ssdseg_course.checking.values import Plain, same, to_plain, type_in_words
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error that came out of the learner's function.
+
+    Attributes:
+        error: the error's type, "ValueError".
+        message: what the error says.
+        function: the learner's function that the error passed last; another one where the checked one called it.
+        line_number: the line in that function's cell or file, from 1.
+        line: the text of that line, "" where it is not known.
+    """
+
+    error: str
+    message: str
+    function: str
+    line_number: int
+    line: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call came to.
+
+    Attributes:
+        value: what came back, None where it is no collection of numbers or an error came instead.
+        type_name: what kind of thing came back.
+        failure: the error, if one came.
+        changed: places of the arguments that the function changed.
+    """
+
+    value: Plain | None
+    type_name: str
+    failure: Failure | None
+    changed: tuple[int, ...]
+
+
+def probe(function: Callable, cases: Sequence[Arguments]) -> list[Outcome]:
+    """Call the function once for each case."""
+    # A warning or a message on stderr stays visible but moves to stdout: nbgrader takes stderr for a failed check.
+    with contextlib.redirect_stderr(sys.stdout):
+        return [_call(function, arguments) for arguments in cases]
+
+
+def _call(function: Callable, arguments: Arguments) -> Outcome:
+    given = copy.deepcopy(arguments)
+    try:
+        returned = function(*given)
+        value, type_name, failure = to_plain(returned), type_in_words(returned), None
+    except (Exception, SystemExit) as error:
+        value, type_name, failure = None, "", _describe(error, function)
+    changed = tuple(k for k, (now, before) in enumerate(zip(given, arguments, strict=True)) if _differ(now, before))
+    return Outcome(value, type_name, failure, changed)
+
+
+def _differ(now, before) -> bool:
+    now, before = to_plain(now), to_plain(before)
+    return now is None or not same(now, before)
+
+
+def _describe(error: BaseException, function: Callable) -> Failure:
+    """The error, and the last line of the learner's own code that it passed: not one deep inside NumPy."""
+    # Without the frame of `_call`; what remains is none where the call itself failed, as with a missing argument.
+    frames = list(traceback.walk_tb(error.__traceback__.tb_next))
+    scope = getattr(function, "__globals__", None)
+    own = [(frame, line) for frame, line in frames if frame.f_globals is scope] or frames[:1]
+    name, line_number, line = getattr(function, "__name__", "function"), 0, ""
+    if own:
+        frame, line_number = own[-1]
+        name = frame.f_code.co_name
+        line = linecache.getline(frame.f_code.co_filename, line_number).strip()
+    return Failure(type(error).__name__, str(error), name, line_number, line)

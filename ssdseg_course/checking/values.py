@@ -1,0 +1,63 @@
+"""Plain values: what is left of an answer once nothing of the learner's own making clings to it.
+
+A list, a tuple, a tensor or an array becomes a fresh NumPy array of real numbers, and a list of arrays of different
+shapes a tuple of such arrays. An object that answers `==` or pretends to be an array as it likes does not get through.
+"""
+
+import numpy as np
+
+Plain = np.ndarray | tuple
+
+REAL_NUMBERS = "iuf"  # NumPy's kinds: signed, unsigned, floating
+
+
+def to_plain(value) -> Plain | None:
+    """The plain form of whatever a function gave back; None where it is no collection of real numbers."""
+    try:
+        array = np.array(value, subok=False)
+    except Exception:  # parts of different shapes, or an object whose __array__ raises whatever it likes
+        array = None
+    if array is not None and array.dtype.kind in REAL_NUMBERS:
+        return array
+    if not isinstance(value, list | tuple):
+        return None
+    parts = tuple(to_plain(part) for part in value)
+    return None if any(part is None for part in parts) else parts
+
+
+def type_in_words(value) -> str:
+    """What kind of thing came back, as a learner would call it: "str", "array of bool"."""
+    dtype = getattr(value, "dtype", None)
+    return f"array of {dtype}" if isinstance(dtype, np.dtype) else type(value).__name__
+
+
+def close(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Where two arrays of one shape agree.
+
+    Loosely enough for float32 against float64, and far more tightly than any mistake worth a sentence.
+    """
+    return np.isclose(a.astype(np.float64), b.astype(np.float64), rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+def same(a: Plain, b: Plain) -> bool:
+    """Whether two plain values have the same structure and close numbers."""
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        return (
+            isinstance(a, tuple)
+            and isinstance(b, tuple)
+            and len(a) == len(b)
+            and all(same(*parts) for parts in zip(a, b, strict=True))
+        )
+    return a.shape == b.shape and bool(close(a, b).all())
+
+
+def number_in_words(number: float, digits: int = 4) -> str:
+    """A number as short as it can be: 0.25, 3, 1e-05."""
+    return f"{float(number):.{digits}g}"
+
+
+def row_in_words(row: np.ndarray, digits: int = 4) -> str:
+    """A number, or numbers in brackets: (0.5, 0.25)."""
+    if np.ndim(row) == 0:
+        return number_in_words(row, digits)
+    return f"({', '.join(row_in_words(part, digits) for part in row)})"

@@ -1,0 +1,143 @@
+"""Drawing for the lessons: a scene, boxes over it, a grid over it, and the way a figure gets into a notebook.
+
+Everything is drawn in fractions of the image, like the boxes themselves. Lines differ in style and not in colour alone;
+colours are those of Okabe and Ito 2008.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from IPython.display import HTML, display
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
+from PIL import Image
+
+from ssdseg_ref.plot import OKABE_ITO
+
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK = OKABE_ITO
+WIDTH = 10.0  # inches, a notebook's text column
+DOTS_PER_INCH = 144  # twice what a screen shows, so that lines stay crisp
+SHOWN_PER_INCH = 72
+COLORS = 256
+
+TRUTH = {"edgecolor": "white", "linewidth": 2.0}
+CAUGHT = {"edgecolor": ORANGE, "linewidth": 2.2, "linestyle": (0, (4, 1.5))}
+MISSED = {"edgecolor": SKY, "linewidth": 2.2, "linestyle": (0, (1, 1.2))}
+FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.05, "halo": 0}
+
+
+def panels(columns: int, image_size: tuple[int, int] = (160, 224), width: float = WIDTH) -> tuple[Figure, np.ndarray]:
+    """A figure of panels side by side, each shaped like the image.
+
+    Args:
+        columns: number of panels.
+        image_size: (height, width) of a panel, in any unit.
+        width: of the whole figure in inches; by default that of the notebook's text.
+
+    Returns:
+        the figure, and its (columns,) axes.
+    """
+    panel_height = width / columns * image_size[0] / image_size[1] + 0.35  # room for a title
+    figure = Figure(figsize=(width, panel_height), layout="constrained")
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def draw_image(axes: Axes, image: np.ndarray, margin: float = 0.0, fade: float = 0.0) -> None:
+    """Lay an image under the unit square: x runs to the right, y down.
+
+    Args:
+        image: (H, W, 3) uint8.
+        margin: what to show around the image, a fraction of its sides, for boxes that reach over the border.
+        fade: 0 leaves the image as it is, 1 makes it white, so that lines over it stand out.
+    """
+    height, width = image.shape[:2]
+    faded = image + (255.0 - image) * fade
+    axes.imshow(faded.astype(np.uint8), extent=(0, 1, 1, 0), aspect=height / width, interpolation="antialiased")
+    axes.set(xlim=(-margin, 1 + margin), ylim=(1 + margin, -margin), xticks=[], yticks=[])
+
+
+def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = (), **style) -> None:
+    """Outline boxes.
+
+    Args:
+        boxes: (N, 4) corners in fractions of the image.
+        halo: width of the dark rim that keeps a line visible on any ground.
+        labels: a word for each box, written at its upper left corner.
+        style: of matplotlib's PolyCollection: edgecolor, linewidth, linestyle, alpha.
+    """
+    xmin, ymin, xmax, ymax = np.asarray(boxes, np.float64).reshape(-1, 4).T
+    corners = np.stack([xmin, ymin, xmax, ymin, xmax, ymax, xmin, ymax], axis=-1).reshape(-1, 4, 2)
+    outlines = PolyCollection(corners, facecolor="none", **style)
+    if halo:
+        width = style.get("linewidth", 1.0) + 2 * halo
+        outlines.set_path_effects([Stroke(linewidth=width, foreground=BLACK, alpha=0.6), Normal()])
+    axes.add_collection(outlines, autolim=False)
+    for x, y, label in zip(xmin, ymin, labels, strict=False):
+        ground = {"facecolor": style.get("edgecolor", "white"), "edgecolor": BLACK, "linewidth": 0.8, "pad": 1.8}
+        place = {"va": "bottom", "ha": "left"} if y > 0.08 else {"va": "top", "ha": "left"}
+        axes.text(max(x, 0), max(y, 0), label, fontsize=8, color=BLACK, bbox=ground, clip_on=True, **place)
+
+
+def draw_grid(axes: Axes, rows: int, cols: int) -> None:
+    """The cells of a feature map over the image: the finer the grid, the finer its lines."""
+    style = {"color": BLACK, "linewidth": 0.4 + 2 / rows, "alpha": 0.6}
+    axes.vlines(np.arange(cols + 1) / cols, 0, 1, **style)
+    axes.hlines(np.arange(rows + 1) / rows, 0, 1, **style)
+
+
+def draw_points(axes: Axes, points, size: float = 4.0, color: str = ORANGE) -> None:
+    """Dots with a dark rim at (N, 2) points (x, y), fractions of the image."""
+    x, y = np.asarray(points, np.float64).reshape(-1, 2).T
+    axes.plot(x, y, "o", markersize=size, color=color, markeredgecolor=BLACK, markeredgewidth=0.6, linestyle="none")
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file with a palette, a third of the size: notebooks are kept in git."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    picture = Image.open(buffer).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    picture.save(small, "png")
+    return small.getvalue()
+
+
+def mimebundle(picture: bytes, width: int, alt: str) -> tuple[dict, dict]:
+    """Data and metadata of a notebook's output: a PNG file, with its content in words.
+
+    Args:
+        picture: the file.
+        width: on the page, in pixels.
+        alt: the words.
+    """
+    data = {"image/png": base64.b64encode(picture).decode(), "text/plain": alt}
+    return data, {"image/png": {"width": width, "alt": alt}}
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Put a figure into the notebook, with its content in words for those who cannot see it.
+
+    The words go into the output twice, as the picture's alternative text and as a line to unfold: JupyterLab and
+    nbconvert (7.17) leave the former out of their pages.
+    """
+    data, metadata = mimebundle(png(figure), round(figure.get_figwidth() * SHOWN_PER_INCH), alt)
+    display(data, metadata=metadata, raw=True)
+    display(HTML(f"<details><summary>This figure in words</summary>{html.escape(alt)}</details>"))
+
+
+@contextmanager
+def after(exercise: str) -> Iterator[None]:
+    """What stands under it needs the learner's function: say so kindly while that is not written.
+
+    Args:
+        exercise: as its heading calls it, such as "1.1"; or several.
+    """
+    try:
+        yield
+    except NotImplementedError:
+        print(f"This needs your answer to exercise {exercise}. Write it, run its cell, then run this cell again.")

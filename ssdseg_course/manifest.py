@@ -1,0 +1,50 @@
+"""The lessons of the course, in order, and where their files stand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson: a folder of that name under `solutions/` and, made from it, one under `lessons/`.
+
+    Attributes:
+        number: its place in the course; the ids of its exercises begin with it, in two digits.
+        name: name of its folders and of its notebook.
+        title: what the learner reads.
+        minutes: how long it takes to work through.
+    """
+
+    number: int
+    name: str
+    title: str
+    minutes: int
+
+    def source(self, root: Path = ROOT) -> Path:
+        """The one source: text with the answers in it."""
+        return root / "solutions" / self.name / f"{self.name}.py"
+
+    def solution(self, root: Path = ROOT) -> Path:
+        """The notebook with the answers, executed."""
+        return root / "solutions" / self.name / f"{self.name}.ipynb"
+
+    def notebook(self, root: Path = ROOT) -> Path:
+        """The learner's notebook, with stubs where the answers were."""
+        return root / "lessons" / self.name / f"{self.name}.ipynb"
+
+
+LESSONS = (Lesson(1, "01_anchors", "Anchors: where a detector looks", 120),)
+
+
+def find_lesson(name: str) -> Lesson:
+    """The lesson of that number ("1", "01") or name ("01_anchors").
+
+    Raises:
+        ValueError: if there is none, with the names of those there are.
+    """
+    for lesson in LESSONS:
+        if name in (lesson.name, str(lesson.number), f"{lesson.number:02d}"):
+            return lesson
+    raise ValueError(f"there is no lesson {name!r}; there are: {', '.join(lesson.name for lesson in LESSONS)}")

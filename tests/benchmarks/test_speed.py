@@ -1,0 +1,149 @@
+"""How fast is what runs often? Each figure next to a peer's in the same run, where there is a peer.
+
+`make bench` runs this; `make test` does not, for a machine that is busy would fail it. Figures are in the README.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ssdseg_ref.anchors import AnchorSpec, make_anchors
+from ssdseg_ref.coding import encode_targets
+from ssdseg_ref.data import warehouse
+from ssdseg_ref.data.pipeline import batches, prepare
+from ssdseg_ref.metrics import average_precisions
+from ssdseg_ref.multitask import LESSON, Predictor, build_network
+
+CLASSES = 3
+
+
+@pytest.fixture(scope="module")
+def old_anchors():
+    """9,600 anchors, as the seed project had: 4 maps of a 480 x 640 image, six shapes a cell."""
+    maps = ((30, 40), (15, 20), (8, 10), (4, 5))
+    anchors = make_anchors(AnchorSpec((480, 640), maps, (0.1, 0.25, 0.45, 0.7, 0.9), (1.0, 2.0, 0.5, 3.0, 1 / 3)))
+    spare = 9600 - len(anchors)
+    assert spare >= 0
+    return np.concatenate([anchors, anchors[:spare]])
+
+
+@pytest.fixture(scope="module")
+def five_boxes():
+    generator = np.random.default_rng(0)
+    middles, sizes = generator.uniform(0.2, 0.8, (5, 2)), generator.uniform(0.05, 0.35, (5, 2))
+    return np.concatenate([middles - sizes / 2, middles + sizes / 2], axis=1).astype(np.float32)
+
+
+@pytest.mark.benchmark(group="5 boxes and 9,600 anchors")
+def test_match_and_encode(benchmark, old_anchors, five_boxes):
+    benchmark(encode_targets, five_boxes, np.array([1, 2, 3, 1, 2]), old_anchors)
+
+
+@pytest.mark.benchmark(group="5 boxes and 9,600 anchors")
+def test_peer_pycocotools_iou_alone(benchmark, old_anchors, five_boxes):
+    mask = pytest.importorskip("pycocotools.mask")
+
+    def as_xywh(boxes):
+        boxes = boxes.astype(np.float64)
+        return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+    benchmark(mask.iou, as_xywh(five_boxes), as_xywh(old_anchors), [0] * len(old_anchors))
+
+
+@pytest.fixture(scope="module")
+def detections():
+    """500 images, 10 detections a class in each."""
+    generator = np.random.default_rng(1)
+    truths, predictions = [], []
+    for _ in range(500):
+        count = generator.integers(1, 6)
+        low = generator.uniform(0, 0.6, (count, 2))
+        boxes = np.concatenate([low, low + generator.uniform(0.05, 0.4, (count, 2))], axis=1)
+        labels = generator.integers(1, CLASSES + 1, count)
+        chosen = generator.integers(0, count, 10 * CLASSES)
+        shift = generator.normal(0, 0.03, (10 * CLASSES, 2))
+        predictions.append(
+            SimpleNamespace(
+                boxes=boxes[chosen] + np.tile(shift, 2),
+                labels=np.repeat(np.arange(1, CLASSES + 1), 10),
+                scores=generator.random(10 * CLASSES),
+            )
+        )
+        truths.append(SimpleNamespace(boxes=boxes, labels=labels))
+    return predictions, truths
+
+
+@pytest.mark.benchmark(group="mAP of 500 images x 10 detections x 3 classes")
+def test_average_precisions(benchmark, detections):
+    benchmark.pedantic(average_precisions, detections, rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="mAP of 500 images x 10 detections x 3 classes")
+def test_peer_pycocotools(benchmark, detections, capsys):
+    coco = pytest.importorskip("pycocotools.coco")
+    cocoeval = pytest.importorskip("pycocotools.cocoeval")
+
+    def rows(items, scored):
+        for image, item in enumerate(items):
+            for index, ((xmin, ymin, xmax, ymax), label) in enumerate(zip(item.boxes, item.labels, strict=True)):
+                row = {"image_id": image, "category_id": int(label), "bbox": [xmin, ymin, xmax - xmin, ymax - ymin]}
+                yield row | ({"score": float(item.scores[index])} if scored else {"area": 1.0, "iscrowd": 0})
+
+    truth = coco.COCO()
+    truth.dataset = {
+        "images": [{"id": image} for image in range(500)],
+        "categories": [{"id": label} for label in range(1, CLASSES + 1)],
+        "annotations": [row | {"id": index} for index, row in enumerate(rows(detections[1], False), start=1)],
+    }
+    truth.createIndex()
+    results = truth.loadRes(list(rows(detections[0], True)))
+
+    def evaluate():
+        evaluation = cocoeval.COCOeval(truth, results, "bbox")
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.params.maxDets = [100]
+        evaluation.evaluate()
+        evaluation.accumulate()
+
+    benchmark.pedantic(evaluate, rounds=5, warmup_rounds=1)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return [warehouse.render(seed, LESSON.image_size) for seed in range(64)]
+
+
+@pytest.mark.benchmark(group="one scene of 160 x 224")
+def test_render(benchmark):
+    seeds = iter(range(10_000))
+    benchmark.pedantic(lambda: warehouse.render(next(seeds)), rounds=200, warmup_rounds=5)
+
+
+@pytest.mark.benchmark(group="64 pictures of the lesson preset")
+def test_input_pipeline(benchmark, scenes):
+    stream = iter(batches(scenes, LESSON, 16, seed=1))
+    benchmark.pedantic(lambda: [next(stream) for _ in range(4)], rounds=10, warmup_rounds=2)
+
+
+@pytest.mark.benchmark(group="64 pictures of the lesson preset")
+def test_prepare_alone(benchmark, scenes):
+    generator = np.random.default_rng(2)
+    benchmark.pedantic(lambda: [prepare(scene, LESSON, generator) for scene in scenes], rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="64 pictures of the lesson preset")
+def test_training_step(benchmark, scenes):
+    from ssdseg_ref.training import LESSON_RECIPE, JointTraining, optimizer
+
+    trainer = JointTraining(build_network(LESSON), LESSON, LESSON_RECIPE.class_weights)
+    trainer.compile(optimizer=optimizer(LESSON_RECIPE, 1000), jit_compile=False)
+    images, targets = next(iter(batches(scenes, LESSON, 16, seed=1)))
+    benchmark.pedantic(lambda: [trainer.train_on_batch(images, targets) for _ in range(4)], rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="64 pictures of the lesson preset")
+def test_prediction(benchmark, scenes):
+    predictor = Predictor(build_network(LESSON), LESSON)
+    images = [scene.image for scene in scenes]
+    benchmark.pedantic(predictor, (images,), rounds=5, warmup_rounds=1)

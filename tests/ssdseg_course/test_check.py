@@ -1,0 +1,128 @@
+"""`check` and `hint`, as a learner calls them."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ssdseg_course import EXERCISES, CheckFailed, Report, check, hint
+from ssdseg_course.check import _hints_given
+
+
+def grid_centers(rows, cols):
+    """A right answer."""
+    return [((col + 0.5) / cols, (row + 0.5) / rows) for row in range(rows) for col in range(cols)]
+
+
+def test_a_right_answer_is_reported_and_printed(capsys):
+    report = check("01.grid_centers", grid_centers)
+    assert isinstance(report, Report)
+    assert report.passed
+    assert (report.earned, report.points) == (10, 10)
+    captured = capsys.readouterr()
+    assert captured.out == "✓ 01.grid_centers  10/10\n  right in all 11 cases\n"
+    assert captured.err == ""
+
+
+def test_a_wrong_answer_raises_what_the_report_says():
+    with pytest.raises(CheckFailed, match=r"01\.grid_centers  0/10") as caught:
+        check("01.grid_centers", lambda rows, cols: 0, seed=3)
+    assert caught.value.report.seed == 3
+    assert "seed=3" in str(caught.value)
+
+
+def test_without_a_seed_each_check_draws_other_cases():
+    seeds = set()
+    for _ in range(8):
+        with pytest.raises(CheckFailed) as caught:
+            check("01.grid_centers", lambda rows, cols: 0)
+        seeds.add(caught.value.report.seed)
+    assert len(seeds) > 1
+
+
+def test_an_unknown_exercise_is_answered_with_the_nearest_ones():
+    with pytest.raises(ValueError, match=r"no exercise '01\.grid_center'; did you mean 01\.grid_centers"):
+        check("01.grid_center", grid_centers)
+
+
+def test_a_called_function_is_answered_with_how_to_write_it():
+    with pytest.raises(TypeError, match=r'write check\("01\.grid_centers", grid_centers\).*no brackets.*list'):
+        check("01.grid_centers", grid_centers(2, 3))
+
+
+def test_hints_grow_stronger_and_the_last_one_stays(capsys):
+    _hints_given.clear()
+    for _ in range(4):
+        hint("01.grid_centers")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:13] for line in lines] == ["hint 1 of 3: ", "hint 2 of 3: ", "hint 3 of 3: ", "hint 3 of 3: "]
+    assert lines[0].endswith(EXERCISES["01.grid_centers"].hints[0])
+
+
+def test_the_hint_of_an_unknown_exercise_is_answered_with_the_nearest_ones():
+    with pytest.raises(ValueError, match="did you mean"):
+        hint("coverage")
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_a_check_answers_in_under_three_tenths_of_a_second(exercise):
+    check(exercise.id, exercise.reference)
+    fastest = min(_seconds(exercise) for _ in range(3))
+    assert fastest < 0.3
+
+
+def _seconds(exercise) -> float:
+    start = time.perf_counter()
+    with pytest.raises(CheckFailed):  # a failure takes longest: the mutants are tried, too
+        check(exercise.id, exercise.mutants[-1].function)
+    return time.perf_counter() - start
+
+
+def test_the_package_does_not_import_tensorflow():
+    code = "import sys, ssdseg_course; sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class TestInANotebook:
+    """In a running IPython, whose outputs a fake one records."""
+
+    @pytest.fixture
+    def cell(self):
+        """Runs a cell and gives (displayed, result, error)."""
+        from IPython.core.interactiveshell import InteractiveShell
+        from IPython.utils.capture import capture_output
+
+        shell = InteractiveShell.instance()
+        shell.user_ns.update(check=check, grid_centers=grid_centers)
+
+        def run(source):
+            with capture_output() as captured:
+                result = shell.run_cell(source)
+            return captured, result
+
+        yield run
+        InteractiveShell.clear_instance()
+
+    def test_a_report_is_shown_once_and_is_no_result(self, cell):
+        # nbgrader reads a result as the number of points: there must be none.
+        captured, result = cell('check("01.grid_centers", grid_centers)')
+        assert result.success
+        assert len(captured.outputs) == 1
+        assert "✓ 01.grid_centers" in captured.outputs[0].data["text/plain"]
+        assert "✓" in captured.outputs[0].data["text/html"]
+        assert "Report" not in captured.stdout
+        assert captured.stderr == ""
+
+    def test_a_failure_is_shown_once_with_one_line_in_place_of_a_traceback(self, cell):
+        captured, result = cell('check("01.grid_centers", lambda rows, cols: 0)')
+        assert isinstance(result.error_in_exec, CheckFailed)
+        assert "✗ 01.grid_centers" in captured.outputs[0].data["text/plain"]
+        assert captured.stdout.strip() == "CheckFailed: 01.grid_centers is not right yet, see above"
+
+    def test_the_line_of_an_error_is_that_of_the_cell(self, cell):
+        source = (
+            "def grid_centers(rows, cols):\n    one = 1\n    return one / 0\n\ncheck('01.grid_centers', grid_centers)"
+        )
+        captured, _ = cell(source)
+        assert "in line 3 of `grid_centers`: return one / 0" in captured.outputs[0].data["text/plain"]

@@ -1,0 +1,186 @@
+"""`ssdseg data`, with a small stand-in for the Warehouse so that nothing takes long."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import ssdseg_ref.data
+from ssdseg_course.cli import app
+from ssdseg_ref.data import splits, triples
+from ssdseg_ref.data.sample import Sample
+
+SPLITS = {"train": range(0, 6), "validation": range(10, 12), "test": range(20, 23)}
+
+
+def render(seed: int, size: tuple[int, int]) -> Sample:
+    """One box and as much mask, in the upper left quarter."""
+    height, width = size
+    mask = np.zeros(size, np.uint8)
+    mask[: height // 2, : width // 2] = 1 + seed % 3
+    image = np.full((*size, 3), seed, np.uint8)
+    return Sample(image, np.array([[0, 0, 0.5, 0.5]], np.float32), np.array([1 + seed % 3], np.int32), mask)
+
+
+def split(name, size, progress):
+    return splits.cached_split(f"warehouse-{name}", SPLITS[name], size, render, progress)
+
+
+@pytest.fixture(autouse=True)
+def small_warehouse(monkeypatch, tmp_path):
+    """Replace the Warehouse, and keep the cache in a temporary folder."""
+    stand_in = SimpleNamespace(CLASSES=("person", "forklift", "monorail"), SPLITS=SPLITS, render=render, split=split)
+    monkeypatch.setitem(sys.modules, "ssdseg_ref.data.warehouse", stand_in)
+    monkeypatch.setattr(ssdseg_ref.data, "warehouse", stand_in, raising=False)
+    monkeypatch.setenv("SSDSEG_HOME", str(tmp_path / "home"))
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["data", *map(str, arguments)])
+
+
+def row(output: str, *cells: str) -> bool:
+    """Whether a line of a table starts with these cells."""
+    return any(line.replace("│", " ").split()[: len(cells)] == list(cells) for line in output.splitlines())
+
+
+def test_the_list_says_which_splits_are_drawn():
+    before = run("list").output
+    assert row(before, "train", "6", "no")
+    assert "ssdseg data make --split train" in before
+    assert run("make", "--split", "train").exit_code == 0
+    after = run("list").output
+    assert row(after, "train", "6", "yes")
+    assert row(after, "validation", "2", "no")
+
+
+def test_make_draws_every_split_unless_told_otherwise():
+    result = run("make", "--size", "8x10")
+    assert (result.exit_code, result.stdout.count("are ready")) == (0, 3)
+    assert row(run("list", "--size", "8x10").output, "test", "3", "yes")
+    assert row(run("list").output, "test", "3", "no")
+
+
+def test_info_counts_boxes_and_pixels():
+    result = run("info", "warehouse", "--split", "test")
+    assert result.exit_code == 0
+    assert "3 images, 0 of them without a box" in result.output
+    for name in ("person", "forklift", "monorail"):
+        assert row(result.output, name, "1", "1"), name  # images, boxes
+        assert row(result.output, name, *["0.2500"] * 5), name
+        assert row(result.output, name, *["1.40"] * 5), name  # 224 / 160
+    assert row(result.output, "background", "75.00%")
+
+
+def test_info_draws_figures(tmp_path):
+    result = run("info", "warehouse", "--plot", tmp_path / "figures.png")
+    assert result.exit_code == 0
+    with Image.open(tmp_path / "figures.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_what_is_exported_can_be_read_and_described_again(tmp_path):
+    result = run("export", "warehouse", tmp_path / "out", "--split", "test", "--count", "2", "--size", "8x10")
+    assert result.exit_code == 0
+    samples = triples.read(tmp_path / "out" / "triples.json", ("person", "forklift", "monorail"))
+    np.testing.assert_array_equal([sample.image[0, 0, 0] for sample in samples], [20, 21])
+    assert "2 images" in run("info", tmp_path / "out" / "triples.json").output
+
+
+def test_the_classes_of_triples_can_be_named(tmp_path):
+    run("export", "warehouse", tmp_path / "out", "--split", "test")
+    described = run("info", tmp_path / "out" / "triples.json", "--classes", "one, two, three").output
+    assert row(described, "two", "1", "1")
+    result = run("info", tmp_path / "out" / "triples.json", "--classes", "one,two")
+    assert result.exit_code == 1
+    assert "3 is no class, the classes are 1 one, 2 two" in result.stderr
+
+
+def test_a_folder_with_one_coco_split_needs_no_split_named(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "panoptic_val2017.json").write_text("{}")
+    assert "images/val2017" in run("info", tmp_path).stderr
+    (tmp_path / "annotations" / "panoptic_train2017.json").write_text("{}")
+    assert "--split train2017 or --split val2017" in run("info", tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "nowhere"], "ssdseg: nowhere: neither 'warehouse' nor a folder nor a file"),
+        (
+            ["info", "warehouse", "--split", "tests"],
+            "ssdseg: the warehouse has no split 'tests', it has train, validation",
+        ),
+        (["info", "warehouse", "--classes", "a,b"], "ssdseg: --classes is for a triples json only"),
+        (["info", ".", "--size", "8x10"], "ssdseg: --size is for the warehouse only"),
+        (
+            ["info", "warehouse", "--plot", "no/such/folder.png"],
+            "ssdseg: no/such/folder.png: No such file or directory",
+        ),
+    ],
+)
+def test_bad_input_ends_with_one_sentence(arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(message)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_folder_without_annotations_is_no_data_set(tmp_path):
+    result = run("info", tmp_path)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "no COCO data set" in result.stderr
+
+
+def test_export_refuses_a_folder_that_holds_something(tmp_path):
+    (tmp_path / "precious.txt").write_text("do not lose me")
+    result = run("export", "warehouse", tmp_path)
+    assert result.exit_code == 1
+    assert "name a folder that is new or empty" in result.stderr
+
+
+@pytest.mark.parametrize("size", ["8", "8x", "0x8", "-8x8", "8x8x8", "big"])
+def test_a_size_that_is_none_is_refused(size):
+    result = run("make", "--size", size)
+    assert result.exit_code == 2
+    assert "HEIGHTxWIDTH" in result.stderr
+
+
+def test_ctrl_c_says_stopped(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ssdseg_ref.data.warehouse, "split", interrupt)
+    result = run("make")
+    assert (result.exit_code, result.stderr) == (130, "stopped\n")
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(ssdseg_ref.data.warehouse, "split", lambda *_: 1 / 0)
+    assert isinstance(run("make").exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["make"], ["info"], ["export"]])
+def test_every_command_explains_itself(command):
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_help_does_not_wait_for_tensorflow():
+    code = "import sys, ssdseg_course.cli; print({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
+
+
+def test_bad_input_ends_the_process_with_one_sentence():
+    command = [sys.executable, "-m", "ssdseg_course", "data", "make", "--size", "wide"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "HEIGHTxWIDTH" in result.stderr
+    assert "Traceback" not in result.stderr

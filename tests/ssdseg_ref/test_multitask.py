@@ -1,0 +1,214 @@
+"""Is the joint network what it says, at any size, and does the predictor treat each image by itself?"""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from ssdseg_ref.coding import encode
+from ssdseg_ref.multitask import LESSON, PRESETS, REFERENCE, SHIPPED, Predictor, build_network, load_network, preset
+
+SMALL = replace(LESSON, image_size=(64, 96))
+ODD = replace(LESSON, image_size=(97, 131))
+
+
+@pytest.fixture(scope="module")
+def odd_network():
+    return build_network(ODD)
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+class FakeNetwork:
+    """Says what it is told, so that a test knows what the predictor should make of it."""
+
+    def __init__(self, classes, offsets, mask):
+        self.outputs = {"classes": classes, "offsets": offsets, "mask": mask}
+
+    def predict_on_batch(self, images):
+        return {name: value[: len(images)] for name, value in self.outputs.items()}
+
+
+def logits_of(labels, classes, sure=10.0):
+    return np.float32(sure) * np.eye(classes + 1, dtype=np.float32)[labels]
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv2", "shufflenetv2"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_network_has_one_row_an_anchor_and_one_logit_a_pixel(name, backbone):
+    config = preset(name, backbone)
+    shapes = {key: value.shape for key, value in build_network(config).output.items()}
+    anchors, classes = len(config.anchors), len(config.classes)
+    assert shapes == {
+        "classes": (None, anchors, classes + 1),
+        "offsets": (None, anchors, 4),
+        "mask": (None, *config.image_size, classes + 1),
+    }
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv2", "shufflenetv2"])
+def test_the_reference_preset_has_at_most_four_million_parameters(backbone):
+    assert build_network(replace(REFERENCE, backbone=backbone)).count_params() <= 4.0e6
+
+
+def test_a_size_that_32_does_not_divide_works(odd_network):
+    outputs = odd_network.predict_on_batch(noise(2, 97, 131, 3))
+    assert outputs["mask"].shape == (2, 97, 131, 4)
+    assert outputs["classes"].shape[1] == outputs["offsets"].shape[1] == len(ODD.anchors)
+
+
+def test_offsets_and_logits_take_any_sign_and_size(odd_network):
+    """A ReLU6 behind the outputs, as the old project had it, would keep them in 0 to 6."""
+    generator = np.random.default_rng(1)
+    network = keras.models.clone_model(odd_network)
+    network.set_weights(
+        [generator.normal(0, 0.4, w.shape) if w.ndim > 1 else np.abs(w) + 0.1 for w in odd_network.get_weights()]
+    )
+    outputs = network.predict_on_batch(noise(1, 97, 131, 3))
+    for name in ("offsets", "classes", "mask"):
+        assert outputs[name].min() < -6, name
+        assert outputs[name].max() > 6, name
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv2", "shufflenetv2"])
+def test_every_weight_of_the_network_is_reached_by_some_loss(backbone):
+    """The old project's ShuffleNet had dead heads: nothing it was shown changed what it said."""
+    import tensorflow as tf
+
+    network = build_network(replace(SMALL, backbone=backbone))
+    generator = np.random.default_rng(2)
+    for weight in network.trainable_weights:  # the last convolutions start near zero, and would hide what is behind
+        if "predict" in weight.path and "kernel" in weight.path:
+            weight.assign(generator.normal(0, 0.3, weight.shape))
+    with tf.GradientTape() as tape:
+        outputs = network(noise(2, 64, 96, 3).astype(np.float32), training=True)
+        total = sum(tf.reduce_sum(value * generator.normal(size=value.shape)) for value in outputs.values())
+    gradients = tape.gradient(total, network.trainable_weights)
+    still = [w.path for w, g in zip(network.trainable_weights, gradients, strict=True) if g is None or not np.any(g)]
+    assert still == []
+
+
+def test_a_saved_network_loads_without_custom_code(odd_network, tmp_path):
+    odd_network.save(tmp_path / "network.keras")
+    again = keras.models.load_model(tmp_path / "network.keras", compile=False, safe_mode=True)
+    images = noise(1, 97, 131, 3)
+    expected, got = odd_network.predict_on_batch(images), again.predict_on_batch(images)
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, atol=1e-5)
+
+
+def test_the_order_of_the_rows_is_the_order_of_the_anchors(odd_network):
+    """Where one cell of the finest map changes, its rows change most: row by row, column by column, then shape."""
+    maps = keras.Model(odd_network.input, odd_network.get_layer("map1_offsets_predict").output)
+    images = noise(1, 97, 131, 3)
+    cells, rows = maps.predict_on_batch(images), odd_network.predict_on_batch(images)["offsets"]
+    _, height, width, values = cells.shape
+    per_cell = values // 4
+    for row, col, shape in ((0, 0, 0), (0, 1, 1), (1, 0, 2), (height - 1, width - 1, per_cell - 1)):
+        index = (row * width + col) * per_cell + shape
+        np.testing.assert_allclose(rows[0, index], cells[0, row, col, 4 * shape : 4 * shape + 4], atol=1e-5)
+        middle = ODD.anchors[index].reshape(2, 2).mean(axis=0)
+        np.testing.assert_allclose(middle, [(col + 0.5) / width, (row + 0.5) / height], atol=1e-5)
+
+
+def test_a_perfect_network_is_decoded_to_the_truth():
+    config = SMALL
+    anchors, classes = config.anchors, len(config.classes)
+    boxes = np.float32([[0.2, 0.3, 0.5, 0.8], [0.6, 0.1, 0.9, 0.4]])
+    chosen, labels = np.array([100, 200]), np.array([1, 3])
+    row_labels, offsets = np.zeros(len(anchors), int), np.zeros((len(anchors), 4), np.float32)
+    row_labels[chosen], offsets[chosen] = labels, encode(boxes, anchors[chosen])
+    mask = np.zeros((64, 96), int)
+    mask[20:50, 20:48], mask[7:25, 58:86] = 1, 3
+    network = FakeNetwork(logits_of(row_labels, classes)[None], offsets[None], logits_of(mask, classes)[None])
+    (prediction,) = Predictor(network, config, score_threshold=0.5)(noise(1, 64, 96, 3))
+    order = np.argsort(prediction.labels)
+    np.testing.assert_array_equal(prediction.labels[order], labels)
+    np.testing.assert_allclose(prediction.boxes[order], boxes, atol=1e-5)
+    np.testing.assert_array_equal(prediction.mask, mask)
+
+
+def gate_case():
+    """Two images with the same boxes of classes 1 and 2; class 1 is in the mask of the first image, 2 of the second."""
+    anchors, classes = SMALL.anchors, len(SMALL.classes)
+    row_labels = np.zeros(len(anchors), int)
+    row_labels[10], row_labels[300] = 1, 2
+    mask = np.zeros((2, 64, 96), int)
+    mask[0, :8, :8], mask[1, :8, :8] = 1, 2
+    rows = np.stack([logits_of(row_labels, classes)] * 2)
+    return FakeNetwork(rows, np.zeros((2, len(anchors), 4), np.float32), logits_of(mask, classes))
+
+
+def test_the_segmentation_gate_looks_at_each_image_by_itself():
+    """The old project's gate let a class of one image pass in all images of the batch."""
+    predictor = Predictor(gate_case(), SMALL, score_threshold=0.5)
+    first, second = predictor(noise(2, 64, 96, 3))
+    assert first.labels.tolist() == [1]
+    assert second.labels.tolist() == [2]
+
+
+def test_an_open_gate_lets_all_classes_pass():
+    predictor = Predictor(gate_case(), SMALL, score_threshold=0.5, gate_pixels=0)
+    assert [sorted(prediction.labels.tolist()) for prediction in predictor(noise(2, 64, 96, 3))] == [[1, 2], [1, 2]]
+
+
+def test_background_takes_no_place_among_the_detections():
+    """In the old project the background class went through NMS, and filled the list before any object did."""
+    anchors, classes = SMALL.anchors, len(SMALL.classes)
+    row_labels = np.zeros(len(anchors), int)
+    row_labels[[10, 300]] = 2
+    mask = np.full((1, 64, 96), 2)
+    network = FakeNetwork(
+        logits_of(row_labels, classes)[None], np.zeros((1, len(anchors), 4), np.float32), logits_of(mask, classes)
+    )
+    (prediction,) = Predictor(network, SMALL, score_threshold=0.5, max_detections=2)(noise(1, 64, 96, 3))
+    assert prediction.labels.tolist() == [2, 2]
+
+
+def test_predictions_come_best_first_inside_the_image_and_at_the_images_own_size():
+    network = build_network(SMALL)
+    predictions = Predictor(network, SMALL, gate_pixels=0)([noise(50, 33, 3), noise(64, 96, 3, seed=1)])
+    assert [prediction.mask.shape for prediction in predictions] == [(50, 33), (64, 96)]
+    for prediction in predictions:
+        assert len(prediction.boxes) == len(prediction.labels) == len(prediction.scores) <= 100
+        assert (np.diff(prediction.scores) <= 0).all()
+        assert prediction.boxes.min(initial=0) >= 0
+        assert prediction.boxes.max(initial=1) <= 1
+        assert prediction.mask.dtype == np.uint8
+
+
+def test_no_image_gives_no_prediction():
+    assert Predictor(None, SMALL)([]) == []
+
+
+@pytest.mark.parametrize("image", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3)), np.zeros((0, 8, 3), np.uint8)])
+def test_what_is_no_image_is_refused_in_one_sentence(image):
+    with pytest.raises(ValueError, match=r"an image is \(H, W, 3\) uint8"):
+        Predictor(None, SMALL)([image])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_network_finds_the_people_of_a_scene_that_it_has_never_seen(name):
+    from ssdseg_ref.boxes import pairwise_iou
+    from ssdseg_ref.data import warehouse
+
+    config = SHIPPED[name]
+    scenes = [warehouse.render(seed, config.image_size) for seed in warehouse.SPLITS["test"][:8]]
+    predictions = Predictor(load_network(name), config, score_threshold=0.3)([scene.image for scene in scenes])
+    found = [
+        pairwise_iou(scene.boxes, prediction.boxes).max(axis=1, initial=0) >= 0.5
+        for scene, prediction in zip(scenes, predictions, strict=True)
+    ]
+    assert np.concatenate(found).mean() >= 0.7
+
+
+def test_names_that_do_not_exist_are_answered_with_those_that_do():
+    with pytest.raises(ValueError, match="there is no shipped network 'resnet'; there is lesson"):
+        load_network("resnet")
+    with pytest.raises(ValueError, match="there is no preset 'huge'; there is lesson, reference"):
+        preset("huge")
+    with pytest.raises(ValueError, match='the backbone is "mobilenetv2" or "shufflenetv2"'):
+        build_network(replace(SMALL, backbone="vgg"))
