@@ -59,7 +59,7 @@ def pairwise_iou(a, b) -> np.ndarray:
     Source: the PASCAL VOC challenge's measure of overlap, Everingham et al. 2010, section 4.2.
     """
     a, b = (_floats(boxes).reshape(-1, 4) for boxes in (a, b))
-    # A side at a time, and in place: (N, M) arrays with a long inner loop are quickest, and each new one costs its pages.
+    # A side at a time, and in place: a long inner loop is quickest, and every new (N, M) array costs its pages.
     a_xmin, a_ymin, a_xmax, a_ymax = np.ascontiguousarray(a.T)[:, :, None]
     b_xmin, b_ymin, b_xmax, b_ymax = np.ascontiguousarray(b.T)
     intersection = np.minimum(a_xmax, b_xmax)

@@ -86,7 +86,7 @@ network.save_weights(sys.argv[1] + "/end.weights.h5")
 
 
 def test_a_killed_training_goes_on_and_ends_where_it_would_have_ended(uninterrupted, tmp_path):
-    """Killed without warning behind its second epoch; the batches of the third and the optimiser's state are the same."""
+    """Killed without warning behind its second epoch; batches and optimiser go on as if nothing had been."""
     (tmp_path / "run.py").write_text(STOPPED_TRAINING)
     folder = tmp_path / "run"
 
