@@ -59,10 +59,8 @@ def mine_hard_negatives(losses, positive):
     wanted = ops.maximum(NEGATIVES_PER_POSITIVE * positives, LEAST_NEGATIVES)
     wanted = ops.minimum(wanted, anchors - positives)  # (B, 1)
     hardness = ops.where(positive, -1.0, losses)  # no loss is negative, so positives come last
-    ranked = -ops.sort(-hardness, axis=1)  # hardest first
-    # The loss of the last one wanted is the bar. Ties at the bar all pass: a few equal negatives more do no harm.
-    bar = ops.take_along_axis(ranked, ops.maximum(wanted - 1, 0), axis=1)
-    return ops.logical_and(hardness >= bar, ops.logical_and(ops.logical_not(positive), wanted > 0))
+    rank = ops.argsort(ops.argsort(-hardness, axis=1), axis=1)  # of each anchor in its image: 0 is the hardest
+    return rank < ops.cast(wanted, rank.dtype)
 
 
 def multibox_loss(classes, offsets, class_logits, predicted_offsets):
@@ -75,12 +73,14 @@ def multibox_loss(classes, offsets, class_logits, predicted_offsets):
         predicted_offsets: (B, N, 4) of the network.
 
     Returns:
-        Two scalars, the class loss and the box loss, each divided by the number of positives in the batch.
+        Two scalars, the class loss and the box loss, each divided by the number of positives in the batch, or of images
+        where those are more: the negatives of images without a box would otherwise add up with the batch.
     """
     positive = classes != BACKGROUND
     losses = class_cross_entropy(classes, class_logits)  # (B, N)
     counted = ops.logical_or(positive, mine_hard_negatives(ops.stop_gradient(losses), positive))
-    positives = ops.maximum(ops.sum(ops.cast(positive, losses.dtype)), 1.0)
+    images = ops.cast(ops.shape(losses)[0], losses.dtype)
+    positives = ops.maximum(ops.sum(ops.cast(positive, losses.dtype)), images)
     class_loss = ops.sum(ops.where(counted, losses, 0.0)) / positives
     distances = ops.sum(smooth_l1(offsets, predicted_offsets), axis=-1)  # (B, N)
     box_loss = ops.sum(ops.where(positive, distances, 0.0)) / positives
@@ -108,7 +108,7 @@ def giou_loss(truth, predicted):
     )
     union = union - intersection
     enclosing = ops.prod(outer_high - outer_low, axis=-1)
-    return 1 - intersection / (union + EPSILON) + (enclosing - union) / (enclosing + EPSILON)
+    return 1 - intersection / ops.maximum(union, EPSILON) + (enclosing - union) / ops.maximum(enclosing, EPSILON)
 
 
 def weighted_cross_entropy(mask, logits, class_weights):
@@ -159,8 +159,10 @@ def dice_square_loss(mask, logits):
 
 
 def _dice_loss(mask, logits, power):
-    counts = ops.cast(mask != IGNORE, logits.dtype)[..., None]
-    truth = ops.one_hot(ops.cast(mask, "int32"), logits.shape[-1], dtype=logits.dtype)  # all zero where mask is 255
+    counts = mask != IGNORE
+    classes = ops.where(counts, ops.cast(mask, "int32"), BACKGROUND)
+    counts = ops.cast(counts, logits.dtype)[..., None]
+    truth = ops.one_hot(classes, logits.shape[-1], dtype=logits.dtype) * counts
     share = ops.softmax(logits, axis=-1) * counts
     pixels = (0, 1, 2)
     overlap, truth_area = ops.sum(truth * share, axis=pixels), ops.sum(truth, axis=pixels)

@@ -6,7 +6,6 @@ keras.applications builds it, so that its published weights fit.
 All networks here take images scaled to [-1, 1]; the caller scales them.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -43,7 +42,7 @@ PUBLISHED_SIZES = (96, 128, 160, 192, 224)
 
 def bottleneck(
     x: KerasTensor, channels: int, stride: int = 1, expansion: int = 6, *, name: str, norm: Norm = MOBILENET_NORM
-) -> KerasTensor:
+) -> tuple[KerasTensor, KerasTensor]:
     """Inverted residual: expand to many channels, filter each of them, project to few, linearly.
 
     Where the shape stays the same, the input is added to the output. An expansion of 1 leaves the first step out.
@@ -57,33 +56,33 @@ def bottleneck(
         norm: momentum and epsilon of the batch normalisations.
 
     Returns:
-        (B, ceil(H / stride), ceil(W / stride), channels).
+        the output (B, ceil(H / stride), ceil(W / stride), channels), and the expansion (B, H, W, expansion * C) that
+        it was made from, to which SSDLite can be attached.
 
     Source: figure 4 (d) and table 1.
     """
-    inputs, in_channels = x, x.shape[-1]
-    if expansion > 1:
-        x = conv_bn(x, expansion * in_channels, name=f"{name}_expand", norm=norm)
-    x = depthwise_bn(x, stride=stride, name=f"{name}_filter", norm=norm)
-    x = conv_bn(x, channels, name=f"{name}_project", activation=None, norm=norm)
-    return layers.Add(name=f"{name}_add")([inputs, x]) if stride == 1 and in_channels == channels else x
+    expanded = x if expansion == 1 else conv_bn(x, expansion * x.shape[-1], name=f"{name}_expand", norm=norm)
+    y = depthwise_bn(expanded, stride=stride, name=f"{name}_filter", norm=norm)
+    y = conv_bn(y, channels, name=f"{name}_project", activation=None, norm=norm)
+    if stride == 1 and x.shape[-1] == channels:
+        y = layers.Add(name=f"{name}_add")([x, y])
+    return y, expanded
 
 
-def mobilenet_v2_features(
-    x: KerasTensor, alpha: float = 1.0, stages: Sequence[Stage] = STAGES, norm: Norm = MOBILENET_NORM
-) -> dict[int, KerasTensor]:
+def mobilenet_v2_features(x: KerasTensor, alpha: float = 1.0, norm: Norm = MOBILENET_NORM) -> dict[int, KerasTensor]:
     """The feature maps of MobileNetV2, before its last convolution.
 
     Args:
         x: (B, H, W, 3) images in [-1, 1].
         alpha: width multiplier of all channels.
-        stages: the table of the network; a shorter one makes a smaller network.
         norm: momentum and epsilon of the batch normalisations. The default suits long training: a momentum of 0.999
             needs some thousand steps until the moving averages are worth anything.
 
     Returns:
-        {2: ..., 4: ..., 8: ..., 16: ..., 32: ...}: the output of the last bottleneck of each stride, (B, ceil(H /
-        stride), ceil(W / stride), channels). With the paper's table these have 16, 24, 32, 96 and 320 channels.
+        {2: ..., 4: ..., 8: ..., 16: ..., 32: ...}, each (B, ceil(H / stride), ceil(W / stride), channels). The map of
+        stride 32 is the output of the last bottleneck. Of each finer stride it is the expansion in the bottleneck that
+        leaves it, where the paper attaches SSDLite (section 6.2): six times as rich as what lies before it, and
+        computed anyway. With alpha 1 the maps have 96, 144, 192, 576 and 320 channels.
 
     Raises:
         ValueError: if alpha is not positive.
@@ -92,14 +91,15 @@ def mobilenet_v2_features(
         raise ValueError(f"the width multiplier alpha must be positive, got {alpha}")
     x = conv_bn(x, make_divisible(STEM_CHANNELS * alpha), kernel_size=3, stride=2, name="stem", norm=norm)
     taps, output_stride = {}, 2
-    for row, stage in enumerate(stages, start=1):
+    for row, stage in enumerate(STAGES, start=1):
         channels = make_divisible(int(stage.channels * alpha))  # keras.applications cuts the fraction off, here alone
-        output_stride *= stage.stride
         for repeat in range(1, stage.repeats + 1):
-            stride = stage.stride if repeat == 1 else 1
-            x = bottleneck(x, channels, stride, stage.expansion, name=f"stage{row}_block{repeat}", norm=norm)
-        taps[output_stride] = x
-    return taps
+            name, stride = f"stage{row}_block{repeat}", stage.stride if repeat == 1 else 1
+            x, expanded = bottleneck(x, channels, stride, stage.expansion, name=name, norm=norm)
+            if stride > 1:
+                taps[output_stride] = expanded
+                output_stride *= stride
+    return taps | {output_stride: x}
 
 
 def mobilenet_v2(

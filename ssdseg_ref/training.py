@@ -35,6 +35,7 @@ class Recipe:
         warmup: share of all steps in which the learning rate rises.
         ema_momentum: of the moving average of the weights.
         class_weights: of the mask's cross-entropy, background first.
+        zoom_share: share of the samples that are zoomed into; see `augment`.
         patience: epochs without a better validation loss after which training stops.
         seed: of the order and the augmentation of the samples.
     """
@@ -46,12 +47,13 @@ class Recipe:
     warmup: float = 0.08
     ema_momentum: float = 0.99
     class_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    zoom_share: float = 0.0
     patience: int = 5
     seed: int = 1
 
 
 LESSON_RECIPE = Recipe(epochs=10)
-REFERENCE_RECIPE = Recipe(epochs=30, ema_momentum=0.997)
+REFERENCE_RECIPE = Recipe(epochs=30, ema_momentum=0.997, zoom_share=2 / 3)
 RECIPES = {"lesson": LESSON_RECIPE, "reference": REFERENCE_RECIPE}
 
 
@@ -139,7 +141,14 @@ def train(
     trainer = JointTraining(network, config, recipe.class_weights)
     trainer.compile(optimizer=optimizer(recipe, steps * recipe.epochs), jit_compile=False)
     return trainer.fit(
-        batches(training, config, recipe.batch_size, seed=recipe.seed, first_batch=done * steps),
+        batches(
+            training,
+            config,
+            recipe.batch_size,
+            seed=recipe.seed,
+            first_batch=done * steps,
+            zoom_share=recipe.zoom_share,
+        ),
         epochs=recipe.epochs,
         steps_per_epoch=steps,
         shuffle=False,  # `batches` has done it

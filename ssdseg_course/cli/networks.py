@@ -37,6 +37,7 @@ def train(
     backbone: Annotated[Backbone, typer.Option(help="Which backbone.")] = Backbone.MOBILENETV2,
 ) -> None:
     """Train the joint network on the Warehouse; called again with the same folder, go on where it was stopped."""
+    folder.mkdir(parents=True, exist_ok=True)  # or say at once that it cannot be
     console.import_keras()
     import keras
 

@@ -1,6 +1,7 @@
 """From samples to the batches that training eats: augment, bring to size, encode, batch, in threads ahead of time."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,13 +13,16 @@ from ssdseg_ref.multitask import Config
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
-def prepare(sample: Sample, config: Config, rng: np.random.Generator | None = None) -> tuple[np.ndarray, ...]:
+def prepare(
+    sample: Sample, config: Config, rng: np.random.Generator | None = None, zoom_share: float = 0.0
+) -> tuple[np.ndarray, ...]:
     """What the network gets and what it is asked for, for one sample.
 
     Args:
         sample: of any size.
         config: of the network.
         rng: where augmentation draws from; None leaves the sample as it is.
+        zoom_share: see `augment`.
 
     Returns:
         image (H, W, 3) uint8, classes (N,) int32, offsets (N, 4) float32, mask (H, W) uint8.
@@ -26,7 +30,7 @@ def prepare(sample: Sample, config: Config, rng: np.random.Generator | None = No
     if sample.image.shape[:2] != config.image_size:
         sample = crop(sample, WHOLE, config.image_size)
     if rng is not None:
-        sample = augment(sample, rng)
+        sample = augment(sample, rng, zoom_share)
     classes, offsets = encode_targets(sample.boxes, sample.labels, config.anchors)
     return np.ascontiguousarray(sample.image), classes, offsets, np.ascontiguousarray(sample.mask)
 
@@ -38,6 +42,7 @@ def batches(
     *,
     seed: int | None = None,
     first_batch: int = 0,
+    zoom_share: float = 0.0,
 ):
     """A `tf.data.Dataset` of (images, {"classes", "offsets", "mask"}).
 
@@ -48,6 +53,7 @@ def batches(
         seed: for training: samples come shuffled and augmented, for ever, drawn from this seed and the epoch's number,
             in batches that are all full. Without it every sample comes once, in order, as it is.
         first_batch: where a training that goes on starts; its batches are those that it would have had.
+        zoom_share: share of the training's samples that are zoomed.
 
     Returns:
         The data set, which prepares samples in parallel and ahead of the step that eats them.
@@ -66,7 +72,7 @@ def batches(
         if not training:
             return prepare(samples[place], config)
         index = _shuffled(len(samples), seed, epoch)[place]
-        return prepare(samples[index], config, np.random.default_rng((seed, epoch, index)))
+        return prepare(samples[index], config, np.random.default_rng((seed, epoch, index)), zoom_share)
 
     count = len(config.anchors)
     height, width = config.image_size
@@ -85,13 +91,6 @@ def batches(
     return dataset.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
 
 
-_orders: dict[tuple[int, int, int], np.ndarray] = {}
-
-
+@lru_cache(maxsize=4)  # threads work on few neighbouring epochs
 def _shuffled(count: int, seed: int, epoch: int) -> np.ndarray:
-    key = (count, seed, epoch)
-    if key not in _orders:
-        while len(_orders) > 2:  # threads work on two neighbouring epochs at the most
-            _orders.pop(next(iter(_orders)), None)
-        _orders[key] = np.random.default_rng((seed, epoch)).permutation(count)
-    return _orders[key]
+    return np.random.default_rng((seed, epoch)).permutation(count)

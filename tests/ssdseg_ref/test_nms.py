@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from ssdseg_ref.boxes import pairwise_iou
+from ssdseg_ref.nms import non_max_suppression
+
+THREE_APART = np.array([[0.0, 0, 0.2, 1], [0.3, 0, 0.5, 1], [0.6, 0, 0.8, 1]])
+
+
+def _random_boxes(rng, count):
+    low = rng.random((count, 2)) * 0.6
+    return np.concatenate([low, low + rng.uniform(0.1, 0.4, (count, 2))], axis=-1).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_stays_is_what_tensorflow_keeps(seed):
+    tf = pytest.importorskip("tensorflow")
+    rng = np.random.default_rng(seed)
+    boxes, scores = _random_boxes(rng, 150), rng.random(150, np.float32)
+    most = int(rng.choice([5, 200]))
+    expected = tf.image.non_max_suppression(
+        boxes[:, [1, 0, 3, 2]], scores, most, iou_threshold=0.45, score_threshold=0.2
+    )
+    kept = non_max_suppression(boxes, scores, 0.45, 0.2, most)
+    assert kept.tolist() == expected.numpy().tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_two_kept_boxes_overlap_too_much_and_every_dropped_one_overlaps_a_better_one(seed):
+    rng = np.random.default_rng(seed)
+    boxes, scores = _random_boxes(rng, 80), rng.random(80)
+    kept = non_max_suppression(boxes, scores, 0.3, 0.0)
+    overlaps = pairwise_iou(boxes, boxes)
+    among_kept = overlaps[np.ix_(kept, kept)] - np.eye(len(kept))
+    assert among_kept.max() <= 0.3 + 1e-6
+    for dropped in set(range(80)) - set(kept.tolist()):
+        assert any(overlaps[dropped, other] > 0.3 and scores[other] >= scores[dropped] for other in kept)
+
+
+def test_the_best_comes_first():
+    assert non_max_suppression(THREE_APART, [0.2, 0.9, 0.5]).tolist() == [1, 2, 0]
+
+
+def test_equal_scores_keep_their_order():
+    boxes = np.concatenate([THREE_APART, THREE_APART])
+    assert non_max_suppression(boxes, [0.5] * 6).tolist() == [0, 1, 2]
+    corners = np.stack(np.divmod(np.arange(196), 14), axis=-1)
+    scores = np.random.default_rng(0).choice([0.25, 0.5, 0.75], 196)
+    kept = non_max_suppression(np.concatenate([corners, corners + 0.9], axis=-1), scores)
+    assert kept.tolist() == sorted(range(196), key=lambda index: (-scores[index], index))
+
+
+def test_of_duplicates_one_stays():
+    boxes = [[0.1, 0.1, 0.5, 0.5]] * 4
+    assert non_max_suppression(boxes, [0.6, 0.9, 0.7, 0.8]).tolist() == [1]
+
+
+def test_an_overlap_of_exactly_the_threshold_stays_and_one_just_above_goes():
+    boxes = [[0, 0, 1, 1], [0, 0, 1, 0.5]]
+    assert non_max_suppression(boxes, [0.9, 0.8], iou_threshold=0.5).tolist() == [0, 1]
+    assert non_max_suppression(boxes, [0.9, 0.8], iou_threshold=0.499).tolist() == [0]
+
+
+def test_a_score_of_exactly_the_threshold_takes_part_and_one_just_below_does_not():
+    assert non_max_suppression(THREE_APART, [0.5, 0.25, 0.2499], score_threshold=0.25).tolist() == [0, 1]
+
+
+def test_a_box_that_was_dropped_drops_no_other():
+    chain = [
+        [0.0, 0, 0.6, 1],
+        [0.2, 0, 0.8, 1],
+        [0.4, 0, 1.0, 1],
+    ]  # each overlaps the next by half, the ends by a fifth
+    assert non_max_suppression(chain, [0.9, 0.8, 0.7], iou_threshold=0.4).tolist() == [0, 2]
+
+
+def test_it_stops_after_so_many():
+    assert non_max_suppression(THREE_APART, [0.2, 0.9, 0.5], max_detections=2).tolist() == [1, 2]
+
+
+def test_boxes_below_the_score_threshold_take_no_slot():
+    boxes = np.concatenate([THREE_APART + 0.01, THREE_APART])
+    kept = non_max_suppression(boxes, [0.0, 0.0, 0.0, 0.3, 0.2, 0.1], max_detections=3)
+    assert kept.tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize("scores", [[], [0.001, 0.002]])
+def test_nothing_to_keep_gives_no_index(scores):
+    kept = non_max_suppression(np.zeros((len(scores), 4)), scores)
+    assert kept.shape == (0,)
+    assert np.issubdtype(kept.dtype, np.integer)
+
+
+def test_boxes_without_scores_are_refused():
+    with pytest.raises(ValueError, match="every box needs a score, got 3 boxes and 2 scores"):
+        non_max_suppression(THREE_APART, [0.5, 0.5])

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ssdseg_ref.data import Sample, warehouse
+from ssdseg_ref.data.statistics import describe
+from ssdseg_ref.multitask import Prediction
+from ssdseg_ref.plot import CLASS_COLOURS, CLASS_LINES, draw_boxes, draw_mask, plot_gallery, plot_statistics
+
+NAMES = ("person", "forklift", "monorail")
+
+
+def _frames(axes):
+    return [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+
+
+def _told(sample, score=0.9):
+    return Prediction(sample.boxes, sample.labels, np.full(len(sample.labels), score, np.float32), sample.mask)
+
+
+@pytest.fixture
+def axes():
+    return Figure().subplots()
+
+
+def test_a_box_is_drawn_around_its_own_pixels(axes):
+    """Pixel k reaches from k - 0.5 to k + 0.5 in matplotlib."""
+    image = np.zeros((20, 30, 3), np.uint8)
+    image[4:9, 12:24] = 255
+    draw_mask(axes, image, np.zeros((20, 30), np.uint8))
+    draw_boxes(axes, (20, 30), np.array([[12 / 30, 4 / 20, 24 / 30, 9 / 20]]), np.array([1]), NAMES)
+    (frame,) = _frames(axes)
+    assert frame.get_bbox().extents == pytest.approx([11.5, 3.5, 23.5, 8.5])
+
+
+def test_each_box_has_its_name_and_its_score_beside_it(axes):
+    boxes = np.array([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]])
+    draw_boxes(axes, (20, 30), boxes, np.array([2, 1]), NAMES, scores=np.array([0.875, 0.5]))
+    assert [text.get_text() for text in axes.texts] == ["forklift 0.88", "person 0.50"]
+
+
+def test_the_truth_has_no_score(axes):
+    draw_boxes(axes, (20, 30), np.array([[0, 0, 0.5, 0.5]]), np.array([3]), NAMES)
+    assert [text.get_text() for text in axes.texts] == ["monorail"]
+
+
+def test_no_two_classes_look_alike_even_without_colour(axes):
+    assert len(set(CLASS_LINES)) == len(CLASS_COLOURS) == len(set(CLASS_COLOURS))
+    draw_boxes(axes, (20, 30), np.tile([0, 0, 0.5, 0.5], (3, 1)), np.array([1, 2, 3]), NAMES)
+    assert len({frame.get_linestyle() for frame in _frames(axes)}) == 3
+
+
+def test_without_boxes_nothing_is_drawn(axes):
+    draw_boxes(axes, (20, 30), np.empty((0, 4)), np.empty(0, int), NAMES)
+    assert not _frames(axes)
+
+
+def test_a_mask_tints_its_classes_and_leaves_background_and_ignore_as_they_are(axes):
+    image = np.full((1, 4, 3), 100, np.uint8)
+    draw_mask(axes, image, np.array([[0, 255, 1, 2]], np.uint8))
+    shown = np.asarray(axes.images[0].get_array())
+    assert (shown[0, :2] == 100).all()
+    for column, colour in ((2, CLASS_COLOURS[0]), (3, CLASS_COLOURS[1])):
+        towards = 255 * np.array(to_rgb(colour)) - 100
+        assert (np.sign(shown[0, column].astype(int) - 100) == np.sign(np.round(towards))).all()
+    assert (image == 100).all()  # the picture itself is not painted on
+
+
+def test_more_classes_than_colours_start_over():
+    labels = np.arange(1, 9, dtype=np.int32)
+    boxes = np.tile(np.float32([0.1, 0.1, 0.9, 0.9]), (8, 1))
+    sample = Sample(
+        np.zeros((16, 16, 3), np.uint8),
+        boxes,
+        labels,
+        np.repeat(np.arange(16, dtype=np.uint8) // 2, 16).reshape(16, 16),
+    )
+    figure = plot_gallery([sample], [_told(sample)], [f"class {label}" for label in labels])
+    FigureCanvasAgg(figure).draw()
+    assert len(_frames(figure.axes[0])) == 8
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_gallery_shows_every_sample_above_its_prediction(count):
+    samples = [warehouse.render(seed, (48, 64)) for seed in range(count)]
+    figure = plot_gallery(samples, [_told(sample) for sample in samples], NAMES)
+    FigureCanvasAgg(figure).draw()
+    assert len(figure.axes) == 2 * count
+    for place, sample in enumerate(samples):
+        assert len(_frames(figure.axes[place])) == len(_frames(figure.axes[count + place])) == len(sample.boxes)
+
+
+def test_a_gallery_draws_only_what_the_network_is_sure_of():
+    sample = next(scene for scene in map(warehouse.render, range(20)) if len(scene.boxes) > 1)
+    unsure = _told(sample, 0.49)
+    unsure.scores[0] = 0.5
+    above, below = plot_gallery([sample], [unsure], NAMES, least_score=0.5).axes
+    assert (len(_frames(above)), len(_frames(below))) == (len(sample.boxes), 1)
+
+
+def test_statistics_are_drawn_with_a_bar_for_every_class():
+    statistics = describe([warehouse.render(seed, (48, 64)) for seed in range(8)], NAMES)
+    figure = plot_statistics(statistics)
+    FigureCanvasAgg(figure).draw()
+    instances = figure.axes[0]
+    assert [bar.get_width() for bar in instances.patches] == [entry.instances for entry in statistics.classes]
