@@ -120,6 +120,8 @@ class AnchorSpec:
 
     def __post_init__(self):
         maps = len(self.feature_maps)
+        if maps == 0:
+            raise ValueError("anchors need at least one feature map")
         if len(self.scales) != maps + 1:
             raise ValueError(f"{maps} feature maps need {maps + 1} scales, got {len(self.scales)}")
         if len(self.ratios_by_map) != maps:

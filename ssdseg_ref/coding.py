@@ -25,14 +25,14 @@ def encode(boxes, anchors, variances=VARIANCES):
         (..., N, 4) offsets, of the kind that came in.
 
     Raises:
-        ValueError: if a NumPy box is empty or turned inside out, for it has no logarithm.
+        ValueError: if a NumPy box or anchor is empty or turned inside out, for its size has no logarithm.
     """
     boxes, anchors = _array(boxes), _array(anchors)
     xp = _namespace(boxes)
     x, y, width, height = _centers(boxes)
     anchor_x, anchor_y, anchor_width, anchor_height = _centers(anchors)
-    if xp is np and (np.any(width <= 0) or np.any(height <= 0)):
-        raise ValueError("an empty box, or one turned inside out, cannot be encoded: its size has no logarithm")
+    if xp is np and not all(np.all(side > 0) for side in (width, height, anchor_width, anchor_height)):
+        raise ValueError("an empty box or anchor, or one turned inside out, has no logarithm of its size to encode")
     offsets = (
         (x - anchor_x) / anchor_width / variances[0],
         (y - anchor_y) / anchor_height / variances[1],

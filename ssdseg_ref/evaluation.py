@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -54,6 +55,14 @@ class Scores:
         return _mean(self.ious[1:])
 
 
+class Truth(NamedTuple):
+    """What a `Sample` says of its image."""
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    mask: np.ndarray
+
+
 def evaluate(
     predictor: Predictor,
     samples: Sequence[Sample],
@@ -103,11 +112,12 @@ def judge(predictions: Sequence[Prediction], samples: Sequence[Sample], classes:
         samples: the truth.
         classes: their names, background not among them.
     """
+    truths = [Truth(sample.boxes, sample.labels, sample.mask) for sample in samples]  # read once, images let go
     confusion = confusion_matrix(
-        (sample.mask for sample in samples), (prediction.mask for prediction in predictions), len(classes)
+        [truth.mask for truth in truths], [prediction.mask for prediction in predictions], len(classes)
     )
-    precisions = average_precisions(predictions, samples, COCO_IOU_THRESHOLDS, len(classes))
-    return Scores(classes, len(samples), precisions, class_ious(confusion))
+    precisions = average_precisions(predictions, truths, COCO_IOU_THRESHOLDS, len(classes))
+    return Scores(classes, len(truths), precisions, class_ious(confusion))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ssdseg_ref.data.sample import BACKGROUND, IGNORE
+from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
 from ssdseg_ref.data.statistics import PERCENTILES, Statistics
 
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000")
@@ -74,13 +74,19 @@ def draw_mask(axes: Axes, image: np.ndarray, mask: np.ndarray) -> None:
     for label in np.unique(mask):
         if label not in (BACKGROUND, IGNORE):
             colour = 255 * np.float32(to_rgb(CLASS_COLOURS[(label - 1) % len(CLASS_COLOURS)]))
-            painted[mask == label] += MASK_OPACITY * (colour - painted[mask == label])
+            pixels = mask == label
+            painted[pixels] += MASK_OPACITY * (colour - painted[pixels])
     axes.imshow(painted.astype(np.uint8), interpolation="nearest")
     axes.set_axis_off()
 
 
 def draw_boxes(
-    axes: Axes, size: tuple[int, int], boxes: np.ndarray, labels: np.ndarray, names: Sequence[str], scores=None
+    axes: Axes,
+    size: tuple[int, int],
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    scores: np.ndarray | None = None,
 ) -> None:
     """Draw boxes over an image that is shown already, each with its class and its score.
 
@@ -104,12 +110,14 @@ def draw_boxes(
         axes.text(left, max(top, 6), text, fontsize=7, color=INK, va="bottom", bbox=plate, clip_on=True)
 
 
-def plot_gallery(samples, predictions, names: Sequence[str], least_score: float = 0.5) -> Figure:
+def plot_gallery(
+    samples: Sequence[Sample], predictions: Sequence, names: Sequence[str], least_score: float = 0.5
+) -> Figure:
     """Pictures in pairs: what is there above, what the network sees below.
 
     Args:
-        samples: the truth, a few of them.
-        predictions: one a sample.
+        samples: the truth, at least one.
+        predictions: one a sample, each with `boxes`, `labels`, `scores` and `mask`.
         names: of the classes.
         least_score: of the detections that are drawn.
     """

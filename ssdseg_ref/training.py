@@ -16,6 +16,7 @@ from keras import callbacks, ops
 from ssdseg_ref.coding import decode
 from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import BACKGROUND, Sample
+from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.losses import dice_loss, giou_loss, multibox_loss, weighted_cross_entropy
 from ssdseg_ref.multitask import Config
 
@@ -60,7 +61,7 @@ RECIPES = {"lesson": LESSON_RECIPE, "reference": REFERENCE_RECIPE}
 class JointTraining(keras.Model):
     """The network with the joint loss around it: detection and segmentation in one number.
 
-    Its weights are the network's own; after `fit` the network is trained, and this can be thrown away.
+    Its weights are the network's own: when it is fitted, the network is.
 
     Args:
         network: from `build_network`.
@@ -138,9 +139,12 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     steps = len(training) // recipe.batch_size
     done = finished_epochs(folder)
-    trainer = JointTraining(network, config, recipe.class_weights)
-    trainer.compile(optimizer=optimizer(recipe, steps * recipe.epochs), jit_compile=False)
-    return trainer.fit(
+    twin = fused_twin(network)
+    trainer = JointTraining(twin, config, recipe.class_weights)
+    adamw = optimizer(recipe, steps * recipe.epochs)
+    adamw.build(twin.trainable_variables)  # else the first step is traced twice, which takes as long as many steps
+    trainer.compile(optimizer=adamw, jit_compile=False)  # XLA slows these small convolutions down on a CPU
+    history = trainer.fit(
         batches(
             training,
             config,
@@ -163,6 +167,8 @@ def train(
         ],
         verbose=verbose,
     )
+    network.set_weights(twin.get_weights())
+    return history
 
 
 def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:

@@ -1,7 +1,7 @@
 """Augmentation: the same scene seen in another way, with its boxes and its mask kept true.
 
-Each step takes a `Sample` and gives a new one. Geometry is exact: a box is a piece of the plane, so that a flip takes
-x to 1 - x and twice flipped is the same again, to the last bit of a float.
+Each step takes a `Sample` and gives a new one. Geometry is exact: a box is a piece of the plane, so a flip takes x to
+1 - x, and twice flipped is the same again but for the last bit of a float.
 
 Source: Liu et al. 2016, "SSD", section 2.2 "Data augmentation".
 """
@@ -31,7 +31,7 @@ def crop(sample: Sample, window: tuple[float, float, float, float], size: tuple[
 
     Returns:
         A sample of that size. Boxes are cut at the window's edge; those of which less than a quarter is left are
-        dropped, and what is left of them becomes "ignore" in the mask.
+        dropped, and what their class has within them becomes "ignore" in the mask.
 
     Raises:
         ValueError: if the window is empty or reaches over the image.
@@ -74,7 +74,9 @@ def colour(sample: Sample, rng: np.random.Generator) -> Sample:
     shift = rng.uniform(-24, 24)
     gains = contrast * rng.uniform(0.9, 1.1, size=3)  # a gain a channel is another white balance
     levels = np.arange(256)[:, None]
-    table = np.clip((levels - 128) * gains + 128 + shift, 0, 255).astype(np.uint8)  # (256, 3): old level -> new
+    table = np.rint(np.clip((levels - 128) * gains + 128 + shift, 0, 255)).astype(
+        np.uint8
+    )  # (256, 3): old level -> new
     return Sample(
         np.stack([table[sample.image[..., k], k] for k in range(3)], axis=-1), sample.boxes, sample.labels, sample.mask
     )

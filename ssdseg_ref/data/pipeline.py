@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from ssdseg_ref.coding import encode_targets
 from ssdseg_ref.data.augment import augment, crop
 from ssdseg_ref.data.sample import Sample
 from ssdseg_ref.multitask import Config
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
@@ -43,7 +47,7 @@ def batches(
     seed: int | None = None,
     first_batch: int = 0,
     zoom_share: float = 0.0,
-):
+) -> "tf.data.Dataset":
     """A `tf.data.Dataset` of (images, {"classes", "offsets", "mask"}).
 
     Args:
@@ -64,7 +68,9 @@ def batches(
     import tensorflow as tf  # here alone, so that samples can be prepared for other backends without it
 
     training = seed is not None
-    if len(samples) < (batch_size if training else 1):
+    if len(samples) == 0:
+        raise ValueError("there is no sample to make a batch of")
+    if training and len(samples) < batch_size:
         raise ValueError(f"{len(samples)} samples do not fill a batch of {batch_size}")
 
     def load(position):
@@ -93,4 +99,5 @@ def batches(
 
 @lru_cache(maxsize=4)  # threads work on few neighbouring epochs
 def _shuffled(count: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng((seed, epoch)).permutation(count)
+    # No sample has the index `count`, so no augmentation draws the same numbers as the order.
+    return np.random.default_rng((seed, epoch, count)).permutation(count)

@@ -33,9 +33,9 @@ class Sample:
         Raises:
             ValueError: one sentence that says what is wrong. A reader puts the file's name in front of it.
         """
-        height, width = self.image.shape[:2]
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
             raise ValueError(f"an image is (H, W, 3) uint8, this one is {self.image.shape} {self.image.dtype}")
+        height, width = self.image.shape[:2]
         if height == 0 or width == 0:
             raise ValueError(f"the image is empty: {width} x {height} pixels")
         if self.mask.shape != (height, width) or self.mask.dtype != np.uint8:
@@ -44,6 +44,8 @@ class Sample:
             )
         if self.boxes.shape != (len(self.labels), 4) or self.labels.ndim != 1:
             raise ValueError(f"boxes {self.boxes.shape} and labels {self.labels.shape} do not go together")
+        if self.boxes.dtype != np.float32 or self.labels.dtype != np.int32:
+            raise ValueError(f"boxes are float32, labels int32, these are {self.boxes.dtype} and {self.labels.dtype}")
         for box, label in zip(self.boxes.tolist(), self.labels.tolist(), strict=True):
             xmin, ymin, xmax, ymax = box
             if not 1 <= label <= classes:

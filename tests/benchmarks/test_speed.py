@@ -12,8 +12,10 @@ from ssdseg_ref.anchors import AnchorSpec, make_anchors
 from ssdseg_ref.coding import encode_targets
 from ssdseg_ref.data import warehouse
 from ssdseg_ref.data.pipeline import batches, prepare
+from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.metrics import average_precisions
 from ssdseg_ref.multitask import LESSON, Predictor, build_network
+from ssdseg_ref.training import LESSON_RECIPE, JointTraining, optimizer
 
 CLASSES = 3
 
@@ -133,11 +135,14 @@ def test_prepare_alone(benchmark, scenes):
 
 
 @pytest.mark.benchmark(group="64 pictures of the lesson preset")
-def test_training_step(benchmark, scenes):
-    from ssdseg_ref.training import LESSON_RECIPE, JointTraining, optimizer
-
-    trainer = JointTraining(build_network(LESSON), LESSON, LESSON_RECIPE.class_weights)
-    trainer.compile(optimizer=optimizer(LESSON_RECIPE, 1000), jit_compile=False)
+@pytest.mark.parametrize("norms", ["fused", "peer_stock_keras"])
+def test_training_step(benchmark, scenes, norms):
+    network = build_network(LESSON)
+    twin = fused_twin(network) if norms == "fused" else network
+    adamw = optimizer(LESSON_RECIPE, 1000)
+    adamw.build(twin.trainable_variables)
+    trainer = JointTraining(twin, LESSON, LESSON_RECIPE.class_weights)
+    trainer.compile(optimizer=adamw, jit_compile=False)
     images, targets = next(iter(batches(scenes, LESSON, 16, seed=1)))
     benchmark.pedantic(lambda: [trainer.train_on_batch(images, targets) for _ in range(4)], rounds=5, warmup_rounds=1)
 

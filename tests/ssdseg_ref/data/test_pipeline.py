@@ -169,5 +169,5 @@ def test_a_data_set_smaller_than_a_batch_cannot_be_trained_on_but_evaluated(scen
 
 @pytest.mark.parametrize("seed", [None, 0])
 def test_without_samples_there_are_no_batches(seed):
-    with pytest.raises(ValueError, match="0 samples do not fill a batch of 1"):
+    with pytest.raises(ValueError, match="there is no sample"):
         batches([], CONFIG, 1, seed=seed)
