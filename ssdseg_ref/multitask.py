@@ -247,7 +247,8 @@ class Predictor:
         """
         if len(images) == 0:
             return []
-        outputs = self.network.predict_on_batch(np.stack([self._fit(image) for image in images]))
+        batch = np.stack([self._fit(image) for image in images])
+        outputs = self.network.predict_on_batch(batch)
         shares = _softmax(np.asarray(outputs["classes"]))
         boxes = np.clip(decode(np.asarray(outputs["offsets"]), self.config.anchors), 0, 1)
         masks = np.asarray(outputs["mask"])

@@ -71,7 +71,7 @@ def import_keras() -> None:
 
     TensorFlow 2.21 ignores TF_CPP_MIN_LOG_LEVEL while it is imported, so file descriptor 2 itself is turned away.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
     try:

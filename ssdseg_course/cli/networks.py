@@ -53,7 +53,8 @@ def train(
         f"{preset} on {backbone}: {network.count_params():,} parameters, {len(config.anchors):,} anchors, "
         f"{recipe.epochs} epochs of {len(samples):,} scenes"
     )
-    training.train(network, config, recipe, samples, validation, folder)
+    verbose = 1 if console.output.is_terminal else 2  # Keras's bar, or a line an epoch where a bar makes no sense
+    training.train(network, config, recipe, samples, validation, folder, verbose=verbose)
     network.save(folder / NETWORK_FILE)
     console.output.print(f"trained network: {escape(str(folder / NETWORK_FILE))}", soft_wrap=True)
     _score(network, config, "validation")
