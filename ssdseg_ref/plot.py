@@ -22,6 +22,7 @@ CLASS_COLOURS = (OKABE_ITO[0], OKABE_ITO[1], OKABE_ITO[6])  # by label, from 1; 
 CLASS_LINES = ("-", "--", ":")  # a line style a label, so that colour never speaks alone
 MASK_OPACITY = 0.45
 BOX_LINE_WIDTH = 1.8  # points
+LABEL_ROOM = 0.06  # of the image's height, what a box's label takes
 
 
 def plot_statistics(statistics: Statistics) -> Figure:
@@ -107,11 +108,12 @@ def draw_boxes(
         axes.add_patch(frame)
         text = names[label - 1] if scores is None else f"{names[label - 1]} {scores[index]:.2f}"
         plate = {"facecolor": CLASS_COLOURS[style], "edgecolor": "none", "pad": 1.2}
-        axes.text(left, max(top, 6), text, fontsize=7, color=INK, va="bottom", bbox=plate, clip_on=True)
+        above = top > LABEL_ROOM * height  # where there is no room above the box, the label goes inside
+        axes.text(left, max(top, 0), text, fontsize=7, va="bottom" if above else "top", bbox=plate, clip_on=True)
 
 
 def plot_gallery(
-    samples: Sequence[Sample], predictions: Sequence, names: Sequence[str], least_score: float = 0.5
+    samples: Sequence[Sample], predictions: Sequence, names: Sequence[str], least_score: float = 0.4
 ) -> Figure:
     """Pictures in pairs: what is there above, what the network sees below.
 
