@@ -96,6 +96,8 @@ def predict(
         progress: called with (images done, images in all).
     """
     predictions = []
+    if progress is not None:
+        progress(0, len(samples))  # the first batch takes longest: the network is traced
     for start in range(0, len(samples), BATCH_SIZE):
         stop = min(start + BATCH_SIZE, len(samples))
         predictions += predictor([samples[index].image for index in range(start, stop)])

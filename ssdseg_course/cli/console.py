@@ -77,8 +77,9 @@ def import_keras() -> None:
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        import keras  # noqa: F401
-        import tensorflow  # noqa: F401
+        with output.status("loading TensorFlow"):  # on stdout, where it can still be seen
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401
     finally:
         os.dup2(kept, 2)
         os.close(kept)

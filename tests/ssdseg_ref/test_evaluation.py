@@ -82,7 +82,7 @@ def test_every_sample_is_predicted_once_in_order_and_some_at_a_time(samples):
     assert all(prediction.mask is sample.mask for prediction, sample in zip(predictions, samples, strict=True))
     assert predictor.batches == [BATCH_SIZE, BATCH_SIZE, 5]
     total = len(samples)
-    assert done == [(BATCH_SIZE, total), (2 * BATCH_SIZE, total), (total, total)]
+    assert done == [(0, total), (BATCH_SIZE, total), (2 * BATCH_SIZE, total), (total, total)]
 
 
 def test_evaluating_is_predicting_and_judging(samples):
