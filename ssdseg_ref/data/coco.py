@@ -8,14 +8,13 @@ https://cocodataset.org/#format-data, section 4.
 """
 
 import difflib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ssdseg_ref.data.files import LazySamples, read_labels, read_photograph, read_text
+from ssdseg_ref.data.files import LazySamples, read_json, read_labels, read_photograph
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
 
 COURSE_CLASSES = {"person": ("person",), "truck": ("truck", "bus", "car"), "rail": ("railroad", "train")}
@@ -65,7 +64,10 @@ def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]]) -> 
     """
     root = Path(root)
     json_path = root / "annotations" / f"panoptic_{split}.json"
-    content = _read_json(json_path)
+    content = read_json(json_path)
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise ValueError(f"{json_path}: not COCO's panoptic format: an object is wanted, this is a {kind}")
     photographs, pngs = _photographs_folder(root, split), json_path.with_suffix("")
     try:
         labels = _labels_by_category(content["categories"], classes, json_path)
@@ -91,16 +93,6 @@ def label_names(classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 def available_splits(root: str | Path) -> list[str]:
     """Names of the splits whose panoptic annotations lie in a folder, sorted."""
     return sorted(path.stem.removeprefix("panoptic_") for path in Path(root).glob("annotations/panoptic_*.json"))
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not a json file: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: not COCO's panoptic format: an object is wanted, this is a {type(content).__name__}")
-    return content
 
 
 def _missing(error: KeyError | TypeError) -> str:

@@ -1,5 +1,6 @@
 """What readers and writers of data sets share: samples that are read when asked for, pictures, whole folders."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -86,6 +87,19 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file in UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def read_json(path: Path) -> Any:
+    """Read a json file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no json.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not a json file: {error}") from None
 
 
 def require_file(path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ssdseg_ref.data.files import LazySamples, read_labels, read_photograph, read_text, whole_folder
+from ssdseg_ref.data.files import LazySamples, read_json, read_labels, read_photograph, read_text, whole_folder
 from ssdseg_ref.data.sample import IGNORE, Sample
 
 COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax"]
@@ -48,10 +48,7 @@ def read(path: str | Path, classes: Sequence[str]) -> LazySamples:
     path = Path(path)
     if not 1 <= len(classes) < IGNORE:
         raise ValueError(f"a mask can tell 1 to {IGNORE - 1} classes apart, got {len(classes)}")
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not a json file: {error}") from None
+    content = read_json(path)
     if not isinstance(content, list):
         raise ValueError(f"{path}: a list of [image, mask, boxes] is wanted, this is a {type(content).__name__}")
     entries = [_triple(entry, number, path) for number, entry in enumerate(content, start=1)]
