@@ -131,8 +131,9 @@ def test_the_features_are_the_stages_of_each_stride():
 
 @pytest.fixture(scope="module")
 def all_outputs():
-    """A fresh network that gives every feature map and the class scores, at an odd size."""
+    """A network that gives every feature map and the class scores, at an odd size."""
     network = shufflenet_v2((*ODD_SIZE, 3), "0.5", classes=7)
+    randomise(network, seed=5)
     names = ["stem_relu", "pool", "stage2_unit4_concat", "stage3_unit8_concat", "stage4_unit4_concat", "predictions"]
     return keras.Model(network.input, {name: network.get_layer(name).output for name in names})
 
