@@ -19,6 +19,7 @@ from PIL import Image
 from ssdseg_ref.data.files import LazySamples, read_json, read_labels, read_photograph, read_text, whole_folder
 from ssdseg_ref.data.sample import IGNORE, Sample
 
+CLASSES = ("person", "forklift", "monorail")  # of the data set that the format comes from
 COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax"]
 INDEX = "triples.json"  # the name of the list in a folder that `write` makes
 
@@ -31,7 +32,7 @@ class Triple(NamedTuple):
     boxes: Path
 
 
-def read(path: str | Path, classes: Sequence[str]) -> LazySamples:
+def read(path: str | Path, classes: Sequence[str] = CLASSES) -> LazySamples:
     """Samples of a json list of triples, in its order; the files are read when asked for.
 
     Args:

@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def read_one(folder):
-    (sample,) = triples.read(folder / "list.json", CLASSES)
+    (sample,) = triples.read(folder / "list.json")
     return sample
 
 
