@@ -20,6 +20,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("out/gallery.png"),
 ) -> None:
     """Detect and segment in scenes that the network has never seen, draw a gallery, and grade the first lesson."""
+    out.parent.mkdir(parents=True, exist_ok=True)  # or say at once that it cannot be
     console.import_keras()
     _show_network(out)
     _show_grading()
@@ -38,7 +39,6 @@ def _show_network(out: Path) -> None:
     figure = plot.plot_gallery(
         [samples[index] for index in GALLERY_SCENES], [predictions[index] for index in GALLERY_SCENES], names
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, format="png", dpi=GALLERY_DPI)
     console.output.print(f"gallery: {escape(str(out.resolve()))}", soft_wrap=True)
 
