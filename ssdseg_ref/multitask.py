@@ -269,12 +269,9 @@ class Predictor:
         for label in range(BACKGROUND + 1, shares.shape[-1]):
             if not present[label]:
                 continue
-            likely = np.flatnonzero(shares[:, label] >= self.score_threshold)
-            kept = likely[
-                non_max_suppression(
-                    boxes[likely], shares[likely, label], self.iou_threshold, self.score_threshold, self.max_detections
-                )
-            ]
+            kept = non_max_suppression(
+                boxes, shares[:, label], self.iou_threshold, self.score_threshold, self.max_detections
+            )
             kept_boxes.append(boxes[kept])
             labels.append(np.full(len(kept), label, np.int32))
             scores.append(shares[kept, label])

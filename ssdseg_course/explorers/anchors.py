@@ -9,22 +9,20 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from math import ceil
 
 import ipywidgets as widgets
 import numpy as np
 from IPython.display import HTML, display
 from PIL import Image, ImageDraw, ImageFont
 
+from ssdseg_course.exercises.anchor_choice import FEATURE_MAPS, IMAGE_SIZE
 from ssdseg_course.explorers.figures import mimebundle
 from ssdseg_ref.anchors import anchor_sizes, grid_centers, map_anchors
 from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.data.sample import Sample
 from ssdseg_ref.data.warehouse import CLASSES, render
 
-IMAGE_SIZE = (160, 224)  # (height, width) in pixels, as the lesson's network sees a scene
 STRIDES = (8, 16, 32, 64)  # one a feature map, finest first
-FEATURE_MAPS = tuple(tuple(ceil(side / stride) for side in IMAGE_SIZE) for stride in STRIDES)
 RATIOS = {"1/4": 1 / 4, "1/3": 1 / 3, "1/2": 1 / 2, "1": 1.0, "2": 2.0, "3": 3.0}
 THRESHOLD = 0.5  # IoU from which an anchor counts as a match
 SCENES = 100

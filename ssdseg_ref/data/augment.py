@@ -9,6 +9,7 @@ Source: Liu et al. 2016, "SSD", section 2.2 "Data augmentation".
 import numpy as np
 from PIL import Image
 
+from ssdseg_ref.boxes import areas
 from ssdseg_ref.data.sample import IGNORE, Sample
 
 LEAST_VISIBLE = 0.25  # a box of which less than this share is left after a crop is dropped
@@ -47,8 +48,7 @@ def crop(sample: Sample, window: tuple[float, float, float, float], size: tuple[
     origin, extent = np.float32([xmin, ymin, xmin, ymin]), np.float32([xmax - xmin, ymax - ymin] * 2)
     moved = (sample.boxes - origin) / extent
     boxes = np.clip(moved, 0, 1)
-    left = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / np.prod(moved[:, 2:] - moved[:, :2], axis=1)
-    kept = left >= LEAST_VISIBLE
+    kept = areas(boxes) / areas(moved) >= LEAST_VISIBLE
     for box, label in zip(boxes[~kept], sample.labels[~kept], strict=True):
         x0, y0, x1, y1 = np.rint(box * np.float32([size[1], size[0]] * 2)).astype(int)
         part = mask[y0:y1, x0:x1]

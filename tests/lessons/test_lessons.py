@@ -7,6 +7,7 @@ from nbgrader.nbgraderformat import MetadataValidator
 
 from ssdseg_course import EXERCISES
 from ssdseg_course.authoring import check_drift
+from ssdseg_course.exercises.anchor_choice import LEAST_COVERAGE, MOST_ANCHORS
 from ssdseg_course.manifest import LESSONS, find_lesson
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
@@ -69,3 +70,9 @@ def test_a_lesson_is_found_by_number_and_by_name(lesson):
 
 def _graded(cell) -> bool:
     return cell.metadata.get("nbgrader", {}).get("grade", False)
+
+
+def test_lesson_1_names_the_limits_that_its_last_check_holds_to():
+    text = find_lesson("01").source().read_text(encoding="utf-8")
+    assert f"at most {MOST_ANCHORS:,} anchors" in text
+    assert f"at least {LEAST_COVERAGE:.2f}" in text

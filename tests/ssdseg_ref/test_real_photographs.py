@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import pytest
 
+from ssdseg_ref.boxes import areas
 from ssdseg_ref.data import coco
 from ssdseg_ref.data.sample import IGNORE
 from ssdseg_ref.evaluation import evaluate
@@ -31,7 +32,7 @@ REPEATS = 16  # of the photographs in an epoch, each time augmented in another w
 def with_people_to_be_seen(samples):
     """The first photographs with one to three people, none of them tiny, and no crowd."""
     for sample in samples:
-        sizes = (sample.boxes[:, 2] - sample.boxes[:, 0]) * (sample.boxes[:, 3] - sample.boxes[:, 1])
+        sizes = areas(sample.boxes)
         if 1 <= len(sizes) <= MOST_PEOPLE and sizes.min() >= LEAST_AREA and not (sample.mask == IGNORE).any():
             yield sample
 
