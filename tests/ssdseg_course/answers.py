@@ -1,0 +1,49 @@
+"""What the tests of the exercises share: a check without a notebook around it."""
+
+import pytest
+
+from ssdseg_course import EXERCISES
+from ssdseg_course.checking.judge import judge
+from ssdseg_course.checking.probe import probe
+from ssdseg_course.checking.report import Report
+
+SEEDS = range(20)
+
+
+def seeds_of(exercise) -> range:
+    """Seeds worth trying: one where nothing is drawn from it."""
+    return SEEDS if exercise.draw else SEEDS[:1]
+
+
+def report_on(exercise, function, seed=0) -> Report:
+    """What a check says, without raising."""
+    return judge(exercise, probe(function, exercise.cases(seed)), seed)
+
+
+def words(report: Report) -> str:
+    """The report's text, its lines joined again."""
+    return " ".join(str(report).split())
+
+
+def every_variant(honest: dict):
+    """Run a test for each of the right answers, written in another way, of {exercise id: answers}."""
+    return pytest.mark.parametrize(
+        ("exercise", "variant"),
+        [
+            pytest.param(EXERCISES[exercise_id], variant, id=f"{exercise_id}-{variant.__name__}")
+            for exercise_id, variants in honest.items()
+            for variant in variants
+        ],
+    )
+
+
+def assert_passes(exercise, function) -> None:
+    """The check passes whatever the seed."""
+    for seed in seeds_of(exercise):
+        report = report_on(exercise, function, seed)
+        assert report.passed, report
+
+
+def exercises_of(lesson: str) -> set[str]:
+    """Ids of a lesson's exercises, "01" being the first."""
+    return {exercise_id for exercise_id in EXERCISES if exercise_id.startswith(f"{lesson}.")}
