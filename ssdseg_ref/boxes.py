@@ -1,4 +1,4 @@
-"""Boxes: two ways to write them, their areas, and their overlap.
+"""Boxes: ways to write them, their areas, and their overlap.
 
 A box is (xmin, ymin, xmax, ymax) in fractions of the image, "corners", or (x, y, width, height) around its middle,
 "centers". Width is xmax - xmin: a box is a piece of the plane, not a count of pixels, so nothing is added.
@@ -33,6 +33,20 @@ def corners_to_centers(boxes):
     boxes = np.asarray(boxes)
     low, high = boxes[..., :2], boxes[..., 2:]
     return np.concatenate([(low + high) / 2, high - low], axis=-1)
+
+
+def to_pixels(boxes, image_size: tuple[int, int]) -> np.ndarray:
+    """Corners in fractions of the image -> corners in pixels, for a file or a screen.
+
+    Args:
+        boxes: (..., 4) corners.
+        image_size: (height, width) in pixels.
+
+    Returns:
+        (..., 4) float64 corners, not rounded: a side may lie between two pixels.
+    """
+    height, width = image_size
+    return np.asarray(boxes, np.float64) * (width, height, width, height)
 
 
 def areas(boxes) -> np.ndarray:

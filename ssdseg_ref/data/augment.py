@@ -9,7 +9,7 @@ Source: Liu et al. 2016, "SSD", section 2.2 "Data augmentation".
 import numpy as np
 from PIL import Image
 
-from ssdseg_ref.boxes import areas
+from ssdseg_ref.boxes import areas, to_pixels
 from ssdseg_ref.data.sample import IGNORE, Sample
 
 LEAST_VISIBLE = 0.25  # a box of which less than this share is left after a crop is dropped
@@ -49,8 +49,8 @@ def crop(sample: Sample, window: tuple[float, float, float, float], size: tuple[
     moved = (sample.boxes - origin) / extent
     boxes = np.clip(moved, 0, 1)
     kept = areas(boxes) / areas(moved) >= LEAST_VISIBLE
-    for box, label in zip(boxes[~kept], sample.labels[~kept], strict=True):
-        x0, y0, x1, y1 = np.rint(box * np.float32([size[1], size[0]] * 2)).astype(int)
+    cut_off = np.rint(to_pixels(boxes[~kept], size)).astype(int)
+    for (x0, y0, x1, y1), label in zip(cut_off, sample.labels[~kept], strict=True):
         part = mask[y0:y1, x0:x1]
         part[part == label] = IGNORE
     return Sample(np.asarray(image), boxes[kept], sample.labels[kept], mask)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ssdseg_ref.boxes import to_pixels
 from ssdseg_ref.data.files import LazySamples, read_json, read_labels, read_photograph, read_text, whole_folder
 from ssdseg_ref.data.sample import IGNORE, Sample
 
@@ -129,12 +130,10 @@ def _write_sample(sample: Sample, folder: Path, name: str) -> tuple[str, str, st
     image, mask, boxes = f"images/{name}.png", f"masks/{name}.png", f"boxes/{name}.csv"
     Image.fromarray(sample.image).save(folder / image)
     Image.fromarray(sample.mask).save(folder / mask)
-    height, width = sample.mask.shape
-    pixels = sample.boxes.astype(np.float64) * [width, height, width, height]
     rows = [
         # Nine digits tell any two float32 numbers apart.
         [str(label), *(f"{side:.9g}" for side in box)]
-        for label, box in zip(sample.labels, pixels, strict=True)
+        for label, box in zip(sample.labels, to_pixels(sample.boxes, sample.mask.shape), strict=True)
     ]
     text = "".join(",".join(row) + "\n" for row in [COLUMNS, *rows])
     (folder / boxes).write_text(text, encoding="utf-8", newline="\n")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssdseg_ref.boxes import areas, centers_to_corners, corners_to_centers, pairwise_iou
+from ssdseg_ref.boxes import areas, centers_to_corners, corners_to_centers, pairwise_iou, to_pixels
 
 
 def _random_boxes(rng, count):
@@ -32,6 +32,16 @@ def test_centers_and_corners_are_two_ways_to_write_one_box(shape):
 def test_conversion_keeps_the_type_of_the_numbers(convert):
     assert convert(np.zeros((3, 4), np.float32)).dtype == np.float32
     assert convert(np.zeros((3, 4))).dtype == np.float64
+
+
+def test_in_pixels_the_whole_image_reaches_from_zero_to_its_width_and_height():
+    whole, right_half = to_pixels([[0, 0, 1, 1], [0.5, 0, 1, 1]], image_size=(160, 224))
+    assert whole.tolist() == [0, 0, 224, 160]
+    assert right_half.tolist() == [112, 0, 224, 160]
+
+
+def test_no_boxes_are_no_boxes_in_pixels():
+    assert to_pixels(np.empty((0, 4)), (160, 224)).shape == (0, 4)
 
 
 def test_the_width_of_a_box_is_the_difference_of_its_sides_and_no_pixel_more():
