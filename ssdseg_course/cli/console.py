@@ -1,7 +1,5 @@
 """What commands print with: results on stdout, errors and progress on stderr."""
 
-import os
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -67,19 +65,8 @@ def _occasional_lines(description: str) -> Callable[[int, int], None]:
 
 
 def import_keras() -> None:
-    """Import Keras and TensorFlow without what their libraries write to stderr meanwhile.
+    """Import Keras and TensorFlow, which takes seconds, without their log."""
+    from ssdseg_course import quiet
 
-    TensorFlow 2.21 ignores TF_CPP_MIN_LOG_LEVEL while it is imported, so file descriptor 2 itself is turned away.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        with output.status("loading TensorFlow"):  # on stdout, where it can still be seen
-            import keras  # noqa: F401
-            import tensorflow  # noqa: F401
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    with output.status("loading TensorFlow"):
+        quiet.import_keras()

@@ -45,9 +45,9 @@ def _show_network(out: Path) -> None:
 
 def _show_grading() -> None:
     from ssdseg_course.grading import grade_in_temporary_course
-    from ssdseg_course.manifest import LESSONS
+    from ssdseg_course.manifest import find_lesson
 
-    lesson = LESSONS[0]
+    lesson = find_lesson("01_anchors")
     submissions = {"the solution": lesson.solution(), "the untouched lesson": lesson.notebook()}
     with console.progress(f"grading {lesson.name}") as update:
         grades = grade_in_temporary_course(lesson, submissions, update)

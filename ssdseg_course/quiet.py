@@ -1,0 +1,22 @@
+"""Import Keras without the log of the libraries under it, which tells a learner nothing."""
+
+import os
+import sys
+
+
+def import_keras() -> None:
+    """Import Keras and TensorFlow without what their libraries write to stderr meanwhile.
+
+    TensorFlow 2.21 ignores TF_CPP_MIN_LOG_LEVEL while it is imported, so file descriptor 2 itself is turned away.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
