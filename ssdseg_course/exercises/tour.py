@@ -1,0 +1,101 @@
+"""The exercise of lesson 0: a warm-up, to learn how checks and hints work."""
+
+import numpy as np
+
+from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_ref import boxes
+
+LANDSCAPE, PORTRAIT = (160, 224), (300, 200)  # (height, width) in pixels
+
+
+def to_pixels(box, image_size):
+    """The corners of one box in pixels."""
+    return boxes.to_pixels(box, image_size)
+
+
+def _draw(rng: np.random.Generator):
+    height, width = rng.choice(np.arange(101, 500), 2, replace=False).tolist()
+    low, size = rng.uniform(0.05, 0.4, 2), rng.uniform(0.1, 0.5, 2)
+    return np.concatenate([low, low + size]), (height, width)
+
+
+def _stretched(box, x_by, y_by):
+    return np.multiply(box, (x_by, y_by, x_by, y_by))
+
+
+def _size_last(box, image_size):
+    xmin, ymin, xmax, ymax = to_pixels(box, image_size)
+    return xmin, ymin, xmax - xmin, ymax - ymin
+
+
+TO_PIXELS = Exercise(
+    id="00.to_pixels",
+    title="From fractions to pixels",
+    points=10,
+    difficulty="easy",
+    minutes=4,
+    reference=to_pixels,
+    fixed_cases=(
+        (np.array([0.25, 0.5, 0.75, 0.875]), LANDSCAPE),
+        (np.array([0.0, 0.0, 1.0, 1.0]), LANDSCAPE),
+        (np.array([0.1, 0.2, 0.4, 0.9]), PORTRAIT),
+    ),
+    draw=_draw,
+    hints=(
+        "A point half-way across an image that is 224 pixels wide lies at pixel 112. What did you do with 0.5 and 224?",
+        "xmin and xmax run along the width, ymin and ymax along the height: four products.",
+        "Take the two arguments apart first: height, width = image_size and xmin, ymin, xmax, ymax = box. Then return "
+        "four products, beginning with xmin * width.",
+    ),
+    mutants=(
+        Mutant(
+            lambda box, image_size: _stretched(box, *image_size),
+            "x was multiplied by the height and y by the width. `image_size` is (height, width): which one comes first?",
+        ),
+        Mutant(
+            lambda box, image_size: _stretched(box, image_size[1], image_size[1]),
+            "all four were multiplied by the width. Which of them run from top to bottom?",
+        ),
+        Mutant(
+            lambda box, image_size: _stretched(box, image_size[0], image_size[0]),
+            "all four were multiplied by the height. Which of them run from left to right?",
+        ),
+        Mutant(
+            lambda box, image_size: to_pixels(box, image_size)[[1, 0, 3, 2]],
+            "the numbers are right, but y comes before x. The order of a box is (xmin, ymin, xmax, ymax).",
+        ),
+        Mutant(
+            lambda box, image_size: to_pixels(box, image_size)[[0, 2, 1, 3]],
+            "the numbers are right, but both x come first. The order of a box is (xmin, ymin, xmax, ymax): corner by "
+            "corner.",
+        ),
+        Mutant(
+            _size_last,
+            "the last two are the width and the height of the box. They should be its far corner, xmax and ymax.",
+        ),
+        Mutant(
+            lambda box, image_size: _stretched(box, 1 / image_size[1], 1 / image_size[0]),
+            "these were divided by the sides of the image. From a fraction to pixels it goes the other way.",
+        ),
+        Mutant(
+            lambda box, image_size: np.append(to_pixels(box, image_size)[:2], box[2:]),
+            "only the first corner is in pixels: xmax and ymax are still fractions.",
+        ),
+        Mutant(
+            lambda box, image_size: _stretched(box, image_size[1] - 1, image_size[0] - 1),
+            "the sides were taken one pixel too short. A width of 224 pixels reaches from 0 to 224, not to 223.",
+        ),
+        Mutant(
+            lambda box, image_size: to_pixels(box, image_size).astype(int),
+            "what stood behind the point was cut off. A box may begin between two pixels: leave the numbers as they "
+            "are.",
+        ),
+        Mutant(
+            lambda box, image_size: np.round(to_pixels(box, image_size)),
+            "the numbers were rounded. A box may begin between two pixels: leave them as they are.",
+        ),
+    ),
+)
+
+
+EXERCISES = (TO_PIXELS,)
