@@ -11,15 +11,8 @@ import pytest
 from PIL import Image
 
 from ssdseg_course.explorers import figures
-from ssdseg_course.explorers.anchors import (
-    FEATURE_MAPS,
-    IMAGE_SIZE,
-    AnchorState,
-    _blank,
-    _scene,
-    anchor_view,
-    explore_anchors,
-)
+from ssdseg_course.explorers.anchors import FEATURE_MAPS, IMAGE_SIZE, AnchorState, anchor_view, explore_anchors
+from ssdseg_course.explorers.canvas import _blank, draw_scene
 from ssdseg_ref.anchors import map_anchors
 from ssdseg_ref.boxes import pairwise_iou
 
@@ -45,7 +38,7 @@ def test_the_text_names_the_best_overlap_of_every_box():
     state = AnchorState()
     _, text = anchor_view(state)
     anchors = map_anchors(*FEATURE_MAPS[state.level], state.scale, state.next_scale, state.aspect_ratios, IMAGE_SIZE)
-    for overlap in pairwise_iou(_scene(state.seed).boxes, anchors).max(axis=1):
+    for overlap in pairwise_iou(draw_scene(state.seed).boxes, anchors).max(axis=1):
         assert f"{overlap:.2f}" in text
 
 
@@ -113,11 +106,13 @@ def test_the_picture_shows_the_state_of_the_controls():
 def test_a_viewer_without_widgets_gets_a_picture_and_its_text(outputs):
     explorer = explore_anchors()
     explorer._ipython_display_()
-    still, controls = outputs
+    controls, still, live = outputs
     assert np.array_equal(picture_of(base64.b64decode(still[0]["image/png"])), anchor_view(explorer.state)[0])
     assert still[1]["image/png"]["alt"] == anchor_view(explorer.state)[1]
     assert WIDGET not in still[0]
     assert WIDGET in controls[0]
+    assert WIDGET in live[0]
+    assert live[0]["text/plain"] == anchor_view(explorer.state)[1]
 
 
 def test_the_picture_is_never_there_twice(outputs):
@@ -137,7 +132,7 @@ def test_a_change_is_answered_quickly(record_property, capsys):
         times = []
         for _ in range(FASTEST_OF):
             explorer = explore_anchors()
-            _scene.cache_clear()  # a new scene has to be drawn, too
+            draw_scene.cache_clear()  # a new scene has to be drawn, too
             _blank.cache_clear()
             start = time.perf_counter()
             change(explorer)
