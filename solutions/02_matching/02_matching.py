@@ -1,0 +1,920 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Lesson 2 - Matching and coding: what the network is asked to say
+#
+# **You will be able to** measure the overlap of thousands of boxes without a loop, decide which anchor answers for
+# which object so that no object is left out, say "move and stretch" in four numbers and take it back, and write the
+# answers that a detector is trained on.
+#
+# **You need** lesson 1 (anchors, and what IoU is), NumPy's broadcasting, and a logarithm. Still no neural network.
+#
+# **It takes** about two hours: seven exercises, 100 points. Every exercise is a good place to stop for the day;
+# when you come back, run all cells from the top again.
+#
+# **How an exercise works.** As in lesson 1: write the body of a function, run the cell below it, read what the check
+# says. Stuck? `hint("02.iou")` gives a hint; call it again for a stronger one.
+
+# %%
+import inspect
+import timeit
+
+import numpy as np
+
+from ssdseg_course import check, hint  # noqa: F401 - the reader calls hint
+from ssdseg_course.explorers import figures
+from ssdseg_course.explorers.figures import after, draw_boxes, draw_image, panels, show
+from ssdseg_course.explorers.matching import ANCHOR_SPEC, explore_matching
+from ssdseg_ref import coding as reference_coding
+from ssdseg_ref import matching as reference_matching
+from ssdseg_ref.anchors import make_anchors
+from ssdseg_ref.boxes import centers_to_corners, pairwise_iou, to_pixels
+from ssdseg_ref.data.warehouse import CLASSES, render
+
+# %% [markdown]
+# ## 1. The result, first
+#
+# Lesson 1 ended with 2,241 anchors that suit the Warehouse, and with two questions about each of them: which class of
+# object is here, and how must the anchor move and stretch to fit it? A network learns to answer by being told the right
+# answers, for thousands of images. Someone has to write them down, and that is this lesson.
+#
+# Here is a scene with four objects: two people (one of them far away, behind the cartons on the left) and two monorails
+# whose boxes are nearly the same. On the right are the anchors that will have to find them.
+
+# %%
+IMAGE_SIZE = (160, 224)  # (height, width) in pixels, what our network will look at
+SCENE = 234
+scene = render(SCENE, size=(320, 448))  # drawn finer than the network sees it, for our eyes
+boxes, labels = scene.boxes, scene.labels  # (M, 4) corners, (M,) classes: 1 person, 2 forklift, 3 monorail
+names = [f"{number} {CLASSES[label - 1]}" for number, label in enumerate(labels)]
+
+anchors = make_anchors(ANCHOR_SPEC)  # (N, 4): scales 0.17, 0.3, 0.55, 0.8 and 1.1, ratios 0.43 and 2.4
+classes, offsets = reference_coding.encode_targets(boxes, labels, anchors)
+
+
+def label_boxes(axes, boxes, names, **style):
+    """Boxes with their names, each at a corner of its own."""
+    draw_boxes(axes, boxes, **style)
+    for box, name, side in zip(boxes, names, ("left", "left", "right", "right"), strict=True):
+        x = box[0] if side == "left" else box[2]
+        ground = {"facecolor": "white", "edgecolor": "black", "linewidth": 0.8, "pad": 1.8}
+        axes.text(x, max(box[1] - 0.01, 0.06), name, fontsize=8, ha=side, va="bottom", bbox=ground)
+
+
+figure, (left, right) = panels(2)
+for panel in (left, right):
+    draw_image(panel, scene.image, margin=0.06)
+label_boxes(left, boxes, names, **figures.TRUTH)
+left.set_title(f"what is there: {len(boxes)} boxes")
+draw_boxes(right, boxes, **figures.TRUTH)
+draw_boxes(right, anchors[classes > 0], **figures.CAUGHT)
+right.set_title(f"who answers for it: {np.count_nonzero(classes)} of {len(anchors):,} anchors (dashed)")
+show(
+    figure,
+    alt="Left: a warehouse with four boxes: 0, a small person half hidden on the left; 1 and 2, two overhead monorails "
+    "with nearly the same box; 3, a person on the right. Right: the same boxes and nine dashed anchors: six around "
+    "person 3, one around person 0 that is far too large, and one for each of the monorails.",
+)
+
+# %% [markdown]
+# And this is the answer sheet: for each of the 2,241 anchors a class, and four numbers that say "move and stretch".
+# Nearly all of its rows read *background*. These are the others:
+
+# %%
+print("anchor  class         offsets: x, y, width, height")
+for anchor in np.flatnonzero(classes):
+    numbers = "".join(f"{offset:8.2f}" for offset in offsets[anchor])
+    print(f"{anchor:6}  {classes[anchor]} {CLASSES[classes[anchor] - 1]:9}{numbers}")
+
+# %% [markdown]
+# From four boxes to 2,241 rows there are three steps. **How near** is an anchor to a box? That is IoU, and we need it
+# for all pairs at once. **Who answers for whom?** That is matching, and it is less simple than it looks. **How do you
+# say "move and stretch"?** That is coding. At the end you write the whole sheet.
+#
+# ## 2. Two ways to write a box
+#
+# Four numbers make a box, but which four? The same numbers, 0.3, 0.3, 0.6 and 0.4, read in three ways:
+
+# %%
+four = np.array([0.3, 0.3, 0.6, 0.4])
+readings = {
+    "corners\n(xmin, ymin, xmax, ymax)": four,
+    "corner and size\n(xmin, ymin, width, height)": np.concatenate([four[:2], four[:2] + four[2:]]),
+    "centers\n(x, y, width, height)": centers_to_corners(four),
+}
+figure, axes = panels(3)
+figure.set_figheight(figure.get_figheight() + 0.3)  # titles of two lines
+for panel, (title, box) in zip(axes, readings.items(), strict=True):
+    draw_image(panel, scene.image, fade=0.35)
+    draw_boxes(panel, box, **figures.CAUGHT)
+    panel.plot(0.3, 0.3, "o", color=figures.BLUE, markersize=8, markeredgecolor="white")
+    panel.set_title(title, fontsize=10)
+show(
+    figure,
+    alt="Three times the scene with a dot at x 0.3, y 0.3 and a dashed box from the numbers 0.3, 0.3, 0.6, 0.4. Read "
+    "as corners it is a low flat box right of the dot. Read as corner and size it is large and begins at the dot. Read "
+    "as centers it is as large, but lies around the dot.",
+)
+
+# %% [markdown]
+# Three boxes, and no error message: whoever mixes the ways up trains on nonsense. All of them are in use. COCO's files
+# hold corner and size, in pixels; PASCAL VOC's hold corners, in pixels that count from 1; TensorFlow's image functions
+# want corners with y first. So readers of files turn everything into one way at the door, and inside a program there is
+# only that one. Ours is **corners**, $(x_\min, y_\min, x_\max, y_\max)$ in fractions of the image.
+#
+# Corners are good for overlaps. For moving and stretching, **centers** are better: the middle $(x, y)$ and the size
+# $(w, h)$, as in lesson 1. There you went from centers to corners. Now the way back:
+#
+# $$x = \frac{x_\min + x_\max}{2} \qquad w = x_\max - x_\min$$
+#
+# and the same in y. (No "+ 1": a box is a piece of the plane, not a row of pixels. From 3 to 5 it is 2.)
+#
+# ### Exercise 2.1 - two ways to write a box  ·  10 points  ·  easy  ·  about 10 minutes
+#
+# Write `corners_to_centers(boxes)`: from an array `(N, 4)` of corners to an array `(N, 4)` of centers, each row
+# $(x, y, w, h)$. A row of corners (0.2, 0.2, 0.6, 0.8) becomes (0.4, 0.5, 0.4, 0.6).
+#
+# `boxes[:, :2]` are the upper left corners of all boxes, `boxes[:, 2:]` the lower right ones. `np.concatenate` with
+# `axis=1` puts two arrays side by side.
+
+
+# %% nbgrader={"grade_id": "corners_to_centers", "solution": true}
+def corners_to_centers(boxes):
+    """(xmin, ymin, xmax, ymax) -> (x, y, width, height): (N, 4) to (N, 4)."""
+    ### BEGIN SOLUTION
+    low, high = boxes[:, :2], boxes[:, 2:]
+    return np.concatenate([(low + high) / 2, high - low], axis=1)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_corners_to_centers", "grade": true, "points": 10}
+check("02.corners_to_centers", corners_to_centers)
+
+# %% [markdown]
+# Your middles and sizes, on the scene, in pixels of what the network sees:
+
+# %%
+with after("2.1"):
+    figure, (axes,) = panels(1, width=6)
+    draw_image(axes, scene.image, fade=0.2)
+    draw_boxes(axes, boxes, **figures.TRUTH)
+    for (x, y, _, _), (_, _, w, h), up in zip(
+        corners_to_centers(boxes), corners_to_centers(to_pixels(boxes, IMAGE_SIZE)), (1, -1, 1, 1), strict=True
+    ):
+        axes.plot(x, y, "o", color=figures.ORANGE, markeredgecolor="black")
+        axes.annotate(
+            f"{w:.0f} × {h:.0f}",
+            (x, y),
+            xytext=(0, -14 * up),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=9,
+            bbox={"facecolor": "white", "edgecolor": "black", "linewidth": 0.8, "pad": 1.5},
+        )
+    show(
+        figure,
+        alt="The four boxes with a dot in the middle of each and their sizes: the small person 9 by 12 pixels, the "
+        "monorails 132 by 57 and 139 by 56, the person on the right 32 by 60.",
+    )
+
+# %% [markdown]
+# The middles of the two monorails are hardly a pixel apart. Remember them: they will make trouble.
+#
+# ## 3. How near: IoU of all pairs
+#
+# Lesson 1 measured how well an anchor fits a box: *intersection over union*, the area that both cover divided by the
+# area that they cover together. 1 is a perfect fit, 0 is no overlap at all. Now you build it. The only hard part is the
+# intersection, and it gets easy along one axis. Where do two pieces of a line overlap?
+
+# %%
+figure, axes = panels(3, image_size=(1, 2.6))
+for panel, (a, b) in zip(
+    axes, (((0.1, 0.6), (0.35, 0.9)), ((0.1, 0.85), (0.35, 0.6)), ((0.1, 0.4), (0.6, 0.9))), strict=True
+):
+    start, end = max(a[0], b[0]), min(a[1], b[1])
+    panel.plot(a, (2, 2), "-|", color=figures.BLUE, linewidth=4, markersize=14, markeredgewidth=3)
+    panel.plot(b, (1, 1), "--|", color=figures.VERMILION, linewidth=4, markersize=14, markeredgewidth=3)
+    if end > start:
+        panel.fill_between((start, end), 0.6, 2.4, facecolor=figures.YELLOW, hatch="///", edgecolor="gray", zorder=0)
+    panel.vlines((start, end), 0.4, 2.6, color="black", linewidth=0.8, linestyle=":")
+    panel.set(xlim=(0, 1), ylim=(0.3, 2.7), yticks=[1, 2], yticklabels=["b", "a"])
+    panel.set_title(f"{end:g} - {start:g} = {end - start:.2f}")
+show(
+    figure,
+    alt="Three times a solid line a over a dashed line b. Left: a from 0.1 to 0.6 and b from 0.35 to 0.9 share the "
+    "hatched piece from 0.35 to 0.6: 0.6 - 0.35 = 0.25. Middle: b lies inside a, and they share all of b, 0.25. Right: "
+    "a ends at 0.4 before b begins at 0.6; 0.4 - 0.6 = -0.20, and nothing is shared.",
+)
+
+# %% [markdown]
+# The shared piece begins at the **larger** of the two beginnings and ends at the **smaller** of the two ends. Where the
+# difference comes out negative there is a gap, and what they share is 0. A box is one such piece in x and one in y, so
+# for boxes $a$ and $b$
+#
+# $$w_\cap = \max\bigl(0,\; \min(x^a_\max, x^b_\max) - \max(x^a_\min, x^b_\min)\bigr)$$
+#
+# and likewise $h_\cap$. Clip each side at 0 *before* you multiply: two negative sides would make a positive area. Then
+#
+# $$\text{IoU} = \frac{w_\cap h_\cap}{A_a + A_b - w_\cap h_\cap}$$
+#
+# with the areas $A_a$ and $A_b$. (Why subtract? The shared piece is part of both areas, so their sum counts it twice.)
+#
+# Now all pairs at once: every one of $N$ boxes with every one of $M$. It is lesson 1's trick again, each list gets an
+# axis of its own. `np.maximum` (not `np.max`) then compares entry by entry and repeats whatever has length 1:
+
+# %%
+a, b = np.random.default_rng(0).random((5, 4)), np.random.default_rng(1).random((3, 4))
+print(a[:, None].shape, "and", b[None].shape, "give", np.maximum(a[:, None], b[None]).shape)
+
+# %% [markdown]
+# One more thing: a box without area. Two of these have a union of 0, and 0 / 0 is `nan`, "not a number", which spoils
+# everything it meets. Where the union is 0 we say that the IoU is 0. `np.where(union > 0, union, 1)` is a union that
+# you can safely divide by.
+#
+# ### Exercise 2.2 - IoU of all pairs  ·  20 points  ·  medium  ·  about 20 minutes
+#
+# Write `iou(a, b)`: for corners `a` of shape `(N, 4)` and `b` of shape `(M, 4)` the IoU of every box of `a` with every
+# box of `b`, in an array of shape `(N, M)`. Row $i$ belongs to box $i$ of `a`. Without a loop over boxes: we will have
+# thousands. `b` may hold no box at all, `(0, 4)`; broadcasting takes care of that.
+#
+# A pencil test: what is the IoU of (0, 0, 2, 2) and (1, 1, 3, 3)?
+#
+# <details><summary>Compare</summary>
+#
+# They share the unit square from (1, 1) to (2, 2). The areas are 4 and 4, so the IoU is 1 / (4 + 4 - 1) = 1/7.
+#
+# </details>
+
+
+# %% nbgrader={"grade_id": "iou", "solution": true}
+def iou(a, b):
+    """IoU of every box of a with every box of b: (N, 4) and (M, 4) corners to (N, M); 0 for boxes without area."""
+    ### BEGIN SOLUTION
+    a, b = a[:, None], b[None]  # (N, 1, 4), (1, M, 4)
+    low = np.maximum(a[..., :2], b[..., :2])  # (N, M, 2)
+    high = np.minimum(a[..., 2:], b[..., 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=-1)  # (N, M)
+    area_a, area_b = (np.prod(box[..., 2:] - box[..., :2], axis=-1) for box in (a, b))
+    union = area_a + area_b - shared
+    return shared / np.where(union > 0, union, 1)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_iou", "grade": true, "points": 20}
+check("02.iou", iou)
+
+# %% [markdown]
+# What does the scene look like to your function? First its boxes among themselves: that the two monorails are nearly
+# one box is now a number. Then, for each box, how many anchors come how near.
+
+# %%
+with after("2.2"):
+    among_themselves = iou(boxes, boxes)
+    print("IoU of the boxes among themselves")
+    for name, row in zip(names, among_themselves, strict=True):
+        print(f"  {name:12}", "".join(f"{value:6.2f}" for value in row))
+    print()
+    print("anchors with an IoU   over 0   from 0.3   from 0.5   the best")
+    for name, row in zip(names, iou(boxes, anchors), strict=True):
+        near, good = np.sum(row >= 0.3), np.sum(row >= 0.5)
+        print(f"  {name:18}{np.sum(row > 0):8}{near:11}{good:11}{row.max():11.2f}")
+
+# %% [markdown]
+# Hundreds of anchors touch each box, and a handful fits. No anchor reaches 0.5 with the small person: our smallest ones
+# measure 18 × 41 and 42 × 18 pixels, and what is to be seen of this person 9 × 12.
+#
+# Was it worth doing without a loop? The same in plain Python, a pair at a time:
+
+# %%
+with after("2.2"):
+
+    def iou_of_two(a, b):
+        width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
+        height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
+        union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - width * height
+        return width * height / union if union > 0 else 0
+
+    def milliseconds(function, repeat=5):
+        return min(timeit.repeat(function, number=1, repeat=repeat)) * 1000
+
+    rows, columns = anchors.tolist(), boxes.tolist()
+    slow = milliseconds(lambda: [[iou_of_two(row, column) for column in columns] for row in rows])
+    fast = milliseconds(lambda: iou(anchors, boxes), repeat=50)
+    print(
+        f"{len(rows) * len(columns):,} pairs: a loop {slow:.1f} ms, yours {fast:.2f} ms, {slow / fast:.0f} times faster"
+    )
+
+# %% [markdown]
+# COCO has 118,000 training images. At 10 milliseconds each, a loop would add twenty minutes to every pass over them.
+#
+# ## 4. Who answers for whom
+#
+# For every anchor we have to decide: does it answer for one of the boxes, and for which, or does it say *background*?
+# Two rules come to mind. Each is good, and each alone fails in our scene.
+#
+# **Rule A, the threshold:** an anchor answers for the box that it overlaps most, if their IoU is at least 0.5.
+#
+# **Rule B, the best one:** a box is answered for by the anchor that overlaps it most.
+
+# %%
+table = pairwise_iou(anchors, boxes)  # (N, M)
+by_threshold = np.where(table.max(axis=1) >= 0.5, table.argmax(axis=1), -1)  # (N,): index of the box, or -1
+by_best = np.full(len(anchors), -1)
+for box in range(len(boxes)):
+    by_best[table[:, box].argmax()] = box
+
+figure, axes = panels(2)
+for panel, matches, title in zip(axes, (by_threshold, by_best), ("A: the threshold", "B: the best one"), strict=True):
+    found = np.isin(np.arange(len(boxes)), matches)
+    counts = [np.sum(matches == box) for box in range(len(boxes))]
+    draw_image(panel, scene.image, margin=0.06)
+    draw_boxes(panel, anchors[matches >= 0], **figures.CAUGHT)
+    words = [f"{name}: {count or 'none'}" for name, count in zip(names, counts, strict=True)]
+    label_boxes(panel, boxes, words, **figures.TRUTH)
+    panel.set_title(f"{title}: {np.sum(~found)} of 4 boxes left out")
+show(
+    figure,
+    alt="The scene twice, with the number of anchors that each rule gives to each box. Left, by the threshold: person "
+    "3 gets six and monorail 2 gets one; person 0 and monorail 1 get none. Right, by the best anchor of each box: "
+    "person 0, monorail 2 and person 3 get one each, monorail 1 gets none, as monorail 2 has the same best anchor.",
+)
+
+# %% [markdown]
+# - Rule A forgets the **small person**: no anchor reaches 0.5 with so small a box. It also forgets **monorail 1**. One
+#   anchor reaches 0.5 with it, but overlaps monorail 2 a little more, and answers for that one.
+# - Rule B forgets **monorail 1** too: the two monorails have the same best anchor, and it can answer for one only.
+# - And rule B is stingy. Six anchors fit **person 3** well; five of them are told to say "background" while they look
+#   at a person. They see nearly the same picture as the sixth, so the network is taught a contradiction.
+#
+# A box that no anchor answers for is an object that the network is taught *not* to see. So we want both rules, one
+# after the other, and rule B made fair:
+#
+# 1. **First, one to one.** Every box gets an anchor of its own. Of all pairs of an anchor and a box, the one with the
+#    largest IoU is taken first. Both are then out of the game, and of all remaining pairs the largest is taken, and so
+#    on until no pair overlaps. An algorithm that always takes the best at hand and never looks back is called *greedy*.
+# 2. **Then the threshold.** Every anchor that is still free takes the box that it overlaps most, if their IoU reaches
+#    the threshold.
+#
+# Here is the first step on five of the anchors. The largest number of the table is circled first; then its row and its
+# column are struck out:
+
+# %%
+few = np.array([2001, 1959, 2110, 2107, 855])
+own = reference_matching.match_anchors(anchors, boxes, threshold=1)[few]  # so high that only the first step counts
+picks = sorted(((row, own[row]) for row in np.flatnonzero(own >= 0)), key=lambda pick: -table[few][pick])
+
+figure, axes = panels(3, image_size=(1, 1.15))
+for done, panel in enumerate(axes, start=1):
+    taken = picks[:done] if done < 3 else picks
+    panel.set(xlim=(-0.5, 3.5), ylim=(4.5, -0.5), xticks=range(4), yticks=range(5))
+    panel.set_xticks(range(4), [name.replace(" ", "\n") for name in names])
+    panel.set_yticks(range(5), few)
+    panel.tick_params(length=0, labelsize=9)
+    panel.xaxis.tick_top()
+    panel.set_xlabel(f"{len(taken)} taken")
+    for row, column in np.ndindex(5, 4):
+        panel.text(column, row, f"{table[few[row], column]:.3f}", ha="center", va="center", fontsize=10)
+    for order, (row, column) in enumerate(taken, start=1):
+        panel.hlines(row, -0.5, 3.5, color="gray", linewidth=1.2)
+        panel.vlines(column, -0.5, 4.5, color="gray", linewidth=1.2)
+        ring = {"boxstyle": "round,pad=0.35", "facecolor": figures.YELLOW, "edgecolor": "black", "linewidth": 1.6}
+        panel.text(column, row, f"{table[few[row], column]:.3f}", ha="center", va="center", fontsize=10, bbox=ring)
+        panel.text(column + 0.43, row - 0.3, f"{order}.", ha="right", va="center", fontsize=8, weight="bold")
+show(
+    figure,
+    alt="A table of IoUs, five anchors down and four boxes across, three times. First 0.628, anchor 2001 with person "
+    "3, is circled, and its row and column are struck out. Second 0.569, anchor 2110 with monorail 2: that strikes out "
+    "0.558, the best of monorail 1. In the last panel all four are taken: third 0.491, anchor 2107 with monorail 1, "
+    "and fourth 0.161, anchor 855 with person 0.",
+)
+
+# %% [markdown]
+# Monorail 1 lost its best anchor, 2110, to monorail 2, by 0.558 against 0.569. It took its second best, 2107, though
+# that is under 0.5. And the small person got an anchor that is far too large, with an IoU of 0.161. Better a bad anchor
+# than none: "stretch" is part of the answer.
+#
+# ### Exercise 2.3 - one to one, the best pair first  ·  20 points  ·  hard  ·  about 20 minutes
+#
+# Write `greedy_match(ious)`. `ious` has the shape `(N, M)`: **a row for each anchor, a column for each box**. The
+# result has $N$ entries, one for each anchor: the index of its box, or -1 for an anchor without one. For the table
+# above that is `[3, -1, 2, 1, 0]`.
+#
+# - Pairs with an IoU of 0 are never taken: such an anchor does not even touch the box.
+# - There may be more boxes than anchors; some then stay without. There may be no box at all, `(N, 0)`.
+# - The caller still needs the table: work on a copy.
+# - If two pairs are equal, take whichever you like; the check does not ask for that.
+#
+# `ious.argmax()` says where the largest number is, counted through the whole table, row by row.
+# `np.unravel_index(place, ious.shape)` turns that into row and column. An array without entries has no maximum:
+# `ious.size` tells.
+
+
+# %% nbgrader={"grade_id": "greedy_match", "solution": true}
+def greedy_match(ious):
+    """One-to-one pairs, the largest IoU first: (N, M), anchors by boxes, to (N,), the index of a box or -1."""
+    ### BEGIN SOLUTION
+    ious = ious.copy()
+    matches = np.full(len(ious), -1)
+    while ious.size and ious.max() > 0:
+        anchor, box = np.unravel_index(ious.argmax(), ious.shape)
+        matches[anchor] = box
+        ious[anchor] = 0
+        ious[:, box] = 0
+    return matches
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_greedy_match", "grade": true, "points": 20}
+check("02.greedy_match", greedy_match)
+
+# %%
+with after("2.2 and 2.3"):
+    matches = greedy_match(iou(anchors, boxes))
+    for anchor in np.flatnonzero(matches >= 0):
+        box = matches[anchor]
+        print(f"anchor {anchor:4} answers for {names[box]:10}, IoU {table[anchor, box]:.3f}")
+
+# %% [markdown]
+# Four boxes, four anchors, nobody left out. (Eight anchors of one area contain the small person completely, all with
+# the same IoU. Any of them will do.)
+#
+# You may ask why greedy. One could also look for the pairs with the largest *sum* of IoUs, and some detectors do. That
+# takes longer, and may part an anchor from a box that it fits very well to help a third. Greedy never does.
+#
+# Now the second step. It may only fill in anchors that are still free: what the first step gave to a box stays there,
+# also where the anchor overlaps another box more.
+#
+# ### Exercise 2.4 - then the threshold  ·  15 points  ·  medium  ·  about 15 minutes
+#
+# Write `match_anchors(anchors, boxes, threshold)` with the two functions you have: first greedy, one to one; then every
+# free anchor takes the box that it overlaps most, if that IoU is **at least** `threshold`. Again $N$ entries, the index
+# of a box or -1.
+#
+# An image may have no boxes, `(0, 4)`. A row without entries has no largest one, so answer that case first.
+
+
+# %% nbgrader={"grade_id": "match_anchors", "solution": true}
+def match_anchors(anchors, boxes, threshold):
+    """The box that each anchor answers for: (N, 4) and (M, 4) corners to (N,), the index of a box or -1."""
+    ### BEGIN SOLUTION
+    ious = iou(anchors, boxes)  # (N, M)
+    matches = greedy_match(ious)
+    if len(boxes) == 0:
+        return matches
+    free = (matches == -1) & (ious.max(axis=1) >= threshold)
+    matches[free] = ious.argmax(axis=1)[free]
+    return matches
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_match_anchors", "grade": true, "points": 15}
+check("02.match_anchors", match_anchors)
+
+# %% [markdown]
+# How many anchors does the threshold let in? Your function, on the scene, for three of them:
+
+# %%
+with after("2.4"):
+    figure, axes = panels(3)
+    for panel, threshold in zip(axes, (0.3, 0.5, 0.7), strict=True):
+        matches = match_anchors(anchors, boxes, threshold)
+        draw_image(panel, scene.image, margin=0.06)
+        draw_boxes(panel, anchors[matches >= 0], edgecolor=figures.ORANGE, linewidth=1.2, linestyle=(0, (4, 1.5)))
+        draw_boxes(panel, boxes, **figures.TRUTH)
+        panel.set_title(f"threshold {threshold}: {np.sum(matches >= 0)} anchors")
+    show(
+        figure,
+        alt="The scene with the anchors that answer for its boxes, dashed, at three thresholds. At 0.3 they are 81, "
+        "many of which reach far beyond the objects; at 0.5 they are nine; at 0.7 four, one for each box.",
+    )
+
+# %% [markdown]
+# At 0.3, anchors answer for objects of which they hardly see the half. At 0.7 every box has just the one anchor that
+# step 1 gave it, and the network has little to learn from. 0.5 is the usual compromise.
+#
+# ### Play: the matching explorer
+#
+# Drag the threshold, and see anchors take the box in hand (dashed) or let it go (dotted: the nearest of those that
+# have no box). The solid one is the anchor that the box got first, in step 1. Then move the box: drag the bar between
+# the two ends of `x` or `y`; an end alone resizes it. Behind the name of each box stands the number of its anchors.
+# (Sliders need a running notebook: run the cell. On a web page you see the picture alone.)
+
+# %%
+explore_matching(seed=SCENE, threshold=0.5, box=3)
+
+# %% [markdown]
+# Things to find out:
+#
+# 1. At which threshold does person 3, on the right, have only one anchor left? What do its anchors look like at 0.3:
+#    would you want all of them to answer for the person?
+# 2. Person 0 is half hidden behind cartons. Pull the lower side down to where the feet would be. When does an anchor
+#    fit?
+# 3. Take monorail 1 and move it to the right, a few pixels only. What happens to monorail 2?
+#
+# <details><summary>What we found</summary>
+#
+# 1. At 0.58. At 0.3 it has 45, and some of them are more than twice as wide as the person: most of what they see is
+#    wall.
+# 2. With the lower side at 120, about 40 pixels high in all, an anchor reaches 0.5. Make the box a little wider too,
+#    with the right side at 52, and it reaches 0.9: the anchors know whole people, not half ones.
+# 3. Four pixels are enough: now monorail 1 overlaps the anchor that both want more, takes it (0.587), and monorail 2
+#    has to make do with the next one (0.499). Whoever is nearer wins, but nobody goes without.
+#
+# </details>
+#
+# ## 5. Positive, negative, ignored
+#
+# An anchor that answers for a box is called **positive**. In this course every other anchor is **negative**: it should
+# say *background*, class 0. How do the two compare? Over the first hundred training scenes:
+
+# %%
+samples = [render(seed, size=IMAGE_SIZE) for seed in range(100)]
+
+with after("2.4"):
+    counts = [np.sum(match_anchors(anchors, sample.boxes, 0.5) >= 0) for sample in samples]
+    total = len(samples) * len(anchors)
+    print(f"{sum(len(sample.boxes) for sample in samples)} boxes in {len(samples)} scenes")
+    print(f"{sum(counts):,} of {total:,} anchors are positive: one in {total / sum(counts):.0f}")
+
+# %% [markdown]
+# A dozen in an image, against more than two thousand negatives. A network could say "background" everywhere and be
+# right 99 times in 100. Lesson 6 deals with that: for each positive it lets the three *hardest* negatives count, and
+# **ignores** the other ones, most of which the network knows long since. But that is the loss's business, and changes
+# from step to step of the training. On the answer sheet, an anchor is positive or negative.
+#
+# Other detectors decide it here. They leave a band between the two, and anchors in it count for nothing, as neither
+# answer would be quite wrong:
+#
+# | | positive | negative | in between |
+# |---|---|---|---|
+# | ours, as SSD (section 2.2) | best of a box, or IoU ≥ 0.5 | all others | nothing |
+# | Faster R-CNN (section 3.1.2) | best of a box, or IoU > 0.7 | IoU < 0.3 | ignored |
+# | RetinaNet (section 4) | IoU ≥ 0.5 | IoU < 0.4 | ignored |
+#
+# Do not mix this up with the value 255 in a mask, which also means "ignore". That one is about pixels whose class
+# nobody knows: no loss of the *segmentation* counts them. Anchors have nothing to do with it.
+#
+# ## 6. How to say "move and stretch"
+#
+# A positive anchor knows its box. What should the network answer there? It could simply give the box's four corners.
+# But think of what it looks at. A network looks through the cells of a feature map, and every cell of a map does the
+# same sums with what lies around it. It sees *a person a bit to the left of the middle of my anchor, and a bit smaller
+# than it*, and never learns where in the image that cell is. So the answer has to be said from the anchor: how far to
+# move, how much to stretch.
+#
+# Let us take all positive anchors of the hundred scenes, with their boxes, and try. First the **move**: from the middle
+# of the anchor to the middle of the box. Each panel shows the moves in x for each of the four maps, from the one with
+# the smallest anchors to the one with the largest. (Half of the moves lie inside the box of each plot, nine in ten
+# between its whiskers; *spread* is the standard deviation.)
+
+# %%
+pairs = []  # (anchor's index, box) of every positive anchor
+for sample in samples:
+    matches = reference_matching.match_anchors(anchors, sample.boxes)
+    pairs += [(anchor, sample.boxes[matches[anchor]]) for anchor in np.flatnonzero(matches >= 0)]
+indices, of_boxes = np.array([index for index, _ in pairs]), np.array([box for _, box in pairs])
+of_anchors = anchors[indices]
+
+map_ends = np.cumsum([rows * cols * 3 for rows, cols in ANCHOR_SPEC.feature_maps])  # 3 anchors a cell
+of_map = np.searchsorted(map_ends, indices, side="right")
+move = (of_boxes[:, 0::2] - of_anchors[:, 0::2]).mean(axis=1)  # of the middle in x, a fraction of the image
+move_in_widths = move / (of_anchors[:, 2] - of_anchors[:, 0])
+
+figure, axes = panels(2, image_size=(1, 2))
+for panel, values, title in zip(
+    axes, (move, move_in_widths), ("in fractions of the image", "divided by the anchor's width"), strict=True
+):
+    panel.boxplot([values[of_map == level] for level in range(4)], whis=(5, 95), showfliers=False, widths=0.5)
+    spreads = [f"stride {8 * 2**level}\nspread {values[of_map == level].std():.3f}" for level in range(4)]
+    panel.set_xticks(range(1, 5), spreads, fontsize=9)
+    panel.axhline(0, color="gray", linewidth=0.8, linestyle=":")
+    panel.set_title(title)
+show(
+    figure,
+    alt="Box plots of the moves in x, by map. Left, in fractions of the image, the standard deviation rises from 0.015 "
+    "on the finest map over 0.034 and 0.055 to 0.094 on the coarsest, a factor of six. Right, divided by the anchor's "
+    "width, it is between 0.111 and 0.143 on all four maps.",
+)
+
+# %% [markdown]
+# Left: a move of 0.05 of the image is little for a large anchor, and more than half of its width for the smallest one.
+# Every map would have to learn a scale of its own. Right: **divided by the anchor's size**, the moves of all maps look
+# alike. "A tenth of your width to the left" means the same to every anchor.
+#
+# Now the **stretch**. The box is so many times as wide as the anchor. A ratio is again the same for small and large
+# anchors, but it has two flaws. It is lopsided: half as wide is 0.5 below 1, twice as wide is 1 above it. And it must
+# never be 0 or less, while a network's output can be any number.
+#
+# The **logarithm** mends both (the natural one, `np.log`). $\log 1 = 0$: no stretch. $\log 2$ and $\log \frac12$ are
+# equally far from 0, on either side. And whatever number comes out of the network, $\exp$ of it is a size over 0.
+
+# %%
+sizes_of_boxes, sizes_of_anchors = of_boxes[:, 2:] - of_boxes[:, :2], of_anchors[:, 2:] - of_anchors[:, :2]
+ratios = (sizes_of_boxes / sizes_of_anchors).ravel()
+
+figure, axes = panels(2, image_size=(1, 2.6))
+for panel, values, bins, marks, title in zip(
+    axes,
+    (ratios, np.log(ratios)),
+    (np.linspace(0, 2.5, 51), np.linspace(-1.25, 1.25, 51)),
+    ((0.5, 1, 2), (np.log(0.5), 0, np.log(2))),
+    ("size of the box / size of the anchor", "its logarithm"),
+    strict=True,
+):
+    panel.hist(values, bins=bins, color=figures.SKY, edgecolor="black", linewidth=0.4)
+    for mark, name, style in zip(marks, ("half", "same", "double"), (":", "-", "--"), strict=True):
+        panel.axvline(mark, color="black", linestyle=style, label=f"{name}: {mark:.2f}")
+    panel.legend(fontsize=8)
+    panel.set(title=title, ylabel="widths and heights")
+show(
+    figure,
+    alt="Two histograms of how large boxes are against their anchors. Left, the plain ratio: lopsided, from 0.5 over a "
+    "summit a little under 1 to 1.8; lines mark half at 0.50, same at 1.00, double at 2.00. Right, its logarithm: "
+    "from -0.6 to 0.6, with the lines for half and double equally far from 0, at -0.69 and 0.69.",
+)
+
+# %% [markdown]
+# So far, then: with an anchor $(x_a, y_a, w_a, h_a)$ and its box $(x, y, w, h)$, both as centers, the move is
+# $(x - x_a) / w_a$ and the stretch $\log(w / w_a)$, and the same in y. One step is left. Look how widely these four
+# numbers are spread, in all hundred scenes:
+
+# %%
+plain = reference_coding.encode(of_boxes, of_anchors, variances=(1, 1, 1, 1))
+PARTS = ("x: move / width", "y: move / height", "log of widths", "log of heights")
+
+
+def show_spread(offsets, alt):
+    """A histogram of each of the four offsets, on one axis, under the bell curve of unit spread."""
+    figure, axes = panels(4, image_size=(1, 1.2))
+    bell = np.linspace(-4, 4, 200)
+    for panel, values, name in zip(axes, offsets.T, PARTS, strict=True):
+        panel.hist(values, bins=np.linspace(-4, 4, 41), density=True, color=figures.SKY, edgecolor="none")
+        panel.plot(bell, np.exp(-(bell**2) / 2) / np.sqrt(2 * np.pi), "--", color="black", linewidth=1.2)
+        panel.set(title=f"{name}\nspread {values.std():.2f}", yticks=[], xlim=(-4, 4))
+        panel.title.set_fontsize(10)
+    show(figure, alt)
+
+
+show_spread(
+    plain,
+    alt="Four narrow histograms around 0, far narrower than the dashed bell curve of unit spread. The standard "
+    "deviations are 0.13 and 0.14 for the moves, and 0.26 each for the logarithms of the sizes.",
+)
+
+# %% [markdown]
+# They are narrow, and not equally narrow. Both matter. The loss adds up the errors of all four, so the moves, spread
+# half as widely as the stretches, would count for less. And it adds them to the loss of the class, beside which errors
+# of a tenth weigh nearly nothing: the network would have little reason to learn *where* next to *what*. Numbers of
+# about unit size pull about as strongly as the question of the class does.
+#
+# So SSD divides: the moves by 0.1, the stretches by 0.2. The authors' code calls these numbers **variances**, and so
+# does everybody since, though one divides by them as by standard deviations. (The paper does not mention them. Asked
+# what they are for, its first author answered: to scale the gradient.) In full:
+#
+# $$t_x = \frac{(x - x_a)\,/\,w_a}{0.1} \qquad t_y = \frac{(y - y_a)\,/\,h_a}{0.1} \qquad
+# t_w = \frac{\log(w / w_a)}{0.2} \qquad t_h = \frac{\log(h / h_a)}{0.2}$$
+#
+# A box equal to its anchor has the offsets (0, 0, 0, 0).
+#
+# *Take a pencil:* the anchor has its middle at (0.5, 0.5), width 0.2 and height 0.4. The box has its middle at
+# (0.52, 0.46), width 0.2 and height 0.2. What are its offsets? ($\log 2 \approx 0.69$)
+#
+# <details><summary>Compare</summary>
+#
+# The move is 0.02 / 0.2 = 0.1 widths and -0.04 / 0.4 = -0.1 heights: $t_x = 1$, $t_y = -1$. The width is the same:
+# $t_w = 0$. The height is halved: $t_h = -0.69 / 0.2 = -3.5$.
+#
+# </details>
+#
+# ### Exercise 2.5 - a box as four numbers from its anchor  ·  15 points  ·  medium  ·  about 15 minutes
+#
+# Write `encode(boxes, anchors)`: both are corners of shape `(N, 4)`, and box $i$ belongs to anchor $i$. The result is
+# `(N, 4)`, each row $(t_x, t_y, t_w, t_h)$. Your `corners_to_centers` is the first step, and dividing by all four
+# `VARIANCES` at once can be the last.
+
+# %%
+VARIANCES = np.array([0.1, 0.1, 0.2, 0.2])  # of x, y, width, height
+
+
+# %% nbgrader={"grade_id": "encode", "solution": true}
+def encode(boxes, anchors):
+    """Offsets from each anchor to its box: (N, 4) and (N, 4) corners to (N, 4) of (x, y, width, height)."""
+    ### BEGIN SOLUTION
+    box, anchor = corners_to_centers(boxes), corners_to_centers(anchors)
+    move = (box[:, :2] - anchor[:, :2]) / anchor[:, 2:]
+    stretch = np.log(box[:, 2:] / anchor[:, 2:])
+    return np.concatenate([move, stretch], axis=1) / VARIANCES
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_encode", "grade": true, "points": 15}
+check("02.encode", encode)
+
+# %% [markdown]
+# The same hundred scenes, by your function:
+
+# %%
+with after("2.5"):
+    show_spread(
+        encode(of_boxes, of_anchors),
+        alt="The four histograms again, after dividing by the variances: each is about as wide as the dashed bell "
+        "curve, with standard deviations of 1.31 and 1.44 for the moves and 1.32 for both sizes.",
+    )
+
+# %% [markdown]
+# All four are now of one size, and that size is about 1. The variances were found on other data; they fit ours because
+# they describe less the data than the rule: anchors that answer have an IoU of 0.5 or more, and so they are never far
+# away.
+#
+# A trained network gives us offsets, and we want boxes. So every step has to be undone, the last one first:
+#
+# $$x = x_a + 0.1\,t_x\,w_a \qquad w = w_a \exp(0.2\,t_w)$$
+#
+# and the same in y, then back to corners.
+#
+# ### Exercise 2.6 - and back  ·  10 points  ·  easy  ·  about 10 minutes
+#
+# Write `decode(offsets, anchors)`: the boxes, corners of shape `(N, 4)`, that `encode` has made these offsets of.
+# `centers_to_corners` is there already: its inverse you wrote in 2.1, and itself in lesson 1.
+
+
+# %% nbgrader={"grade_id": "decode", "solution": true}
+def decode(offsets, anchors):
+    """The boxes that lie at these offsets from their anchors: (N, 4) and (N, 4) corners to (N, 4) corners."""
+    ### BEGIN SOLUTION
+    anchor = corners_to_centers(anchors)
+    offsets = offsets * VARIANCES
+    middle = anchor[:, :2] + offsets[:, :2] * anchor[:, 2:]
+    size = anchor[:, 2:] * np.exp(offsets[:, 2:])
+    return centers_to_corners(np.concatenate([middle, size], axis=1))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_decode", "grade": true, "points": 10}
+check("02.decode", decode)
+
+# %% [markdown]
+# There and back is nowhere, as it should be. And since no network is perfect: how much does an error in the offsets
+# matter? Here each of the four is off by about 0.5, in thirty attempts for each of two objects.
+
+# %%
+with after("2.5 and 2.6"):
+    back = decode(encode(of_boxes, of_anchors), of_anchors)
+    print(f"{len(back):,} boxes, encoded and decoded: off by at most {np.abs(back - of_boxes).max():.0e}")
+
+    figure, (axes,) = panels(1, width=6.5)
+    draw_image(axes, scene.image, margin=0.06, fade=0.3)
+    errors = np.random.default_rng(0).normal(0, 0.5, (30, 4))
+    for anchor, box in ((2001, boxes[3]), (2110, boxes[2])):
+        own = np.tile(anchors[anchor], (30, 1))
+        attempts = decode(encode(box[None], own[:1]) + errors, own)
+        draw_boxes(axes, attempts, edgecolor=figures.VERMILION, linewidth=0.8, alpha=0.6, halo=0)
+        draw_boxes(axes, box, **figures.TRUTH)
+        mean = pairwise_iou(box[None], attempts).mean()
+        place = (box[0], box[3] + 0.03) if anchor == 2110 else (box[0] - 0.13, box[1] - 0.03)
+        axes.text(*place, f"IoU {mean:.2f} on average", fontsize=9, va="center", bbox={"facecolor": "white", "pad": 2})
+    show(
+        figure,
+        alt="A bundle of thirty thin boxes around person 3 and one around monorail 2, all near the true box. Both "
+        "bundles are as wide, measured by their object: the mean IoU with the true box is 0.80 for the person and 0.81 "
+        "for the monorail.",
+    )
+
+# %% [markdown]
+# The monorail is four times as wide, and the same errors move its box four times as far. Measured by the object, they
+# are worth the same: that is what dividing by the anchor's size has bought.
+#
+# ## 7. The answer sheet of an image
+#
+# All parts are there. For one image, the **targets** of the network are:
+#
+# - a class for every anchor: the label of its box, or 0, background, for an anchor without one;
+# - four offsets for every anchor: to its box, or zeros for an anchor without one. (Zeros or anything else: the loss
+#   will not look there. But a defined number is better than a leftover.)
+#
+# ### Exercise 2.7 - the answer sheet of an image  ·  10 points  ·  medium  ·  about 15 minutes
+#
+# Write `encode_targets(boxes, labels, anchors, threshold)` with `match_anchors` and `encode`. `boxes` are corners
+# `(M, 4)` and `labels` their classes `(M,)`, from 1 up. Return two arrays, `classes` of shape `(N,)` and `offsets` of
+# shape `(N, 4)`.
+#
+# Two tools of NumPy do it without a loop. A mask on the left: `classes[positive] = ...` fills in the entries where
+# `positive` is true. And an array of indices on the right: `labels[[1, 0, 1]]` is the labels 1, 0 and 1, in that order.
+# Mind the -1 of anchors without a box: as an index it means *the last one*.
+
+
+# %% nbgrader={"grade_id": "encode_targets", "solution": true}
+def encode_targets(boxes, labels, anchors, threshold):
+    """What the network should say for one image: classes (N,), 0 for background, and offsets (N, 4)."""
+    ### BEGIN SOLUTION
+    matches = match_anchors(anchors, boxes, threshold)
+    positive = matches >= 0
+    chosen = matches[positive]  # the index of each positive anchor's box
+    classes = np.zeros(len(anchors), int)
+    offsets = np.zeros((len(anchors), 4))
+    classes[positive] = labels[chosen]
+    offsets[positive] = encode(boxes[chosen], anchors[positive])
+    return classes, offsets
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_encode_targets", "grade": true, "points": 10}
+check("02.encode_targets", encode_targets)
+
+# %% [markdown]
+# The table of the beginning, and the other way round: from your sheet alone, back to the picture. If a network learned
+# to write this sheet, `decode` would turn its answers into these boxes:
+
+# %%
+with after("2.6 and 2.7"):
+    classes, offsets = encode_targets(boxes, labels, anchors, 0.5)
+    positive = classes > 0
+    print("anchor  class         offsets: x, y, width, height")
+    for anchor in np.flatnonzero(positive):
+        numbers = "".join(f"{offset:8.2f}" for offset in offsets[anchor])
+        print(f"{anchor:6}  {classes[anchor]} {CLASSES[classes[anchor] - 1]:9}{numbers}")
+
+    figure, (left, right) = panels(2)
+    for panel in (left, right):
+        draw_image(panel, scene.image, margin=0.06)
+    draw_boxes(left, anchors[positive], **figures.CAUGHT)
+    left.set_title(f"{np.sum(positive)} positive anchors (dashed)")
+    draw_boxes(right, decode(offsets, anchors)[positive], **figures.CAUGHT)
+    right.set_title("the same, moved and stretched by their offsets")
+    show(
+        figure,
+        alt="Left: the nine positive anchors, dashed, near the objects. Right: the same nine after decoding. They have "
+        "become four boxes that lie exactly on the objects, six of them on top of each other on person 3.",
+    )
+
+# %% [markdown]
+# Six anchors say the same thing about the person on the right, and that is meant: whichever of them looks best, the box
+# is the same. (That a detector finds every object several times, and how it gets rid of that, is a story for lesson 6.)
+#
+# Look at the offsets of the small person's anchor: -6 for the height. In the hundred scenes of section 6 none goes
+# beyond 4.1. To shrink so far is a lot to ask. That is the price of "better a bad anchor than none", and why lesson 1
+# fought for coverage.
+#
+# ## 8. Compare with the reference
+#
+# The package's own versions are in `ssdseg_ref/boxes.py`, `matching.py` and `coding.py`. Do they agree with yours on a
+# hundred images? Are they quicker? How are they written?
+
+# %%
+with after("2.7"):
+    same_classes, same_offsets = 0, 0
+    for sample in samples:
+        yours = encode_targets(sample.boxes, sample.labels, anchors, 0.5)
+        theirs = reference_coding.encode_targets(sample.boxes, sample.labels, anchors, 0.5)
+        same_classes += np.array_equal(yours[0], theirs[0])
+        same_offsets += np.allclose(yours[1], theirs[1], atol=1e-3)
+    print(f"the same classes in {same_classes} of 100 images, the same offsets in {same_offsets}")
+
+    for name, mine in (("yours", encode_targets), ("the reference", reference_coding.encode_targets)):
+        print(f"{name:14}{milliseconds(lambda f=mine: f(boxes, labels, anchors, 0.5), repeat=50):.2f} ms an image")
+
+print(inspect.getsource(reference_coding.encode_targets))
+
+# %% [markdown]
+# Where an image differs, look for a box that several anchors overlap equally: which of them is first is a matter of
+# taste and of rounding. The reference says how wrong input is refused, and never looks for the largest number of the
+# whole table: each box remembers its best free anchor, and looks again only when it loses that one.
+#
+# ## To remember
+#
+# - Boxes come in several formats that look alike. Turn them into one at the door. Corners for overlaps, centers for
+#   moving and stretching.
+# - Overlap: $\max$ of the beginnings, $\min$ of the ends, clip each side at 0, **then** multiply. Union: the sum less
+#   the intersection.
+# - Matching: first greedily, one to one, so that no object is left without an anchor; then the threshold, so that
+#   anchors that fit well are not told to say "background".
+# - Positive anchors have a box, all others are negative: class 0. One in about 190 is positive.
+# - Coding: move / size of the anchor / 0.1, and log of the size ratio / 0.2. Zero means "stay as you are", and all four
+#   numbers are of about unit size. Decoding undoes it, the last step first.
+#
+# **Next:** lesson 3 begins to build the network that has to fill in this sheet, out of the cheapest convolutions there
+# are.
+#
+# ## The papers
+#
+# - W. Liu et al. 2016, *SSD: Single Shot MultiBox Detector* (ECCV): section 2.2 has the matching in two steps, with a
+#   threshold of 0.5, and equation 2 the offsets; the variances stand in the authors' code alone.
+# - R. Girshick et al. 2014, *Rich Feature Hierarchies for Accurate Object Detection and Semantic Segmentation* (CVPR):
+#   appendix C is where moves in widths and logarithms of sizes come from.
+# - S. Ren et al. 2015, *Faster R-CNN* (NeurIPS), section 3.1.2, and T.-Y. Lin et al. 2017, *Focal Loss for Dense Object
+#   Detection* (ICCV, "RetinaNet"), section 4: matching with a band that is ignored.
+# - M. Everingham et al. 2010, *The PASCAL Visual Object Classes (VOC) Challenge* (IJCV): section 4.2 made an IoU of 0.5
+#   the usual bar.
+# - N. Carion et al. 2020, *End-to-End Object Detection with Transformers* (ECCV, "DETR"): one to one with the best
+#   sum, instead of greedily, and no second step.

@@ -1,0 +1,300 @@
+"""The first exercises of lesson 2, two ways to write a box and how much boxes overlap, and the boxes for all of it."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_ref.boxes import areas, centers_to_corners, corners_to_centers, pairwise_iou
+
+STEPS = 128  # boxes lie on a grid that float32 holds exactly: an honest answer in float32 loses nothing
+LEAST_GAP = 1e-4  # between overlaps that are compared, so that no rounding decides
+
+
+def draw_boxes(rng: np.random.Generator, count: int, least: int = 8, most: int = 56) -> np.ndarray:
+    """(count, 4) corners inside the image, with sides of `least` to `most` steps."""
+    size = rng.integers(least, most + 1, (count, 2))
+    low = rng.integers(0, STEPS + 1 - size)
+    return np.concatenate([low, low + size], axis=1) / STEPS
+
+
+def nudged(rng: np.random.Generator, boxes: np.ndarray, steps: int) -> np.ndarray:
+    """The same boxes with every side moved a little, so that they overlap what they were."""
+    return boxes + rng.integers(-steps, steps + 1, boxes.shape) / STEPS
+
+
+# What boxes and anchors are matched on, here and in the exercise on targets: (anchors, boxes).
+
+# Two boxes share their best anchor, the first. The second box reaches no other with an IoU of 0.5.
+SHARED = (
+    np.array([[0, 0, 0.5, 0.5], [0, 0.25, 0.5, 0.75], [0.5, 0, 1, 0.5]]),
+    np.array([[0, 0.03125, 0.5, 0.53125], [0, 0.0625, 0.5, 0.5625]]),
+)
+# The first box is so small that no anchor fits it; its best one, the last, fits the other box far better.
+SMALL = (
+    np.array([[0, 0, 1, 1], [0, 0, 1, 0.75], [0, 0, 0.875, 0.625]]),
+    np.array([[0, 0, 0.25, 0.375], [0, 0, 1, 1]]),
+)
+# IoUs of 1, 0.5 and 0.375 with one box; the other one touches no anchor.
+EXACT = (
+    np.array([[0, 0, 0.5, 0.25], [0, 0, 0.5, 0.5], [0, 0, 0.5, 0.1875], [0.75, 0, 1, 0.25]]),
+    np.array([[0, 0, 0.5, 0.5], [0.75, 0.75, 1, 1]]),
+)
+# All three anchors overlap the first box more than the second, which needs the middle one; the last one is free.
+BOTH = (
+    np.array([[0, 0, 0.5, 0.5], [0, 0.0625, 0.5, 0.5], [0, 0.03125, 0.5, 0.5]]),
+    np.array([[0, 0, 0.5, 0.5], [0, 0.125, 0.5, 0.625]]),
+)
+
+
+def draw_anchors_and_boxes(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    """Anchors, boxes near some of them, two near the same one, a small and a far one, and a threshold.
+
+    No two overlaps are nearly equal, and none is nearly the threshold: rounding decides nothing.
+    """
+    while True:
+        anchors = np.concatenate([draw_boxes(rng, 3, least=24), draw_boxes(rng, 4)]) * [0.75, 1, 0.75, 1]
+        anchors = np.concatenate([anchors, nudged(rng, anchors[:3], 6), nudged(rng, anchors[:3], 6)])
+        small = anchors[3, :2] + np.array([0, 0, 4, 6]).reshape(2, 2) / STEPS
+        far = np.array([0.8125, 0.125, 0.9375, 0.375])
+        boxes = [*nudged(rng, anchors[[0, 0, 1]], 5), small.ravel(), far]
+        boxes = np.array(boxes)[rng.permutation(5)[: int(rng.integers(3, 6))]]
+        threshold = float(rng.choice([0.4, 0.6, 0.7]))
+        overlaps = np.unique([*pairwise_iou(anchors, boxes).ravel().tolist(), 0, threshold])
+        counted = np.count_nonzero(pairwise_iou(anchors, boxes)) + 2
+        if len(overlaps) == counted and min(b - a for a, b in pairwise(overlaps)) > LEAST_GAP:
+            return anchors, boxes, threshold
+
+
+# 02.corners_to_centers
+
+
+def _rearranged(*columns: int):
+    """`corners_to_centers` with its four numbers in another order."""
+    return lambda boxes: corners_to_centers(boxes)[:, columns]
+
+
+def _with(middle=(0.5, 0.5), size=1.0):
+    """`corners_to_centers` with middles of low * middle[0] + high * middle[1], and with other sizes."""
+
+    def centers(boxes):
+        low, high = boxes[:, :2], boxes[:, 2:]
+        return np.concatenate([low * middle[0] + high * middle[1], (high - low) * size], axis=1)
+
+    return centers
+
+
+CORNERS_TO_CENTERS = Exercise(
+    id="02.corners_to_centers",
+    title="Two ways to write a box",
+    points=10,
+    difficulty="easy",
+    minutes=10,
+    reference=corners_to_centers,
+    fixed_cases=(
+        (np.array([[0.25, 0.5, 0.75, 0.625]]),),
+        (np.array([[0.0, 0.0, 1.0, 1.0], [0.5, 0.125, 0.625, 1.0], [-0.25, 0.5, 0.25, 1.25]]),),
+        (np.array([[20.0, 30.0, 120.0, 70.0], [0.0, 0.0, 4.0, 8.0]]),),
+    ),
+    draw=lambda rng: (draw_boxes(rng, int(rng.integers(2, 7))),),
+    hints=(
+        "Take x alone: the left side is at 0.2 and the right one at 0.6. Where is the middle, and how wide is it?",
+        "The middle is the mean of the two corners, the size is the second corner minus the first; in x and in y.",
+        "low, high = boxes[:, :2], boxes[:, 2:] are the two corners. Put (low + high) / 2 and high - low side by side: "
+        "np.concatenate([..., ...], axis=1).",
+    ),
+    mutants=(
+        Mutant(
+            _with(middle=(1, 0)),
+            "these are the upper left corner and the size, as COCO writes a box. Wanted is the middle and the size.",
+        ),
+        Mutant(_with(middle=(-0.5, 0.5)), "half the size stands where the middle should be. A middle is a mean: add."),
+        Mutant(_with(middle=(1, 1)), "the two corners were added and not halved: their mean is the middle."),
+        Mutant(_with(size=0.5), "the sizes are only half as large: these are the ways from the middle to the sides."),
+        Mutant(_with(size=-1), "the sizes are negative. Which corner has the larger numbers?"),
+        Mutant(
+            lambda boxes: corners_to_centers(boxes) + np.array([0, 0, 1, 1]),
+            "1 was added to the sizes, as if sides were counted in whole pixels. A width is xmax - xmin.",
+        ),
+        Mutant(
+            lambda boxes: np.concatenate([corners_to_centers(boxes)[:, :2], boxes[:, 2:]], axis=1),
+            "the middle is right, but behind it the lower right corner still stands. Wanted is the size.",
+        ),
+        Mutant(_rearranged(2, 3, 0, 1), "each row is (width, height, x, y). The middle comes first."),
+        Mutant(_rearranged(0, 2, 1, 3), "each row is (x, width, y, height). Wanted is (x, y, width, height)."),
+        Mutant(_rearranged(1, 0, 3, 2), "each row is (y, x, height, width). x comes before y, width before height."),
+        Mutant(
+            centers_to_corners,
+            "this is the other way round: it takes middle and size and gives corners. Here corners come in.",
+        ),
+        Mutant(
+            lambda boxes: corners_to_centers(boxes[:, [0, 2, 1, 3]]),
+            "boxes were read as (xmin, xmax, ymin, ymax). Both minima come first: (xmin, ymin, xmax, ymax).",
+        ),
+    ),
+)
+
+
+# 02.iou
+
+
+def _sides(a, b, low=np.maximum, high=np.minimum) -> np.ndarray:
+    """(N, M, 2) width and height of what every pair shares; negative where they lie apart."""
+    return high(a[:, None, 2:], b[:, 2:]) - low(a[:, None, :2], b[:, :2])
+
+
+def _shared(a, b) -> np.ndarray:
+    return np.maximum(_sides(a, b), 0).prod(axis=-1)
+
+
+def _over(shared, union) -> np.ndarray:
+    """A ratio of areas, 0 where there is nothing to divide by."""
+    return np.divide(shared, union, out=np.zeros(np.shape(shared)), where=union != 0)
+
+
+def _sum_of_areas(a, b) -> np.ndarray:
+    return areas(a)[:, None] + areas(b)
+
+
+def _with_shared(shared):
+    """IoU with another idea of the intersection."""
+
+    def iou(a, b):
+        intersection = shared(a, b)
+        return _over(intersection, _sum_of_areas(a, b) - intersection)
+
+    return iou
+
+
+def _with_pixels(a, b):
+    """Sides counted as whole pixels, one more than their difference."""
+
+    def counted(boxes):
+        return (boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1)
+
+    shared = np.maximum(_sides(a, b) + 1, 0).prod(axis=-1)
+    return _over(shared, counted(a)[:, None] + counted(b) - shared)
+
+
+def _undefined_for_empty_boxes(a, b):
+    shared = _shared(a, b)
+    with np.errstate(invalid="ignore"):
+        return shared / (_sum_of_areas(a, b) - shared)
+
+
+def _as_corner_and_size(boxes):
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+def _pair_by_pair(a, b):
+    count = min(len(a), len(b))
+    return pairwise_iou(a[:count], b[:count]).diagonal()
+
+
+_APART = np.array([[0.5, 0.5, 1, 1], [0.5, 0, 0.75, 0.25], [0, 0.375, 0.25, 0.5], [0.25, 0, 0.5, 0.25]])
+_EMPTY = np.array([[0.25, 0.25, 0.25, 0.25], [0.5, 0.25, 0.5, 0.75]])
+
+
+def _draw_iou(rng: np.random.Generator):
+    """Boxes anywhere, boxes near others, and a box inside another."""
+    a = draw_boxes(rng, int(rng.integers(3, 6)), least=24)
+    inside = a[:1] + np.array([8, 4, -4, -12]) / STEPS
+    return a, np.concatenate([nudged(rng, a[1:], 8), inside, draw_boxes(rng, 2)])
+
+
+IOU = Exercise(
+    id="02.iou",
+    title="IoU of all pairs",
+    points=20,
+    difficulty="medium",
+    minutes=20,
+    reference=pairwise_iou,
+    fixed_cases=(
+        (np.array([[0.0, 0.0, 0.5, 0.5]]), np.array([[0.25, 0.0, 0.75, 0.5]])),
+        (
+            np.array([[0.0, 0.0, 0.5, 0.5], [0.25, 0.25, 0.75, 1.0]]),
+            np.array([[0.0, 0.0, 0.5, 0.5], [0.125, 0.25, 0.25, 0.5], [0.0, 0.0, 1.0, 1.0]]),
+        ),
+        (np.array([[0.0, 0.0, 0.25, 0.25]]), _APART),
+        (np.array([[20.0, 30.0, 60.0, 80.0], [40.0, 40.0, 100.0, 70.0]]), np.array([[30.0, 40.0, 70.0, 90.0]])),
+        (_EMPTY, np.concatenate([_EMPTY, [[0.0, 0.0, 1.0, 1.0]]])),
+        (_APART, np.zeros((0, 4))),
+    ),
+    draw=_draw_iou,
+    hints=(
+        "Begin with the shared piece. In x it runs from the larger of the two left sides to the smaller of the two "
+        "right sides. And if that is less than nothing?",
+        "a[:, None] has shape (N, 1, 4), b[None] has (1, M, 4); np.maximum and np.minimum of the two give all pairs. "
+        "Clip the sides at 0, multiply them, divide by area + area - shared, and put 0 where that is 0.",
+        "low = np.maximum(a[:, None, :2], b[None, :, :2]); high = np.minimum(a[:, None, 2:], b[None, :, 2:]); shared = "
+        "np.prod(np.maximum(high - low, 0), axis=2); union = area_a[:, None] + area_b - shared; then "
+        "shared / np.where(union > 0, union, 1).",
+    ),
+    mutants=(
+        Mutant(
+            lambda a, b: _over(_shared(a, b), _sum_of_areas(a, b)),
+            "the two areas were added, and the piece they share was counted twice. Take it off once.",
+        ),
+        Mutant(
+            lambda a, b: 2 * _over(_shared(a, b), _sum_of_areas(a, b)),
+            "this is twice the intersection by the sum of the areas, known as Dice. IoU divides the intersection by "
+            "the union.",
+        ),
+        Mutant(_shared, "this is the area that each pair shares. Divide it by the area that the two cover together."),
+        Mutant(
+            lambda a, b: _over(_shared(a, b), np.minimum(areas(a)[:, None], areas(b))),
+            "the shared piece was divided by the smaller of the two areas, so a small box inside a large one gets 1. "
+            "IoU divides by the union.",
+        ),
+        Mutant(
+            lambda a, b: _over(_shared(a, b), np.broadcast_to(areas(a)[:, None], (len(a), len(b)))),
+            "the shared piece was divided by the area of the first box alone. IoU divides by the union of both.",
+        ),
+        Mutant(
+            _with_shared(lambda a, b: _sides(a, b).prod(axis=-1)),
+            "boxes that lie apart get an IoU other than 0. Their shared width or height comes out negative: what "
+            "should it be?",
+        ),
+        Mutant(
+            _with_shared(lambda a, b: np.maximum(_sides(a, b).prod(axis=-1), 0)),
+            "boxes that lie apart both in x and in y get an IoU over 0: minus times minus is plus. Clip the sides "
+            "before you multiply them.",
+        ),
+        Mutant(
+            _with_shared(lambda a, b: np.abs(_sides(a, b)).prod(axis=-1)),
+            "for boxes that lie apart the gap between them was taken for a shared piece. A negative side means that "
+            "nothing is shared.",
+        ),
+        Mutant(
+            _with_shared(lambda a, b: np.maximum(_sides(a, b, np.minimum, np.maximum), 0).prod(axis=-1)),
+            "minimum and maximum have changed places: this is the box around both. The shared piece begins where the "
+            "later of the two begins.",
+        ),
+        Mutant(
+            _with_pixels,
+            "1 was added to widths and heights, as if whole pixels were counted. A width is xmax - xmin, and boxes "
+            "whose sides touch share nothing.",
+        ),
+        Mutant(
+            _undefined_for_empty_boxes,
+            "two boxes without any area share nothing and cover nothing: 0 / 0. The IoU of such a pair should be 0.",
+        ),
+        Mutant(
+            lambda a, b: pairwise_iou(_as_corner_and_size(a), _as_corner_and_size(b)),
+            "boxes were read as (x, y, width, height). They come as corners: (xmin, ymin, xmax, ymax).",
+        ),
+        Mutant(
+            lambda a, b: pairwise_iou(b, a),
+            "rows and columns have changed places: the boxes of `a` should go down, those of `b` across.",
+        ),
+        Mutant(
+            _pair_by_pair,
+            "the first box of `a` met the first of `b` only, the second the second. Every box of `a` should meet every "
+            "box of `b`: give each its own axis.",
+        ),
+        Mutant(
+            lambda a, b: 1 - pairwise_iou(a, b),
+            "this is 1 - IoU, the distance of Jaccard. Equal boxes should get 1.",
+        ),
+    ),
+)

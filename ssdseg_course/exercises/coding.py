@@ -1,0 +1,457 @@
+"""The last exercises of lesson 2: boxes as offsets from anchors, and the targets of a whole image."""
+
+import numpy as np
+
+from ssdseg_course.checking.compare import Complaint, compare_arrays
+from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.values import Plain
+from ssdseg_course.exercises.boxes import BOTH, EXACT, SHARED, SMALL, STEPS, draw_anchors_and_boxes, draw_boxes
+from ssdseg_ref import coding as reference
+from ssdseg_ref.boxes import centers_to_corners, corners_to_centers, pairwise_iou
+from ssdseg_ref.coding import VARIANCES, encode_targets
+from ssdseg_ref.matching import UNMATCHED, match_anchors
+
+
+def encode(boxes, anchors):
+    """The reference's `encode`, with the two arguments that the lesson uses."""
+    return reference.encode(boxes, anchors)
+
+
+def decode(offsets, anchors):
+    """The reference's `decode`, with the two arguments that the lesson uses."""
+    return reference.decode(offsets, anchors)
+
+
+# 02.encode
+
+
+def _encode(move=None, stretch=None, variances=VARIANCES):
+    """`encode` with another way to say the move, the stretch, or the variances; both ways see (x, y, w, h)."""
+
+    def encode(boxes, anchors):
+        box, anchor = corners_to_centers(boxes), corners_to_centers(anchors)
+        move_by = (box[:, :2] - anchor[:, :2]) / anchor[:, 2:] if move is None else move(box, anchor)
+        stretch_by = np.log(box[:, 2:] / anchor[:, 2:]) if stretch is None else stretch(box, anchor)
+        return np.concatenate([move_by, stretch_by], axis=1) / variances
+
+    return encode
+
+
+def _of_corners(boxes, anchors):
+    sizes = corners_to_centers(anchors)[:, 2:]
+    return (boxes - anchors) / np.concatenate([sizes, sizes], axis=1) / VARIANCES
+
+
+def _from_the_upper_left_corner(boxes, anchors):
+    sizes = corners_to_centers(anchors)[:, 2:]
+    offsets = encode(boxes, anchors)
+    offsets[:, :2] = (boxes[:, :2] - anchors[:, :2]) / sizes / VARIANCES[:2]
+    return offsets
+
+
+def _draw_pairs(rng: np.random.Generator):
+    """Boxes and anchors that never have one size, nor one middle in x or y."""
+    while True:
+        boxes, anchors = (draw_boxes(rng, 5) for _ in range(2))
+        if (corners_to_centers(boxes) != corners_to_centers(anchors)).all():
+            return boxes, anchors
+
+
+ENCODE = Exercise(
+    id="02.encode",
+    title="A box as four numbers from its anchor",
+    points=15,
+    difficulty="medium",
+    minutes=15,
+    reference=encode,
+    fixed_cases=(
+        (np.array([[0.25, 0.25, 0.75, 0.5]]), np.array([[0.125, 0.25, 0.375, 0.75]])),
+        (np.array([[0.25, 0.25, 0.75, 0.5]]), np.array([[0.25, 0.25, 0.75, 0.5]])),
+        (
+            np.array([[0.0, 0.0, 0.5, 1.0], [0.5, 0.125, 0.75, 0.25], [0.25, 0.25, 0.5, 1.0]]),
+            np.array([[-0.125, -0.25, 0.375, 0.5], [0.5, 0.25, 1.0, 0.375], [0.0, 0.5, 1.0, 0.75]]),
+        ),
+    ),
+    draw=_draw_pairs,
+    hints=(
+        "Four numbers a pair: how far along x and along y the middle must move, counted in widths and heights of the "
+        "anchor, and how many times wider and higher the box is.",
+        "With both as (x, y, w, h): the move is (box - anchor) / anchor's size, the stretch is the logarithm of box "
+        "size / anchor size. Both are then divided by their variances.",
+        "box, anchor = corners_to_centers(boxes), corners_to_centers(anchors); move = (box[:, :2] - anchor[:, :2]) / "
+        "anchor[:, 2:]; stretch = np.log(box[:, 2:] / anchor[:, 2:]); put them side by side, and divide by VARIANCES.",
+    ),
+    mutants=(
+        Mutant(
+            _encode(variances=1),
+            "the offsets are right but for the variances: divide by them at the end.",
+        ),
+        Mutant(
+            lambda boxes, anchors: encode(boxes, anchors) * np.square(VARIANCES),
+            "the offsets were multiplied by the variances. Encoding divides by them, decoding multiplies.",
+        ),
+        Mutant(
+            _encode(variances=np.square(VARIANCES)),
+            "the offsets were divided by the variances twice, or by their squares. Once will do.",
+        ),
+        Mutant(
+            _encode(variances=(0.2, 0.2, 0.1, 0.1)),
+            "the variances have changed places: 0.1 belongs to the move, 0.2 to the stretch.",
+        ),
+        Mutant(
+            _encode(variances=(0.1, 0.2, 0.1, 0.2)),
+            "the variances stand as for (x, width, y, height). The order is x, y, width, height.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: box[:, 2:] / anchor[:, 2:]),
+            "the stretch is a plain ratio, 1 where the sizes are equal. Its logarithm is 0 there.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: np.log(box[:, 2:] / anchor[:, 2:] + 1)),
+            "1 was added before the logarithm. A box as large as its anchor should get log(1) = 0.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: box[:, 2:] / anchor[:, 2:] - 1),
+            "the stretch is the difference of the sizes by the anchor's: half and double are not equally far then. "
+            "Take the logarithm of the ratio.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: np.log2(box[:, 2:] / anchor[:, 2:])),
+            "the logarithm is that to the base of 2. Wanted is the natural one, which np.exp undoes.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: np.log(anchor[:, 2:] / box[:, 2:])),
+            "the ratio of the sizes is upside down: a box larger than its anchor should get a number over 0.",
+        ),
+        Mutant(
+            _encode(move=lambda box, anchor: (anchor[:, :2] - box[:, :2]) / anchor[:, 2:]),
+            "the move points from the box to its anchor. It should lead the anchor to the box.",
+        ),
+        Mutant(
+            lambda boxes, anchors: encode(anchors, boxes),
+            "boxes and anchors have changed places. The anchor is what moves, and its size is the measure.",
+        ),
+        Mutant(
+            _encode(move=lambda box, anchor: box[:, :2] - anchor[:, :2]),
+            "the move is in fractions of the image. Count it in widths and heights of the anchor.",
+        ),
+        Mutant(
+            _encode(move=lambda box, anchor: (box[:, :2] - anchor[:, :2]) / box[:, 2:]),
+            "the move was divided by the box's size. The network knows the anchor's size, not the box's: divide by "
+            "that.",
+        ),
+        Mutant(
+            _encode(move=lambda box, anchor: (box[:, :2] - anchor[:, :2]) / anchor[:, :1:-1]),
+            "dx was divided by the anchor's height and dy by its width. They should be the other way round.",
+        ),
+        Mutant(
+            _from_the_upper_left_corner,
+            "the move leads from one upper left corner to the other. It should lead from middle to middle.",
+        ),
+        Mutant(
+            _of_corners,
+            "these are the moves of the four sides. Wanted are the move of the middle and the stretch: turn corners "
+            "into centers first.",
+        ),
+        Mutant(
+            lambda boxes, anchors: encode(boxes, anchors)[:, [0, 2, 1, 3]],
+            "each row is (x, width, y, height). The order is x, y, width, height.",
+        ),
+    ),
+)
+
+
+# 02.decode
+
+
+def _decode(move=None, stretch=None, variances=VARIANCES, reach=(-0.5, 0.5)):
+    """`decode` with another move, another stretch, other variances, or another reach around the middle."""
+
+    def decode(offsets, anchors):
+        anchor, offsets = corners_to_centers(anchors), offsets * variances
+        middle = anchor[:, :2] + offsets[:, :2] * anchor[:, 2:] if move is None else move(offsets[:, :2], anchor)
+        size = anchor[:, 2:] * np.exp(offsets[:, 2:]) if stretch is None else stretch(offsets[:, 2:], anchor)
+        return np.concatenate([middle + reach[0] * size, middle + reach[1] * size], axis=1)
+
+    return decode
+
+
+def _variances_after_exp(offsets, anchors):
+    anchor = corners_to_centers(anchors)
+    middle = anchor[:, :2] + offsets[:, :2] * VARIANCES[:2] * anchor[:, 2:]
+    size = anchor[:, 2:] * np.exp(offsets[:, 2:]) * VARIANCES[2:]
+    return centers_to_corners(np.concatenate([middle, size], axis=1))
+
+
+def _draw_offsets(rng: np.random.Generator):
+    offsets = rng.integers(1, 2 * STEPS, (5, 4)) * rng.choice([-1, 1], (5, 4)) / STEPS
+    return offsets, draw_boxes(rng, 5, least=16)
+
+
+DECODE = Exercise(
+    id="02.decode",
+    title="And back",
+    points=10,
+    difficulty="easy",
+    minutes=10,
+    reference=decode,
+    fixed_cases=(
+        (np.array([[5.0, 0.0, 0.0, 0.0]]), np.array([[0.25, 0.25, 0.5, 0.75]])),
+        (np.array([[0.0, 0.0, 0.0, 0.0]]), np.array([[0.25, 0.25, 0.5, 0.75]])),
+        (
+            np.array([[0.0, -5.0, 0.0, 3.5], [2.5, 1.25, -3.5, 0.0], [-1.0, 0.5, 1.0, -2.0]]),
+            np.array([[-0.25, 0.0, 0.25, 0.5], [0.5, 0.25, 1.0, 0.5], [0.0, 0.5, 1.0, 0.75]]),
+        ),
+    ),
+    draw=_draw_offsets,
+    hints=(
+        "Undo the steps of encode, the last one first. What did encode do last?",
+        "Multiply by the variances. The middle is the anchor's middle + move * anchor's size, the size is the anchor's "
+        "size * exp(stretch). Then turn centers into corners.",
+        "anchor = corners_to_centers(anchors); offsets = offsets * VARIANCES; middle = anchor[:, :2] + offsets[:, :2] "
+        "* anchor[:, 2:]; size = anchor[:, 2:] * np.exp(offsets[:, 2:]); then centers_to_corners of both side by side.",
+    ),
+    mutants=(
+        Mutant(_decode(variances=1), "the variances are missing: encode has divided by them, so multiply."),
+        Mutant(
+            _decode(variances=1 / np.array(VARIANCES)),
+            "the offsets were divided by the variances. encode has divided: to undo that, multiply.",
+        ),
+        Mutant(
+            _variances_after_exp,
+            "the stretch met its variance only after np.exp. Multiply first: encode divided the logarithm.",
+        ),
+        Mutant(
+            _decode(stretch=lambda offsets, anchor: anchor[:, 2:] * (1 + offsets)),
+            "the stretch was taken for a share of the anchor's size. It is a logarithm, and np.exp undoes that.",
+        ),
+        Mutant(
+            _decode(stretch=lambda offsets, anchor: anchor[:, 2:] * offsets),
+            "np.exp is missing: offsets of 0 should give the anchor's own size, not 0.",
+        ),
+        Mutant(
+            _decode(stretch=lambda offsets, anchor: np.exp(offsets)),
+            "the size is np.exp of the stretch alone. It should be so many times the anchor's size.",
+        ),
+        Mutant(
+            _decode(move=lambda offsets, anchor: anchor[:, :2] + offsets),
+            "the move was added as a fraction of the image. It counts in widths and heights of the anchor.",
+        ),
+        Mutant(
+            _decode(move=lambda offsets, anchor: offsets * anchor[:, 2:]),
+            "the move starts at the corner of the image. It starts at the anchor's middle.",
+        ),
+        Mutant(
+            _decode(move=lambda offsets, anchor: anchor[:, :2] - anchor[:, 2:] / 2 + offsets * anchor[:, 2:]),
+            "the move starts at the anchor's upper left corner. It starts at its middle.",
+        ),
+        Mutant(
+            _decode(move=lambda offsets, anchor: anchor[:, :2] - offsets * anchor[:, 2:]),
+            "the boxes move the wrong way: a dx over 0 leads to the right.",
+        ),
+        Mutant(
+            _decode(reach=(0, 1)),
+            "the boxes begin at their middles. A box reaches half its size to either side of its middle.",
+        ),
+        Mutant(
+            _decode(reach=(-1, 1)),
+            "the boxes are twice as wide and high as they should be. A box reaches half its size to either side.",
+        ),
+        Mutant(
+            lambda offsets, anchors: corners_to_centers(decode(offsets, anchors)),
+            "these are middles and sizes. Wanted are corners.",
+        ),
+        Mutant(
+            lambda offsets, anchors: np.clip(decode(offsets, anchors), 0, 1),
+            "boxes were cut off at the border of the image. Leave them: decode should undo encode, and no more.",
+        ),
+    ),
+)
+
+
+# 02.encode_targets
+
+
+TWO_ARRAYS = "return two arrays: `return classes, offsets`."
+
+
+def compare_targets(value: Plain, expected: tuple) -> Complaint | None:
+    """The first thing that is wrong with (classes, offsets), the classes first."""
+    if not isinstance(value, tuple) or len(value) != len(expected):
+        count = len(value) if isinstance(value, tuple) else 1
+        return Complaint((f"it should return two arrays, classes and offsets, and it returned {count}",), TWO_ARRAYS)
+    for name, part, wanted in zip(("classes", "offsets"), value, expected, strict=True):
+        complaint = compare_arrays(part, wanted)
+        if complaint is not None:
+            first, *others = complaint.lines
+            return Complaint((f"{name}: {first}", *others), complaint.advice)
+    return None
+
+
+def _with_classes(classes):
+    """`encode_targets` with other classes: a function of (labels, matches)."""
+
+    def targets(boxes, labels, anchors, threshold):
+        matches = match_anchors(anchors, boxes, threshold)
+        _, offsets = encode_targets(boxes, labels, anchors, threshold)
+        return (classes(labels, matches) if len(boxes) else np.zeros(len(anchors), int)), offsets
+
+    return targets
+
+
+def _with_offsets(offsets):
+    """`encode_targets` with other offsets: a function of (boxes, anchors, matches)."""
+
+    def targets(boxes, labels, anchors, threshold):
+        matches = match_anchors(anchors, boxes, threshold)
+        classes, right = encode_targets(boxes, labels, anchors, threshold)
+        return classes, (offsets(boxes, anchors, matches) if len(boxes) else right)
+
+    return targets
+
+
+def _matched(matches):
+    return np.flatnonzero(matches != UNMATCHED)
+
+
+def _scattered(rows, matches):
+    """(N, 4), with `rows` at the anchors that have a box and 0 elsewhere."""
+    offsets = np.zeros((len(matches), 4))
+    offsets[_matched(matches)] = rows
+    return offsets
+
+
+def _labels_in_turn(labels, matches):
+    """The k-th anchor with a box gets the k-th label, from the first again when they run out."""
+    classes = np.zeros(len(matches), int)
+    positive = _matched(matches)
+    classes[positive] = np.resize(labels, len(positive))
+    return classes
+
+
+def _threshold_alone(boxes, labels, anchors, threshold):
+    classes, offsets = encode_targets(boxes, labels, anchors, threshold)
+    lost = pairwise_iou(anchors, boxes).max(axis=1, initial=0) < threshold
+    return np.where(lost, 0, classes), np.where(lost[:, None], 0, offsets)
+
+
+def _draw_encode_targets(rng: np.random.Generator):
+    anchors, boxes, threshold = draw_anchors_and_boxes(rng)
+    return boxes, rng.permutation([3, 1, 1, 2, 3][: len(boxes)]), anchors, threshold
+
+
+def _with_labels(pair, *labels: int):
+    anchors, boxes = pair
+    return boxes, np.array(labels, np.int32), anchors, 0.5
+
+
+ENCODE_TARGETS = Exercise(
+    id="02.encode_targets",
+    title="The answer sheet of an image",
+    points=10,
+    difficulty="medium",
+    minutes=15,
+    reference=encode_targets,
+    fixed_cases=(
+        _with_labels(EXACT, 3, 1),
+        _with_labels(SHARED, 2, 3),
+        _with_labels(SMALL, 3, 1),
+        _with_labels(BOTH, 2, 1),
+        (np.zeros((0, 4)), np.zeros(0, np.int32), EXACT[0], 0.5),
+    ),
+    draw=_draw_encode_targets,
+    compare=compare_targets,
+    hints=(
+        "match_anchors says which box each anchor has. Begin with zeros for all anchors, and fill in those that have a "
+        "box. Which label, and which box, belongs to each of them?",
+        "positive = matches >= 0 marks the anchors with a box, and matches[positive] are the indices of their boxes: "
+        "labels[...] and boxes[...] of these give what belongs there, one for each positive anchor.",
+        "classes = np.zeros(len(anchors), int); offsets = np.zeros((len(anchors), 4)); chosen = matches[positive]; "
+        "classes[positive] = labels[chosen]; offsets[positive] = encode(boxes[chosen], anchors[positive]).",
+    ),
+    mutants=(
+        Mutant(
+            _with_classes(lambda labels, matches: np.where(matches >= 0, labels[matches] - 1, 0)),
+            "the classes are one too small. Labels begin at 1 already, and 0 is background: take them as they are.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: np.where(matches >= 0, labels[matches] + 1, 0)),
+            "the classes are one too large. Labels begin at 1 already, and 0 is background: take them as they are.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: np.where(matches >= 0, labels[matches], -1)),
+            "anchors without a box have the class -1. Background is a class of its own: 0.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: labels[matches]),
+            "anchors without a box have got the class of the last box: -1 as an index means the last one. Their class "
+            "is 0.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: matches + 1),
+            "the classes are the numbers of the boxes. Look up the label of each box.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: matches),
+            "the classes are what match_anchors gave, indices of boxes. Look up the label of each box.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: (matches >= 0).astype(int)),
+            "every anchor with a box has the class 1. It should have the label of its box.",
+        ),
+        Mutant(
+            _with_classes(_labels_in_turn),
+            "the labels were dealt out in turn. The anchor's box, matches[anchor], says which label it gets.",
+        ),
+        Mutant(
+            _with_offsets(lambda boxes, anchors, matches: encode(boxes[matches], anchors)),
+            "anchors without a box have the offsets to the last box: -1 as an index means the last one. Theirs are 0.",
+        ),
+        Mutant(
+            _with_offsets(lambda boxes, anchors, matches: _scattered(boxes[matches[_matched(matches)]], matches)),
+            "the offsets are the boxes themselves. Encode them from their anchors.",
+        ),
+        Mutant(
+            _with_offsets(
+                lambda boxes, anchors, matches: _scattered(
+                    encode(boxes[matches[_matched(matches)]], anchors[: len(_matched(matches))]), matches
+                )
+            ),
+            "the boxes were encoded from the first anchors of the list. Each box is encoded from the anchor that has "
+            "it.",
+        ),
+        Mutant(
+            _with_offsets(
+                lambda boxes, anchors, matches: _scattered(
+                    encode(np.resize(boxes, (len(_matched(matches)), 4)), anchors[_matched(matches)]), matches
+                )
+            ),
+            "the boxes were dealt out in turn. The anchor's box, matches[anchor], says which one is encoded.",
+        ),
+        Mutant(
+            _with_offsets(
+                lambda boxes, anchors, matches: _scattered(
+                    encode(anchors[_matched(matches)], boxes[matches[_matched(matches)]]), matches
+                )
+            ),
+            "boxes and anchors have changed places on the way to encode.",
+        ),
+        Mutant(
+            _threshold_alone,
+            "anchors under the threshold have been left out, and with them the boxes that no anchor fits well. "
+            "match_anchors has dealt with the threshold: take all it gives.",
+        ),
+        Mutant(
+            lambda boxes, labels, anchors, threshold: encode_targets(boxes, labels, anchors, 1.0),
+            "each box has a single anchor. Those that reach the threshold are missing: did it get to match_anchors?",
+        ),
+        Mutant(
+            lambda boxes, labels, anchors, threshold: encode_targets(boxes, labels, anchors, 0.5),
+            "0.5 was used whatever `threshold` is. Hand the argument on.",
+        ),
+        Mutant(
+            lambda *arguments: encode_targets(*arguments)[::-1],
+            "the classes come first, then the offsets.",
+        ),
+    ),
+)
