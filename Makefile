@@ -31,7 +31,7 @@ bench: $(READY)  ## Measure speed, next to a peer where there is one.
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=median,min,max,rounds
 
 lab: $(READY)  ## Open the lessons in JupyterLab.
-	$(BIN)/jupyter lab lessons
+	$(BIN)/ssdseg lab
 
 lessons: $(READY)  ## Build the notebooks of solutions/ and lessons/ from their source.
 	$(BIN)/python -m ssdseg_course.authoring build

@@ -11,7 +11,6 @@ cell in the notebooks, and drift can be told from noise.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -25,8 +24,10 @@ from nbformat import NotebookNode
 from nbgrader.converters import GenerateAssignment
 from rich.progress import Progress
 
+from ssdseg_course.backups import back_up
 from ssdseg_course.grading.nbgrader_course import course_config, run_nbgrader
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson, find_lesson
+from ssdseg_course.workspace import NotebookError, has_work, read_notebook, write_whole
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -42,7 +43,7 @@ class LessonError(Exception):
     """A lesson that cannot be built; the message names the file and the cell."""
 
 
-def build(lesson: Lesson, root: Path = ROOT, progress: Callable[[int, int], None] | None = None) -> None:
+def build(lesson: Lesson, root: Path = ROOT, progress: Callable[[int, int], None] | None = None) -> Path | None:
     """Write both notebooks of a lesson; neither, if a cell fails.
 
     Args:
@@ -50,14 +51,19 @@ def build(lesson: Lesson, root: Path = ROOT, progress: Callable[[int, int], None
         root: the repository.
         progress: called with (cells run, cells) after each cell of code.
 
+    Returns:
+        the copy of a learner's notebook that held work, if one stood there.
+
     Raises:
         LessonError: if a cell of the solution raises an error.
     """
     solution = read_source(lesson.source(root))
     _execute(solution, lesson.source(root), progress)
     learners = make_learners(solution, lesson)
-    _write(lesson.solution(root), nbformat.writes(solution) + "\n")
-    _write(lesson.notebook(root), learners)
+    kept = _keep_work(lesson.notebook(root), root)
+    write_whole(lesson.solution(root), nbformat.writes(solution) + "\n")
+    write_whole(lesson.notebook(root), learners)
+    return kept
 
 
 def check_drift(lesson: Lesson, root: Path = ROOT) -> list[str]:
@@ -171,15 +177,14 @@ def _differences(path: Path, wanted: NotebookNode, found: NotebookNode) -> list[
     return sorted(differences)
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+def _keep_work(notebook: Path, root: Path) -> Path | None:
+    """Copy a notebook that somebody has worked in, or that cannot be read; gives the copy."""
+    if not notebook.exists():
+        return None
     try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+        return back_up(notebook, root) if has_work(read_notebook(notebook)) else None
+    except NotebookError:
+        return back_up(notebook, root)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -202,7 +207,9 @@ def _build_all(lessons) -> int:
     with Progress() as bars:
         for lesson in lessons:
             bar = bars.add_task(lesson.name, total=None)
-            build(lesson, progress=lambda done, cells, bar=bar: bars.update(bar, completed=done, total=cells))
+            kept = build(lesson, progress=lambda done, cells, bar=bar: bars.update(bar, completed=done, total=cells))
+            if kept:
+                bars.console.print(f"{lesson.name}: somebody has worked in it, a copy is kept: {kept}")
     return 0
 
 

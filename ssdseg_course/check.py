@@ -4,12 +4,15 @@ import difflib
 import secrets
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.judge import judge
 from ssdseg_course.checking.probe import probe
 from ssdseg_course.checking.report import Report
 from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.record import note, recall
+from ssdseg_course.workspace import NotebookError, being_checked, course_root
 
 SEEDS = 10_000
 
@@ -57,9 +60,9 @@ def check(exercise_id: str, function: Callable, seed: int | None = None) -> Repo
         name, kind = exercise.name, type(function).__name__
         raise TypeError(f'write check("{exercise_id}", {name}): the function itself, no brackets; this is a {kind}')
     if seed is None:
-        seed = secrets.randbelow(SEEDS)  # not from a generator that the learner's code may have seeded
+        seed = draw_seed()
     report = judge(exercise, probe(function, exercise.cases(seed)), seed)
-    _show(report)
+    show(report)
     if not report.passed:
         raise CheckFailed(report) from None
     return _ShownReport(**vars(report)) if _shell() else report
@@ -67,10 +70,38 @@ def check(exercise_id: str, function: Callable, seed: int | None = None) -> Repo
 
 def hint(exercise_id: str) -> None:
     """Print the next stronger hint of an exercise; the last one again when all are known."""
-    exercise = find_exercise(exercise_id)
-    number = min(_hints_given.get(exercise_id, 0) + 1, len(exercise.hints))
-    _hints_given[exercise_id] = number
-    print(f"hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}")
+    print(next_hint(find_exercise(exercise_id), _course_of_the_learner()))
+
+
+def next_hint(exercise: Exercise, root: Path | None) -> str:
+    """The next stronger hint, and which one it is.
+
+    Args:
+        exercise: to which.
+        root: the course folder, whose record counts the hints given; None to count for this process only.
+    """
+    given = _hints_given.get(exercise.id, 0)
+    noted = recall(root, "hints", exercise.id) if root else None
+    if isinstance(noted, int):
+        given = max(given, noted)
+    number = _hints_given[exercise.id] = min(given + 1, len(exercise.hints))
+    if root:
+        note(root, "hints", exercise.id, number)
+    return f"hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}"
+
+
+def _course_of_the_learner() -> Path | None:
+    """The course folder, if this is one of its lessons and a learner is there to read the hint."""
+    try:
+        root = course_root()
+    except NotebookError:
+        return None
+    return root if Path.cwd().is_relative_to(root / "lessons") and not being_checked() else None
+
+
+def draw_seed() -> int:
+    """A seed for a check, not from a generator that the learner's code may have seeded."""
+    return secrets.randbelow(SEEDS)
 
 
 def find_exercise(exercise_id: str) -> Exercise:
@@ -85,7 +116,8 @@ def find_exercise(exercise_id: str) -> Exercise:
     raise ValueError(f"there is no exercise {exercise_id!r}; did you mean {' or '.join(near)}?")
 
 
-def _show(report: Report) -> None:
+def show(report: Report) -> None:
+    """Display a report in a notebook; elsewhere print it, unless the error that follows is going to say the same."""
     shell = _shell()
     if shell:
         from IPython.display import display

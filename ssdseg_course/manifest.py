@@ -35,7 +35,12 @@ class Lesson:
         return root / "lessons" / self.name / f"{self.name}.ipynb"
 
 
-LESSONS = (Lesson(1, "01_anchors", "Anchors: where a detector looks", 120),)
+LESSONS = (
+    Lesson(0, "00_tour", "A tour: one network that detects and segments", 15),
+    Lesson(1, "01_anchors", "Anchors: where a detector looks", 120),
+    Lesson(2, "02_matching", "Matching and coding: what the network is asked to say", 120),
+    Lesson(3, "03_convolutions", "Depthwise-separable convolutions: the same view for a ninth of the price", 120),
+)
 
 
 def find_lesson(name: str) -> Lesson:

@@ -7,7 +7,7 @@ what they need when they run.
 import typer
 from typer.core import TyperGroup
 
-from ssdseg_course.cli import console, data, demo, networks
+from ssdseg_course.cli import compare, console, data, demo, keep, learn, networks
 
 
 class _OneSentenceErrors(TyperGroup):
@@ -42,6 +42,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(demo.demo)
+app.command()(learn.lab)
+app.command()(learn.check)
+app.command()(learn.progress)
+app.command()(learn.hint)
+app.command()(compare.compare)
+app.command()(keep.reset)
+app.command()(keep.update)
 app.add_typer(data.app, name="data")
 app.command()(networks.train)
 app.command()(networks.evaluate)

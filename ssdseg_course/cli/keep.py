@@ -1,0 +1,73 @@
+"""`ssdseg reset` and `ssdseg update`: another notebook in the place of the learner's, and no work lost."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssdseg_course.cli import console
+from ssdseg_course.cli.learn import LessonName, print_plain
+from ssdseg_course.manifest import find_lesson
+
+if TYPE_CHECKING:
+    from ssdseg_course.versions import Update
+
+
+def reset(lesson: LessonName) -> None:
+    """Begin a lesson anew. Your notebook is kept, with the date in its name, in the folder `backups`.
+
+    \b
+    ssdseg reset 1
+    """
+    from ssdseg_course import versions
+    from ssdseg_course.workspace import course_root
+
+    found, root = find_lesson(lesson), course_root()
+    with console.output.status(f"making a fresh {found.name}"):
+        done = versions.reset(found, root)
+    print_plain(done)
+
+
+def update(
+    old: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Of an older course, whose work is carried into this one."),
+    ] = None,
+) -> None:
+    """Get the new version of the course, with your work in it.
+
+    In a git clone this fetches the new version. Your answers, the cells that
+    you have added, and the cells of the course that you have changed are
+    carried into the new notebooks; yours are kept as well, in `backups`.
+
+    Without git: unpack the new version into a folder of its own, go there,
+    and name the old one, which stays as it is.
+
+    \b
+    ssdseg update
+    ssdseg update --from ../ssdseg-old
+    """
+    from ssdseg_course import versions
+    from ssdseg_course.workspace import course_root
+
+    root = course_root()
+    if old:
+        done = versions.update_from_folder(old, root)
+        if not done.moved:
+            print_plain(f"{old}: there is no work of yours in it")
+    else:
+        with console.output.status("asking git for a new version"):
+            done = versions.update_from_git(root)
+        print_plain(f"new version: {done.commits} commits" if done.commits else "There is no new version.")
+    _report(done)
+
+
+def _report(update: "Update") -> None:
+    for moved in update.moved:
+        print_plain(f"{moved.lesson}: {moved.what}")
+        if moved.backup:
+            print_plain(f"    before: {moved.backup}")
+    for name in update.new_lessons:
+        print_plain(f"new lesson: {name}")
+    if update.needs_setup:
+        print_plain("The course needs other libraries now: run `make setup`, or `pip install -e .` without make.")

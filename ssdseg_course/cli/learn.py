@@ -1,0 +1,305 @@
+"""`ssdseg lab`, `check`, `progress` and `hint`: what a learner uses every evening."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ssdseg_course.cli import console
+from ssdseg_course.manifest import LESSONS, Lesson, find_lesson
+
+if TYPE_CHECKING:
+    from ssdseg_course.checking.exercise import Exercise
+    from ssdseg_course.running import LessonResult
+
+WATCH_SECONDS = 0.3  # from one look at the files to the next
+BAR_WIDTH = 20  # characters
+SIGNS = {
+    "passed": ("✓", "green"),
+    "not right yet": ("✗", "red"),
+    "not written yet": ("-", "dim"),
+    "stopped": ("!", "red"),
+    "took too long": ("!", "red"),
+    "missing": ("?", "red"),
+}
+
+LessonName = Annotated[str, typer.Argument(metavar="LESSON", help="Number or name: 1, 01 or 01_anchors.")]
+OptionalLesson = Annotated[
+    str | None, typer.Argument(metavar="LESSON", help="Number or name: 1, 01 or 01_anchors.", show_default=False)
+]
+
+
+def course() -> Path:
+    """The course folder that the command is for; says so where an update has left something undone there."""
+    from ssdseg_course.versions import has_interrupted
+    from ssdseg_course.workspace import course_root
+
+    root = course_root()
+    if has_interrupted(root):
+        console.errors.print("An update was stopped half way. `ssdseg update` puts your answers back in their places.")
+    return root
+
+
+def lab(lesson: OptionalLesson = None) -> None:
+    """Open a lesson in JupyterLab, or the folder of all of them; Ctrl-C here ends it.
+
+    \b
+    ssdseg lab        # all lessons
+    ssdseg lab 1      # lesson 1
+    """
+    from ssdseg_course.workspace import read_lesson
+
+    root = course()
+    folder = root / "lessons"
+    target = folder
+    if lesson:
+        found = find_lesson(lesson)
+        read_lesson(found, root)  # or say now what is wrong with it
+        target = found.notebook(root)
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", str(target)]
+    jupyter = subprocess.Popen(command, cwd=root)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Jupyter gets Ctrl-C as well, and asks whether it is meant
+    raise typer.Exit(jupyter.wait())
+
+
+def check(
+    lesson: OptionalLesson = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Check again at every save, until Ctrl-C.")] = False,
+) -> None:
+    """Run your notebook from top to bottom in a fresh process: points, and what to mend first.
+
+    The notebook itself is not changed. Without LESSON, all lessons that you
+    have begun are checked. A cell that fails costs nothing but itself. The
+    exit status is 0 if you have all the points, and 1 if not.
+
+    \b
+    ssdseg check              # all that you have begun
+    ssdseg check 1            # lesson 1
+    ssdseg check 1 --watch    # again whenever you save it
+    """
+    root = course()
+    lessons = [find_lesson(lesson)] if lesson else _begun(root)
+    if watch:
+        _watch(lessons if lesson else list(LESSONS), root, lessons)
+        return
+    if not lessons:
+        console.output.print("You have not begun a lesson yet: `ssdseg lab` opens them.")
+        raise typer.Exit(1)
+    all_right = [_check_and_show(found, root, alone=bool(lesson)) for found in lessons]
+    raise typer.Exit(0 if all(all_right) else 1)
+
+
+def progress() -> None:
+    """Show all lessons: your points, and what is next.
+
+    Lessons that have changed since their last check are checked now.
+    """
+    from ssdseg_course.running import State
+    from ssdseg_course.workspace import LessonMissingError, NotebookError
+
+    root = course()
+    table = Table("", "lesson", title="your course")
+    for heading in ("minutes", "points"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    troubles, open_ones = [], []
+    earned = points = 0
+    for lesson in LESSONS:
+        try:
+            result = _standing(lesson, root)
+        except LessonMissingError:
+            table.add_row(str(lesson.number), lesson.title, str(lesson.minutes), "", "not here yet", style="dim")
+            continue
+        except NotebookError as error:
+            troubles.append(str(error))
+            table.add_row(str(lesson.number), lesson.title, str(lesson.minutes), "?", "cannot be read")
+            continue
+        earned, points = earned + result.earned, points + result.points
+        open_ones += [(lesson, it.exercise) for it in result.results if it.state is not State.PASSED]
+        bar = ProgressBar(max(result.points, 1), result.earned, width=BAR_WIDTH)
+        table.add_row(str(lesson.number), lesson.title, str(lesson.minutes), f"{result.earned} of {result.points}", bar)
+    table.add_section()
+    table.add_row("", "together", "", f"{earned} of {points}", "")
+    console.output.print(table)
+    for trouble in troubles:
+        print_plain(trouble)
+    if open_ones:
+        lesson, exercise = open_ones[0]
+        print_plain(
+            f"next: {exercise.id}, {exercise.title.lower()} (about {exercise.minutes} minutes): "
+            f"`ssdseg lab {lesson.number}`"
+        )
+    elif not troubles:
+        print_plain("All done.")
+
+
+def hint(
+    exercise: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXERCISE",
+            help="Its id or its number; or a lesson, for the first of its exercises that is not right yet.",
+        ),
+    ],
+) -> None:
+    """Give the next stronger hint; `hint()` in the notebook counts on from here.
+
+    \b
+    ssdseg hint 01.grid_centers
+    ssdseg hint 1.1               # the same
+    ssdseg hint 1                 # for what is open in lesson 1
+    """
+    from ssdseg_course.check import next_hint
+
+    root = course()
+    found = _find_exercise(exercise, root)
+    console.output.print(f"{found.id}, {found.title.lower()}", markup=False, highlight=False, style="bold")
+    print_plain(next_hint(found, root))
+
+
+def print_plain(text: str) -> None:
+    """Print a learner's or a notebook's own words: nothing in them is markup, and no line is broken."""
+    console.output.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _find_exercise(name: str, root: Path) -> "Exercise":
+    from ssdseg_course.check import find_exercise
+    from ssdseg_course.running import State, exercises_of
+
+    if number := re.fullmatch(r"(\d+)\.(\d+)", name):
+        exercises = exercises_of(find_lesson(number[1]))
+        if 1 <= int(number[2]) <= len(exercises):
+            return exercises[int(number[2]) - 1]
+    if re.fullmatch(r"\d+(_\w+)?", name):
+        lesson = find_lesson(name)
+        for result in _standing(lesson, root).results:
+            if result.state is not State.PASSED:
+                return result.exercise
+        raise ValueError(f"all exercises of lesson {lesson.number} are right: name the one that you mean")
+    return find_exercise(name)
+
+
+def _begun(root: Path) -> list[Lesson]:
+    """Lessons with work of the learner's in them, or with something wrong that needs saying."""
+    from ssdseg_course.workspace import NotebookError, has_work, read_lesson
+
+    begun = []
+    for lesson in LESSONS:
+        if lesson.notebook(root).exists():
+            try:
+                if has_work(read_lesson(lesson, root)):
+                    begun.append(lesson)
+            except NotebookError:
+                begun.append(lesson)
+    return begun
+
+
+def _standing(lesson: Lesson, root: Path) -> "LessonResult":
+    """Where the learner stands, by a run of the notebook only if nothing else tells."""
+    from ssdseg_course.running import LessonResult, Result, State, exercises_of
+    from ssdseg_course.standing import check_now, known_result
+    from ssdseg_course.workspace import has_work, read_lesson
+
+    if not has_work(read_lesson(lesson, root)):
+        return LessonResult(tuple(Result(it, State.UNWRITTEN, "") for it in exercises_of(lesson)), ())
+    if known := known_result(lesson, root):
+        return known
+    with console.progress(f"checking {lesson.name}") as update:
+        return check_now(lesson, root, update)
+
+
+def _check_and_show(lesson: Lesson, root: Path, alone: bool) -> bool:
+    """Check a lesson and print what came of it; whether all is right.
+
+    Raises:
+        NotebookError: if it is the only one and cannot be read; of several, each has its say.
+    """
+    from ssdseg_course.standing import check_now
+    from ssdseg_course.workspace import NotebookError
+
+    try:
+        with console.progress(f"checking {lesson.name}") as update:
+            result = check_now(lesson, root, update)
+    except NotebookError as error:
+        if alone:
+            raise
+        console.errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return False
+    _show(lesson, result)
+    return result.earned == result.points
+
+
+def _show(lesson: Lesson, result: "LessonResult") -> None:
+    from ssdseg_course.running import State
+
+    table = Table("exercise", "", title=f"lesson {lesson.number}: {lesson.title}")
+    table.add_column("points", justify="right")
+    table.add_column("state", no_wrap=True)
+    for it in result.results:
+        sign, style = SIGNS[it.state]
+        points = f"{it.earned} of {it.exercise.points}"
+        table.add_row(it.exercise.id, it.exercise.title, points, Text(f"{sign} {it.state}", style))
+    table.add_section()
+    table.add_row("together", "", f"{result.earned} of {result.points}", "", style="bold")
+    console.output.print(table)
+    if result.to_mend:
+        is_wrong = result.to_mend.state is not State.UNWRITTEN
+        console.output.print("\nThe first thing to mend:" if is_wrong else "\nNext:", style="bold")
+        print_plain(result.to_mend.text)
+    if result.stops:
+        more = f" So did {len(result.stops) - 1} more." if len(result.stops) > 1 else ""
+        console.output.print("\nThe notebook does not run to its end:", style="bold")
+        print_plain(f"{result.stops[0]}.{more}")
+
+
+def _watch(lessons: list[Lesson], root: Path, at_once: list[Lesson]) -> None:
+    """Check lessons whenever their code has been saved, until Ctrl-C.
+
+    Looking at the files now and then is enough, needs no library, and works on a network's disk, where nothing tells
+    of changes. Saved outputs alone are no reason to check again.
+    """
+    from ssdseg_course.workspace import NotebookError, code_cells, read_lesson
+
+    waiting = "waiting for you to save; Ctrl-C ends this"
+    if not at_once:
+        print_plain(waiting)
+    stamps, checked = {}, {}
+    try:
+        while True:
+            for lesson in lessons:
+                stamp = _stamp(lesson.notebook(root))
+                if stamp == stamps.get(lesson, ""):
+                    continue
+                first = lesson not in stamps
+                stamps[lesson] = stamp
+                try:
+                    code = [cell["source"] for _, cell in code_cells(read_lesson(lesson, root))]
+                except NotebookError:
+                    code = stamp
+                is_new = code != checked.get(lesson)
+                checked[lesson] = code
+                if is_new and (lesson in at_once or not first):
+                    if console.output.is_terminal:
+                        console.output.clear()
+                    _check_and_show(lesson, root, alone=False)
+                    print_plain(f"\n{time.strftime('%H:%M:%S')}, {waiting}")
+            time.sleep(WATCH_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def _stamp(path: Path) -> str | None:
+    """Another one for every save."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return f"{status.st_mtime_ns} {status.st_size} {status.st_ino}"

@@ -1,0 +1,377 @@
+"""Runs a learner's notebook in a process of its own, and says which of its exercises are right.
+
+The file is only read. Cells run in their order in a fresh kernel, and where a check stands the exercise is judged.
+A cell that fails stops nothing but itself. A cell that neither ends nor lets itself be interrupted, or that ends the
+kernel, costs a new run without it, so that it costs no other exercise its points.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from queue import Empty
+
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+from ssdseg_course import in_kernel
+from ssdseg_course.checking.exercise import Exercise
+from ssdseg_course.checking.report import Report
+from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.manifest import Lesson
+from ssdseg_course.workspace import CHECKING, Notebook, cell_in_words, code_cells, cut, grade_id, read_lesson
+
+CELL_SECONDS = 60.0
+CHECK_SECONDS = 20.0  # a check takes less than one; an answer in plain loops perhaps five
+INTERRUPT_SECONDS = 3.0  # what a cell may take to notice that it is interrupted
+START_SECONDS = 60.0
+POLL_SECONDS = 0.2
+KERNEL_ARGUMENTS = ["--HistoryManager.hist_file=:memory:", "--log-level=CRITICAL"]
+KERNEL_COMMAND = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+EXPECTED_ERRORS = ("CheckFailed", in_kernel.TookTooLong.__name__)  # what is wrong there, a check says better
+FILE_OF_A_CELL = re.compile(r"\(\S+\.py, line (\d+)\)")  # IPython's name for it means nothing to a reader
+LONGEST_ERROR = 200  # characters
+CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")
+
+Progress = Callable[[int, int], None]
+
+
+class KernelError(ValueError):
+    """The process that should run a notebook does not start."""
+
+
+class State(StrEnum):
+    """What has become of an exercise."""
+
+    PASSED = "passed"
+    WRONG = "not right yet"
+    UNWRITTEN = "not written yet"
+    STOPPED = "stopped"
+    TIMED_OUT = "took too long"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What has become of one exercise.
+
+    Attributes:
+        exercise: which.
+        state: in short.
+        text: in full, for the learner.
+        cases: how many inputs were tried.
+        agrees: whether all results are those of the reference, which a right answer's need not be where there are
+            many; None where not measured.
+        seconds: of the answer and of the reference, for one go through all inputs; None where not measured.
+    """
+
+    exercise: Exercise
+    state: State
+    text: str
+    cases: int = 0
+    agrees: bool | None = None
+    seconds: tuple[float, float] | None = None
+
+    @property
+    def earned(self) -> int:
+        """All the points or none."""
+        return self.exercise.points if self.state is State.PASSED else 0
+
+
+@dataclass(frozen=True)
+class LessonResult:
+    """What has become of a lesson.
+
+    Attributes:
+        results: of its exercises, in their order.
+        stops: of the cells that did not run to their end, in words, in their order.
+    """
+
+    results: tuple[Result, ...]
+    stops: tuple[str, ...]
+
+    @property
+    def earned(self) -> int:
+        """Points so far."""
+        return sum(result.earned for result in self.results)
+
+    @property
+    def points(self) -> int:
+        """Points that there are."""
+        return sum(result.exercise.points for result in self.results)
+
+    @property
+    def to_mend(self) -> Result | None:
+        """What to look at first: the first answer that is wrong, else the first that is not written."""
+        open_ones = [result for result in self.results if result.state is not State.PASSED]
+        wrong = [result for result in open_ones if result.state is not State.UNWRITTEN]
+        return next(iter(wrong or open_ones), None)
+
+
+def exercises_of(lesson: Lesson) -> list[Exercise]:
+    """The exercises of a lesson, in their order."""
+    return [exercise for exercise in EXERCISES.values() if exercise.id.startswith(f"{lesson.number:02d}.")]
+
+
+def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None, measure: bool = False) -> LessonResult:
+    """Run the learner's notebook of a lesson, and judge its exercises.
+
+    Args:
+        lesson: which.
+        root: the course folder.
+        progress: called with (cells run, cells) before the first cell and after each.
+        measure: also compare results with the reference's, and take the time of both.
+
+    Raises:
+        NotebookError: if there is no notebook that can be read.
+        KernelError: if no process starts that could run it.
+    """
+    run = _Run(read_lesson(lesson, root), exercises_of(lesson), lesson.notebook(root).parent, progress, measure)
+    return run.result()
+
+
+@dataclass
+class _Step:
+    """One thing to have done by the kernel: a cell of the notebook, or the check of an exercise."""
+
+    code: str
+    seconds: float
+    place: int | None = None  # of a cell
+    exercise: Exercise | None = None
+
+
+@dataclass
+class _Run:
+    notebook: Notebook
+    exercises: list[Exercise]
+    folder: Path
+    progress: Progress | None
+    measure: bool
+    results: dict[str, Result] = field(default_factory=dict)
+    stops: dict[int, str] = field(default_factory=dict)  # by place of the cell
+    lethal: dict[str, Result] = field(default_factory=dict)  # of answers that must not be called again, by exercise
+    skipped: set[int] = field(default_factory=set)  # places of cells that cannot be run
+
+    def result(self) -> LessonResult:
+        steps = self._steps()
+        while not self._get_through(steps):
+            self.results = dict(self.lethal)
+            self.stops = {place: stop for place, stop in self.stops.items() if place in self.skipped}
+        results = tuple(self.results[exercise.id] for exercise in self.exercises)
+        stops = tuple(
+            f"{cell_in_words(self.notebook, place)} stopped: {why}" for place, why in sorted(self.stops.items())
+        )
+        return LessonResult(results, stops)
+
+    def _steps(self) -> list[_Step]:
+        steps, checked = [], set()
+        by_check = {f"check_{exercise.name}": exercise for exercise in self.exercises}
+        by_id = {exercise.id: exercise for exercise in self.exercises}
+        for place, cell in code_cells(self.notebook):
+            call = CHECK_CALL.fullmatch(cell["source"].strip())
+            exercise = by_check.get(grade_id(cell)) or by_id.get(call and call[1])
+            if exercise:
+                steps.append(self._check_step(exercise))
+                checked.add(exercise.id)
+            else:
+                steps.append(_Step(cell["source"], CELL_SECONDS, place=place))
+        steps += [self._check_step(exercise) for exercise in self.exercises if exercise.id not in checked]
+        return steps
+
+    def _check_step(self, exercise: Exercise) -> _Step:
+        code = _call("judge_here", exercise, measure=self.measure)
+        return _Step(code, CHECK_SECONDS, exercise=exercise)
+
+    def _get_through(self, steps: list[_Step]) -> bool:
+        """Run everything in a fresh kernel; False, and wiser, where that one was lost on the way."""
+        with _kernel(self.folder) as kernel:
+            for number, step in enumerate(steps):
+                if self.progress:
+                    self.progress(number, len(steps))
+                if step.place in self.skipped:
+                    continue
+                if step.exercise and step.exercise.id in self.lethal:
+                    kernel.run(_call("replace", step.exercise), step.seconds)
+                    continue
+                reply = kernel.run(step.code, step.seconds)
+                if step.exercise:
+                    self._take_result(step.exercise, reply)
+                elif reply.stopped and reply.error not in EXPECTED_ERRORS:
+                    self.stops[step.place] = reply.stopped
+                if reply.kernel_lost:
+                    if not step.exercise:
+                        self.skipped.add(step.place)
+                    return False
+        if self.progress:
+            self.progress(len(steps), len(steps))
+        return True
+
+    def _take_result(self, exercise: Exercise, reply: "_Reply") -> None:
+        """Keep the result of a check; a better one, where the check stands in the notebook twice."""
+        result = self._result_of(exercise, reply)
+        if reply.kernel_lost or result.state is State.TIMED_OUT:
+            self.lethal[exercise.id] = result
+        before = self.results.get(exercise.id)
+        if not (before and before.state is State.PASSED):
+            self.results[exercise.id] = result
+
+    def _result_of(self, exercise: Exercise, reply: "_Reply") -> Result:
+        handed_out = next((result for result in reply.results if result.get("exercise") == exercise.id), None)
+        if reply.timed_out or (handed_out and handed_out["state"] == in_kernel.TIMED_OUT):
+            return _failed(exercise, State.TIMED_OUT, f"it did not come to its end within {CHECK_SECONDS:.0f} seconds")
+        if reply.kernel_lost or not handed_out:
+            return _failed(exercise, State.STOPPED, f"checking it was not possible: {reply.stopped}")
+        if handed_out["state"] == in_kernel.MISSING:
+            return self._missing(exercise)
+        if handed_out["passed"]:
+            state = State.PASSED
+        else:
+            state = State.UNWRITTEN if handed_out["state"] == in_kernel.UNWRITTEN else State.WRONG
+        seconds = handed_out["seconds"] and tuple(handed_out["seconds"])
+        return Result(exercise, state, handed_out["text"], handed_out["cases"], handed_out["agrees"], seconds)
+
+    def _missing(self, exercise: Exercise) -> Result:
+        """The function is not there: because its cell failed, or because there is no such cell."""
+        for place, cell in code_cells(self.notebook):
+            if place in self.stops and (grade_id(cell) == exercise.name or f"def {exercise.name}(" in cell["source"]):
+                return _failed(exercise, State.STOPPED, f"its cell stopped: {self.stops[place]}")
+        number = exercise.id.split(".")[0].lstrip("0") or "0"
+        return _failed(
+            exercise,
+            State.MISSING,
+            f"the notebook has no function `{exercise.name}`; write it again, or start anew with "
+            f"`ssdseg reset {number}`, which keeps a copy of what you have",
+        )
+
+
+def _call(function: str, exercise: Exercise, **options) -> str:
+    """Code that calls a function of `in_kernel`, and leaves no name behind in the notebook."""
+    named = "".join(f", {name}={value!r}" for name, value in options.items())
+    return f"__import__({in_kernel.__name__!r}).in_kernel.{function}({exercise.id!r}, globals(){named})"
+
+
+def _failed(exercise: Exercise, state: State, why: str) -> Result:
+    return Result(exercise, state, str(Report(exercise.id, False, exercise.points, (why,), seed=0)))
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """What came of a piece of code.
+
+    Attributes:
+        error: the type of the error that ended it, "" if none did.
+        stopped: why it did not come to its end, in a line; "" if it did.
+        results: of checks, as `in_kernel` hands them out.
+        timed_out: whether it had to be stopped.
+        kernel_lost: whether the kernel can no longer be used.
+    """
+
+    error: str = ""
+    stopped: str = ""
+    results: tuple[dict, ...] = ()
+    timed_out: bool = False
+    kernel_lost: bool = False
+
+
+class _Kernel:
+    def __init__(self, manager: KernelManager, client):
+        self._manager = manager
+        self._client = client
+
+    def run(self, code: str, seconds: float) -> _Reply:
+        """Run code for so many seconds at most."""
+        request = self._client.execute(code, store_history=False, allow_stdin=False, stop_on_error=False)
+        results: list[dict] = []
+        interrupted = False
+        deadline = time.monotonic() + seconds
+        while not self._is_done(request, results):
+            if not self._manager.is_alive():
+                return _Reply("died", "it ended the process that runs the notebook", kernel_lost=True)
+            if time.monotonic() > deadline:
+                if interrupted:
+                    return _Reply("timeout", _too_long(seconds), timed_out=True, kernel_lost=True)
+                self._manager.interrupt_kernel()
+                interrupted, deadline = True, time.monotonic() + INTERRUPT_SECONDS
+        return self._reply(request, tuple(results), _too_long(seconds) if interrupted else "")
+
+    def _is_done(self, request: str, results: list[dict]) -> bool:
+        """Take one message of the kernel, or wait a moment for it; whether it was the last one of this request."""
+        try:
+            message = self._client.get_iopub_msg(timeout=POLL_SECONDS)
+        except Empty:
+            return False
+        if message["parent_header"].get("msg_id") != request:
+            return False
+        content = message["content"]
+        if message["msg_type"] == "display_data" and in_kernel.RESULT in content["data"]:
+            results.append(content["data"][in_kernel.RESULT])
+        return message["msg_type"] == "status" and content["execution_state"] == "idle"
+
+    def _reply(self, request: str, results: tuple[dict, ...], too_long: str) -> _Reply:
+        content = self._shell_reply(request)
+        if any(payload.get("source") == "ask_exit" for payload in content.get("payload", ())):  # exit() or quit()
+            return _Reply("exit", "it ended the process that runs the notebook", results, kernel_lost=True)
+        if content.get("status") != "error":
+            return _Reply(results=results)
+        if too_long and content["ename"] == "KeyboardInterrupt":
+            return _Reply("timeout", too_long, results, timed_out=not results)
+        return _Reply(content["ename"], _error_in_words(content["ename"], content["evalue"]), results)
+
+    def _shell_reply(self, request: str) -> dict:
+        while True:  # it is sent before the message that ended the request
+            try:
+                message = self._client.get_shell_msg(timeout=START_SECONDS)
+            except Empty:
+                return {}
+            if message["parent_header"].get("msg_id") == request:
+                return message["content"]
+
+
+class _ThisPython(KernelSpecManager):
+    """Knows one kernel, that of this environment, whatever kernels are installed for the user."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(argv=KERNEL_COMMAND, display_name=kernel_name, language="python")
+
+
+@contextmanager
+def _kernel(folder: Path) -> Iterator[_Kernel]:
+    """A fresh kernel, with `folder` as its working directory, that ends with the block."""
+    manager = KernelManager(kernel_spec_manager=_ThisPython(), kernel_name="course")
+    client = None
+    try:
+        manager.start_kernel(
+            cwd=str(folder),
+            env={**os.environ, CHECKING: "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            extra_arguments=KERNEL_ARGUMENTS,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        client = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=START_SECONDS)
+        except RuntimeError as error:
+            raise KernelError(f"{sys.executable}: no Jupyter kernel starts there: {error}; try `make setup`") from None
+        yield _Kernel(manager, client)
+    finally:
+        if client:
+            client.stop_channels()
+        if manager.has_kernel:
+            manager.shutdown_kernel(now=True)
+
+
+def _too_long(seconds: float) -> str:
+    return f"it took longer than {seconds:.0f} seconds"
+
+
+def _error_in_words(name: str, message: str) -> str:
+    """An error in one line."""
+    message = FILE_OF_A_CELL.sub(r"(line \1)", " ".join(message.split()))
+    return cut(f"{name}: {message}" if message else name, LONGEST_ERROR)

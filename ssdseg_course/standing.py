@@ -1,0 +1,79 @@
+"""Where a learner stands in a lesson: by a check that runs now, or by an earlier one that is still true."""
+
+import hashlib
+import platform
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.manifest import LESSONS, Lesson
+from ssdseg_course.record import note, recall
+from ssdseg_course.running import LessonResult, Progress, Result, State, exercises_of, run_lesson
+from ssdseg_course.workspace import code_cells, grade_id, read_lesson
+
+KIND = "checks"
+PACKAGES = ("ssdseg_course", "ssdseg_ref")
+LIBRARIES = ("numpy", "tensorflow", "keras")
+
+
+def check_now(lesson: Lesson, root: Path, progress: Progress | None = None) -> LessonResult:
+    """Run the lesson's notebook, and remember what came of it.
+
+    Raises:
+        NotebookError, KernelError: as `run_lesson` does.
+    """
+    key = _key(lesson, root)  # of what is run, even if it is saved again meanwhile
+    result = run_lesson(lesson, root, progress)
+    results = {it.exercise.id: {"state": it.state, "text": it.text, "cases": it.cases} for it in result.results}
+    note(root, KIND, lesson.name, {"key": key, "results": results, "stops": result.stops})
+    return result
+
+
+def known_result(lesson: Lesson, root: Path) -> LessonResult | None:
+    """What the last check said, if nothing that it depends on has changed since.
+
+    Raises:
+        NotebookError: if the notebook cannot be read.
+    """
+    key = _key(lesson, root)
+    noted = recall(root, KIND, lesson.name)
+    try:
+        if noted["key"] != key:
+            return None
+        results = tuple(
+            Result(EXERCISES[name], State(it["state"]), str(it["text"]), int(it["cases"]))
+            for name, it in noted["results"].items()
+        )
+        stops = tuple(map(str, noted["stops"]))
+    except (TypeError, KeyError, AttributeError, ValueError):  # a record that we have not written
+        return None
+    complete = [it.exercise for it in results] == exercises_of(lesson)
+    return LessonResult(results, stops) if complete else None
+
+
+def _key(lesson: Lesson, root: Path) -> str:
+    """Stands for everything that the result of a check depends on: another one, and the check has to run again."""
+    digest = hashlib.sha256()
+    cells = [(grade_id(cell), cell["source"]) for _, cell in code_cells(read_lesson(lesson, root))]
+    digest.update(repr(cells).encode())
+    if "mine" in repr(cells):  # answers of other lessons
+        for other in LESSONS:
+            if other.notebook(root).exists():
+                digest.update(other.notebook(root).read_bytes())
+    for module in sorted(lesson.notebook(root).parent.glob("*.py")):  # that the notebook may import
+        digest.update(module.read_bytes())
+    digest.update(_course_version().encode())
+    return digest.hexdigest()
+
+
+def _course_version() -> str:
+    """Stands for the exercises, the reference, and what they compute with."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        folder = Path(find_spec(package).origin).parent
+        for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.npy")]):
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+    versions = [f"{library} {version(library)}" for library in LIBRARIES]
+    return f"{digest.hexdigest()} {platform.python_version()} {versions}"

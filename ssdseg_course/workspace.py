@@ -1,0 +1,181 @@
+"""Where a learner's work stands, and how it is read and written without harm.
+
+Learners write into `lessons/NN_topic/NN_topic.ipynb` itself. Notebooks are read here as plain json: nbformat takes a
+second to import, which is a third of what a check takes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ssdseg_course.manifest import ROOT, Lesson
+
+CHECKING = "SSDSEG_CHECKING"  # set in the environment of a notebook that a check runs, where nobody is watching
+PROVIDED_ID = "cell-"  # how the id of a cell begins that is neither the learner's nor nbgrader's
+
+Notebook = dict
+Cell = dict
+
+
+class NotebookError(ValueError):
+    """A learner's notebook that cannot be used; the message names the file and the way out."""
+
+
+class LessonMissingError(NotebookError):
+    """A lesson that this course does not have (yet)."""
+
+
+def being_checked() -> bool:
+    """Whether this process runs a notebook for a check: figures need not be drawn, and hints do not count."""
+    return CHECKING in os.environ
+
+
+def course_root() -> Path:
+    """The course folder: the nearest one at or above the working directory, else the one of this installation.
+
+    Raises:
+        NotebookError: if there is none.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents, ROOT):
+        if any((folder / "lessons").glob("[0-9][0-9]_*/")):
+            return folder
+    raise NotebookError(f"{here}: no course here or above; go to the folder that holds `lessons`, with cd")
+
+
+def read_notebook(path: Path, remedy: str = "") -> Notebook:
+    """Read a notebook; the source of each cell is one string.
+
+    Args:
+        path: the file.
+        remedy: what to do where it cannot be read, the end of a sentence.
+
+    Raises:
+        NotebookError: if the file is missing, empty, or no notebook.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise NotebookError(f"{path}: there is no such notebook{remedy}") from None
+    except UnicodeDecodeError:
+        raise NotebookError(f"{path}: the file is damaged, it is not a text{remedy}") from None
+    return parse_notebook(text, str(path), remedy)
+
+
+def parse_notebook(text: str, name: str, remedy: str = "") -> Notebook:
+    """The notebook that a file's text stands for; see `read_notebook`, which names the file in its errors."""
+    if not text.strip():
+        raise NotebookError(f"{name}: the file is empty{remedy}")
+    try:
+        notebook = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        raise NotebookError(f"{name}: the file is damaged, it is not a notebook{remedy}") from None
+    if not _is_notebook(notebook):
+        raise NotebookError(f"{name}: the file is not a notebook of Jupyter's format 4{remedy}")
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    return notebook
+
+
+def _is_notebook(content) -> bool:
+    if not (isinstance(content, dict) and content.get("nbformat") == 4 and isinstance(content.get("cells"), list)):
+        return False
+    return all(isinstance(cell, dict) and _is_cell(cell) for cell in content["cells"])
+
+
+def _is_cell(cell: dict) -> bool:
+    source = cell.get("source")
+    is_text = isinstance(source, str) or (isinstance(source, list) and all(isinstance(line, str) for line in source))
+    return is_text and isinstance(cell.get("metadata"), dict) and isinstance(cell.get("cell_type"), str)
+
+
+def read_lesson(lesson: Lesson, root: Path) -> Notebook:
+    """Read the learner's notebook of a lesson.
+
+    Raises:
+        LessonMissingError: if it is not in this course.
+        NotebookError: if it cannot be read, with the command that gives a fresh one.
+    """
+    path = lesson.notebook(root)
+    if not path.exists() and not lesson.source(root).exists():
+        raise LessonMissingError(f"{path}: there is no such notebook; lesson {lesson.number} is not in this course yet")
+    return read_notebook(path, f"; `ssdseg reset {lesson.number}` writes a fresh one")
+
+
+def notebook_text(notebook: Notebook) -> str:
+    """The text of a notebook's file, as nbformat writes it: a cell that did not change changes no line."""
+    cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in notebook["cells"]]
+    form = {"ensure_ascii": False, "indent": 1, "sort_keys": True, "separators": (",", ": ")}
+    return json.dumps({**notebook, "cells": cells}, **form) + "\n"
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all, whatever happens meanwhile; a link stays one."""
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        half.write_bytes(content.encode() if isinstance(content, str) else content)
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def grade_id(cell: Cell) -> str | None:
+    """What nbgrader calls the cell; for an answer that is the name of its function."""
+    return cell["metadata"].get("nbgrader", {}).get("grade_id")
+
+
+def is_answer(cell: Cell) -> bool:
+    """Whether the cell is one that the learner is asked to fill in."""
+    return bool(cell["metadata"].get("nbgrader", {}).get("solution"))
+
+
+def is_written(cell: Cell) -> bool:
+    """Whether an answer's cell is no longer the stub that was handed out: nbgrader has left its checksum there."""
+    return is_answer(cell) and cell["metadata"]["nbgrader"].get("checksum") != _checksum(cell)
+
+
+def _checksum(cell: Cell) -> str:
+    """nbgrader's own checksum of a cell (`nbgrader.utils.compute_checksum`), which takes two seconds to import."""
+    nbgrader = cell["metadata"]["nbgrader"]
+    grade, solution = bool(nbgrader.get("grade")), bool(nbgrader.get("solution"))
+    locked = not solution and (grade or bool(nbgrader.get("locked")))
+    parts = [cell["source"], cell["cell_type"], str(grade), str(solution), str(locked), nbgrader.get("grade_id", "")]
+    if grade:
+        parts.append(str(float(nbgrader.get("points", 0))))
+    return hashlib.md5("".join(parts).encode(), usedforsecurity=False).hexdigest()
+
+
+def is_own(cell: Cell) -> bool:
+    """Whether the learner has added this cell, and not left it blank."""
+    provided = str(cell.get("id", "")).startswith(PROVIDED_ID) or "nbgrader" in cell["metadata"]
+    return not provided and bool(cell["source"].strip())
+
+
+def has_work(notebook: Notebook) -> bool:
+    """Whether there is anything of the learner's in it: an answer, or a cell of their own."""
+    return any(is_written(cell) or is_own(cell) for cell in notebook["cells"])
+
+
+def code_cells(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
+    """The cells of code that are not blank, with their places in the notebook."""
+    for place, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == "code" and cell["source"].strip():
+            yield place, cell
+
+
+def cell_in_words(notebook: Notebook, place: int) -> str:
+    """A cell as a reader finds it: its first line, and the heading that it stands under."""
+    first_line = notebook["cells"][place]["source"].strip().splitlines()[0]
+    above = "\n".join(cell["source"] for cell in notebook["cells"][:place] if cell["cell_type"] == "markdown")
+    headings = [line.lstrip("# ") for line in above.splitlines() if line.startswith("#")]
+    under = f', under "{headings[-1].split("  ·")[0].strip()}"' if headings else ""
+    return f"the cell that begins with `{cut(first_line, 60)}`{under}"
+
+
+def cut(text: str, length: int) -> str:
+    """The text, shortened where it is longer than that."""
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,227 @@
+"""A learner's notebook is run in a process of its own, and no cell in it can cost the others their points."""
+
+import copy
+
+import pytest
+from learners import (
+    cell_of,
+    handed_out,
+    insert_behind,
+    new_cell,
+    place_of,
+    right_answers,
+    save,
+    small,
+    with_answers,
+)
+
+from ssdseg_course import running
+from ssdseg_course.manifest import find_lesson
+from ssdseg_course.running import State, run_lesson
+from ssdseg_course.workspace import NotebookError
+
+LESSON = find_lesson("01")
+SWALLOWS_INTERRUPTS = """\
+def linear_scales(first, last, maps):
+    while True:
+        try:
+            while True:
+                pass
+        except KeyboardInterrupt:
+            pass
+"""
+
+
+def run(notebook, root, **options):
+    """Run a notebook; its results by the name of the function, and all of it."""
+    path = save(notebook, root)
+    before = path.read_bytes()
+    result = run_lesson(LESSON, root, **options)
+    assert path.read_bytes() == before, "a check has written into the notebook"
+    return {it.exercise.name: it for it in result.results}, result
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    """The real lesson, all of it, with the right answers."""
+    steps = []
+    _, result = run(
+        with_answers(handed_out(), **right_answers()),
+        tmp_path_factory.mktemp("solved"),
+        progress=lambda *step: steps.append(step),
+        measure=True,
+    )
+    return result, steps
+
+
+def test_the_solved_lesson_gets_all_points_and_runs_to_its_end(solved):
+    result, _ = solved
+    assert (result.earned, result.points) == (100, 100)
+    assert result.stops == ()
+    assert result.to_mend is None
+
+
+def test_progress_is_told_before_the_first_cell_and_up_to_the_last(solved):
+    _, steps = solved
+    cells = [cell for cell in handed_out()["cells"] if cell["cell_type"] == "code"]
+    assert steps == [(done, len(cells)) for done in range(len(cells) + 1)]
+
+
+def test_a_right_answer_is_compared_with_the_reference_and_timed(solved):
+    result, _ = solved
+    by_name = {it.exercise.name: it for it in result.results}
+    assert by_name["grid_centers"].agrees
+    assert not by_name["choose_anchors"].agrees  # right in another way than the reference
+    assert all(it.seconds and min(it.seconds) > 0 for it in result.results)
+
+
+@pytest.fixture(scope="module")
+def clumsy(tmp_path_factory):
+    """Half solved, and with every accident that does not end the process."""
+    right = right_answers()
+    notebook = with_answers(
+        small(handed_out()),
+        grid_centers=right["grid_centers"],
+        anchor_sizes=right["anchor_sizes"].replace("height, width = image_size", "width, height = image_size"),
+        map_anchors=right["map_anchors"],
+        linear_scales=right["linear_scales"],
+        make_anchors="def make_anchors(image_size, feature_maps, scales, aspect_ratios):\n    return np.concat(",
+        coverage=right["coverage"],
+    )
+    cells = notebook["cells"]
+    again = {**copy.deepcopy(cell_of(notebook, "check_grid_centers")), "id": "again"}
+    cells.insert(place_of(notebook, "grid_centers"), again)  # checked before it is there, and again where it is
+    insert_behind(notebook, "cell-imports", new_cell("### A heading", "heading", "markdown"))
+    insert_behind(notebook, "heading", new_cell("raise ValueError('a figure\\nthat fails')", "figure"))
+    insert_behind(notebook, "figure", new_cell("import sys\nsys.exit(1)", "leaves"))
+    insert_behind(notebook, "leaves", new_cell('check("01.grid_centers", lambda rows, cols: 0)', "own-check"))
+    insert_behind(notebook, "own-check", new_cell("%no_such_magic", "magic"))
+    cells.remove(cell_of(notebook, "check_coverage"))
+    cells.remove(cell_of(notebook, "choose_anchors"))
+    cells.append(new_cell("print(hint('01.coverage'))", "last"))
+    return run(notebook, tmp_path_factory.mktemp("clumsy"))
+
+
+def test_what_works_gets_its_points_whatever_stands_around_it(clumsy):
+    results, result = clumsy
+    assert result.earned == 10 + 10 + 15
+    for name in ("grid_centers", "linear_scales", "coverage"):
+        assert results[name].state is State.PASSED, name
+
+
+def test_an_exercise_whose_check_is_deleted_is_judged_all_the_same(clumsy):
+    assert clumsy[0]["coverage"].state is State.PASSED
+
+
+def test_a_check_that_stands_there_twice_counts_where_it_passes(clumsy):
+    assert clumsy[0]["grid_centers"].state is State.PASSED
+
+
+def test_a_wrong_answer_is_told_what_the_check_says(clumsy):
+    results, result = clumsy
+    assert results["anchor_sizes"].state is State.WRONG
+    assert "image_size is (height, width)" in results["anchor_sizes"].text
+    assert result.to_mend is results["anchor_sizes"]
+
+
+def test_a_cell_with_a_syntax_error_is_told_so_in_a_line(clumsy):
+    answer = clumsy[0]["make_anchors"]
+    assert answer.state is State.STOPPED
+    assert "its cell stopped: SyntaxError: " in answer.text
+    assert answer.text.endswith("(line 2)")
+
+
+def test_a_function_that_is_not_there_is_named_with_the_way_out(clumsy):
+    answer = clumsy[0]["choose_anchors"]
+    assert answer.state is State.MISSING
+    assert "the notebook has no function `choose_anchors`" in answer.text
+    assert "`ssdseg reset 1`" in answer.text
+
+
+def test_cells_that_stop_are_named_in_a_line_and_failed_checks_are_not_among_them(clumsy):
+    stops = clumsy[1].stops
+    first = "the cell that begins with `raise ValueError('a figure\\nthat fails')`, under \"A heading\" stopped: "
+    assert stops[0] == first + "ValueError: a figure that fails"
+    assert "SystemExit: 1" in stops[1]
+    assert "UsageError" in stops[2]
+    assert "SyntaxError" in stops[3]
+    assert len(stops) == 4
+
+
+@pytest.fixture(scope="module")
+def stubborn(tmp_path_factory):
+    """With answers that do not end, that cannot be interrupted, and that take the process with them."""
+    right = right_answers()
+    notebook = with_answers(
+        small(handed_out()),
+        grid_centers="def grid_centers(rows, cols):\n    while True:\n        pass",
+        anchor_sizes=right["anchor_sizes"],
+        map_anchors=right["map_anchors"],
+        linear_scales=SWALLOWS_INTERRUPTS,
+        make_anchors="def make_anchors(*_):\n    import os\n    os._exit(1)",
+        coverage=right["coverage"],
+    )
+    insert_behind(notebook, "cell-imports", new_cell("exit()", "leaves"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "CHECK_SECONDS", 2.0)
+        patch.setattr(running, "INTERRUPT_SECONDS", 0.5)
+        return run(notebook, tmp_path_factory.mktemp("stubborn"))
+
+
+def test_an_answer_without_an_end_costs_only_its_own_points(stubborn):
+    results, _ = stubborn
+    assert results["grid_centers"].state is State.TIMED_OUT
+    assert "it did not come to its end within 2 seconds" in results["grid_centers"].text
+    assert results["anchor_sizes"].state is State.PASSED
+
+
+def test_an_answer_that_calls_one_without_an_end_is_told_so_at_once(stubborn):
+    assert stubborn[0]["map_anchors"].state is State.WRONG
+    assert "your `grid_centers` does not come to an end" in stubborn[0]["map_anchors"].text
+
+
+def test_an_answer_that_swallows_the_interrupt_is_stopped_all_the_same(stubborn):
+    assert stubborn[0]["linear_scales"].state is State.TIMED_OUT
+
+
+def test_an_answer_that_ends_the_process_costs_only_its_own_points(stubborn):
+    results, _ = stubborn
+    assert results["make_anchors"].state is State.STOPPED
+    assert "it ended the process that runs the notebook" in results["make_anchors"].text
+    assert results["coverage"].state is State.PASSED
+    assert results["choose_anchors"].state is State.UNWRITTEN
+
+
+def test_a_cell_that_leaves_is_named(stubborn):
+    assert stubborn[1].stops == (
+        "the cell that begins with `exit()` stopped: it ended the process that runs the notebook",
+    )
+
+
+def test_a_cell_that_takes_too_long_is_stopped_and_the_rest_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "CELL_SECONDS", 2.0)
+    notebook = with_answers(small(handed_out()), linear_scales=right_answers()["linear_scales"])
+    insert_behind(notebook, "cell-imports", new_cell("import time\ntime.sleep(60)", "sleeps"))
+    results, result = run(notebook, tmp_path)
+    assert results["linear_scales"].state is State.PASSED
+    assert result.stops == ("the cell that begins with `import time` stopped: it took longer than 2 seconds",)
+
+
+@pytest.mark.parametrize(
+    ("content", "trouble"),
+    [
+        ("", "the file is empty"),
+        ("{", "the file is damaged, it is not a notebook"),
+        ("[1, 2]", "the file is not a notebook"),
+        (b"\x80\xff\x00", "the file is damaged"),
+        (
+            '{"nbformat": 4, "cells": [{"cell_type": "code", "source": 3, "metadata": {}}]}',
+            "the file is not a notebook",
+        ),
+    ],
+)
+def test_a_file_that_is_no_notebook_is_named_with_the_way_out(tmp_path, content, trouble):
+    path = save(handed_out(), tmp_path)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(NotebookError, match=rf"01_anchors\.ipynb: {trouble}.*; `ssdseg reset 1` writes a fresh one"):
+        run_lesson(LESSON, tmp_path)
