@@ -14,6 +14,31 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 
+def same_padding(side: int, kernel_size: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
+    """Zeros that "same" padding puts before and after one side of the image.
+
+    Args:
+        side: height or width of the image, in pixels.
+        kernel_size: taps of the kernel along that side.
+        stride: step of the kernel, in pixels.
+        dilation: distance of the kernel's taps, in pixels.
+
+    Returns:
+        (above, below) or (left, right), in pixels; where their sum is odd, the second is larger by one.
+
+    Raises:
+        ValueError: if a number is below 1.
+    """
+    if min(side, kernel_size, stride, dilation) < 1:
+        raise ValueError(
+            "side, kernel_size, stride and dilation must be at least 1, "
+            f"got side {side}, kernel_size {kernel_size}, stride {stride}, dilation {dilation}"
+        )
+    needed = (_output_side(side, stride) - 1) * stride + _reach(kernel_size, dilation)
+    missing = max(needed - side, 0)
+    return missing // 2, missing - missing // 2
+
+
 def conv2d(image, kernel, stride: int = 1, dilation: int = 1) -> np.ndarray:
     """Standard convolution: each output channel looks at all input channels.
 
@@ -165,17 +190,17 @@ def _checked(image, kernel) -> tuple[np.ndarray, np.ndarray]:
 
 def _windows(image: np.ndarray, kernel_size: tuple[int, int], stride: int, dilation: int) -> np.ndarray:
     """What the kernel sees at each place: (H', W', C, kh, kw), a view of the padded image."""
-    if stride < 1 or dilation < 1:
-        raise ValueError(f"stride and dilation must be at least 1, got stride {stride}, dilation {dilation}")
-    reach = [dilation * (side - 1) + 1 for side in kernel_size]  # pixels from the first tap to the last
-    paddings = [_same_padding(side, span, stride) for side, span in zip(image.shape[:2], reach, strict=True)]
+    paddings = [
+        same_padding(side, taps, stride, dilation) for side, taps in zip(image.shape[:2], kernel_size, strict=True)
+    ]
+    reach = [_reach(taps, dilation) for taps in kernel_size]
     windows = sliding_window_view(np.pad(image, [*paddings, (0, 0)]), reach, axis=(0, 1))
     return windows[::stride, ::stride, :, ::dilation, ::dilation]
 
 
-def _same_padding(side: int, reach: int, stride: int) -> tuple[int, int]:
-    missing = max((_output_side(side, stride) - 1) * stride + reach - side, 0)
-    return missing // 2, missing - missing // 2
+def _reach(kernel_size: int, dilation: int) -> int:
+    """Pixels from the first tap of a kernel to the last, both counted."""
+    return dilation * (kernel_size - 1) + 1
 
 
 def _output_side(side: int, stride: int) -> int:

@@ -16,7 +16,7 @@ from ssdseg_course.checking.report import Report
 from ssdseg_course.checking.values import Plain, row_in_words, same, to_plain
 
 WIDTH = 110
-FEW_ROWS = 4
+FEW_ROWS, FEW_NUMBERS = 4, 16
 
 
 def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Report:
@@ -119,6 +119,6 @@ def _call_in_words(exercise: Exercise, arguments: Arguments) -> list[str]:
 def _in_words(value) -> str:
     if not isinstance(value, np.ndarray):
         return repr(value)
-    if not 0 < len(value) <= FEW_ROWS:
+    if not 0 < len(value) <= FEW_ROWS or value.size > FEW_NUMBERS:
         return f"<an array of shape {value.shape}>"
     return row_in_words(value).replace("(", "[").replace(")", "]")

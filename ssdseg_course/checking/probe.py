@@ -71,6 +71,8 @@ def _call(function: Callable, arguments: Arguments) -> Outcome:
 
 
 def _differ(now, before) -> bool:
+    if isinstance(before, str):  # no numbers, and nothing can change it
+        return False
     now, before = to_plain(now), to_plain(before)
     return now is None or not same(now, before)
 

@@ -1,7 +1,9 @@
 """The bank of exercises, a module a lesson."""
 
 from ssdseg_course.checking.exercise import Exercise
-from ssdseg_course.exercises import anchors
+from ssdseg_course.exercises import anchors, convolutions, matching, tour
 
-EXERCISES: dict[str, Exercise] = {exercise.id: exercise for exercise in anchors.EXERCISES}
+EXERCISES: dict[str, Exercise] = {
+    exercise.id: exercise for lesson in (tour, anchors, matching, convolutions) for exercise in lesson.EXERCISES
+}
 """All exercises by their id, in the order of the lessons."""

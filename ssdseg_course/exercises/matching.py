@@ -28,41 +28,30 @@ def greedy_match(ious):
     Returns:
         (N,) int, the index of each anchor's box, or -1.
     """
-    return _greedy(ious)
-
-
-def _greedy(ious, over: float = 0.0, pairs: int | None = None, cross_anchor: bool = True) -> np.ndarray:
-    """`greedy_match`, and its relatives.
-
-    Args:
-        ious: (N, M).
-        over: only pairs with more than this.
-        pairs: how many to take at most.
-        cross_anchor: whether an anchor that has a box may not take another.
-    """
-    ious = np.array(ious, np.float64)
+    ious = np.array(ious, np.float64)  # a copy
     matches = np.full(len(ious), UNMATCHED)
-    for _ in range(min(ious.shape) if pairs is None else pairs):
-        if not ious.size or ious.max() <= over:
-            break
+    while ious.size and ious.max() > 0:
         anchor, box = np.unravel_index(ious.argmax(), ious.shape)
         matches[anchor] = box
-        ious[:, box] = -np.inf
-        if cross_anchor:
-            ious[anchor] = -np.inf
+        ious[anchor] = 0
+        ious[:, box] = 0
     return matches
 
 
+def _over(ious, least):
+    """`greedy_match` of the pairs with more than `least`."""
+    return greedy_match(np.where(ious > least, ious, 0))
+
+
 def _smallest_first(ious):
-    return _greedy(np.where(np.asarray(ious) > 0, 2 - np.asarray(ious), 0))
+    return greedy_match(np.where(ious > 0, 2 - ious, 0))
 
 
-def _best_anchor_of_each_box(ious, keep_first: bool = False) -> np.ndarray:
-    """Each box takes its best anchor; where two want the same, the later box wins, or the one with the larger IoU."""
+def _best_anchor_of_each_box(ious, order=lambda best: range(len(best))) -> np.ndarray:
+    """Each box takes its best anchor; where two want the same, the later one in the order of their best IoU wins."""
     matches = np.full(len(ious), UNMATCHED)
     best = ious.max(axis=0, initial=0)
-    order = np.argsort(best) if keep_first else range(ious.shape[1])
-    for box in order:
+    for box in order(best):
         if best[box] > 0:
             matches[ious[:, box].argmax()] = box
     return matches
@@ -137,7 +126,7 @@ GREEDY_MATCH = Exercise(
             "anchor, the first is lost.",
         ),
         Mutant(
-            lambda ious: _best_anchor_of_each_box(ious, keep_first=True),
+            lambda ious: _best_anchor_of_each_box(ious, order=np.argsort),
             "a box whose best anchor is taken goes without. It should get the best of those that are still free.",
         ),
         Mutant(
@@ -145,7 +134,7 @@ GREEDY_MATCH = Exercise(
             "every anchor took its best box, so some boxes have several. One to one: a box that has its anchor is out.",
         ),
         Mutant(
-            lambda ious: _greedy(ious, cross_anchor=False, pairs=ious.shape[1]),
+            lambda ious: _best_anchor_of_each_box(ious, order=lambda best: np.argsort(-best)),
             "an anchor that had a box was given away again. Once a pair is taken, both its row and its column are out.",
         ),
         Mutant(
@@ -159,12 +148,12 @@ GREEDY_MATCH = Exercise(
             "whichever anchor it is.",
         ),
         Mutant(
-            lambda ious: _greedy(ious, over=-1),
+            lambda ious: greedy_match(1 + ious),
             "pairs with an IoU of 0 were taken: a box got an anchor that it does not touch. Stop where nothing over 0 "
             "is left.",
         ),
         Mutant(
-            lambda ious: _greedy(ious, over=0.5),
+            lambda ious: _over(ious, 0.5),
             "pairs up to an IoU of 0.5 were left out. In this step anything over 0 is good enough: every box should "
             "get its anchor.",
         ),
@@ -174,7 +163,7 @@ GREEDY_MATCH = Exercise(
         ),
         Mutant(_smallest_first, "the pair with the smallest IoU was taken first. Begin with the largest."),
         Mutant(
-            lambda ious: _greedy(ious, pairs=1),
+            lambda ious: _over(ious, np.nextafter(ious.max(initial=1e-9), 0)),
             "only one pair was taken. Go on until no pair with an IoU over 0 is left.",
         ),
         Mutant(
@@ -211,7 +200,7 @@ def _threshold_alone(ious):
 
 
 def _greedy_over_the_threshold(anchors, boxes, threshold):
-    return _first_half(lambda ious: _greedy(ious, over=np.nextafter(threshold, 0)))(anchors, boxes, threshold)
+    return _first_half(lambda ious: _over(ious, np.nextafter(threshold, 0)))(anchors, boxes, threshold)
 
 
 def _threshold_overwrites(anchors, boxes, threshold):
@@ -290,7 +279,7 @@ MATCH_ANCHORS = Exercise(
             "an anchor whose IoU is exactly the threshold was left out. Reaching it is enough.",
         ),
         Mutant(
-            _first_half(lambda ious: _greedy(ious, over=-1)),
+            _first_half(lambda ious: greedy_match(1 + ious)),
             "a box got an anchor that it does not touch. Pairs with an IoU of 0 are none.",
         ),
         Mutant(

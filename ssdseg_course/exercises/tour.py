@@ -3,14 +3,14 @@
 import numpy as np
 
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_ref import boxes
 
 LANDSCAPE, PORTRAIT = (160, 224), (300, 200)  # (height, width) in pixels
 
 
 def to_pixels(box, image_size):
-    """The corners of one box in pixels."""
-    return boxes.to_pixels(box, image_size)
+    """(xmin, ymin, xmax, ymax) in fractions of the image -> the same in pixels."""
+    height, width = image_size
+    return np.multiply(box, (width, height, width, height))
 
 
 def _draw(rng: np.random.Generator):
@@ -50,7 +50,7 @@ TO_PIXELS = Exercise(
     mutants=(
         Mutant(
             lambda box, image_size: _stretched(box, *image_size),
-            "x was multiplied by the height and y by the width. `image_size` is (height, width): which one comes first?",
+            "x was multiplied by the height and y by the width. `image_size` is (height, width): which comes first?",
         ),
         Mutant(
             lambda box, image_size: _stretched(box, image_size[1], image_size[1]),

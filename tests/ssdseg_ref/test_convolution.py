@@ -9,10 +9,11 @@ from ssdseg_ref.convolution import (
     conv_cost,
     depthwise_conv2d,
     pointwise_conv2d,
+    same_padding,
     separable_conv2d,
 )
 
-SIZES = [(8, 8), (7, 10), (13, 5)]
+SIZES = [(8, 8), (7, 10), (13, 5), (1, 2)]
 KERNELS = [(1, 1), (2, 2), (3, 3), (4, 3), (5, 5)]
 STRIDES_AND_DILATIONS = [(1, 1), (2, 1), (3, 1), (1, 2), (1, 3)]
 
@@ -76,6 +77,23 @@ def test_a_separable_convolution_is_a_standard_one_whose_kernel_is_a_product():
     np.testing.assert_allclose(separable_conv2d(image, depthwise, pointwise), standard, atol=1e-5)
 
 
+@pytest.mark.parametrize(("stride", "dilation"), [*STRIDES_AND_DILATIONS, (2, 2), (3, 2)])
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("side", [4, 7, 8, 13])
+def test_same_padding_is_the_least_that_makes_tensorflows_valid_its_same(side, kernel_size, stride, dilation):
+    image, kernel = draw(7, (1, side, side, 1), (kernel_size, kernel_size, 1, 1))
+    before, after = same_padding(side, kernel_size, stride, dilation)
+
+    def valid(before, after):
+        padded = tf.pad(image, [(0, 0), (before, after), (before, after), (0, 0)])
+        return tf.nn.conv2d(padded, kernel, stride, "VALID", dilations=dilation)
+
+    same = tf.nn.conv2d(image, kernel, stride, "SAME", dilations=dilation)
+    np.testing.assert_allclose(valid(before, after), same, atol=1e-5)
+    if after:
+        assert valid(before, after - 1).shape[1] < same.shape[1]
+
+
 def test_stride_2_on_an_even_side_pads_at_the_bottom_and_the_right_alone():
     image = np.arange(16.0).reshape(4, 4, 1)
     taken = np.zeros((3, 3, 1, 1))
@@ -104,8 +122,12 @@ IMAGE = np.zeros((5, 5, 3))
             "kernel is for 3 input channels and the image has 6",
         ),
         (lambda: conv2d(IMAGE[..., 0], np.zeros((3, 3, 3, 2))), r"image must be \(H, W, C\), got shape \(5, 5\)"),
-        (lambda: conv2d(IMAGE, np.zeros((3, 3, 3, 2)), stride=0), "at least 1, got stride 0"),
-        (lambda: depthwise_conv2d(IMAGE, np.zeros((3, 3, 3, 1)), dilation=0), "at least 1, got stride 1, dilation 0"),
+        (lambda: conv2d(IMAGE, np.zeros((3, 3, 3, 2)), stride=0), "at least 1, got .* stride 0, dilation 1"),
+        (lambda: same_padding(0, 3), "at least 1, got side 0, kernel_size 3"),
+        (
+            lambda: depthwise_conv2d(IMAGE, np.zeros((3, 3, 3, 1)), dilation=0),
+            "at least 1, got .* stride 1, dilation 0",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused_in_a_sentence(call, sentence):
@@ -126,6 +148,36 @@ def test_the_parameters_are_those_that_keras_counts(kind, kernel_size, in_channe
     layer.build((None, 20, 20, in_channels))
     cost = conv_cost(kind, (20, 20), kernel_size, in_channels, out_channels)
     assert cost.parameters == layer.count_params()
+
+
+def float_operations(function, *shapes):
+    """What TensorFlow's own profiler counts; it takes a multiplication and an addition for two."""
+    arguments = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    builder = tf.compat.v1.profiler.ProfileOptionBuilder
+    options = builder(builder.float_operation()).with_empty_output().build()
+    graph = tf.function(function).get_concrete_function(*arguments).graph
+    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("kind", "function", "shapes"),
+    [
+        ("standard", lambda x, k, s: tf.nn.conv2d(x, k, s, "SAME"), [(3, 3, 4, 6)]),
+        ("depthwise", lambda x, k, s: tf.nn.depthwise_conv2d(x, k, (1, s, s, 1), "SAME"), [(3, 3, 4, 2)]),
+        ("pointwise", lambda x, k, s: tf.nn.conv2d(x, k, s, "SAME"), [(1, 1, 4, 6)]),
+        (
+            "separable",
+            lambda x, d, p, s: tf.nn.separable_conv2d(x, d, p, (1, s, s, 1), "SAME"),
+            [(3, 3, 4, 1), (1, 1, 4, 6)],
+        ),
+    ],
+)
+def test_multiply_adds_are_half_the_float_operations_that_tensorflow_counts(kind, function, shapes, stride):
+    kernel_size, out_channels = shapes[0][0], 8 if kind == "depthwise" else 6
+    cost = conv_cost(kind, (7, 10), kernel_size, 4, out_channels, stride)
+    counted = float_operations(lambda *tensors: function(*tensors, stride), (1, 7, 10, 4), *shapes)
+    assert 2 * cost.multiply_adds == counted
 
 
 def test_the_first_convolution_of_mobilenet_costs_what_its_paper_says():

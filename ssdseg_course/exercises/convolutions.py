@@ -1,0 +1,901 @@
+"""The exercises of lesson 3: convolutions, and what they cost.
+
+Images hold halves and kernels whole numbers, so that sums are exact in float32 too, and short to read.
+"""
+
+import numpy as np
+
+from ssdseg_course.checking.compare import Complaint, compare_arrays
+from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.values import Plain, close, row_in_words, same
+from ssdseg_ref.convolution import (
+    conv2d,
+    conv_cost,
+    depthwise_conv2d,
+    pointwise_conv2d,
+    same_padding,
+    separable_conv2d,
+)
+
+STEPS = ((1, 1), (2, 1), (3, 1), (1, 2), (1, 3))  # (stride, dilation); Keras refuses both above 1
+
+
+def _image(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return (rng.integers(-8, 9, shape) / 2).astype(np.float32)
+
+
+def _kernel(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.integers(-4, 5, shape).astype(np.float32)
+
+
+def _counting(*shape: int) -> np.ndarray:
+    """An image that counts its pixels from 1, easy to read in a report."""
+    return np.arange(1, np.prod(shape) + 1, dtype=np.float32).reshape(shape)
+
+
+def _one_tap(kernel_size: int, row: int, col: int) -> np.ndarray:
+    """A kernel for one channel that takes a single neighbour of each pixel."""
+    kernel = np.zeros((kernel_size, kernel_size, 1, 1), np.float32)
+    kernel[row, col] = 1
+    return kernel
+
+
+def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
+    height, width = rng.choice(np.arange(5, 10), 2, replace=False)
+    return int(height), int(width)
+
+
+def _draw_steps(rng: np.random.Generator) -> tuple[int, int]:
+    return STEPS[rng.integers(len(STEPS))]
+
+
+def compare_maps(value: Plain, expected: np.ndarray) -> Complaint | None:
+    """What is wrong with a map (H, W, C), told by row and column of the first wrong pixel."""
+    complaint = compare_arrays(value, expected)
+    if complaint is None or not _comparable(value, expected):
+        return complaint
+    wrong = ~close(value, expected).all(axis=-1)
+    row, col = np.argwhere(wrong)[0]
+    wanted, got = (row_in_words(array[row, col], digits=6) for array in (expected, value))
+    inside = wrong[1:-1, 1:-1]
+    where = ", all of them at the border" if inside.size > 2 and not inside.any() else ""
+    difference = (
+        f"but the pixel in row {row}, column {col} should be {wanted} and yours is {got} "
+        f"({wrong.sum()} of {wrong.size} pixels differ{where})"
+    )
+    return Complaint((*complaint.lines[:-1], difference), complaint.advice)
+
+
+def _compare_named(*names: str):
+    """Compares a few numbers, and tells them by their names, in full; those that are wrong come last."""
+
+    def compare(value: Plain, expected: np.ndarray) -> Complaint | None:
+        complaint = compare_arrays(value, expected)
+        if complaint is None or not _comparable(value, expected):
+            return complaint
+        right, wrong = [], []
+        for name, got, wanted in zip(names, value.tolist(), expected.tolist(), strict=True):
+            if same(np.array(got), np.array(wanted)):
+                right.append(f"{name}: {wanted:,} is right")
+            else:
+                wrong.append(f"{name}: should be {wanted:,}, yours is {got:,}")
+        return Complaint((*right, *wrong), complaint.advice)
+
+    return compare
+
+
+def _comparable(value: Plain, expected: np.ndarray) -> bool:
+    return isinstance(value, np.ndarray) and value.shape == expected.shape and bool(np.isfinite(value).all())
+
+
+# 03.pointwise_conv2d
+
+
+def _read_as_out_by_in(image, kernel):
+    in_channels, out_channels = kernel.shape[2:]
+    return image @ kernel.reshape(out_channels, in_channels).T
+
+
+def _draw_pointwise(rng: np.random.Generator):
+    in_channels, out_channels = rng.choice(np.arange(2, 6), 2, replace=False)
+    return _image(rng, *_draw_size(rng), in_channels), _kernel(rng, 1, 1, in_channels, out_channels)
+
+
+_RNG = np.random.default_rng(3)  # of the fixed cases: always the same
+
+POINTWISE_CONV2D = Exercise(
+    id="03.pointwise_conv2d",
+    title="Mixing channels",
+    points=10,
+    difficulty="easy",
+    minutes=10,
+    reference=pointwise_conv2d,
+    fixed_cases=(
+        (_counting(1, 2, 2), np.array([[[[1], [10]]]], np.float32)),
+        (_counting(1, 2, 2), np.array([[[[1, 2], [10, 20]]]], np.float32)),
+        (_counting(2, 2, 3), np.array([[[[1, 0], [0, 1], [0, -1]]]], np.float32)),
+        (_image(_RNG, 4, 3, 2), _kernel(_RNG, 1, 1, 2, 5)),
+        (_image(_RNG, 1, 1, 4), _kernel(_RNG, 1, 1, 4, 1)),
+    ),
+    draw=_draw_pointwise,
+    hints=(
+        "Take one pixel first: a list of Cin numbers. Which sums make Cout numbers of it?",
+        "kernel[0, 0] is a matrix of Cin rows and Cout columns. A pixel's channels times that matrix are the new "
+        "pixel's channels.",
+        "`@` multiplies the last axis of an array with a matrix, for all pixels at once: image @ kernel[0, 0].",
+    ),
+    mutants=(
+        Mutant(
+            _read_as_out_by_in,
+            "the weights were read as Cout rows of Cin. Keras stores Cin rows of Cout: all weights of the first input "
+            "channel come first.",
+        ),
+        Mutant(
+            lambda image, kernel: image @ kernel,
+            "an axis of length 1 is left over from the kernel. Which two of its four axes carry no choice here?",
+        ),
+        Mutant(
+            lambda image, kernel: pointwise_conv2d(image, kernel) / image.shape[2],
+            "this is the mean over the input channels. It should be their weighted sum.",
+        ),
+        Mutant(
+            lambda image, kernel: image[..., :1] * kernel[0, 0, 0],
+            "only the first input channel counts. Each output channel sums over all of them.",
+        ),
+        Mutant(
+            lambda image, kernel: image[..., -1:] * kernel[0, 0, -1],
+            "only the last input channel counts: was the sum overwritten instead of added to?",
+        ),
+        Mutant(
+            lambda image, kernel: pointwise_conv2d(image, kernel).sum(axis=-1, keepdims=True),
+            "all output channels were added up into one. Each of them is a mix of its own.",
+        ),
+        Mutant(
+            lambda image, kernel: np.moveaxis(pointwise_conv2d(image, kernel), -1, 0),
+            "the numbers are right, but the channels come first. An image is (H, W, C).",
+        ),
+        Mutant(
+            lambda image, kernel: pointwise_conv2d(image, kernel).reshape(-1, kernel.shape[3]),
+            "the pixels stand in one long list. Their rows and columns should stay as they were.",
+        ),
+        Mutant(
+            lambda image, kernel: np.maximum(pointwise_conv2d(image, kernel), 0),
+            "what is below 0 was cut off. A network often does that next, in a step of its own; a convolution does "
+            "not.",
+        ),
+    ),
+    compare=compare_maps,
+)
+
+
+# 03.same_padding
+
+
+def _reach(kernel_size, dilation):
+    return dilation * (kernel_size - 1) + 1
+
+
+def _output_side(side, stride):
+    return -(-side // stride)
+
+
+def _halves(missing):
+    return missing // 2, missing - missing // 2
+
+
+def _padding(reach=_reach, output_side=_output_side, split=_halves):
+    """`same_padding` with another reach of the kernel, another output, or another way to share the zeros out."""
+
+    def padding(side, kernel_size, stride, dilation):
+        return split(max((output_side(side, stride) - 1) * stride + reach(kernel_size, dilation) - side, 0))
+
+    return padding
+
+
+def _negative_padding(side, kernel_size, stride, dilation):
+    return _halves((_output_side(side, stride) - 1) * stride + _reach(kernel_size, dilation) - side)
+
+
+def _symmetric_padding(side, kernel_size, stride, dilation):
+    return (_reach(kernel_size, dilation) // 2,) * 2
+
+
+def _half_of_the_gaps(side, kernel_size, stride, dilation):
+    return ((_reach(kernel_size, dilation) - 1) // 2,) * 2
+
+
+_reach_too_short = _padding(reach=lambda kernel_size, dilation: dilation * (kernel_size - 1))
+_output_rounded_down = _padding(output_side=lambda side, stride: side // stride)
+_reach_too_long = _padding(reach=lambda kernel_size, dilation: dilation * kernel_size)
+_more_at_the_beginning = _padding(split=lambda missing: _halves(missing)[::-1])
+
+SAME_PADDING = Exercise(
+    id="03.same_padding",
+    title="How many zeros, and where",
+    points=10,
+    difficulty="medium",
+    minutes=15,
+    reference=same_padding,
+    compare=_compare_named("before", "after"),
+    fixed_cases=(
+        (7, 3, 1, 1),
+        (8, 3, 2, 1),
+        (7, 3, 2, 1),
+        (6, 2, 1, 1),
+        (7, 3, 1, 2),
+        (7, 1, 3, 1),
+        (8, 1, 3, 1),
+        (1, 3, 1, 3),
+        (10, 4, 3, 1),
+        (11, 3, 2, 2),
+    ),
+    draw=lambda rng: tuple(int(rng.integers(low, high)) for low, high in ((4, 20), (1, 6), (1, 4), (1, 4))),
+    hints=(
+        "Go along the row in the picture: where does the first window begin, where does the last one end, and how many "
+        "pixels are there between?",
+        "The last of `outputs` windows begins (outputs - 1) * stride pixels behind the first one, and is `reach` long. "
+        "What that needs beyond `side` is missing, but never less than 0.",
+        "outputs = -(-side // stride), which rounds up; reach = dilation * (kernel_size - 1) + 1; missing = "
+        "max((outputs - 1) * stride + reach - side, 0). The first half of it, rounded down, goes before.",
+    ),
+    mutants=(
+        Mutant(
+            _more_at_the_beginning,
+            "the number of missing zeros is odd, and the odd one went before. TensorFlow puts it after the image.",
+        ),
+        Mutant(
+            _reach_too_long,
+            "this is for a reach of k · dilation. Between k taps there are only k - 1 gaps: how long is a kernel of "
+            "one tap?",
+        ),
+        Mutant(
+            _reach_too_short,
+            "a pixel is missing from the reach: from the first tap to the last, both of them count.",
+        ),
+        Mutant(
+            lambda side, kernel_size, stride, dilation: same_padding(side, kernel_size, 1, dilation),
+            "this is right for stride 1, and the stride did not enter. With larger steps fewer pixels are missing.",
+        ),
+        Mutant(
+            lambda side, kernel_size, stride, dilation: same_padding(side, kernel_size, stride, 1),
+            "this is right for dilation 1, and the dilation did not enter. Which reach does a dilated kernel have?",
+        ),
+        Mutant(
+            lambda side, kernel_size, stride, dilation: same_padding(side, kernel_size, dilation, stride),
+            "stride and dilation have changed places. Which of them moves the kernel, and which makes it longer?",
+        ),
+        Mutant(
+            _symmetric_padding,
+            "both sides get half the kernel's reach, as PyTorch users pad. TensorFlow counts what is missing, and "
+            "shares that out.",
+        ),
+        Mutant(
+            _half_of_the_gaps,
+            "both sides get (reach - 1) // 2, whatever the stride. That fits odd kernels at stride 1 only: count what "
+            "is missing in all, then share it out.",
+        ),
+        Mutant(
+            _output_rounded_down,
+            "this is for side / stride rounded down. Count the windows in the picture: 'same' rounds up.",
+        ),
+        Mutant(
+            _negative_padding,
+            "a negative number of zeros: the steps are longer than the kernel, so nothing at all is missing.",
+        ),
+        Mutant(
+            _padding(split=lambda missing: (missing / 2, missing / 2)),
+            "half a pixel cannot be padded. Round the first half down, and give the rest to the other side.",
+        ),
+        Mutant(
+            _padding(split=lambda missing: (0, missing)),
+            "everything went after the image. Half of it, rounded down, belongs before.",
+        ),
+        Mutant(
+            lambda side, kernel_size, stride, dilation: (sum(same_padding(side, kernel_size, stride, dilation)),) * 2,
+            "this is what is missing in all, twice. The two sides share it.",
+        ),
+        Mutant(
+            _padding(output_side=lambda side, stride: _output_side(side, stride) + 1),
+            "one step too many: the first window needs no step to get where it is.",
+        ),
+    ),
+)
+
+
+# 03.conv2d_loops, 03.conv2d, 03.depthwise_conv2d: what goes wrong in all three
+
+
+def _valid(convolve, padded, kernel, stride, dilation):
+    """Where the kernel lies inside of what is padded already, at every `stride`-th place."""
+    reach = _reach(kernel.shape[0], dilation)
+    inside = []
+    for side in padded.shape[:2]:
+        before, _ = same_padding(side, kernel.shape[0], 1, dilation)
+        inside.append(slice(before, before + max(side - reach + 1, 0), stride))
+    return convolve(padded, kernel, 1, dilation)[tuple(inside)]
+
+
+def _padded_by(convolve, padding, mode="constant", steps=lambda stride: stride):
+    """A convolution that pads in another way."""
+
+    def convolution(image, kernel, stride, dilation):
+        widths = [padding(side, kernel.shape[0], stride, dilation) for side in image.shape[:2]]
+        padded = np.pad(image, [*widths, (0, 0)], mode=mode)
+        return _valid(convolve, padded, kernel, steps(stride), dilation)
+
+    return convolution
+
+
+def _steps_of_one_pixel(convolve):
+    """The right padding and size, but the kernel moves on by a pixel instead of the stride."""
+    slow = _padded_by(convolve, same_padding, steps=lambda stride: 1)
+
+    def convolution(image, kernel, stride, dilation):
+        rows, cols = (_output_side(side, stride) for side in image.shape[:2])
+        return slow(image, kernel, stride, dilation)[:rows, :cols]
+
+    return convolution
+
+
+def _rounded_down(convolve):
+    def convolution(image, kernel, stride, dilation):
+        rows, cols = (side // stride for side in image.shape[:2])
+        return convolve(image, kernel, stride, dilation)[:rows, :cols]
+
+    return convolution
+
+
+def _mutants_of_all(convolve) -> tuple[Mutant, ...]:
+    """Mistakes of any convolution with a kernel of k x k, a stride and a dilation."""
+    return (
+        Mutant(
+            lambda image, kernel, stride, dilation: convolve(image, kernel[::-1, ::-1], stride, dilation),
+            "the kernel was turned around, as a mathematician's convolution does. Here its first tap meets the first "
+            "pixel of the window.",
+        ),
+        Mutant(
+            lambda image, kernel, stride, dilation: convolve(image, kernel.swapaxes(0, 1), stride, dilation),
+            "rows and columns of the kernel have changed places. Which of its axes goes down, and which to the right?",
+        ),
+        Mutant(
+            lambda image, kernel, stride, dilation: convolve(image, kernel, stride, 1),
+            "this is right for dilation 1, and the dilation did not enter. How far is it from one tap to the next?",
+        ),
+        Mutant(
+            lambda image, kernel, stride, dilation: convolve(image, kernel, 1, dilation),
+            "this is right for stride 1, and the stride did not enter. How far is it from one window to the next?",
+        ),
+        Mutant(
+            lambda image, kernel, stride, dilation: convolve(image, kernel, dilation, stride),
+            "stride and dilation have changed places. Which of them moves the window, and which spreads its taps?",
+        ),
+        Mutant(
+            lambda image, kernel, stride, dilation: convolve(image, kernel, 1, dilation)[::stride, ::stride],
+            "this is the convolution at stride 1 with pixels left out. With a stride less padding is missing, and the "
+            "first window begins elsewhere.",
+        ),
+        Mutant(
+            _steps_of_one_pixel(convolve),
+            "the size is right, but the window went on by one pixel instead of `stride`. Where does it begin for the "
+            "output pixel (y, x)?",
+        ),
+        Mutant(
+            _padded_by(convolve, lambda *sides: (0, 0)),
+            "nothing was padded: the kernel never reached over the border. Lay zeros around the image first.",
+        ),
+        Mutant(
+            _padded_by(convolve, _more_at_the_beginning),
+            "where the number of missing zeros is odd, the odd one went above and to the left. It belongs below and to "
+            "the right.",
+        ),
+        Mutant(
+            _padded_by(convolve, _symmetric_padding),
+            "all four sides were padded alike, as PyTorch users do. `same_padding` says what each side gets, with the "
+            "stride in mind.",
+        ),
+        Mutant(
+            _padded_by(convolve, _half_of_the_gaps),
+            "all four sides got (reach - 1) // 2 zeros, which fits odd kernels at stride 1 only. `same_padding` says "
+            "what each side gets.",
+        ),
+        Mutant(
+            _padded_by(convolve, _reach_too_long),
+            "too much was padded, for a reach of k · dilation. Between k taps there are only k - 1 gaps.",
+        ),
+        Mutant(
+            _padded_by(convolve, same_padding, mode="edge"),
+            "the image was padded by repeating its border. 'Same' padding puts zeros there.",
+        ),
+        Mutant(
+            _rounded_down(convolve),
+            "the last row or column is missing where the stride does not divide the side. 'Same' rounds up.",
+        ),
+    )
+
+
+def _map_cases(rng: np.random.Generator, channels) -> tuple:
+    """Arguments that are always tried; `channels` makes the last two axes of the kernel for C input channels."""
+
+    def case(size, in_channels, kernel_size, stride, dilation):
+        kernel = _kernel(rng, kernel_size, kernel_size, *channels(in_channels))
+        return _image(rng, *size, in_channels), kernel, stride, dilation
+
+    return (
+        (_counting(3, 3, 1), _one_tap(3, 1, 2), 1, 1),
+        (_counting(4, 4, 1), _one_tap(3, 0, 0), 2, 1),
+        case((3, 3), 2, 1, 1, 1),
+        case((4, 5), 2, 3, 1, 1),
+        case((5, 4), 3, 2, 1, 1),
+        case((6, 7), 2, 3, 2, 1),
+        case((7, 6), 2, 3, 1, 2),
+        case((7, 5), 1, 1, 3, 1),
+        case((5, 8), 2, 4, 3, 1),
+        case((1, 1), 2, 3, 1, 3),
+    )
+
+
+def _map_draw(channels):
+    def draw(rng: np.random.Generator):
+        in_channels, kernel_size = rng.integers(2, 5, 2)
+        kernel = _kernel(rng, kernel_size, kernel_size, *channels(in_channels))
+        return _image(rng, *_draw_size(rng), in_channels), kernel, *_draw_steps(rng)
+
+    return draw
+
+
+def _standard_channels(in_channels):
+    return in_channels, 5 - in_channels if in_channels > 2 else 3  # others than go in
+
+
+def _depthwise_channels(in_channels):
+    return in_channels, 2
+
+
+# 03.conv2d_loops
+
+
+def conv2d_loops(image, kernel, stride, dilation):
+    """The right answer: what the reference's `conv2d` gives, which has no loop."""
+    return conv2d(image, kernel, stride, dilation)
+
+
+def _last_product_alone(image, kernel, stride, dilation):
+    return conv2d(image[..., -1:], _last_tap(kernel)[:, :, -1:], stride, dilation)
+
+
+def _last_tap(kernel):
+    last = np.zeros_like(kernel)
+    last[-1, -1] = kernel[-1, -1]
+    return last
+
+
+def _first_channel_alone(image, kernel, stride, dilation):
+    return conv2d(image[..., :1], kernel[:, :, :1], stride, dilation)
+
+
+def _mean_of_the_window(image, kernel, stride, dilation):
+    return conv2d(image, kernel, stride, dilation) / kernel[..., 0].size
+
+
+ONE_CHANNEL = "only the first input channel counts. An output channel sums over all of them."
+DIVIDED = "the sum was divided by the number of products. A convolution is a weighted sum, no mean."
+
+CONV2D_LOOPS = Exercise(
+    id="03.conv2d_loops",
+    title="Convolution, number by number",
+    points=20,
+    difficulty="medium",
+    minutes=20,
+    reference=conv2d_loops,
+    fixed_cases=_map_cases(_RNG, _standard_channels),
+    draw=_map_draw(_standard_channels),
+    hints=(
+        "Pad first, with what `same_padding` gives for the height and for the width. Then the formula has six letters "
+        "that run (y, x, o and i, j, c): each is a loop.",
+        "An output pixel (y, x) has its window begin at (y * stride, x * stride) of the padded image, and tap (i, j) "
+        "lies i * dilation further down and j * dilation further right. Start each output from 0 and add.",
+        "rows = -(-H // stride), cols likewise; output = np.zeros((rows, cols, Cout)). In the innermost loop: "
+        "output[y, x, o] += padded[y * stride + i * dilation, x * stride + j * dilation, c] * kernel[i, j, c, o].",
+    ),
+    mutants=(
+        *_mutants_of_all(conv2d),
+        Mutant(
+            _last_product_alone,
+            "only the very last product is left: each one overwrites the sum instead of being added to it.",
+        ),
+        Mutant(_first_channel_alone, ONE_CHANNEL),
+        Mutant(_mean_of_the_window, DIVIDED),
+    ),
+    compare=compare_maps,
+)
+
+
+# 03.conv2d
+
+CONV2D = Exercise(
+    id="03.conv2d",
+    title="Convolution, tap by tap",
+    points=20,
+    difficulty="hard",
+    minutes=20,
+    reference=conv2d,
+    fixed_cases=_map_cases(_RNG, _standard_channels),
+    draw=_map_draw(_standard_channels),
+    hints=(
+        "Hold one tap (i, j) fast, and let the window wander over the padded image. Which pixels does this tap meet, "
+        "in which rows and columns? They form a smaller image.",
+        "Tap (i, j) meets the rows i * dilation, i * dilation + stride, i * dilation + 2 * stride ..., one for each "
+        "output row, and columns likewise: a slice with a step. What it adds is that image, with channels mixed by "
+        "kernel[i, j].",
+        "For each i and j: rows = slice(i * dilation, i * dilation + (out_rows - 1) * stride + 1, stride), columns "
+        "likewise from j; then output += padded[rows, cols] @ kernel[i, j].",
+    ),
+    mutants=(
+        *_mutants_of_all(conv2d),
+        Mutant(
+            lambda image, kernel, stride, dilation: conv2d(image, _last_tap(kernel), stride, dilation),
+            "only the last tap of the kernel is left: each one overwrites the output instead of being added to it.",
+        ),
+        Mutant(_first_channel_alone, ONE_CHANNEL),
+        Mutant(_mean_of_the_window, DIVIDED),
+    ),
+    compare=compare_maps,
+)
+
+
+# 03.depthwise_conv2d
+
+
+def _grouped(image, kernel, stride, dilation):
+    """The outputs with input channel and multiplier on axes of their own: (H', W', C, multiplier)."""
+    outputs = depthwise_conv2d(image, kernel, stride, dilation)
+    return outputs.reshape(*outputs.shape[:2], *kernel.shape[2:])
+
+
+def _multiplier_first(image, kernel, stride, dilation):
+    outputs = _grouped(image, kernel, stride, dilation).swapaxes(2, 3)
+    return outputs.reshape(*outputs.shape[:2], -1)
+
+
+def _kernel_of_the_first_channel(image, kernel, stride, dilation):
+    return depthwise_conv2d(image, np.repeat(kernel[:, :, :1], kernel.shape[2], axis=2), stride, dilation)
+
+
+DEPTHWISE_CONV2D = Exercise(
+    id="03.depthwise_conv2d",
+    title="Each channel on its own",
+    points=15,
+    difficulty="medium",
+    minutes=15,
+    reference=depthwise_conv2d,
+    fixed_cases=_map_cases(_RNG, _depthwise_channels),
+    draw=_map_draw(_depthwise_channels),
+    hints=(
+        "Go tap by tap as before: the same slices. But now channel c is only weighted, by kernel[i, j, c], and not "
+        "mixed with the others.",
+        "With a multiplier of 1 a tap adds slice * kernel[i, j, :, 0]. With more, give the slice one more axis behind "
+        "its channels, so that each channel meets all of its own kernels.",
+        "Collect in an array of shape (rows, cols, C, multiplier): output += padded[rows, cols][..., None] * "
+        "kernel[i, j]. At the end, reshape to (rows, cols, C * multiplier).",
+    ),
+    mutants=(
+        *_mutants_of_all(depthwise_conv2d),
+        Mutant(
+            lambda *arguments: _grouped(*arguments).sum(axis=2),
+            "the input channels were added up. In a depthwise convolution they never meet.",
+        ),
+        Mutant(
+            _multiplier_first,
+            "the channels are right, but in another order: all first kernels, then all second ones. Keras lists all "
+            "kernels of the first channel, then those of the second.",
+        ),
+        Mutant(
+            lambda *arguments: _grouped(*arguments),
+            "channels and kernels still stand on two axes. One reshape makes C * multiplier channels of them.",
+        ),
+        Mutant(
+            lambda *arguments: _grouped(*arguments)[..., 0],
+            "each channel has only one output, from its first kernel. How many kernels does the last axis hold?",
+        ),
+        Mutant(
+            lambda *arguments: _grouped(*arguments).sum(axis=3),
+            "the outputs of one channel's kernels were added up. Each of them is an output channel of its own.",
+        ),
+        Mutant(
+            _kernel_of_the_first_channel,
+            "all channels were filtered by the kernels of the first one. Each has kernels of its own.",
+        ),
+        Mutant(
+            lambda image, kernel, stride, dilation: depthwise_conv2d(image, _last_tap(kernel), stride, dilation),
+            "only the last tap of the kernel is left: each one overwrites the output instead of being added to it.",
+        ),
+    ),
+    compare=compare_maps,
+)
+
+
+# 03.separable_conv2d
+
+
+def _pointwise_first(image, depthwise_kernel, pointwise_kernel, stride, dilation):
+    if pointwise_kernel.shape[2:] != (image.shape[2],) * 2:
+        return np.nan  # channels do not fit: whoever mixes first stops with an error there
+    return depthwise_conv2d(pointwise_conv2d(image, pointwise_kernel), depthwise_kernel, stride, dilation)
+
+
+def _first_kernels_alone(image, depthwise_kernel, pointwise_kernel, stride, dilation):
+    multiplier = depthwise_kernel.shape[3]
+    return separable_conv2d(image, depthwise_kernel[..., :1], pointwise_kernel[:, :, ::multiplier], stride, dilation)
+
+
+def _draw_separable(rng: np.random.Generator):
+    in_channels, multiplier, kernel_size = rng.integers(2, 4, 3)
+    out_channels = in_channels * multiplier + 1
+    return (
+        _image(rng, *_draw_size(rng), in_channels),
+        _kernel(rng, kernel_size, kernel_size, in_channels, multiplier),
+        _kernel(rng, 1, 1, in_channels * multiplier, out_channels),
+        *_draw_steps(rng),
+    )
+
+
+def _separable_case(size, in_channels, multiplier, out_channels, stride, dilation):
+    return (
+        _image(_RNG, *size, in_channels),
+        _kernel(_RNG, 3, 3, in_channels, multiplier),
+        _kernel(_RNG, 1, 1, in_channels * multiplier, out_channels),
+        stride,
+        dilation,
+    )
+
+
+SEPARABLE_CONV2D = Exercise(
+    id="03.separable_conv2d",
+    title="First look around, then mix",
+    points=10,
+    difficulty="easy",
+    minutes=5,
+    reference=separable_conv2d,
+    fixed_cases=(
+        (_counting(3, 3, 1), _one_tap(3, 1, 2), np.array([[[[10]]]], np.float32), 1, 1),
+        _separable_case((3, 4), 2, 1, 2, 1, 1),
+        _separable_case((4, 3), 2, 1, 3, 1, 1),
+        _separable_case((6, 7), 2, 1, 4, 2, 1),
+        _separable_case((7, 6), 2, 1, 2, 1, 2),
+        _separable_case((8, 5), 3, 2, 4, 3, 1),
+    ),
+    draw=_draw_separable,
+    hints=(
+        "You have both steps already. Which of them looks around, and which mixes?",
+        "First depthwise_conv2d, with stride and dilation; what comes out goes into pointwise_conv2d.",
+        "pointwise_conv2d(depthwise_conv2d(image, depthwise_kernel, stride, dilation), pointwise_kernel).",
+    ),
+    mutants=(
+        Mutant(
+            lambda image, depthwise, pointwise, stride, dilation: depthwise_conv2d(image, depthwise, stride, dilation),
+            "this is the depthwise half alone. Its channels still have to be mixed.",
+        ),
+        Mutant(
+            _pointwise_first,
+            "the channels were mixed first and filtered then. The depthwise step comes first.",
+        ),
+        Mutant(
+            lambda image, depthwise, pointwise, stride, dilation: separable_conv2d(
+                image, depthwise, pointwise, stride, dilation
+            )[::stride, ::stride],
+            "the stride was taken twice, in both steps. It belongs to the depthwise one alone.",
+        ),
+        Mutant(
+            lambda image, depthwise, pointwise, stride, dilation: separable_conv2d(
+                image, depthwise, pointwise, 1, dilation
+            )[::stride, ::stride],
+            "this is the convolution at stride 1 with pixels left out. The stride belongs into the depthwise step.",
+        ),
+        Mutant(
+            lambda image, depthwise, pointwise, stride, dilation: separable_conv2d(
+                image, depthwise, pointwise, 1, dilation
+            ),
+            "this is right for stride 1: the stride did not reach the depthwise step.",
+        ),
+        Mutant(
+            lambda image, depthwise, pointwise, stride, dilation: separable_conv2d(image, depthwise, pointwise, stride),
+            "this is right for dilation 1: the dilation did not reach the depthwise step.",
+        ),
+        Mutant(
+            lambda image, depthwise, pointwise, stride, dilation: separable_conv2d(
+                image, depthwise, pointwise, dilation, stride
+            ),
+            "stride and dilation have changed places on their way to the depthwise step.",
+        ),
+        Mutant(
+            lambda image, depthwise, pointwise, stride, dilation: pointwise_conv2d(
+                np.maximum(depthwise_conv2d(image, depthwise, stride, dilation), 0), pointwise
+            ),
+            "between the two steps, what is below 0 was cut off. MobileNet does that there; a separable convolution by "
+            "itself does not.",
+        ),
+        Mutant(
+            _first_kernels_alone,
+            "only the first kernel of each channel counts. The pointwise step mixes the outputs of all of them.",
+        ),
+    ),
+    compare=compare_maps,
+)
+
+
+# 03.conv_cost
+
+
+def _places(size, stride):
+    """Pixels that come out."""
+    height, width = size
+    return _output_side(height, stride) * _output_side(width, stride)
+
+
+def _with_parameters(parameters):
+    """`conv_cost` where `parameters(kind, kernel_size, in_channels, out_channels)` are counted."""
+
+    def cost(kind, size, kernel_size, in_channels, out_channels, stride):
+        weights = parameters(kind, kernel_size, in_channels, out_channels)
+        return weights, weights * _places(size, stride)
+
+    return cost
+
+
+def _with_places(places):
+    """`conv_cost` where each weight is used at `places(size, kernel_size, stride)` pixels."""
+
+    def cost(kind, size, kernel_size, in_channels, out_channels, stride):
+        weights = _weights(kind, kernel_size, in_channels, out_channels)
+        return weights, weights * places(size, kernel_size, stride)
+
+    return cost
+
+
+def _weights(kind, kernel_size, in_channels, out_channels):
+    return conv_cost(kind, (1, 1), kernel_size, in_channels, out_channels).parameters
+
+
+def _instead(wrong_kind, parameters):
+    """Wrong parameters of one kind, right ones of the others."""
+    return _with_parameters(lambda kind, *sizes: parameters(*sizes) if kind == wrong_kind else _weights(kind, *sizes))
+
+
+def _side_counted_once(kind, kernel_size, in_channels, out_channels):
+    return {
+        "standard": kernel_size * in_channels * out_channels,
+        "depthwise": kernel_size * out_channels,
+        "pointwise": in_channels * out_channels,
+        "separable": kernel_size * in_channels + in_channels * out_channels,
+    }[kind]
+
+
+def _with_bias(*arguments):
+    parameters, multiply_adds = conv_cost(*arguments)
+    return parameters + arguments[4], multiply_adds
+
+
+def _stride_in_the_pointwise_step(kind, size, kernel_size, in_channels, out_channels, stride):
+    parameters, multiply_adds = conv_cost(kind, size, kernel_size, in_channels, out_channels, stride)
+    if kind == "separable":
+        looking = kernel_size**2 * in_channels
+        multiply_adds += looking * (size[0] * size[1] - _places(size, stride))
+    return parameters, multiply_adds
+
+
+def _draw_cost(rng: np.random.Generator):
+    kind = str(rng.choice(["standard", "depthwise", "pointwise", "separable"]))
+    in_channels, out_channels = rng.choice(np.arange(2, 12), 2, replace=False).tolist()
+    if kind == "depthwise":
+        out_channels = in_channels * int(rng.integers(1, 3))
+    kernel_size = 1 if kind == "pointwise" else int(rng.integers(2, 6))
+    return kind, _draw_size(rng), kernel_size, in_channels, out_channels, int(rng.integers(1, 4))
+
+
+CONV_COST = Exercise(
+    id="03.conv_cost",
+    title="What it costs",
+    points=15,
+    difficulty="medium",
+    minutes=15,
+    reference=conv_cost,
+    fixed_cases=(
+        ("standard", (4, 6), 3, 2, 5, 1),
+        ("depthwise", (4, 6), 3, 4, 4, 1),
+        ("pointwise", (4, 6), 1, 2, 5, 1),
+        ("separable", (4, 6), 3, 2, 5, 1),
+        ("standard", (5, 8), 3, 2, 4, 2),
+        ("depthwise", (5, 8), 5, 3, 6, 2),
+        ("pointwise", (5, 8), 1, 3, 4, 2),
+        ("separable", (8, 5), 5, 3, 4, 2),
+        ("standard", (14, 14), 3, 512, 512, 1),
+        ("separable", (14, 14), 3, 512, 512, 1),
+    ),
+    draw=_draw_cost,
+    hints=(
+        "Parameters are the numbers in the kernel: multiply the four lengths of its shape. A separable convolution has "
+        "two kernels.",
+        "Each parameter is used once for every pixel that comes out. How many pixels come out of (height, width) at "
+        "this stride, rounded up?",
+        "standard: k * k * Cin * Cout. depthwise: k * k * Cout, since Cout is Cin * multiplier. pointwise: Cin * Cout. "
+        "separable: k * k * Cin + Cin * Cout. Multiply-adds: that, times ceil(height / stride) * ceil(width / stride).",
+    ),
+    mutants=(
+        Mutant(
+            _with_bias,
+            "the parameters hold Cout too many: a bias was counted. Here a convolution has none.",
+        ),
+        Mutant(
+            _with_places(lambda size, kernel_size, stride: size[0] * size[1]),
+            "each weight was counted at every pixel that goes in. It is used once for every pixel that comes out.",
+        ),
+        Mutant(
+            _with_places(lambda size, kernel_size, stride: (size[0] // stride) * (size[1] // stride)),
+            "the output was rounded down. 'Same' padding rounds up: at stride 2, 5 pixels become 3.",
+        ),
+        Mutant(
+            _with_places(lambda size, kernel_size, stride: -(-size[0] * size[1] // stride)),
+            "the stride was taken into account only once. It makes both sides of the output shorter.",
+        ),
+        Mutant(
+            _with_places(
+                lambda size, kernel_size, stride: (
+                    max((size[0] - kernel_size) // stride + 1, 0) * max((size[1] - kernel_size) // stride + 1, 0)
+                )
+            ),
+            "this is the output without padding. With 'same' padding it does not depend on the kernel.",
+        ),
+        Mutant(
+            _with_parameters(_side_counted_once),
+            "the kernel has k rows of k taps, and only one side was counted.",
+        ),
+        Mutant(
+            _instead("depthwise", lambda kernel_size, cin, cout: kernel_size**2 * cin * cout),
+            "a depthwise convolution was counted like a standard one. Its output channels look at one input channel "
+            "each.",
+        ),
+        Mutant(
+            _instead("depthwise", lambda kernel_size, cin, cout: kernel_size**2 * cin),
+            "the depthwise kernel was counted for a multiplier of 1. How many kernels are there for Cout output "
+            "channels?",
+        ),
+        Mutant(
+            _instead("separable", lambda kernel_size, cin, cout: kernel_size**2 * cin),
+            "the pointwise half of the separable convolution is missing.",
+        ),
+        Mutant(
+            _instead("separable", lambda kernel_size, cin, cout: kernel_size**2 * cout + cin * cout),
+            "in the separable convolution, the depthwise half was counted for Cout channels. It comes first: how many "
+            "channels does it see?",
+        ),
+        Mutant(
+            _instead("separable", lambda kernel_size, cin, cout: kernel_size**2 * cin * cin * cout),
+            "the two halves of the separable convolution were multiplied. They are done one after the other.",
+        ),
+        Mutant(
+            _stride_in_the_pointwise_step,
+            "the depthwise half was counted at the full size, as if the stride came with the pointwise half. It comes "
+            "with the depthwise one.",
+        ),
+        Mutant(
+            lambda *arguments: (conv_cost(*arguments)[0], 2 * conv_cost(*arguments)[1]),
+            "multiplications and additions were counted apart. Here a multiplication and its addition count as one.",
+        ),
+        Mutant(
+            lambda *arguments: conv_cost(*arguments)[::-1],
+            "the two numbers have changed places. Parameters come first.",
+        ),
+    ),
+    compare=_compare_named("parameters", "multiply-adds"),
+)
+
+
+EXERCISES = (
+    POINTWISE_CONV2D,
+    SAME_PADDING,
+    CONV2D_LOOPS,
+    CONV2D,
+    DEPTHWISE_CONV2D,
+    SEPARABLE_CONV2D,
+    CONV_COST,
+)
