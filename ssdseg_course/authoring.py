@@ -24,10 +24,10 @@ from nbformat import NotebookNode
 from nbgrader.converters import GenerateAssignment
 from rich.progress import Progress
 
-from ssdseg_course.backups import back_up
 from ssdseg_course.grading.nbgrader_course import course_config, run_nbgrader
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson, find_lesson
-from ssdseg_course.workspace import NotebookError, has_work, read_notebook, write_whole
+from ssdseg_course.work.backups import back_up
+from ssdseg_course.work.workspace import NotebookError, has_work, read_notebook, write_whole
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},

@@ -11,8 +11,8 @@ from ssdseg_course.checking.judge import judge
 from ssdseg_course.checking.probe import probe
 from ssdseg_course.checking.report import Report
 from ssdseg_course.exercises import EXERCISES
-from ssdseg_course.record import note, recall
-from ssdseg_course.workspace import NotebookError, being_checked, course_root
+from ssdseg_course.work.record import note, recall
+from ssdseg_course.work.workspace import NotebookError, being_checked, course_root
 
 SEEDS = 10_000
 

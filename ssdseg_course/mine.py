@@ -13,7 +13,7 @@ from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.judge import judge
 from ssdseg_course.checking.probe import probe
 from ssdseg_course.manifest import LESSONS
-from ssdseg_course.workspace import NotebookError, code_cells, course_root, grade_id, read_lesson
+from ssdseg_course.work.workspace import NotebookError, code_cells, course_root, grade_id, read_lesson
 
 # What defines a name. Loops and `with` blocks do as well, but those of a lesson draw its figures.
 DEFINITIONS = (

@@ -17,8 +17,8 @@ from ssdseg_course.manifest import find_lesson
 
 if TYPE_CHECKING:
     from ssdseg_course.checking.exercise import Exercise
-    from ssdseg_course.running import Result
-    from ssdseg_course.workspace import Notebook
+    from ssdseg_course.work.running import Result
+    from ssdseg_course.work.workspace import Notebook
 
 WIDE = 120  # characters: from here on two columns of code stand side by side
 ABOUT_THE_SAME = 1.2  # a ratio of times below this is noise
@@ -37,8 +37,8 @@ def compare(
     ssdseg compare 1
     ssdseg compare 1 | less    # skips what is not right yet
     """
-    from ssdseg_course.running import State, run_lesson
-    from ssdseg_course.workspace import read_lesson
+    from ssdseg_course.work.running import State, run_lesson
+    from ssdseg_course.work.workspace import read_lesson
 
     found, root = find_lesson(lesson), course()
     notebook = read_lesson(found, root)
@@ -87,7 +87,7 @@ def _show_both(own: str, reference: str, origin: str) -> None:
 
 
 def _own_source(notebook: "Notebook", exercise: "Exercise") -> str:
-    from ssdseg_course.workspace import code_cells, grade_id
+    from ssdseg_course.work.workspace import code_cells, grade_id
 
     sources = [cell["source"] for _, cell in code_cells(notebook) if grade_id(cell) == exercise.name]
     sources += [cell["source"] for _, cell in code_cells(notebook) if f"def {exercise.name}(" in cell["source"]]
@@ -106,7 +106,7 @@ def _reference_source(exercise: "Exercise") -> tuple[str, str]:
 
 
 def _in_words(result: "Result") -> str:
-    from ssdseg_course.running import State
+    from ssdseg_course.work.running import State
 
     if result.state is not State.PASSED:
         return result.text

@@ -10,7 +10,7 @@ from ssdseg_course.cli.learn import LessonName, print_plain
 from ssdseg_course.manifest import find_lesson
 
 if TYPE_CHECKING:
-    from ssdseg_course.versions import Update
+    from ssdseg_course.work.versions import Update
 
 
 def reset(lesson: LessonName) -> None:
@@ -19,8 +19,8 @@ def reset(lesson: LessonName) -> None:
     \b
     ssdseg reset 1
     """
-    from ssdseg_course import versions
-    from ssdseg_course.workspace import course_root
+    from ssdseg_course.work import versions
+    from ssdseg_course.work.workspace import course_root
 
     found, root = find_lesson(lesson), course_root()
     with console.output.status(f"making a fresh {found.name}"):
@@ -47,8 +47,8 @@ def update(
     ssdseg update
     ssdseg update --from ../ssdseg-old
     """
-    from ssdseg_course import versions
-    from ssdseg_course.workspace import course_root
+    from ssdseg_course.work import versions
+    from ssdseg_course.work.workspace import course_root
 
     root = course_root()
     if old:

@@ -18,7 +18,7 @@ from ssdseg_course.manifest import LESSONS, Lesson, find_lesson
 
 if TYPE_CHECKING:
     from ssdseg_course.checking.exercise import Exercise
-    from ssdseg_course.running import LessonResult
+    from ssdseg_course.work.running import LessonResult
 
 WATCH_SECONDS = 0.3  # from one look at the files to the next
 BAR_WIDTH = 20  # characters
@@ -39,8 +39,8 @@ OptionalLesson = Annotated[
 
 def course() -> Path:
     """The course folder that the command is for; says so where an update has left something undone there."""
-    from ssdseg_course.versions import has_interrupted
-    from ssdseg_course.workspace import course_root
+    from ssdseg_course.work.versions import has_interrupted
+    from ssdseg_course.work.workspace import course_root
 
     root = course_root()
     if has_interrupted(root):
@@ -55,7 +55,7 @@ def lab(lesson: OptionalLesson = None) -> None:
     ssdseg lab        # all lessons
     ssdseg lab 1      # lesson 1
     """
-    from ssdseg_course.workspace import read_lesson
+    from ssdseg_course.work.workspace import read_lesson
 
     root = course()
     folder = root / "lessons"
@@ -102,8 +102,8 @@ def progress() -> None:
 
     Lessons that have changed since their last check are checked now.
     """
-    from ssdseg_course.running import State
-    from ssdseg_course.workspace import LessonMissingError, NotebookError
+    from ssdseg_course.work.running import State
+    from ssdseg_course.work.workspace import LessonMissingError, NotebookError
 
     root = course()
     table = Table("", "lesson", title="your course")
@@ -172,7 +172,7 @@ def print_plain(text: str) -> None:
 
 def _find_exercise(name: str, root: Path) -> "Exercise":
     from ssdseg_course.check import find_exercise
-    from ssdseg_course.running import State, exercises_of
+    from ssdseg_course.work.running import State, exercises_of
 
     if number := re.fullmatch(r"(\d+)\.(\d+)", name):
         exercises = exercises_of(find_lesson(number[1]))
@@ -189,7 +189,7 @@ def _find_exercise(name: str, root: Path) -> "Exercise":
 
 def _begun(root: Path) -> list[Lesson]:
     """Lessons with work of the learner's in them, or with something wrong that needs saying."""
-    from ssdseg_course.workspace import NotebookError, has_work, read_lesson
+    from ssdseg_course.work.workspace import NotebookError, has_work, read_lesson
 
     begun = []
     for lesson in LESSONS:
@@ -204,9 +204,9 @@ def _begun(root: Path) -> list[Lesson]:
 
 def _standing(lesson: Lesson, root: Path) -> "LessonResult":
     """Where the learner stands, by a run of the notebook only if nothing else tells."""
-    from ssdseg_course.running import LessonResult, Result, State, exercises_of
-    from ssdseg_course.standing import check_now, known_result
-    from ssdseg_course.workspace import has_work, read_lesson
+    from ssdseg_course.work.running import LessonResult, Result, State, exercises_of
+    from ssdseg_course.work.standing import check_now, known_result
+    from ssdseg_course.work.workspace import has_work, read_lesson
 
     if not has_work(read_lesson(lesson, root)):
         return LessonResult(tuple(Result(it, State.UNWRITTEN, "") for it in exercises_of(lesson)), ())
@@ -222,8 +222,8 @@ def _check_and_show(lesson: Lesson, root: Path, alone: bool) -> bool:
     Raises:
         NotebookError: if it is the only one and cannot be read; of several, each has its say.
     """
-    from ssdseg_course.standing import check_now
-    from ssdseg_course.workspace import NotebookError
+    from ssdseg_course.work.standing import check_now
+    from ssdseg_course.work.workspace import NotebookError
 
     try:
         with console.progress(f"checking {lesson.name}") as update:
@@ -238,7 +238,7 @@ def _check_and_show(lesson: Lesson, root: Path, alone: bool) -> bool:
 
 
 def _show(lesson: Lesson, result: "LessonResult") -> None:
-    from ssdseg_course.running import State
+    from ssdseg_course.work.running import State
 
     table = Table("exercise", "", title=f"lesson {lesson.number}: {lesson.title}")
     table.add_column("points", justify="right")
@@ -266,7 +266,7 @@ def _watch(lessons: list[Lesson], root: Path, at_once: list[Lesson]) -> None:
     Looking at the files now and then is enough, needs no library, and works on a network's disk, where nothing tells
     of changes. Saved outputs alone are no reason to check again.
     """
-    from ssdseg_course.workspace import NotebookError, code_cells, read_lesson
+    from ssdseg_course.work.workspace import NotebookError, code_cells, read_lesson
 
     waiting = "waiting for you to save; Ctrl-C ends this"
     if not at_once:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
-from ssdseg_course.workspace import being_checked
+from ssdseg_course.work.workspace import being_checked
 from ssdseg_ref.plot import OKABE_ITO
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK = OKABE_ITO

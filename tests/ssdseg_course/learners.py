@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from ssdseg_course.manifest import find_lesson
-from ssdseg_course.workspace import grade_id, notebook_text, read_notebook
+from ssdseg_course.work.workspace import grade_id, notebook_text, read_notebook
 
 LESSON = find_lesson("01")
 IMPORTS = "import numpy as np\n\nfrom ssdseg_course import check, hint\nfrom ssdseg_ref.boxes import pairwise_iou"

@@ -6,6 +6,7 @@ from tiny_course import SOURCE, TINY, make_tiny_course
 
 from ssdseg_course import authoring
 from ssdseg_course.authoring import LessonError, build, check_drift, read_source
+from ssdseg_course.manifest import LESSONS
 
 
 @pytest.fixture(scope="module")
@@ -118,4 +119,5 @@ def test_reading_a_source_twice_gives_the_same_notebook(built):
 
 def test_the_command_line_tells_of_an_unknown_lesson_in_one_sentence(capsys):
     assert authoring.main(["check", "99"]) == 1
-    assert capsys.readouterr().err == "there is no lesson '99'; there are: 01_anchors\n"
+    there_are = ", ".join(lesson.name for lesson in LESSONS)
+    assert capsys.readouterr().err == f"there is no lesson '99'; there are: {there_are}\n"

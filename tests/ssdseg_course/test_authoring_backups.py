@@ -5,7 +5,7 @@ from learners import new_cell
 from tiny_course import SOURCE, TINY, make_tiny_course
 
 from ssdseg_course import authoring
-from ssdseg_course.workspace import notebook_text, read_notebook
+from ssdseg_course.work.workspace import notebook_text, read_notebook
 
 
 @pytest.fixture

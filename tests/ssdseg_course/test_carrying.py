@@ -7,8 +7,8 @@ import pytest
 from learners import EXPERIMENT, cell_of, handed_out, insert_behind, new_cell, place_of, right_answers, with_answers
 from nbgrader.utils import compute_checksum
 
-from ssdseg_course.carrying import carry_over
-from ssdseg_course.workspace import grade_id, is_own
+from ssdseg_course.work.carrying import carry_over
+from ssdseg_course.work.workspace import grade_id, is_own
 
 ANSWER = right_answers()["grid_centers"]
 BEFORE_THE_FIRST_ANSWER = handed_out()["cells"][place_of(handed_out(), "grid_centers") - 1]["id"]

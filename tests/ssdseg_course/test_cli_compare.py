@@ -10,9 +10,10 @@ from learners import LESSON, handed_out, right_answers, save, small, with_answer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ssdseg_course import EXERCISES, running
+from ssdseg_course import EXERCISES
 from ssdseg_course.cli import app, compare, console
-from ssdseg_course.running import LessonResult, Result, State, exercises_of
+from ssdseg_course.work import running
+from ssdseg_course.work.running import LessonResult, Result, State, exercises_of
 
 RIGHT = right_answers()
 WRONG = "def anchor_sizes(scale, next_scale, aspect_ratios, image_size):\n    return 'my wrong answer'"

@@ -11,11 +11,11 @@ import pytest
 from learners import LESSON, handed_out, insert_behind, new_cell, right_answers, save, small, with_answers
 from typer.testing import CliRunner
 
-from ssdseg_course import standing
 from ssdseg_course.check import _hints_given
 from ssdseg_course.cli import app, learn
 from ssdseg_course.manifest import LESSONS, find_lesson
-from ssdseg_course.running import LessonResult, Result, State, exercises_of
+from ssdseg_course.work import standing
+from ssdseg_course.work.running import LessonResult, Result, State, exercises_of
 
 PLAIN = {"COLUMNS": "150", "NO_COLOR": "1"}
 

@@ -18,7 +18,7 @@ from learners import (
 
 from ssdseg_course import CheckFailed, mine
 from ssdseg_course.manifest import find_lesson
-from ssdseg_course.workspace import NotebookError
+from ssdseg_course.work.workspace import NotebookError
 from ssdseg_ref import anchors
 
 

@@ -15,10 +15,10 @@ from learners import (
     with_answers,
 )
 
-from ssdseg_course import running
 from ssdseg_course.manifest import find_lesson
-from ssdseg_course.running import State, run_lesson
-from ssdseg_course.workspace import NotebookError
+from ssdseg_course.work import running
+from ssdseg_course.work.running import State, run_lesson
+from ssdseg_course.work.workspace import NotebookError
 
 LESSON = find_lesson("01")
 SWALLOWS_INTERRUPTS = """\

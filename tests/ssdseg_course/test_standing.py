@@ -16,12 +16,12 @@ from learners import (
     with_answers,
 )
 
-from ssdseg_course import standing
 from ssdseg_course.check import _hints_given, hint
-from ssdseg_course.record import note, recall, record_path
-from ssdseg_course.running import LessonResult, Result, State, exercises_of
-from ssdseg_course.standing import check_now, known_result
-from ssdseg_course.workspace import CHECKING
+from ssdseg_course.work import standing
+from ssdseg_course.work.record import note, recall, record_path
+from ssdseg_course.work.running import LessonResult, Result, State, exercises_of
+from ssdseg_course.work.standing import check_now, known_result
+from ssdseg_course.work.workspace import CHECKING
 
 NOTHING = LessonResult(tuple(Result(exercise, State.UNWRITTEN, "") for exercise in exercises_of(LESSON)), ("a cell",))
 

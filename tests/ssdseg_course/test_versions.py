@@ -8,11 +8,11 @@ from datetime import datetime
 import pytest
 from learners import EXPERIMENT, LESSON, cell_of, handed_out, insert_behind, new_cell, right_answers, save, with_answers
 
-from ssdseg_course import versions
-from ssdseg_course.backups import back_up
 from ssdseg_course.manifest import find_lesson
-from ssdseg_course.versions import UpdateError, has_interrupted, reset, update_from_folder, update_from_git
-from ssdseg_course.workspace import NotebookError, grade_id, has_work, read_notebook
+from ssdseg_course.work import versions
+from ssdseg_course.work.backups import back_up
+from ssdseg_course.work.versions import UpdateError, has_interrupted, reset, update_from_folder, update_from_git
+from ssdseg_course.work.workspace import NotebookError, grade_id, has_work, read_notebook
 
 ANSWER = right_answers()["grid_centers"]
 OTHER_LESSON = find_lesson("02")
@@ -94,7 +94,7 @@ class TestBackups:
             def now(cls, tz=None):
                 return cls(2026, 11, 23, 8, 15, 12)
 
-        monkeypatch.setattr("ssdseg_course.backups.datetime", StandsStill)
+        monkeypatch.setattr("ssdseg_course.work.backups.datetime", StandsStill)
         path = save(worked_in(), tmp_path)
         copies = [back_up(path, tmp_path) for _ in range(3)]
         names = ["01_anchors-2026-11-23-081512.ipynb", "01_anchors-2026-11-23-081512-2.ipynb"]

@@ -7,10 +7,10 @@ import pytest
 from learners import IMPORTING, LESSON, cell_of, handed_out, insert_behind, new_cell, right_answers, save, with_answers
 from nbgrader.utils import compute_checksum
 
-from ssdseg_course import workspace
 from ssdseg_course.explorers import figures
 from ssdseg_course.manifest import ROOT
-from ssdseg_course.workspace import (
+from ssdseg_course.work import workspace
+from ssdseg_course.work.workspace import (
     NotebookError,
     cell_in_words,
     course_root,

@@ -8,7 +8,7 @@ import contextlib
 import json
 from pathlib import Path
 
-from ssdseg_course.workspace import write_whole
+from ssdseg_course.work.workspace import write_whole
 
 
 def record_path(root: Path) -> Path:

@@ -20,12 +20,12 @@ from queue import Empty
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from ssdseg_course import in_kernel
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.report import Report
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.manifest import Lesson
-from ssdseg_course.workspace import CHECKING, Notebook, cell_in_words, code_cells, cut, grade_id, read_lesson
+from ssdseg_course.work import in_kernel
+from ssdseg_course.work.workspace import CHECKING, Notebook, cell_in_words, code_cells, cut, grade_id, read_lesson
 
 CELL_SECONDS = 60.0
 CHECK_SECONDS = 20.0  # a check takes less than one; an answer in plain loops perhaps five
@@ -253,7 +253,8 @@ class _Run:
 def _call(function: str, exercise: Exercise, **options) -> str:
     """Code that calls a function of `in_kernel`, and leaves no name behind in the notebook."""
     named = "".join(f", {name}={value!r}" for name, value in options.items())
-    return f"__import__({in_kernel.__name__!r}).in_kernel.{function}({exercise.id!r}, globals(){named})"
+    module = f"__import__('importlib').import_module({in_kernel.__name__!r})"
+    return f"{module}.{function}({exercise.id!r}, globals(){named})"
 
 
 def _failed(exercise: Exercise, state: State, why: str) -> Result:

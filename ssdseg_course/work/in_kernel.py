@@ -1,7 +1,7 @@
 """What a check does inside the process that runs a learner's notebook.
 
-`ssdseg_course.running`, which has started that process, puts calls of these functions in the places of the notebook's
-checks. Results go back as displays of a type of their own, which nothing else in a notebook shows.
+`work.running`, which has started that process, puts calls of these functions in the places of the notebook's checks.
+Results go back as displays of a type of their own, which nothing else in a notebook shows.
 """
 
 import contextlib

@@ -9,7 +9,7 @@ import uuid
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
-from ssdseg_course.workspace import Cell, Notebook, grade_id, is_own, is_written
+from ssdseg_course.work.workspace import Cell, Notebook, grade_id, is_own, is_written
 
 CHECK = "check_"  # and the answer's name: nbgrader's name of the cell that checks it
 COURSE_METADATA = ("nbgrader", "deletable", "editable")

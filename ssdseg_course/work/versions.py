@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssdseg_course.backups import back_up
-from ssdseg_course.carrying import carry_over
 from ssdseg_course.manifest import Lesson
-from ssdseg_course.workspace import (
+from ssdseg_course.work.backups import back_up
+from ssdseg_course.work.carrying import carry_over
+from ssdseg_course.work.workspace import (
     Notebook,
     NotebookError,
     has_work,

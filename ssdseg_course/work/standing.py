@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.manifest import LESSONS, Lesson
-from ssdseg_course.record import note, recall
-from ssdseg_course.running import LessonResult, Progress, Result, State, exercises_of, run_lesson
-from ssdseg_course.workspace import code_cells, grade_id, read_lesson
+from ssdseg_course.work.record import note, recall
+from ssdseg_course.work.running import LessonResult, Progress, Result, State, exercises_of, run_lesson
+from ssdseg_course.work.workspace import code_cells, grade_id, read_lesson
 
 KIND = "checks"
 PACKAGES = ("ssdseg_course", "ssdseg_ref")
