@@ -8,13 +8,15 @@ from pathlib import Path
 
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.judge import judge
-from ssdseg_course.checking.probe import probe
+from ssdseg_course.checking.probe import describe, probe
 from ssdseg_course.checking.report import Report
+from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.work.record import note, recall
 from ssdseg_course.work.workspace import NotebookError, being_checked, course_root
 
 SEEDS = 10_000
+SECONDS = 20.0  # a check takes less than one; an answer in plain loops perhaps five
 
 _hints_given: dict[str, int] = {}
 
@@ -45,6 +47,8 @@ class _ShownReport(Report):
 def check(exercise_id: str, function: Callable, seed: int | None = None) -> Report:
     """Try a function on fixed and on random cases, and say what is right or the first thing that is wrong.
 
+    A function that does not come to its end is stopped after 20 seconds.
+
     Args:
         exercise_id: such as "01.grid_centers".
         function: the learner's function itself, without brackets.
@@ -61,11 +65,29 @@ def check(exercise_id: str, function: Callable, seed: int | None = None) -> Repo
         raise TypeError(f'write check("{exercise_id}", {name}): the function itself, no brackets; this is a {kind}')
     if seed is None:
         seed = draw_seed()
-    report = judge(exercise, probe(function, exercise.cases(seed)), seed)
+    try:
+        with time_limit(SECONDS):
+            outcomes = probe(function, exercise.cases(seed))
+    except KeyboardInterrupt as stop:
+        report = _unfinished(exercise, function, stop, seed)
+    else:
+        report = judge(exercise, outcomes, seed)
     show(report)
     if not report.passed:
         raise CheckFailed(report) from None
     return _ShownReport(**vars(report)) if _shell() else report
+
+
+def _unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt, seed: int) -> Report:
+    """The report on an answer that was stopped, by the learner or by the clock."""
+    place = describe(stop, function)
+    messages = (
+        f"it took longer than {SECONDS:g} seconds" if isinstance(stop, TimeIsUp) else "it was interrupted",
+        *([f"in line {place.line_number} of `{place.function}`: {place.line}"] if place.line else []),
+        "is that a loop that never ends? Every turn should bring it nearer to its end.",
+        f'again: check("{exercise.id}", {exercise.name}, seed={seed})',
+    )
+    return Report(exercise.id, False, exercise.points, messages, seed)
 
 
 def hint(exercise_id: str) -> None:

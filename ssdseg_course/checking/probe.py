@@ -65,7 +65,7 @@ def _call(function: Callable, arguments: Arguments) -> Outcome:
         returned = function(*given)
         value, type_name, failure = to_plain(returned), type_in_words(returned), None
     except (Exception, SystemExit) as error:
-        value, type_name, failure = None, "", _describe(error, function)
+        value, type_name, failure = None, "", describe(error, function)
     changed = tuple(k for k, (now, before) in enumerate(zip(given, arguments, strict=True)) if _differ(now, before))
     return Outcome(value, type_name, failure, changed)
 
@@ -77,8 +77,8 @@ def _differ(now, before) -> bool:
     return now is None or not same(now, before)
 
 
-def _describe(error: BaseException, function: Callable) -> Failure:
-    """The error, and the last line of the learner's own code that it passed: not one deep inside NumPy."""
+def describe(error: BaseException, function: Callable) -> Failure:
+    """An error, and the last line of the learner's own code that it passed: not one deep inside NumPy."""
     # Without the frame of `_call`; what remains is none where the call itself failed, as with a missing argument.
     frames = list(traceback.walk_tb(error.__traceback__.tb_next))
     scope = getattr(function, "__globals__", None)

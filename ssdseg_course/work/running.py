@@ -20,6 +20,7 @@ from queue import Empty
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
+from ssdseg_course.check import SECONDS as CHECK_SECONDS
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.report import Report
 from ssdseg_course.exercises import EXERCISES
@@ -28,7 +29,6 @@ from ssdseg_course.work import in_kernel
 from ssdseg_course.work.workspace import CHECKING, Notebook, cell_in_words, code_cells, cut, grade_id, read_lesson
 
 CELL_SECONDS = 60.0
-CHECK_SECONDS = 20.0  # a check takes less than one; an answer in plain loops perhaps five
 INTERRUPT_SECONDS = 3.0  # what a cell may take to notice that it is interrupted
 START_SECONDS = 60.0
 POLL_SECONDS = 0.2

@@ -1,8 +1,11 @@
 """`check` and `hint`, as a learner calls them."""
 
+import re
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -49,6 +52,59 @@ def test_an_unknown_exercise_is_answered_with_the_nearest_ones():
 def test_a_called_function_is_answered_with_how_to_write_it():
     with pytest.raises(TypeError, match=r'write check\("01\.grid_centers", grid_centers\).*no brackets.*list'):
         check("01.grid_centers", grid_centers(2, 3))
+
+
+def test_an_answer_that_does_not_end_is_stopped_and_told_where_it_was(monkeypatch):
+    def grid_centers(rows, cols):
+        points = []
+        while len(points) < rows:
+            try:
+                points.append(0)
+                points.pop()
+            except Exception:  # does not catch the alarm
+                pass
+
+    monkeypatch.setattr(sys.modules["ssdseg_course.check"], "SECONDS", 0.2)
+    with pytest.raises(CheckFailed, match=r"took longer than 0\.2 seconds") as caught:
+        check("01.grid_centers", grid_centers)
+    assert re.search(r"in line \d+ of `grid_centers`: ", str(caught.value))
+    assert "a loop that never ends" in str(caught.value)
+
+
+def test_an_answer_that_swallows_the_alarm_is_stopped_by_the_next_one(monkeypatch):
+    alarms = []
+
+    def grid_centers(rows, cols):
+        while len(alarms) < 2:
+            try:
+                time.sleep(60)
+            except BaseException as alarm:
+                alarms.append(alarm)
+        raise alarms[-1]
+
+    monkeypatch.setattr(sys.modules["ssdseg_course.check"], "SECONDS", 0.1)
+    with pytest.raises(CheckFailed, match="took longer"):
+        check("01.grid_centers", grid_centers)
+
+
+def test_an_interrupt_of_the_learners_is_answered_with_a_report_too():
+    def grid_centers(rows, cols):
+        raise KeyboardInterrupt
+
+    with pytest.raises(CheckFailed, match="it was interrupted"):
+        check("01.grid_centers", grid_centers)
+
+
+def test_no_alarm_rings_after_a_check():
+    before = signal.getsignal(signal.SIGALRM)
+    check("01.grid_centers", grid_centers)
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_outside_the_main_thread_a_check_works_without_an_alarm():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(check, "01.grid_centers", grid_centers).result().passed
 
 
 def test_hints_grow_stronger_and_the_last_one_stays(capsys):
