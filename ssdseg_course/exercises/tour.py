@@ -61,6 +61,11 @@ TO_PIXELS = Exercise(
             "all four were multiplied by the height. Which of them run from left to right?",
         ),
         Mutant(
+            lambda box, image_size: np.multiply(box, np.repeat(image_size[::-1], 2)),
+            "the first two were multiplied by the width and the last two by the height. The order of a box is (xmin, "
+            "ymin, xmax, ymax).",
+        ),
+        Mutant(
             lambda box, image_size: to_pixels(box, image_size)[[1, 0, 3, 2]],
             "the numbers are right, but y comes before x. The order of a box is (xmin, ymin, xmax, ymax).",
         ),
