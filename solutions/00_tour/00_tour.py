@@ -107,9 +107,9 @@ explore_predictions()
 # <details><summary>What we found</summary>
 #
 # People, by far, above all those who are far away or half hidden: on the test split its average precision is 0.74 for
-# people, 0.97 for forklifts and 0.90 for monorails. (What that number means is lesson 8; 1 is perfect.) And it is fooled
-# by what looks like a class without being one: the scenes have work coats on stands, for instance, and pipes under the
-# ceiling. They were put there for that.
+# people, 0.97 for forklifts and 0.90 for monorails. (What that number means is lesson 8; 1 is perfect.) And it is
+# fooled by what looks like a class without being one: the scenes have work coats on stands, for instance, and pipes
+# under the ceiling. They were put there for that.
 #
 # </details>
 #
