@@ -286,12 +286,12 @@ show(
 # once:
 
 # %%
-print(inspect.getsource(reference.to_pixels))
-
 with after("0.1"):
     example = [0.25, 0.5, 0.75, 0.875]
     print("yours:    ", to_pixels(example, (160, 224)))
     print("reference:", reference.to_pixels(example, (160, 224)))
+    print()
+    print(inspect.getsource(reference.to_pixels))
 
 # %% [markdown]
 # ## To remember

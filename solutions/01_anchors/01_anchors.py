@@ -19,12 +19,14 @@
 # **You need** Python and NumPy arrays, broadcasting too (we look at it again where we use it). Nothing of detection,
 # nothing of neural networks.
 #
-# **It takes** about two hours: seven exercises, 100 points. Every exercise is a good place to stop for the day;
-# when you come back, run all cells from the top again.
+# **It takes** about 140 minutes: seven exercises, 100 points. Every exercise is a good place to stop for the day. When
+# you come back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there
+# you go on.
 #
 # **How an exercise works.** You write the body of a function. The cell below it checks your answer at once, and says
-# what is right or the first thing that is not. Stuck? `hint("01.grid_centers")` gives a hint; call it again for a
-# stronger one. Checks can be repeated as often as you like.
+# what is right or the first thing that is not. Checks can be repeated as often as you like. Stuck?
+# `hint("01.grid_centers")` gives a hint; call it again for a stronger one. (The + above the notebook makes a cell for
+# that, and for whatever else you want to try.)
 
 # %%
 import inspect
@@ -45,19 +47,24 @@ from ssdseg_ref.data.warehouse import CLASSES, render
 # %% [markdown]
 # ## 1. The result, first
 #
-# Here is a scene of the *Warehouse*, the data set that goes with us through the course. On the left are the boxes that
-# a detector should find. On the right is what you will have built by the end of this lesson. (No need to read the code
-# that draws.)
+# Two things stay the same throughout the lesson: the size of the images that our network will look at, and the scene
+# that we try everything on. It comes from the *Warehouse*, the data set that goes with us through the course. Run this
+# cell, and then one after another.
 
 # %%
-IMAGE_SIZE = (160, 224)  # (height, width) in pixels, what our network will look at
+IMAGE_SIZE = (160, 224)  # (height, width) in pixels
 FEATURE_MAPS = ((20, 28), (10, 14), (5, 7), (3, 4))  # (rows, columns); section 2 says what they are
 
 SCENE = 47  # any other number draws another one
 scene = render(SCENE, size=(320, 448))  # drawn finer than the network sees it, for our eyes
 names = [CLASSES[label - 1] for label in scene.labels]
 
+# %% [markdown]
+# On the left are the boxes that a detector should find. On the right is what you will have built by the end of this
+# lesson. (Code that does nothing but draw is folded, and need not be read. A click on the three dots unfolds it.)
 
+
+# %% jupyter={"source_hidden": true}
 def draw_caught(axes, anchors):
     """All anchors, faint, and for each box of the scene the one that fits best, with how well it fits."""
     overlaps = pairwise_iou(scene.boxes, anchors)
@@ -65,10 +72,10 @@ def draw_caught(axes, anchors):
     draw_image(axes, scene.image, margin=0.06)
     draw_boxes(axes, anchors, **figures.FAINT)
     draw_boxes(axes, scene.boxes, **figures.TRUTH)
-    draw_boxes(axes, anchors[overlaps.argmax(axis=1)], **figures.CAUGHT, labels=fits)
+    draw_boxes(axes, np.asarray(anchors)[overlaps.argmax(axis=1)], **figures.CAUGHT, labels=fits)
 
 
-spec = reference.AnchorSpec(IMAGE_SIZE, FEATURE_MAPS, (0.2, 0.43, 0.67, 0.9, 1.13), (1, 2, 1 / 2, 3, 1 / 3))
+spec = reference.AnchorSpec(IMAGE_SIZE, FEATURE_MAPS, reference.linear_scales(0.2, 0.9, 4), (1, 2, 1 / 2, 3, 1 / 3))
 figure, (left, right) = panels(2)
 draw_image(left, scene.image, margin=0.06)
 draw_boxes(left, scene.boxes, **figures.TRUTH, labels=names)
@@ -108,7 +115,7 @@ show(
 # describes the part of the image around it. Our network will look for objects on four maps. The distance from one cell
 # to the next, in pixels of the image, is the **stride** of the map: 8, 16, 32 and 64 here.
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = panels(4)
 for panel, (rows, cols), stride in zip(axes, FEATURE_MAPS, (8, 16, 32, 64), strict=True):
     draw_image(panel, scene.image, fade=0.35)
@@ -116,8 +123,8 @@ for panel, (rows, cols), stride in zip(axes, FEATURE_MAPS, (8, 16, 32, 64), stri
     panel.set_title(f"{rows} × {cols}, stride {stride}")
 show(
     figure,
-    alt="The scene four times under grids of 20 by 28, 10 by 14, 5 by 7 and 3 by 4 cells. A cell of the first is as "
-    "large as a person's hand, a cell of the last nearly as large as the forklift.",
+    alt="The scene four times under grids of 20 by 28, 10 by 14, 5 by 7 and 3 by 4 cells. A cell of the first is "
+    "smaller than the head of the person on the right; a cell of the last is a little smaller than the forklift.",
 )
 
 # %% [markdown]
@@ -175,7 +182,7 @@ check("01.grid_centers", grid_centers)
 # Your first anchors have a place. Here they are on all four maps, and the 3 × 4 map with its cells numbered in the
 # order of your array:
 
-# %%
+# %% jupyter={"source_hidden": true}
 with after("1.1"):
     figure, axes = panels(5)
     for panel, (rows, cols) in zip(axes, FEATURE_MAPS, strict=False):
@@ -201,7 +208,7 @@ with after("1.1"):
 # anchors of the **same area** and different shapes. A shape is told by its **aspect ratio** $r$, width divided by
 # height:
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = panels(5, image_size=(1, 1))
 for panel, ratio, name in zip(axes, (1 / 3, 1 / 2, 1, 2, 3), ("1/3", "1/2", "1", "2", "3"), strict=True):
     width, height = 0.5 * np.sqrt(ratio), 0.5 / np.sqrt(ratio)
@@ -228,7 +235,7 @@ show(
 # Now a trap. We agreed on fractions of the image, so why not leave the pixels out, and say that a square is 0.4 wide
 # and 0.4 high? Look:
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = panels(2)
 for panel, width, title in zip(
     axes, (0.4, 0.4 * 160 / 224), ("0.4 of the width, 0.4 of the height", "64 pixels, 64 pixels"), strict=True
@@ -358,11 +365,11 @@ check("01.map_anchors", map_anchors)
 
 # %%
 with after("1.3"):
-    anchors = map_anchors(5, 7, 0.45, 0.65, [1, 2, 1 / 2], IMAGE_SIZE)
+    anchors = np.array(map_anchors(5, 7, 0.45, 0.65, [1, 2, 1 / 2], IMAGE_SIZE))
     by_cell = anchors.reshape(5 * 7, 4, 4)
     figure, axes = panels(2)
     for panel, cell in zip(axes, (17, 0), strict=True):
-        draw_image(panel, scene.image, margin=0.22, fade=0.35)
+        draw_image(panel, scene.image, margin=0.26, fade=0.35)
         draw_grid(panel, 5, 7)
         draw_boxes(panel, by_cell[cell, :-1], edgecolor=figures.YELLOW, linewidth=2)
         draw_boxes(panel, by_cell[cell, -1], **figures.CAUGHT)
@@ -397,9 +404,9 @@ explore_anchors(seed=SCENE, level=1, scale=0.3, next_scale=0.5, aspect_ratios=(1
 #
 # 1. The tall one, 1/2. This person is about 27 × 76 pixels large, a ratio of 0.35. Squares and wide anchors stay below
 #    0.5.
-# 2. The small person measures about 17 × 32 pixels. A scale of 0.15 (24 pixels) on the 20 × 28 map fits closely. On
-#    coarser maps the same anchors get worse: their middles are 16, 32 or 56 pixels apart, and hardly one of them is
-#    near.
+# 2. The small person measures about 17 × 32 pixels. A scale of 0.15 (24 pixels) on the 20 × 28 map fits closely: 0.85.
+#    On coarser maps the same anchors get worse, 0.59, 0.23 and 0.18: their middles are 16, 32 and 56 pixels apart, and
+#    hardly one of them is near.
 # 3. Just so: the 20 × 28 map, a scale of 0.2, the ratios 1/2 and 1/3, and a next scale of 0.7, whose extra square has
 #    to do for forklift and monorail alike. Three of the four barely reach 0.5, and the next scene breaks it.
 #
@@ -415,7 +422,7 @@ explore_anchors(seed=SCENE, level=1, scale=0.3, next_scale=0.5, aspect_ratios=(1
 #
 # With the paper's $s_1 = 0.2$ and $s_4 = 0.9$, the squares on our four maps are
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = panels(4)
 for panel, (rows, cols), scale in zip(axes, FEATURE_MAPS, np.linspace(0.2, 0.9, 4), strict=True):
     draw_image(panel, scene.image, fade=0.35)
@@ -456,7 +463,7 @@ check("01.linear_scales", linear_scales)
 # How do the sizes of all maps line up, extra squares included? On this axis equal distances are equal *factors*, for
 # that is what counts when a box is too small or too large.
 
-# %%
+# %% jupyter={"source_hidden": true}
 with after("1.4"):
     scales = np.array(linear_scales(0.2, 0.9, 4))
     extra = np.sqrt(scales[:-1] * scales[1:])
@@ -536,7 +543,7 @@ with after("1.4 and 1.5"):
 # they cover together is the *union*, and the first divided by the second is their **intersection over union**, IoU for
 # short.
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = panels(3, image_size=(1, 1.6))
 truth = np.array([0.35, 0.3, 0.95, 0.9])
 for panel, anchor in zip(
@@ -631,6 +638,7 @@ width, height = ((all_boxes[:, 2:] - all_boxes[:, :2]) * (224, 160)).T
 box_scales = np.sqrt(width * height) / 160
 box_ratios = width / height
 
+# %% jupyter={"source_hidden": true}
 figure, axes = panels(2, image_size=(2, 3))
 for panel, values, title in zip(
     axes, (box_scales, box_ratios), ("scale of the boxes", "ratio of the boxes"), strict=True
@@ -708,7 +716,7 @@ with after("1.7"):
     try_out(*choose_anchors())
     edges = np.quantile(box_scales, np.linspace(0, 1, 9))
     centers = np.sqrt(edges[:-1] * edges[1:])
-    figure, (left, right) = panels(2)
+    figure, (left, right) = panels(2, image_size=(170, 224))
     for choice, name, style in (
         ((PAPER_SCALES, PAPER_RATIOS), "the paper's", "s--"),
         (choose_anchors(), "yours", "o-"),
@@ -746,7 +754,7 @@ with after("1.7"):
 # %%
 with after("1.5"):
     spec = reference.AnchorSpec(IMAGE_SIZE, FEATURE_MAPS, PAPER_SCALES, PAPER_RATIOS)
-    yours = make_anchors(IMAGE_SIZE, FEATURE_MAPS, PAPER_SCALES, PAPER_RATIOS)
+    yours = np.array(make_anchors(IMAGE_SIZE, FEATURE_MAPS, PAPER_SCALES, PAPER_RATIOS))
     theirs = reference.make_anchors(spec)
     print(f"largest difference: {np.abs(yours - theirs).max():.0e}, types {yours.dtype} and {theirs.dtype}")
 
@@ -755,13 +763,19 @@ with after("1.5"):
 
     print(f"yours {milliseconds(lambda: make_anchors(IMAGE_SIZE, FEATURE_MAPS, PAPER_SCALES, PAPER_RATIOS)):.2f} ms")
     print(f"reference {milliseconds(lambda: reference.make_anchors(spec)):.2f} ms")
-
-print(inspect.getsource(reference.map_anchors))
+    print()
+    print(inspect.getsource(reference.map_anchors))
 
 # %% [markdown]
-# The reference says how wrong input is refused, and gives float32, which is what networks compute with. Its
-# `AnchorSpec` keeps the four arguments together, since the network, the training and the predictions all need the same
-# ones.
+# If yours took longer, it has a loop in Python where the reference leaves the loop to NumPy. The reference gives
+# float32, which is what networks compute with, and refuses wrong input with a sentence. Its `AnchorSpec` keeps the four
+# arguments together, since the network, the training and the predictions all need the same ones.
+#
+# To see your other functions beside the reference's, save the notebook (Ctrl + S) and type into a terminal (in
+# JupyterLab: File, New, Terminal):
+#
+#     ssdseg check 1      # runs your notebook from scratch, and counts your points
+#     ssdseg compare 1    # both sources side by side, their results, and the time that both take
 #
 # ## To remember
 #

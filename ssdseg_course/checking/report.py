@@ -3,7 +3,8 @@
 import html
 from dataclasses import dataclass
 
-# Okabe and Ito's bluish green and vermilion: told apart by colour-blind readers, legible on white and on black.
+# Okabe and Ito's bluish green and vermilion, told apart by colour-blind readers. For the bar alone: a bar can be seen
+# on white and on black, words of these colours would be too faint on white. Words are in the colour of all other text.
 COLOURS = {True: "#009E73", False: "#D55E00"}
 SIGNS = {True: "✓", False: "✗"}
 
@@ -46,6 +47,6 @@ class Report:
         colour = COLOURS[self.passed]
         lines = "".join(f'<div style="white-space: pre-wrap">{html.escape(line)}</div>' for line in self.messages)
         return (
-            f'<div role="status" style="border-left: 4px solid {colour}; padding: 4px 12px; margin: 4px 0">'
-            f'<div style="color: {colour}; font-weight: bold">{html.escape(self.title)}</div>{lines}</div>'
+            f'<div role="status" style="border-left: 6px solid {colour}; padding: 4px 12px; margin: 4px 0">'
+            f'<div style="font-weight: bold; white-space: pre-wrap">{html.escape(self.title)}</div>{lines}</div>'
         )

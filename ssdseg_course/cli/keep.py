@@ -58,7 +58,8 @@ def update(
     else:
         with console.output.status("asking git for a new version"):
             done = versions.update_from_git(root)
-        print_plain(f"new version: {done.commits} commits" if done.commits else "There is no new version.")
+        came = f"{done.commits} commit{'s' * (done.commits > 1)}"
+        print_plain(f"new version: {came}" if done.commits else "There is no new version.")
     _report(done)
 
 

@@ -106,7 +106,9 @@ class AnchorExplorer(Explorer):
             rows=[
                 self.level,
                 self.scales,
-                widgets.HBox([widgets.Label("aspect ratios, width : height"), *ratios]),
+                widgets.HBox(
+                    [widgets.Label("aspect ratios, width : height"), *ratios], layout={"flex_flow": "row wrap"}
+                ),
                 self.cell,
                 self.scene,
             ],

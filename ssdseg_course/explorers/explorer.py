@@ -91,7 +91,7 @@ def align(*controls: widgets.Widget) -> None:
     """Set the controls' names in one column, wide enough for them, and give the sliders one length."""
     for control in controls:
         control.style.description_width = NAME_WIDTH  # or longer names are cut off
-        if hasattr(control, "step"):
+        if hasattr(control, "readout"):  # a slider
             control.layout.width, control.layout.max_width = SLIDER_WIDTH, "98%"  # less in a narrow window
         if isinstance(control, widgets.ToggleButtons):
             control.style.button_width = BUTTON_WIDTH

@@ -22,9 +22,9 @@ from ssdseg_course.work.workspace import being_checked
 from ssdseg_ref.plot import OKABE_ITO
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK = OKABE_ITO
-WIDTH = 10.0  # inches, a notebook's text column
-DOTS_PER_INCH = 144  # twice what a screen shows, so that lines stay crisp
-SHOWN_PER_INCH = 72
+WIDTH = 10.0  # inches, nearly a notebook's text column
+DOTS_PER_INCH = 144  # more than a screen shows, so that lines stay crisp
+SHOWN_PER_INCH = 96  # letters of 8 points are 11 pixels high
 COLORS = 256
 
 TRUTH = {"edgecolor": "white", "linewidth": 2.0}

@@ -22,7 +22,7 @@ from ssdseg_ref.plot import draw_boxes, draw_mask
 
 NETWORK = "lesson"
 LONGEST_SIDE = 800  # pixels of a photograph that are kept: the network looks at far fewer
-DOTS_PER_INCH = 144
+DOTS_PER_INCH = 216  # twice what a screen shows: letters of 7 points are 10 pixels high there
 MOST_NAMED = 12  # detections, best first
 LEAST_SHARE = 0.005  # of the pixels, from which a class of the mask is worth a word
 
