@@ -38,6 +38,8 @@ class Exercise:
         hints: three, each telling more than the one before.
         mutants: typical wrong answers.
         compare: says what is wrong with a value, given what the reference gives.
+        errors: words of an error ("IndexError", or a part of NumPy's message), each with the sentence that helps
+            whoever meets it; the first whose words are there counts.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Exercise:
     hints: tuple[str, str, str]
     mutants: tuple[Mutant, ...]
     compare: Callable[[Plain, Plain], Complaint | None] = compare_arrays
+    errors: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from ssdseg_course.checking.report import Report
 from ssdseg_course.checking.values import Plain, row_in_words, same, to_plain
 
 WIDTH = 110
+NO_BREAK = "\N{NO-BREAK SPACE}"  # where a line should not be broken
 FEW_ROWS, FEW_NUMBERS = 4, 16
 
 
@@ -60,11 +61,11 @@ def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
         if failure.function == exercise.name:
             return Complaint(("not written yet: put your code where the function says `raise NotImplementedError`",))
         return Complaint((f"it calls your `{failure.function}`, and that one is not written yet",))
-    message = f": {failure.message}" if failure.message else ""
-    lines = [f"it stopped with {failure.error}{message}"]
+    error = f"{failure.error}: {failure.message}" if failure.message else failure.error
+    lines = [f"it stopped with {error}"]
     if failure.line:
         lines.append(f"in line {failure.line_number} of `{failure.function}`: {failure.line}")
-    return Complaint(tuple(lines))
+    return Complaint(tuple(lines), next((advice for words, advice in exercise.errors if words in error), None))
 
 
 def _about_type(outcome: Outcome, expected: Plain) -> Complaint:
@@ -105,7 +106,8 @@ def _failed(exercise: Exercise, arguments: Arguments, complaint: Complaint, advi
         messages.append(advice)
     if exercise.draw is not None:
         messages.append(f'again: check("{exercise.id}", {exercise.name}, seed={seed})')
-    messages = tuple("\n".join(textwrap.wrap(message, WIDTH, break_long_words=False)) for message in messages)
+    lines = ("\n".join(textwrap.wrap(message, WIDTH, break_long_words=False)) for message in messages)
+    messages = tuple(line.replace(NO_BREAK, " ") for line in lines)
     return Report(exercise.id, False, exercise.points, messages, seed)
 
 
@@ -113,12 +115,17 @@ def _call_in_words(exercise: Exercise, arguments: Arguments) -> list[str]:
     if not arguments:
         return []
     pairs = zip(exercise.argument_names, arguments, strict=True)
-    return ["called with " + ", ".join(f"{name}={_in_words(value)}" for name, value in pairs)]
+    values = [f"{name}={_in_words(value)}" for name, value in pairs]
+    return ["called with " + ", ".join(text.replace(" ", NO_BREAK) if len(text) < WIDTH else text for text in values)]
 
 
 def _in_words(value) -> str:
     if not isinstance(value, np.ndarray):
         return repr(value)
+    shape = ""
+    if value.ndim > 2 and 1 in value.shape:  # a kernel of 3 x 3 taps, as three rows of three
+        shape = f" of shape {value.shape}"
+        value = np.atleast_1d(np.squeeze(value))
     if not 0 < len(value) <= FEW_ROWS or value.size > FEW_NUMBERS:
-        return f"<an array of shape {value.shape}>"
-    return row_in_words(value).replace("(", "[").replace(")", "]")
+        return f"<an array{shape or f' of shape {value.shape}'}>"
+    return row_in_words(value).replace("(", "[").replace(")", "]") + shape

@@ -5,7 +5,7 @@ Images hold halves and kernels whole numbers, so that sums are exact in float32 
 
 import numpy as np
 
-from ssdseg_course.checking.compare import Complaint, compare_arrays
+from ssdseg_course.checking.compare import Complaint, compare_arrays, shape_in_words
 from ssdseg_course.checking.exercise import Exercise, Mutant
 from ssdseg_course.checking.values import Plain, close, row_in_words, same
 from ssdseg_ref.convolution import (
@@ -71,6 +71,10 @@ def _compare_named(*names: str):
 
     def compare(value: Plain, expected: np.ndarray) -> Complaint | None:
         complaint = compare_arrays(value, expected)
+        if complaint is not None and not (isinstance(value, np.ndarray) and value.shape == expected.shape):
+            is_array = isinstance(value, np.ndarray)
+            yours = shape_in_words(value.shape) if is_array else f"a list of {len(value)} that cannot be made one array"
+            return Complaint((f"it should be {len(names)} numbers, ({', '.join(names)}), and yours is {yours}",))
         if complaint is None or not _comparable(value, expected):
             return complaint
         right, wrong = [], []
@@ -94,6 +98,15 @@ def _comparable(value: Plain, expected: np.ndarray) -> bool:
 def _read_as_out_by_in(image, kernel):
     in_channels, out_channels = kernel.shape[2:]
     return image @ kernel.reshape(out_channels, in_channels).T
+
+
+def _as_deep_as_the_image(image, kernel):
+    out_channels = kernel.shape[3]
+    if out_channels > image.shape[2]:
+        return np.nan  # there the loop stops with an error
+    output = np.zeros(image.shape)
+    output[..., :out_channels] = pointwise_conv2d(image, kernel)
+    return output
 
 
 def _draw_pointwise(rng: np.random.Generator):
@@ -135,6 +148,14 @@ POINTWISE_CONV2D = Exercise(
             "an axis of length 1 is left over from the kernel. Which two of its four axes carry no choice here?",
         ),
         Mutant(
+            lambda image, kernel: image @ np.squeeze(kernel),
+            "where there is a single output channel, its axis is lost: `squeeze` drops every axis of length 1.",
+        ),
+        Mutant(
+            _as_deep_as_the_image,
+            "the output was made as deep as the image, and what no mix has filled stayed 0. It has Cout channels.",
+        ),
+        Mutant(
             lambda image, kernel: pointwise_conv2d(image, kernel) / image.shape[2],
             "this is the mean over the input channels. It should be their weighted sum.",
         ),
@@ -165,6 +186,18 @@ POINTWISE_CONV2D = Exercise(
         ),
     ),
     compare=compare_maps,
+    errors=(
+        (
+            "matmul",
+            "the two do not fit: `a @ b` takes the last axis of `a`, here Cin long, through the rows of `b`. Does your "
+            "matrix have Cin rows and Cout columns?",
+        ),
+        (
+            "IndexError",
+            "an index beyond its axis. The kernel's axes are (1, 1, Cin, Cout), the old channel before the new one; "
+            "the output has Cout channels.",
+        ),
+    ),
 )
 
 
@@ -204,6 +237,14 @@ def _half_of_the_gaps(side, kernel_size, stride, dilation):
     return ((_reach(kernel_size, dilation) - 1) // 2,) * 2
 
 
+def _half_of_the_kernel(side, kernel_size, stride, dilation):
+    return (kernel_size // 2,) * 2
+
+
+def _missing_or_too_many(side, kernel_size, stride, dilation):
+    return _halves(abs((_output_side(side, stride) - 1) * stride + _reach(kernel_size, dilation) - side))
+
+
 _reach_too_short = _padding(reach=lambda kernel_size, dilation: dilation * (kernel_size - 1))
 _output_rounded_down = _padding(output_side=lambda side, stride: side // stride)
 _reach_too_long = _padding(reach=lambda kernel_size, dilation: dilation * kernel_size)
@@ -214,13 +255,14 @@ SAME_PADDING = Exercise(
     title="How many zeros, and where",
     points=10,
     difficulty="medium",
-    minutes=15,
+    minutes=20,
     reference=same_padding,
     compare=_compare_named("before", "after"),
     fixed_cases=(
         (7, 3, 1, 1),
         (8, 3, 2, 1),
         (7, 3, 2, 1),
+        (8, 4, 2, 1),
         (6, 2, 1, 1),
         (7, 3, 1, 2),
         (7, 1, 3, 1),
@@ -270,6 +312,11 @@ SAME_PADDING = Exercise(
             "shares that out.",
         ),
         Mutant(
+            _half_of_the_kernel,
+            "both sides get k // 2, whatever the stride and the dilation: the habit of PyTorch users. Count what is "
+            "missing in all, then share it out.",
+        ),
+        Mutant(
             _half_of_the_gaps,
             "both sides get (reach - 1) // 2, whatever the stride. That fits odd kernels at stride 1 only: count what "
             "is missing in all, then share it out.",
@@ -285,6 +332,20 @@ SAME_PADDING = Exercise(
         Mutant(
             _padding(split=lambda missing: (missing / 2, missing / 2)),
             "half a pixel cannot be padded. Round the first half down, and give the rest to the other side.",
+        ),
+        Mutant(
+            _padding(split=lambda missing: (missing // 2, missing // 2)),
+            "both halves were rounded down, so where an odd number is missing, a zero is lost. The two have to add up.",
+        ),
+        Mutant(
+            _padding(split=lambda missing: (-(-missing // 2), -(-missing // 2))),
+            "both halves were rounded up, so where an odd number is missing, there is a zero too many. The two have to "
+            "add up.",
+        ),
+        Mutant(
+            _missing_or_too_many,
+            "where the steps are longer than the kernel, pixels are left over, and those were padded. Nothing is "
+            "missing there.",
         ),
         Mutant(
             _padding(split=lambda missing: (0, missing)),
@@ -305,34 +366,28 @@ SAME_PADDING = Exercise(
 # 03.conv2d_loops, 03.conv2d, 03.depthwise_conv2d: what goes wrong in all three
 
 
-def _valid(convolve, padded, kernel, stride, dilation):
-    """Where the kernel lies inside of what is padded already, at every `stride`-th place."""
-    reach = _reach(kernel.shape[0], dilation)
-    inside = []
-    for side in padded.shape[:2]:
-        before, _ = same_padding(side, kernel.shape[0], 1, dilation)
-        inside.append(slice(before, before + max(side - reach + 1, 0), stride))
-    return convolve(padded, kernel, 1, dilation)[tuple(inside)]
+def _windows(
+    convolve, padding=same_padding, mode="constant", step=lambda stride: stride, gap=lambda dilation: dilation
+):
+    """A convolution that pads in another way, or whose windows or taps lie otherwise, without windows that do not fit.
 
-
-def _padded_by(convolve, padding, mode="constant", steps=lambda stride: stride):
-    """A convolution that pads in another way."""
+    Args:
+        convolve: the right convolution.
+        padding: in place of `same_padding`.
+        mode: of `np.pad`.
+        step: from window to window, for a stride.
+        gap: from tap to tap, for a dilation.
+    """
 
     def convolution(image, kernel, stride, dilation):
-        widths = [padding(side, kernel.shape[0], stride, dilation) for side in image.shape[:2]]
+        widths = [padding(side, len(kernel), stride, dilation) for side in image.shape[:2]]
         padded = np.pad(image, [*widths, (0, 0)], mode=mode)
-        return _valid(convolve, padded, kernel, steps(stride), dilation)
-
-    return convolution
-
-
-def _steps_of_one_pixel(convolve):
-    """The right padding and size, but the kernel moves on by a pixel instead of the stride."""
-    slow = _padded_by(convolve, same_padding, steps=lambda stride: 1)
-
-    def convolution(image, kernel, stride, dilation):
-        rows, cols = (_output_side(side, stride) for side in image.shape[:2])
-        return slow(image, kernel, stride, dilation)[:rows, :cols]
+        reach = _reach(len(kernel), gap(dilation))
+        middles = []  # of the windows, where `convolve` puts what it finds at stride 1
+        for side, padded_side in zip(image.shape[:2], padded.shape[:2], strict=True):
+            first = np.arange(_output_side(side, stride)) * step(stride)
+            middles.append(first[first + reach <= padded_side] + (reach - 1) // 2)
+        return convolve(padded, kernel, 1, gap(dilation))[np.ix_(*middles)]
 
     return convolution
 
@@ -375,35 +430,45 @@ def _mutants_of_all(convolve) -> tuple[Mutant, ...]:
             "first window begins elsewhere.",
         ),
         Mutant(
-            _steps_of_one_pixel(convolve),
+            _windows(convolve, gap=lambda dilation: 1),
+            "the zeros are right for this dilation, but the taps stand side by side. How far is it from one tap to the "
+            "next one?",
+        ),
+        Mutant(
+            _windows(convolve, step=lambda stride: 1),
             "the size is right, but the window went on by one pixel instead of `stride`. Where does it begin for the "
             "output pixel (y, x)?",
         ),
         Mutant(
-            _padded_by(convolve, lambda *sides: (0, 0)),
+            _windows(convolve, lambda *sides: (0, 0)),
             "nothing was padded: the kernel never reached over the border. Lay zeros around the image first.",
         ),
         Mutant(
-            _padded_by(convolve, _more_at_the_beginning),
-            "where the number of missing zeros is odd, the odd one went above and to the left. It belongs below and to "
-            "the right.",
+            _windows(convolve, _more_at_the_beginning),
+            "where an odd number of zeros is missing, one too many stands above and to the left. Of its two halves the "
+            "first is rounded down.",
         ),
         Mutant(
-            _padded_by(convolve, _symmetric_padding),
+            _windows(convolve, _half_of_the_kernel),
+            "all four sides got k // 2 zeros, whatever the stride and the dilation. That is a habit of PyTorch users; "
+            "`same_padding` says what each side gets here.",
+        ),
+        Mutant(
+            _windows(convolve, _symmetric_padding),
             "all four sides were padded alike, as PyTorch users do. `same_padding` says what each side gets, with the "
             "stride in mind.",
         ),
         Mutant(
-            _padded_by(convolve, _half_of_the_gaps),
+            _windows(convolve, _half_of_the_gaps),
             "all four sides got (reach - 1) // 2 zeros, which fits odd kernels at stride 1 only. `same_padding` says "
             "what each side gets.",
         ),
         Mutant(
-            _padded_by(convolve, _reach_too_long),
+            _windows(convolve, _reach_too_long),
             "too much was padded, for a reach of k · dilation. Between k taps there are only k - 1 gaps.",
         ),
         Mutant(
-            _padded_by(convolve, same_padding, mode="edge"),
+            _windows(convolve, mode="edge"),
             "the image was padded by repeating its border. 'Same' padding puts zeros there.",
         ),
         Mutant(
@@ -411,6 +476,47 @@ def _mutants_of_all(convolve) -> tuple[Mutant, ...]:
             "the last row or column is missing where the stride does not divide the side. 'Same' rounds up.",
         ),
     )
+
+
+def _mutants_by_taps(convolve) -> tuple[Mutant, ...]:
+    """Mistakes with the slices, where a tap is taken for all output pixels at once."""
+
+    def stops_too_early(image, kernel, stride, dilation):
+        rows, cols = (-(-_output_side(side, stride) // stride) for side in image.shape[:2])
+        return convolve(image, kernel, stride, dilation)[:rows, :cols]
+
+    def stops_too_early_and_repeats(image, kernel, stride, dilation):
+        found, wanted = (f(image, kernel, stride, dilation) for f in (stops_too_early, convolve))
+        fits = all(a in (1, b) for a, b in zip(found.shape, wanted.shape, strict=True))
+        return np.broadcast_to(found, wanted.shape) if fits else np.nan  # where it does not, NumPy stops with an error
+
+    return (
+        Mutant(
+            lambda image, kernel, stride, dilation: convolve(image, kernel, stride, dilation)[:-1, :-1],
+            "the last row and the last column are missing. A slice stays below its stop: what stands there is not "
+            "taken.",
+        ),
+        Mutant(
+            stops_too_early,
+            "right for stride 1, and at larger strides rows and columns are missing: the slices stop too early. How "
+            "many places does one with a step have to cover, for so many outputs?",
+        ),
+        Mutant(
+            stops_too_early_and_repeats,
+            "right for stride 1. At larger strides the slices stop too early, and where a single pixel is left of "
+            "them, NumPy repeats it over the whole output.",
+        ),
+    )
+
+
+PADDING_ERRORS = (
+    (
+        "remapped shapes",
+        "`np.pad` wants a pair for each axis of the image, and there are three: (0, 0) for the channels leaves them as "
+        "they are.",
+    ),
+    ("integral type", "`np.pad` wants whole numbers: does your `same_padding` divide with `/`? `//` keeps them whole."),
+)
 
 
 def _map_cases(rng: np.random.Generator, channels) -> tuple:
@@ -479,13 +585,17 @@ def _mean_of_the_window(image, kernel, stride, dilation):
 
 ONE_CHANNEL = "only the first input channel counts. An output channel sums over all of them."
 DIVIDED = "the sum was divided by the number of products. A convolution is a weighted sum, no mean."
+OUTSIDE = (
+    "did a tap leave the padded image? That is short where `same_padding` was not asked for the height and for the "
+    "width, in this order; or the output is too large: ceil(side / stride) each. A kernel is (k, k, Cin, Cout)."
+)
 
 CONV2D_LOOPS = Exercise(
     id="03.conv2d_loops",
     title="Convolution, number by number",
     points=20,
     difficulty="medium",
-    minutes=20,
+    minutes=25,
     reference=conv2d_loops,
     fixed_cases=_map_cases(_RNG, _standard_channels),
     draw=_map_draw(_standard_channels),
@@ -507,17 +617,27 @@ CONV2D_LOOPS = Exercise(
         Mutant(_mean_of_the_window, DIVIDED),
     ),
     compare=compare_maps,
+    errors=(
+        *PADDING_ERRORS,
+        ("IndexError", OUTSIDE),
+        ("broadcast", OUTSIDE),
+    ),
 )
 
 
 # 03.conv2d
+
+FOUR_AXES = (
+    "`pointwise_conv2d` wants a kernel of four axes, and `kernel[i, j]` has two. A slice of length 1, `i : i + 1`, "
+    "keeps its axis; or mix with `@`."
+)
 
 CONV2D = Exercise(
     id="03.conv2d",
     title="Convolution, tap by tap",
     points=20,
     difficulty="hard",
-    minutes=20,
+    minutes=30,
     reference=conv2d,
     fixed_cases=_map_cases(_RNG, _standard_channels),
     draw=_map_draw(_standard_channels),
@@ -527,11 +647,12 @@ CONV2D = Exercise(
         "Tap (i, j) meets the rows i * dilation, i * dilation + stride, i * dilation + 2 * stride ..., one for each "
         "output row, and columns likewise: a slice with a step. What it adds is that image, with channels mixed by "
         "kernel[i, j].",
-        "For each i and j: rows = slice(i * dilation, i * dilation + (out_rows - 1) * stride + 1, stride), columns "
-        "likewise from j; then output += padded[rows, cols] @ kernel[i, j].",
+        "For each i and j: rows = slice(i * dilation, i * dilation + out_rows * stride, stride), columns likewise "
+        "from j; then output += padded[rows, cols] @ kernel[i, j].",
     ),
     mutants=(
         *_mutants_of_all(conv2d),
+        *_mutants_by_taps(conv2d),
         Mutant(
             lambda image, kernel, stride, dilation: conv2d(image, _last_tap(kernel), stride, dilation),
             "only the last tap of the kernel is left: each one overwrites the output instead of being added to it.",
@@ -540,6 +661,24 @@ CONV2D = Exercise(
         Mutant(_mean_of_the_window, DIVIDED),
     ),
     compare=compare_maps,
+    errors=(
+        *PADDING_ERRORS,
+        ("enough dimensions", FOUR_AXES),
+        ("too many indices", FOUR_AXES),
+        ("tuple index out of range", FOUR_AXES),
+        ("not enough values to unpack", FOUR_AXES),
+        (
+            "matmul",
+            "the channels do not fit: `a @ b` takes the last axis of `a` through the rows of `b`, and `kernel[i, j]` "
+            "has Cin rows and Cout columns.",
+        ),
+        (
+            "broadcast",
+            "two taps do not give the same number of pixels, or not as many as the output has: (ceil(H / stride), "
+            "ceil(W / stride)) each. Is the padding that of `same_padding`, and does each slice stop far enough behind "
+            "its start?",
+        ),
+    ),
 )
 
 
@@ -561,6 +700,13 @@ def _kernel_of_the_first_channel(image, kernel, stride, dilation):
     return depthwise_conv2d(image, np.repeat(kernel[:, :, :1], kernel.shape[2], axis=2), stride, dilation)
 
 
+def _turned_around(image, kernel, stride, dilation):
+    channels, multiplier = kernel.shape[2:]
+    if channels not in (1, multiplier):
+        return np.nan  # the shapes do not fit: NumPy stops with an error there
+    return depthwise_conv2d(image, kernel.swapaxes(2, 3).reshape(kernel.shape), stride, dilation)
+
+
 DEPTHWISE_CONV2D = Exercise(
     id="03.depthwise_conv2d",
     title="Each channel on its own",
@@ -580,6 +726,7 @@ DEPTHWISE_CONV2D = Exercise(
     ),
     mutants=(
         *_mutants_of_all(depthwise_conv2d),
+        *_mutants_by_taps(depthwise_conv2d),
         Mutant(
             lambda *arguments: _grouped(*arguments).sum(axis=2),
             "the input channels were added up. In a depthwise convolution they never meet.",
@@ -602,6 +749,11 @@ DEPTHWISE_CONV2D = Exercise(
             "the outputs of one channel's kernels were added up. Each of them is an output channel of its own.",
         ),
         Mutant(
+            _turned_around,
+            "rows and columns of `kernel[i, j]` have changed places. A row holds the weights of one channel's kernels: "
+            "as it is, it meets that channel.",
+        ),
+        Mutant(
             _kernel_of_the_first_channel,
             "all channels were filtered by the kernels of the first one. Each has kernels of its own.",
         ),
@@ -611,10 +763,29 @@ DEPTHWISE_CONV2D = Exercise(
         ),
     ),
     compare=compare_maps,
+    errors=(
+        *PADDING_ERRORS,
+        (
+            "broadcast",
+            "two shapes do not fit. Is a tap's picture (H', W', C, 1), with an axis for the kernels that it meets? "
+            "Does each slice take ceil(H / stride) rows and ceil(W / stride) columns?",
+        ),
+    ),
 )
 
 
 # 03.separable_conv2d
+
+
+def compare_with_both_steps(value: Plain, expected: np.ndarray) -> Complaint | None:
+    """As `compare_maps`; where that knows no advice, a mistake is most likely in one of the two steps."""
+    complaint = compare_maps(value, expected)
+    if complaint is None or complaint.advice:
+        return complaint
+    return Complaint(
+        complaint.lines,
+        "this exercise only joins two others: do the checks of `depthwise_conv2d` and `pointwise_conv2d` pass?",
+    )
 
 
 def _pointwise_first(image, depthwise_kernel, pointwise_kernel, stride, dilation):
@@ -648,6 +819,11 @@ def _separable_case(size, in_channels, multiplier, out_channels, stride, dilatio
         dilation,
     )
 
+
+STEPS_DO_NOT_FIT = (
+    "what comes out of the first step does not fit the second. The depthwise step comes first and gives C * D "
+    "channels: was it `depthwise_conv2d` that you called?"
+)
 
 SEPARABLE_CONV2D = Exercise(
     id="03.separable_conv2d",
@@ -719,7 +895,11 @@ SEPARABLE_CONV2D = Exercise(
             "only the first kernel of each channel counts. The pointwise step mixes the outputs of all of them.",
         ),
     ),
-    compare=compare_maps,
+    compare=compare_with_both_steps,
+    errors=(
+        ("matmul", STEPS_DO_NOT_FIT),
+        ("IndexError", STEPS_DO_NOT_FIT),
+    ),
 )
 
 
@@ -783,6 +963,15 @@ def _stride_in_the_pointwise_step(kind, size, kernel_size, in_channels, out_chan
     return parameters, multiply_adds
 
 
+def _with_bias_at_every_pixel(kind, size, kernel_size, in_channels, out_channels, stride):
+    parameters = _weights(kind, kernel_size, in_channels, out_channels) + out_channels
+    return parameters, parameters * _places(size, stride)
+
+
+def _pointwise_at_every_pixel(kind, size, kernel_size, in_channels, out_channels, stride):
+    return conv_cost(kind, size, kernel_size, in_channels, out_channels, 1 if kind == "pointwise" else stride)
+
+
 def _draw_cost(rng: np.random.Generator):
     kind = str(rng.choice(["standard", "depthwise", "pointwise", "separable"]))
     in_channels, out_channels = rng.choice(np.arange(2, 12), 2, replace=False).tolist()
@@ -826,12 +1015,20 @@ CONV_COST = Exercise(
             "the parameters hold Cout too many: a bias was counted. Here a convolution has none.",
         ),
         Mutant(
+            _with_bias_at_every_pixel,
+            "a bias was counted, Cout parameters too many, and with them too many multiply-adds. Here there is none.",
+        ),
+        Mutant(
             _with_places(lambda size, kernel_size, stride: size[0] * size[1]),
             "each weight was counted at every pixel that goes in. It is used once for every pixel that comes out.",
         ),
         Mutant(
             _with_places(lambda size, kernel_size, stride: (size[0] // stride) * (size[1] // stride)),
             "the output was rounded down. 'Same' padding rounds up: at stride 2, 5 pixels become 3.",
+        ),
+        Mutant(
+            _with_places(lambda size, kernel_size, stride: size[0] / stride * (size[1] / stride)),
+            "the output has no half pixels: where the stride does not divide a side, 'same' padding rounds it up.",
         ),
         Mutant(
             _with_places(lambda size, kernel_size, stride: -(-size[0] * size[1] // stride)),
@@ -869,6 +1066,11 @@ CONV_COST = Exercise(
             "channels does it see?",
         ),
         Mutant(
+            _instead("separable", lambda kernel_size, cin, cout: kernel_size**2 * (cin + cin * cout)),
+            "in the separable convolution, the pointwise half was counted with k x k taps. How many pixels does it "
+            "look at?",
+        ),
+        Mutant(
             _instead("separable", lambda kernel_size, cin, cout: kernel_size**2 * cin * cin * cout),
             "the two halves of the separable convolution were multiplied. They are done one after the other.",
         ),
@@ -876,6 +1078,11 @@ CONV_COST = Exercise(
             _stride_in_the_pointwise_step,
             "the depthwise half was counted at the full size, as if the stride came with the pointwise half. It comes "
             "with the depthwise one.",
+        ),
+        Mutant(
+            _pointwise_at_every_pixel,
+            "the pointwise convolution was counted at every pixel that goes in. It has a stride as well, and leaves "
+            "pixels out.",
         ),
         Mutant(
             lambda *arguments: (conv_cost(*arguments)[0], 2 * conv_cost(*arguments)[1]),

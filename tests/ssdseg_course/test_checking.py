@@ -1,5 +1,6 @@
 """What a check says at each stage, and that it cannot be talked out of it."""
 
+import dataclasses
 import pickle
 import sys
 
@@ -84,6 +85,37 @@ def test_a_call_of_an_unwritten_function_names_that_function():
     assert "it calls your `anchor_sizes`, and that one is not written yet" in says(grid_centers)
 
 
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (IndexError("index 4 is out of bounds for axis 0 with size 4"), "is the grid large enough?"),
+        (ValueError("operands could not be broadcast together"), "do the shapes fit?"),
+        (ValueError("something else"), None),
+        (NotImplementedError("not written yet"), None),
+    ],
+)
+def test_an_error_that_the_exercise_knows_is_told_with_advice(error, advice):
+    known = (("IndexError", "is the grid large enough?"), ("broadcast", "do the shapes fit?"))
+
+    def grid_centers(rows, cols):
+        raise error
+
+    text = says(grid_centers, dataclasses.replace(GRID, errors=known))
+    if advice:
+        assert f"raise error: {advice}" in text
+    else:
+        assert not any(sentence in text for _, sentence in known)
+
+
+def test_of_several_pieces_of_advice_for_an_error_the_first_is_told():
+    known = (("index 4", "the first"), ("IndexError", "the second"))
+
+    def grid_centers(rows, cols):
+        raise IndexError("index 4 is out of bounds")
+
+    assert "the first again" in says(grid_centers, dataclasses.replace(GRID, errors=known))
+
+
 def test_a_missing_return_is_named():
     assert "returned None: does every way through it end in `return`?" in says(lambda rows, cols: None)
 
@@ -149,6 +181,38 @@ def test_a_small_difference_is_told_with_enough_digits():
 def test_the_right_rows_in_another_order_are_seen():
     text = says(lambda rows, cols: right(rows, cols)[::-1])
     assert "all the right rows are there, but in another order" in text
+
+
+def copies(array):
+    return array.copy()
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (np.eye(3, dtype=int)[..., None, None], "array=[[1, 0, 0], [0, 1, 0], [0, 0, 1]] of shape (3, 3, 1, 1)"),
+        (np.arange(4).reshape(1, 2, 2), "array=[[0, 1], [2, 3]] of shape (1, 2, 2)"),
+        (np.full((1, 1, 1, 1), 7), "array=[7] of shape (1, 1, 1, 1)"),
+        (np.array([[1, 2]]), "array=[[1, 2]]"),
+        (np.ones((5, 5, 1, 1)), "array=<an array of shape (5, 5, 1, 1)>"),
+        (np.ones((3, 3, 2)), "array=<an array of shape (3, 3, 2)>"),
+    ],
+)
+def test_an_argument_is_told_in_full_while_it_can_be_read(array, text):
+    exercise = dataclasses.replace(GRID, reference=copies, fixed_cases=((array,),), draw=None, mutants=())
+    assert f"called with {text} shape is right" in says(lambda array: array + 1, exercise)
+
+
+def test_an_argument_that_fits_on_a_line_is_not_broken_over_two():
+    image, kernel = np.arange(9).reshape(3, 3, 1), np.eye(3, dtype=int)[..., None, None]
+    exercise = dataclasses.replace(
+        GRID, reference=lambda image, kernel: 1, fixed_cases=((image, kernel),), draw=None, mutants=()
+    )
+    report = judge(exercise, probe(lambda image, kernel: 2, exercise.cases(0)), 0)
+    assert str(report).splitlines()[1:3] == [
+        "  called with image=[[0, 1, 2], [3, 4, 5], [6, 7, 8]] of shape (3, 3, 1),",
+        "  kernel=[[1, 0, 0], [0, 1, 0], [0, 0, 1]] of shape (3, 3, 1, 1)",
+    ]
 
 
 def test_an_answer_that_is_right_only_where_the_mistake_does_not_show_is_told_in_the_case_where_it_does():

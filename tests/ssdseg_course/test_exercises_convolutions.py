@@ -9,7 +9,7 @@ from answers import assert_passes, every_variant, exercises_of, report_on, words
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ssdseg_course import EXERCISES
-from ssdseg_ref.convolution import conv2d, conv_cost
+from ssdseg_ref.convolution import conv2d, conv_cost, depthwise_conv2d, same_padding
 
 
 def as_a_tensor(values):
@@ -287,6 +287,15 @@ def test_a_border_that_is_wrong_is_called_a_border():
     assert "4 of 20 pixels differ, all of them at the border" in words(report)
 
 
+def test_a_kernel_of_one_tap_is_printed_as_rows_of_taps():
+    def forgets_the_last_tap(image, kernel, stride, dilation):
+        return conv2d(image, kernel, stride, dilation) * 0
+
+    report = words(report_on(EXERCISES["03.conv2d"], forgets_the_last_tap))
+    assert "image=[[1, 2, 3], [4, 5, 6], [7, 8, 9]] of shape (3, 3, 1), " in report
+    assert "kernel=[[0, 0, 0], [0, 0, 1], [0, 0, 0]] of shape (3, 3, 1, 1), stride=1, dilation=1" in report
+
+
 def test_a_kernel_of_many_numbers_is_told_by_its_shape():
     def forgets_the_dilation(image, kernel, stride, dilation):
         return conv2d(image, kernel, stride)
@@ -301,3 +310,261 @@ def test_of_two_numbers_the_right_one_is_called_right():
 
     report = words(report_on(EXERCISES["03.conv_cost"], forgets_the_places))
     assert "parameters: 90 is right multiply-adds: should be 2,160, yours is 0" in report
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "names", "answer", "yours"),
+    [
+        ("03.same_padding", "before, after", 3, "one number"),
+        ("03.same_padding", "before, after", [1, 2, 3], "an array of shape (3,)"),
+        ("03.conv_cost", "parameters, multiply-adds", 90, "one number"),
+        ("03.conv_cost", "parameters, multiply-adds", [[90], [1, 2]], "a list of 2 that cannot be made one array"),
+    ],
+)
+def test_what_is_no_pair_is_told_which_pair_it_should_be(exercise_id, names, answer, yours):
+    report = words(report_on(EXERCISES[exercise_id], lambda *arguments: answer))
+    assert f"it should be 2 numbers, ({names}), and yours is {yours}" in report
+
+
+# Mistakes, written as people write them: what the mutants say has to fit these too
+
+
+def k_half(side, kernel_size, stride, dilation):
+    return kernel_size // 2, kernel_size // 2
+
+
+def rounded_up_twice(side, kernel_size, stride, dilation):
+    missing = sum(same_padding(side, kernel_size, stride, dilation))
+    return -(-missing // 2), -(-missing // 2)
+
+
+def rounded_down_twice(side, kernel_size, stride, dilation):
+    missing = sum(same_padding(side, kernel_size, stride, dilation))
+    return missing // 2, missing // 2
+
+
+def nothing(*sides):
+    return 0, 0
+
+
+def in_floats(*sides):
+    before, after = same_padding(*sides)
+    return before / 1, after / 1
+
+
+def output_size(image, stride):
+    return tuple(-(-side // stride) for side in image.shape[:2])
+
+
+def padded_by(padding, image, kernel, stride, dilation):
+    widths = [padding(side, kernel.shape[0], stride, dilation) for side in image.shape[:2]]
+    return np.pad(image, (*widths, (0, 0)))
+
+
+def loops(padding=same_padding, size=output_size, apart=None, pad=None):
+    """`conv2d_loops`, window by window, with one mistake.
+
+    Args:
+        padding: in place of `same_padding`.
+        size: (rows, cols) of the output, of the image and the stride.
+        apart: distance of the taps, in place of the dilation.
+        pad: makes the padded image; by default with `padding`.
+    """
+
+    def convolution(image, kernel, stride, dilation):
+        padded = pad(image, kernel, stride, dilation) if pad else padded_by(padding, image, kernel, stride, dilation)
+        gap = apart or dilation
+        output = np.zeros((*size(image, stride), kernel.shape[3]))
+        for y, x in np.ndindex(output.shape[:2]):
+            for i, j in np.ndindex(kernel.shape[:2]):
+                output[y, x] += padded[y * stride + i * gap, x * stride + j * gap] @ kernel[i, j]
+        return output
+
+    return convolution
+
+
+def padded_for_the_height_alone(image, kernel, stride, dilation):
+    widths = same_padding(image.shape[0], kernel.shape[0], stride, dilation)
+    return np.pad(image, (widths, widths, (0, 0)))
+
+
+def padded_with_the_sides_swapped(image, kernel, stride, dilation):
+    height, width, _ = image.shape
+    widths = [same_padding(side, kernel.shape[0], stride, dilation) for side in (width, height)]
+    return np.pad(image, (*widths, (0, 0)))
+
+
+def padded_without_a_word_on_channels(image, kernel, stride, dilation):
+    return np.pad(image, [same_padding(side, kernel.shape[0], stride, dilation) for side in image.shape[:2]])
+
+
+def windows_of_an_image_without_zeros(image, kernel, stride, dilation):
+    k = kernel.shape[0]
+    output = np.zeros((*output_size(image, stride), kernel.shape[3]))
+    for y, x, o in np.ndindex(output.shape):
+        top, left = y * stride, x * stride
+        window = image[top : top + k * dilation : dilation, left : left + k * dilation : dilation]
+        output[y, x, o] = (window * kernel[..., o]).sum()
+    return output
+
+
+def size_of_the_image(image, stride):
+    return image.shape[:2]
+
+
+def taps(
+    into=True, padding=same_padding, apart=None, pad=None, stop=lambda outputs, stride: outputs * stride, mix=None
+):
+    """`conv2d`, tap by tap, with one mistake.
+
+    Args:
+        into: add to an array of the right size, instead of adding the taps' pictures to one another.
+        padding: in place of `same_padding`.
+        apart: distance of the taps, in place of the dilation.
+        pad: makes the padded image; by default with `padding`.
+        stop: where a slice stops, behind its start.
+        mix: what a tap does with its picture; by default `@`.
+    """
+
+    def convolution(image, kernel, stride, dilation):
+        padded = pad(image, kernel, stride, dilation) if pad else padded_by(padding, image, kernel, stride, dilation)
+        rows, cols = output_size(image, stride)
+        output = np.zeros((rows, cols, kernel.shape[3])) if into else 0
+        for i, j in np.ndindex(kernel.shape[:2]):
+            top, left = i * (apart or dilation), j * (apart or dilation)
+            picture = padded[top : top + stop(rows, stride) : stride, left : left + stop(cols, stride) : stride]
+            mixed = mix(picture, kernel[i, j]) if mix else picture @ kernel[i, j]
+            if into:
+                output += mixed
+            else:
+                output = output + mixed
+        return output
+
+    return convolution
+
+
+def depthwise(weight, apart=None):
+    """`depthwise_conv2d`, tap by tap, where `weight(picture, kernel[i, j])` is what a tap gives."""
+
+    def convolution(image, kernel, stride, dilation):
+        summed = taps(into=False, apart=apart, mix=weight)(image, kernel, stride, dilation)
+        return summed.reshape(*summed.shape[:2], -1)
+
+    return convolution
+
+
+def then_mixed(answer, pointwise):
+    def separable(image, depthwise_kernel, pointwise_kernel, stride, dilation):
+        return pointwise(answer(image, depthwise_kernel, stride, dilation), pointwise_kernel)
+
+    return separable
+
+
+def pointwise_by_the_lesson(image, kernel):
+    return image @ kernel[0, 0]
+
+
+def pointwise_with_loops_of_the_kernel(image, kernel):
+    output = np.zeros((*image.shape[:2], kernel.shape[3]))
+    for c, o in np.ndindex(kernel.shape[2:]):
+        output[..., o] += image[..., c] * kernel[0, 0, c, o]
+    return output
+
+
+def twice_the_depthwise_one(image, kernel, stride, dilation):
+    return 2 * depthwise_conv2d(image, kernel, stride, dilation)
+
+
+def pointwise_into_an_array_of_the_images_shape(image, kernel):
+    output = np.zeros(image.shape)
+    for o in range(kernel.shape[3]):
+        output[..., o] = (image * kernel[0, 0, :, o]).sum(axis=-1)
+    return output
+
+
+def pointwise_with_channels_swapped(image, kernel):
+    output = np.zeros((*image.shape[:2], kernel.shape[3]))
+    for o, c in np.ndindex(kernel.shape[3], kernel.shape[2]):
+        output[..., o] += image[..., c] * kernel[0, 0, o, c]
+    return output
+
+
+def one_short(outputs, stride):
+    return (outputs - 1) * stride
+
+
+def without_the_stride(outputs, stride):
+    return outputs
+
+
+MISTAKES = {
+    "03.pointwise_conv2d": (
+        (pointwise_into_an_array_of_the_images_shape, "the output was made as deep as the image"),
+        (lambda image, kernel: image @ np.squeeze(kernel), "`squeeze` drops every axis of length 1"),
+        (lambda image, kernel: image @ kernel[0, 0].T, "Does your matrix have Cin rows and Cout columns?"),
+        (pointwise_with_channels_swapped, "the old channel before the new one"),
+    ),
+    "03.same_padding": (
+        (k_half, "both sides get k // 2"),
+        (rounded_up_twice, "both halves were rounded up"),
+        (rounded_down_twice, "both halves were rounded down"),
+    ),
+    "03.conv2d_loops": (
+        (loops(apart=1), "the taps stand side by side"),
+        (loops(padding=k_half), "all four sides got k // 2 zeros"),
+        (loops(padding=rounded_up_twice), "one too many stands above and to the left"),
+        (loops(padding=rounded_down_twice), "did a tap leave the padded image?"),
+        (loops(padding=nothing), "did a tap leave the padded image?"),
+        (windows_of_an_image_without_zeros, "did a tap leave the padded image?"),
+        (loops(pad=padded_for_the_height_alone), "did a tap leave the padded image?"),
+        (loops(pad=padded_with_the_sides_swapped), "did a tap leave the padded image?"),
+        (loops(size=size_of_the_image), "did a tap leave the padded image?"),
+        (loops(pad=padded_without_a_word_on_channels), "`np.pad` wants a pair for each axis"),
+        (loops(padding=in_floats), "`np.pad` wants whole numbers"),
+    ),
+    "03.conv2d": (
+        (taps(apart=1), "the taps stand side by side"),
+        (taps(into=False, apart=1), "the taps stand side by side"),
+        (taps(padding=rounded_up_twice), "one too many stands above and to the left"),
+        (taps(padding=rounded_down_twice), "two taps do not give the same number of pixels"),
+        (taps(padding=nothing), "two taps do not give the same number of pixels"),
+        (taps(pad=padded_for_the_height_alone), "two taps do not give the same number of pixels"),
+        (taps(stop=one_short), "two taps do not give the same number of pixels"),
+        (taps(into=False, stop=one_short), "the last row and the last column are missing"),
+        (taps(stop=without_the_stride), "NumPy repeats it over the whole output"),
+        (taps(into=False, stop=without_the_stride), "rows and columns are missing: the slices stop too early"),
+        (taps(mix=pointwise_by_the_lesson), "a kernel of four axes"),
+        (taps(mix=pointwise_by_loops), "a kernel of four axes"),
+        (taps(mix=pointwise_with_loops_of_the_kernel), "a kernel of four axes"),
+        (taps(mix=lambda picture, weights: picture @ weights[0, 0, :, :]), "a kernel of four axes"),
+        (taps(mix=lambda picture, weights: picture @ weights.T), "takes the last axis of `a` through the rows of `b`"),
+        (taps(pad=padded_without_a_word_on_channels), "`np.pad` wants a pair for each axis"),
+        (taps(padding=in_floats), "`np.pad` wants whole numbers"),
+    ),
+    "03.depthwise_conv2d": (
+        (depthwise(lambda picture, weights: picture[..., None] * weights, apart=1), "the taps stand side by side"),
+        (depthwise(lambda picture, weights: picture[..., None] * weights.T), "A row holds the weights of one channel"),
+        (depthwise(lambda picture, weights: picture * weights), "with an axis for the kernels that it meets?"),
+    ),
+    "03.separable_conv2d": (
+        (then_mixed(conv2d, pointwise_by_the_lesson), "was it `depthwise_conv2d` that you called?"),
+        (then_mixed(conv2d, pointwise_with_loops_of_the_kernel), "was it `depthwise_conv2d` that you called?"),
+        (then_mixed(twice_the_depthwise_one, pointwise_by_the_lesson), "this exercise only joins two others"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "number"), [(key, number) for key, mistakes in MISTAKES.items() for number in range(len(mistakes))]
+)
+def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise_id, number):
+    mistake, sentence = MISTAKES[exercise_id][number]
+    for seed in range(3):
+        assert sentence in words(report_on(EXERCISES[exercise_id], mistake, seed)), f"seed {seed}"
+
+
+def test_advice_for_an_error_is_short_and_gives_no_answer_away():
+    for exercise_id in exercises_of("03"):
+        for _, sentence in EXERCISES[exercise_id].errors:
+            assert len(sentence) < 250
+            assert "def " not in sentence
