@@ -29,7 +29,7 @@ import inspect
 
 import numpy as np
 
-from ssdseg_course import check, hint  # noqa: F401 - the reader calls hint
+from ssdseg_course import check, hint
 from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.figures import after, draw_boxes, draw_image, panels, show
 from ssdseg_course.quiet import import_keras
@@ -48,6 +48,7 @@ SCENE = 47
 scene = render(SCENE, size=(320, 448))
 names = [CLASSES[label - 1] for label in scene.labels]
 
+# %% jupyter={"source_hidden": true}
 figure, (left, middle, right) = panels(3, width=12)
 figure.set_figheight(figure.get_figheight() + 0.5)  # words below, too
 draw_image(left, scene.image)
@@ -89,7 +90,7 @@ show(
 
 # %%
 import_keras()
-from ssdseg_course.explorers.prediction import explore_predictions  # noqa: E402 - it needs Keras
+from ssdseg_course.explorers.prediction import explore_predictions
 
 explore_predictions()
 
@@ -134,7 +135,7 @@ explore_predictions()
 # lower right one. They are **fractions of the image**, 0 to 1 from left to right and from top to bottom, so a box stays
 # true when the image is resized. Only where a file or a screen needs pixels are they turned into pixels:
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, (axes,) = panels(1, width=6)
 draw_image(axes, scene.image, fade=0.35)
 draw_boxes(axes, [[0.25, 0.5, 0.75, 0.875]], **figures.CAUGHT)
@@ -192,7 +193,7 @@ check("00.to_pixels", to_pixels)
 # %% [markdown]
 # Functions that you wrote are put to use at once. Yours cuts the things out of the scene:
 
-# %%
+# %% jupyter={"source_hidden": true}
 with after("0.1"):
     image_size = scene.image.shape[:2]
     figure, axes = panels(len(scene.boxes), image_size=(1, 1))
@@ -211,7 +212,7 @@ with after("0.1"):
 #
 # This is the network, and these are the lessons that build it, from left to right:
 
-# %%
+# %% jupyter={"source_hidden": true}
 STAGES = {
     "image": (0.0, 0.45, "image\n160 × 224 × 3"),
     "backbone": (0.3, 0.45, "backbone\nsees edges, parts, things\nlessons 3, 4, 5"),

@@ -32,7 +32,7 @@ import timeit
 
 import numpy as np
 
-from ssdseg_course import check, hint  # noqa: F401 - the reader calls hint
+from ssdseg_course import check, hint
 from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.cost import explore_cost
 from ssdseg_course.explorers.figures import after, draw_grid, draw_image, draw_points, panels, show
@@ -118,7 +118,7 @@ show(
 # A picture has three **channels**: how much red, green and blue there is in each pixel. As an array it has the shape
 # $H \times W \times 3$.
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = panels(4, width=12)
 draw_image(axes[0], scene.image)
 axes[0].set_title("the scene")
@@ -278,7 +278,7 @@ show(
 # which are hatched. Over it are the windows, a dot for every tap:
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def draw_row(axes, top, side, kernel_size, stride, dilation, padding):
     """A row of pixels between its zeros (hatched), under its windows, a dot a tap; gives the y under it, and words."""
     before, after_it = (int(zeros) for zeros in padding)
@@ -474,7 +474,7 @@ with after("3.3"):
 # While the window wanders over the padded picture, the tap $(i, j)$ meets one pixel for every output pixel. Here they
 # are for a picture of 4 × 4, numbered, between its zeros (at stride 2 they stand below and on the right alone):
 
-# %%
+# %% jupyter={"source_hidden": true}
 numbers = np.arange(1, 17).reshape(4, 4)
 figure, axes = panels(4, image_size=(1, 1), width=11)
 for panel, (i, j), stride in zip(axes, ((0, 0), (1, 2), (2, 2), (1, 1)), (1, 1, 1, 2), strict=True):
@@ -577,7 +577,7 @@ with after("3.3 and 3.4"):
 # finds at that dilation. (The bars on the left and on the right are the border again, with a dilation of 6 six pixels
 # wide.)
 
-# %%
+# %% jupyter={"source_hidden": true}
 with after("3.4"):
     figure = figures.Figure(figsize=(12, 5.6), layout="constrained")
     axes = figure.subplots(2, 3)
@@ -818,7 +818,7 @@ with after("3.7"):
 # once: a part of $1 / k^2$ remains. With hundreds of channels the first part hardly counts, and for $k = 3$ the whole
 # is a little more than a ninth.
 
-# %%
+# %% jupyter={"source_hidden": true}
 with after("3.7"):
     channels = 2 ** np.arange(0, 11)
     figure, (axes,) = panels(1, image_size=(1, 2.6))
@@ -882,10 +882,10 @@ explore_cost(kernel_size=3, in_channels=64, out_channels=64, size=(20, 28))
 
 # %%
 import_keras()
-import keras  # noqa: E402 - late, since it takes long
-import tensorflow as tf  # noqa: E402
+import keras
+import tensorflow as tf
 
-from ssdseg_ref.multitask import LESSON, build_network  # noqa: E402
+from ssdseg_ref.multitask import LESSON, build_network
 
 rng = np.random.default_rng(0)
 STANDARD, DEPTHWISE = rng.normal(size=(3, 3, 3, 8)), rng.normal(size=(3, 3, 3, 2))

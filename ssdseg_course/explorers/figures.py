@@ -143,4 +143,6 @@ def after(exercise: str) -> Iterator[None]:
     try:
         yield
     except NotImplementedError:
-        print(f"This needs your answer to exercise {exercise}. Write it, run its cell, then run this cell again.")
+        several = " " in exercise
+        answers, it, its = ("answers to exercises", "them", "their") if several else ("answer to exercise", "it", "its")
+        print(f"This needs your {answers} {exercise}. Write {it}, run {its} cell{'s' * several}, then this one again.")

@@ -12,6 +12,7 @@ from tiny_course import TINY, make_tiny_course
 from ssdseg_course.authoring import build
 from ssdseg_course.grading import GradingError, grade_in_temporary_course
 from ssdseg_course.manifest import LESSONS, ROOT
+from ssdseg_course.work.running import exercises_of
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +70,12 @@ def test_plain_nbgrader_gives_the_solution_all_points_and_the_untouched_lesson_n
         folder = tmp_path / "submitted" / student / lesson.name
         folder.mkdir(parents=True)
         shutil.copy(notebook, folder)
+    points = sum(exercise.points for exercise in exercises_of(lesson))
     nbgrader(tmp_path, "generate_assignment", lesson.name, "--force")
     assert lesson.notebook(tmp_path).read_bytes() == lesson.notebook().read_bytes()
     nbgrader(tmp_path, "autograde", lesson.name)
     nbgrader(tmp_path, "export")
     header, *rows = [line.split(",") for line in (tmp_path / "grades.csv").read_text().splitlines()]
     grades = [dict(zip(header, row, strict=True)) for row in rows]
-    assert {grade["student_id"]: float(grade["score"]) for grade in grades} == {"ada": 100, "bob": 0}
+    assert {grade["student_id"]: float(grade["score"]) for grade in grades} == {"ada": points, "bob": 0}
     assert not list((tmp_path / "autograded").rglob("*.py"))
