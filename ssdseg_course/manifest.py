@@ -38,7 +38,7 @@ class Lesson:
 LESSONS = (
     Lesson(0, "00_tour", "A tour: one network that detects and segments", 15),
     Lesson(1, "01_anchors", "Anchors: where a detector looks", 140),
-    Lesson(2, "02_matching", "Matching and coding: what the network is asked to say", 130),
+    Lesson(2, "02_matching", "Matching and coding: what the network is asked to say", 145),
     Lesson(3, "03_convolutions", "Depthwise-separable convolutions: the same view for a ninth of the price", 145),
 )
 

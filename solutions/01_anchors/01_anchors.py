@@ -35,7 +35,7 @@ import timeit
 
 import numpy as np
 
-from ssdseg_course import check, hint  # noqa: F401 - the reader calls hint
+from ssdseg_course import check, hint
 from ssdseg_course.exercises.anchor_choice import warehouse_boxes
 from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.anchors import explore_anchors

@@ -109,6 +109,10 @@ CORNERS_TO_CENTERS = Exercise(
             "these are the upper left corner and the size, as COCO writes a box. Wanted is the middle and the size.",
         ),
         Mutant(_with(middle=(-0.5, 0.5)), "half the size stands where the middle should be. A middle is a mean: add."),
+        Mutant(
+            _with(middle=(1, 0.5)),
+            "only the lower right corner was halved: a division comes before a sum. Put the sum in brackets.",
+        ),
         Mutant(_with(middle=(1, 1)), "the two corners were added and not halved: their mean is the middle."),
         Mutant(_with(size=0.5), "the sizes are only half as large: these are the ways from the middle to the sides."),
         Mutant(_with(size=-1), "the sizes are negative. Which corner has the larger numbers?"),
@@ -131,6 +135,25 @@ CORNERS_TO_CENTERS = Exercise(
             lambda boxes: corners_to_centers(boxes[:, [0, 2, 1, 3]]),
             "boxes were read as (xmin, xmax, ymin, ymax). Both minima come first: (xmin, ymin, xmax, ymax).",
         ),
+        Mutant(
+            lambda boxes: np.concatenate(np.split(corners_to_centers(boxes), 2, axis=1)),
+            "the sizes stand below the middles. To put two arrays side by side, say axis=1.",
+        ),
+        Mutant(
+            lambda boxes: np.stack(np.split(corners_to_centers(boxes), 2, axis=1), axis=1),
+            "middle and size have got an axis of their own, (N, 2, 2). np.concatenate joins along one that is there.",
+        ),
+        Mutant(
+            lambda boxes: corners_to_centers(boxes).T,
+            "all x stand in the first row, all y in the second. A row should be a box: turn it back, .T.",
+        ),
+    ),
+    errors=(
+        ("to unpack", "`boxes` gives its rows one by one, and each is a whole box. boxes.T gives the four columns."),
+        ("AxisError", "these arrays have one axis alone. np.stack puts such columns side by side, with axis=1."),
+        ("IndexError", "boxes[0] is the first row, a whole box. boxes[:, 0] is the first column."),
+        ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
+        ("only integer scalar arrays", "np.concatenate takes the arrays as one list: mind the square brackets."),
     ),
 )
 
@@ -156,14 +179,36 @@ def _sum_of_areas(a, b) -> np.ndarray:
     return areas(a)[:, None] + areas(b)
 
 
-def _with_shared(shared):
+def _over_or_1(shared, union) -> np.ndarray:
+    """The lesson's way to divide where there may be nothing to divide by."""
+    return shared / np.where(union > 0, union, 1)
+
+
+def _unguarded(shared, union) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return shared / union
+
+
+def _with_shared(shared, over=_over_or_1):
     """IoU with another idea of the intersection."""
 
     def iou(a, b):
         intersection = shared(a, b)
-        return _over(intersection, _sum_of_areas(a, b) - intersection)
+        return over(intersection, _sum_of_areas(a, b) - intersection)
 
     return iou
+
+
+def _never_clipped(a, b) -> np.ndarray:
+    return _sides(a, b).prod(axis=-1)
+
+
+def _clipped_too_late(a, b) -> np.ndarray:
+    return np.maximum(_never_clipped(a, b), 0)
+
+
+def _hull(a, b) -> np.ndarray:
+    return np.maximum(_sides(a, b, np.minimum, np.maximum), 0).prod(axis=-1)
 
 
 def _with_pixels(a, b):
@@ -176,10 +221,20 @@ def _with_pixels(a, b):
     return _over(shared, counted(a)[:, None] + counted(b) - shared)
 
 
-def _undefined_for_empty_boxes(a, b):
-    shared = _shared(a, b)
-    with np.errstate(invalid="ignore"):
-        return shared / (_sum_of_areas(a, b) - shared)
+def _first_guarded_then_not(iou, sentence: str) -> tuple[Mutant, Mutant]:
+    """One mistake twice: with the care for boxes without area, and before that is written.
+
+    Args:
+        iou: makes the wrong answer out of a way to divide.
+        sentence: what helps.
+    """
+    after_that = f"{sentence} (After that: boxes without area, 0 / 0.)"
+    return Mutant(iou(_over_or_1), sentence), Mutant(iou(_unguarded), after_that)
+
+
+def _one_for_empty_boxes(a, b):
+    union = _sum_of_areas(a, b) - _shared(a, b)
+    return np.where(union > 0, pairwise_iou(a, b), 1)
 
 
 def _as_corner_and_size(boxes):
@@ -191,15 +246,29 @@ def _pair_by_pair(a, b):
     return pairwise_iou(a[:count], b[:count]).diagonal()
 
 
+def _without_axes(a, b):
+    """Row by row, as NumPy does it where neither list has an axis of its own; nothing where NumPy would raise."""
+    if len(a) != len(b) and 1 not in (len(a), len(b)):
+        return np.zeros(0)
+    return pairwise_iou(a, b).ravel() if len(a) != len(b) else _pair_by_pair(a, b)
+
+
 _APART = np.array([[0.5, 0.5, 1, 1], [0.5, 0, 0.75, 0.25], [0, 0.375, 0.25, 0.5], [0.25, 0, 0.5, 0.25]])
 _EMPTY = np.array([[0.25, 0.25, 0.25, 0.25], [0.5, 0.25, 0.5, 0.75]])
 
 
 def _draw_iou(rng: np.random.Generator):
-    """Boxes anywhere, boxes near others, and a box inside another."""
-    a = draw_boxes(rng, int(rng.integers(3, 6)), least=24)
-    inside = a[:1] + np.array([8, 4, -4, -12]) / STEPS
-    return a, np.concatenate([nudged(rng, a[1:], 8), inside, draw_boxes(rng, 2)])
+    """Boxes anywhere, boxes near others, and a box inside another.
+
+    No gap between two boxes is larger than both: whoever takes it for a shared piece gets a union over 0, and what is
+    done with another one makes no difference.
+    """
+    while True:
+        a = draw_boxes(rng, int(rng.integers(3, 6)), least=24)
+        inside = a[:1] + np.array([8, 4, -4, -12]) / STEPS
+        b = np.concatenate([nudged(rng, a[1:], 8), inside, draw_boxes(rng, 2)])
+        if (np.abs(_never_clipped(a, b)) < _sum_of_areas(a, b)).all():
+            return a, b
 
 
 IOU = Exercise(
@@ -207,7 +276,7 @@ IOU = Exercise(
     title="IoU of all pairs",
     points=20,
     difficulty="medium",
-    minutes=20,
+    minutes=25,
     reference=pairwise_iou,
     fixed_cases=(
         (np.array([[0.0, 0.0, 0.5, 0.5]]), np.array([[0.25, 0.0, 0.75, 0.5]])),
@@ -231,8 +300,8 @@ IOU = Exercise(
         "shared / np.where(union > 0, union, 1).",
     ),
     mutants=(
-        Mutant(
-            lambda a, b: _over(_shared(a, b), _sum_of_areas(a, b)),
+        *_first_guarded_then_not(
+            lambda over: lambda a, b: over(_shared(a, b), _sum_of_areas(a, b)),
             "the two areas were added, and the piece they share was counted twice. Take it off once.",
         ),
         Mutant(
@@ -250,25 +319,35 @@ IOU = Exercise(
             lambda a, b: _over(_shared(a, b), np.broadcast_to(areas(a)[:, None], (len(a), len(b)))),
             "the shared piece was divided by the area of the first box alone. IoU divides by the union of both.",
         ),
-        Mutant(
-            _with_shared(lambda a, b: _sides(a, b).prod(axis=-1)),
+        *_first_guarded_then_not(
+            lambda over: _with_shared(_never_clipped, over),
             "boxes that lie apart get an IoU other than 0. Their shared width or height comes out negative: what "
             "should it be?",
         ),
-        Mutant(
-            _with_shared(lambda a, b: np.maximum(_sides(a, b).prod(axis=-1), 0)),
+        *_first_guarded_then_not(
+            lambda over: _with_shared(_clipped_too_late, over),
             "boxes that lie apart both in x and in y get an IoU over 0: minus times minus is plus. Clip the sides "
             "before you multiply them.",
         ),
-        Mutant(
-            _with_shared(lambda a, b: np.abs(_sides(a, b)).prod(axis=-1)),
+        *_first_guarded_then_not(
+            lambda over: _with_shared(lambda a, b: np.abs(_sides(a, b)).prod(axis=-1), over),
             "for boxes that lie apart the gap between them was taken for a shared piece. A negative side means that "
             "nothing is shared.",
         ),
-        Mutant(
-            _with_shared(lambda a, b: np.maximum(_sides(a, b, np.minimum, np.maximum), 0).prod(axis=-1)),
+        *_first_guarded_then_not(
+            lambda over: _with_shared(_hull, over),
             "minimum and maximum have changed places: this is the box around both. The shared piece begins where the "
             "later of the two begins.",
+        ),
+        Mutant(
+            _with_shared(_hull, lambda shared, union: np.where(union > 0, _over(shared, union), 0)),
+            "minimum and maximum have changed places, so this is the box around both, and some unions came out under "
+            "0. The shared piece begins at the larger of the two beginnings.",
+        ),
+        Mutant(
+            _with_shared(_hull, _over),
+            "minimum and maximum have changed places, so this is the box around both, and some IoUs are even negative. "
+            "The shared piece begins at the larger of the two beginnings.",
         ),
         Mutant(
             _with_pixels,
@@ -276,8 +355,12 @@ IOU = Exercise(
             "whose sides touch share nothing.",
         ),
         Mutant(
-            _undefined_for_empty_boxes,
+            _with_shared(_shared, _unguarded),
             "two boxes without any area share nothing and cover nothing: 0 / 0. The IoU of such a pair should be 0.",
+        ),
+        Mutant(
+            _one_for_empty_boxes,
+            "two boxes without any area have got 1, as if they fitted perfectly. Their IoU should be 0.",
         ),
         Mutant(
             lambda a, b: pairwise_iou(_as_corner_and_size(a), _as_corner_and_size(b)),
@@ -293,8 +376,31 @@ IOU = Exercise(
             "box of `b`: give each its own axis.",
         ),
         Mutant(
+            _without_axes,
+            "row i of `a` met row i of `b` only. Give each list an axis of its own, (N, 1, 4) and (1, M, 4), and every "
+            "row meets every row.",
+        ),
+        Mutant(
             lambda a, b: 1 - pairwise_iou(a, b),
             "this is 1 - IoU, the distance of Jaccard. Equal boxes should get 1.",
         ),
+    ),
+    errors=(
+        (
+            "only integer scalar arrays",
+            "np.max and np.min look for the largest and the smallest number of one array. Two arrays are compared by "
+            "np.maximum and np.minimum.",
+        ),
+        (
+            "is ambiguous",
+            "Python's own max and min compare two numbers. For arrays, it is np.maximum and np.minimum.",
+        ),
+        (
+            "could not be broadcast",
+            "print the shapes: what belongs to `a` needs N and then 1, what belongs to `b` 1 and then M. Did the areas "
+            "get their axes, too?",
+        ),
+        ("IndexError", "after [:, None] the four numbers of a box stand on the last axis: a[..., 2] is xmax."),
+        ("to unpack", "`a` gives its rows one by one, and each is a whole box. a.T gives the four columns."),
     ),
 )

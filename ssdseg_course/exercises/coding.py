@@ -25,16 +25,25 @@ def decode(offsets, anchors):
 # 02.encode
 
 
-def _encode(move=None, stretch=None, variances=VARIANCES):
-    """`encode` with another way to say the move, the stretch, or the variances; both ways see (x, y, w, h)."""
+def _encode(move=None, stretch=None, variances=VARIANCES, box_as=corners_to_centers, anchor_as=corners_to_centers):
+    """`encode` with another way to say the move, the stretch, or the variances, or to read a box or an anchor.
+
+    Both ways see (x, y, w, h), unless it is corners that they are given for it.
+    """
 
     def encode(boxes, anchors):
-        box, anchor = corners_to_centers(boxes), corners_to_centers(anchors)
-        move_by = (box[:, :2] - anchor[:, :2]) / anchor[:, 2:] if move is None else move(box, anchor)
-        stretch_by = np.log(box[:, 2:] / anchor[:, 2:]) if stretch is None else stretch(box, anchor)
+        box, anchor = box_as(boxes), anchor_as(anchors)
+        with np.errstate(all="ignore"):  # corners may well be 0
+            move_by = (box[:, :2] - anchor[:, :2]) / anchor[:, 2:] if move is None else move(box, anchor)
+            stretch_by = np.log(box[:, 2:] / anchor[:, 2:]) if stretch is None else stretch(box, anchor)
         return np.concatenate([move_by, stretch_by], axis=1) / variances
 
     return encode
+
+
+def _as_they_are(boxes):
+    """What whoever forgets to convert corners takes for (x, y, w, h)."""
+    return boxes
 
 
 def _of_corners(boxes, anchors):
@@ -99,6 +108,10 @@ ENCODE = Exercise(
             "the variances have changed places: 0.1 belongs to the move, 0.2 to the stretch.",
         ),
         Mutant(
+            _encode(variances=0.1),
+            "all four were divided by 0.1. That is for the moves; the stretches have a variance of their own.",
+        ),
+        Mutant(
             _encode(variances=(0.1, 0.2, 0.1, 0.2)),
             "the variances stand as for (x, width, y, height). The order is x, y, width, height.",
         ),
@@ -145,6 +158,30 @@ ENCODE = Exercise(
             "dx was divided by the anchor's height and dy by its width. They should be the other way round.",
         ),
         Mutant(
+            _encode(move=lambda box, anchor: (box[:, :2] - anchor[:, :2]) / anchor[:, 2:3]),
+            "both moves were divided by the anchor's width. That along y counts in heights.",
+        ),
+        Mutant(
+            _encode(
+                move=lambda box, anchor: (box[:, :2] - anchor[:, :2]) / anchor[:, 2:3],
+                stretch=lambda box, anchor: np.log(box[:, 2:] / anchor[:, 2:3]),
+            ),
+            "everything was divided by the anchor's width. What is along y, move and stretch, counts in heights.",
+        ),
+        Mutant(
+            _encode(box_as=_as_they_are, anchor_as=_as_they_are),
+            "these numbers were made from corners, as if xmin were the middle and xmax the width. Turn both into "
+            "centers first.",
+        ),
+        Mutant(
+            _encode(box_as=_as_they_are),
+            "the anchors were turned into centers, the boxes were not: of those, the corners went in.",
+        ),
+        Mutant(
+            _encode(anchor_as=_as_they_are),
+            "the boxes were turned into centers, the anchors were not: of those, the corners went in.",
+        ),
+        Mutant(
             _from_the_upper_left_corner,
             "the move leads from one upper left corner to the other. It should lead from middle to middle.",
         ),
@@ -158,17 +195,21 @@ ENCODE = Exercise(
             "each row is (x, width, y, height). The order is x, y, width, height.",
         ),
     ),
+    errors=(
+        ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),
+        ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
+    ),
 )
 
 
 # 02.decode
 
 
-def _decode(move=None, stretch=None, variances=VARIANCES, reach=(-0.5, 0.5)):
-    """`decode` with another move, another stretch, other variances, or another reach around the middle."""
+def _decode(move=None, stretch=None, variances=VARIANCES, reach=(-0.5, 0.5), anchor_as=corners_to_centers):
+    """`decode` with another move, stretch, or variances, another reach around the middle, or anchors read otherwise."""
 
     def decode(offsets, anchors):
-        anchor, offsets = corners_to_centers(anchors), offsets * variances
+        anchor, offsets = anchor_as(anchors), offsets * variances
         middle = anchor[:, :2] + offsets[:, :2] * anchor[:, 2:] if move is None else move(offsets[:, :2], anchor)
         size = anchor[:, 2:] * np.exp(offsets[:, 2:]) if stretch is None else stretch(offsets[:, 2:], anchor)
         return np.concatenate([middle + reach[0] * size, middle + reach[1] * size], axis=1)
@@ -181,6 +222,12 @@ def _variances_after_exp(offsets, anchors):
     middle = anchor[:, :2] + offsets[:, :2] * VARIANCES[:2] * anchor[:, 2:]
     size = anchor[:, 2:] * np.exp(offsets[:, 2:]) * VARIANCES[2:]
     return centers_to_corners(np.concatenate([middle, size], axis=1))
+
+
+def _moved_by_the_new_size(offsets, anchors):
+    old, new = corners_to_centers(anchors), corners_to_centers(decode(offsets, anchors))
+    new[:, :2] = old[:, :2] + offsets[:, :2] * VARIANCES[:2] * new[:, 2:]
+    return centers_to_corners(new)
 
 
 def _draw_offsets(rng: np.random.Generator):
@@ -234,6 +281,29 @@ DECODE = Exercise(
             "the size is np.exp of the stretch alone. It should be so many times the anchor's size.",
         ),
         Mutant(
+            _decode(stretch=lambda offsets, anchor: anchor[:, 2:] + np.exp(offsets)),
+            "np.exp of the stretch was added to the anchor's size. It says how many times: multiply.",
+        ),
+        Mutant(
+            _decode(anchor_as=_as_they_are),
+            "the anchors come as corners and were used as they are. Turn them into centers first.",
+        ),
+        Mutant(
+            _moved_by_the_new_size,
+            "the move was counted in sizes of the new box. encode has counted it in those of the anchor.",
+        ),
+        Mutant(
+            _decode(move=lambda offsets, anchor: anchor[:, :2] + offsets * anchor[:, 2:3]),
+            "both moves were counted in the anchor's width. That along y counts in heights.",
+        ),
+        Mutant(
+            _decode(
+                move=lambda offsets, anchor: anchor[:, :2] + offsets * anchor[:, 2:3],
+                stretch=lambda offsets, anchor: anchor[:, 2:3] * np.exp(offsets),
+            ),
+            "everything was counted in the anchor's width. What is along y, move and stretch, counts in heights.",
+        ),
+        Mutant(
             _decode(move=lambda offsets, anchor: anchor[:, :2] + offsets),
             "the move was added as a fraction of the image. It counts in widths and heights of the anchor.",
         ),
@@ -266,6 +336,10 @@ DECODE = Exercise(
             "boxes were cut off at the border of the image. Leave them: decode should undo encode, and no more.",
         ),
     ),
+    errors=(
+        ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),
+        ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
+    ),
 )
 
 
@@ -288,13 +362,19 @@ def compare_targets(value: Plain, expected: tuple) -> Complaint | None:
     return None
 
 
-def _with_classes(classes):
-    """`encode_targets` with other classes: a function of (labels, matches)."""
+def _with_classes(classes, without_boxes=0, offsets=encode_targets):
+    """`encode_targets` with other classes: a function of (labels, matches).
+
+    Args:
+        classes: that function.
+        without_boxes: the class of all anchors in an image without boxes.
+        offsets: takes those from another answer.
+    """
 
     def targets(boxes, labels, anchors, threshold):
         matches = match_anchors(anchors, boxes, threshold)
-        _, offsets = encode_targets(boxes, labels, anchors, threshold)
-        return (classes(labels, matches) if len(boxes) else np.zeros(len(anchors), int)), offsets
+        own = classes(labels, matches) if len(boxes) else np.full(len(anchors), without_boxes)
+        return own, offsets(boxes, labels, anchors, threshold)[1]
 
     return targets
 
@@ -333,6 +413,15 @@ def _threshold_alone(boxes, labels, anchors, threshold):
     classes, offsets = encode_targets(boxes, labels, anchors, threshold)
     lost = pairwise_iou(anchors, boxes).max(axis=1, initial=0) < threshold
     return np.where(lost, 0, classes), np.where(lost[:, None], 0, offsets)
+
+
+def _box_0_is_none(boxes, labels, anchors, threshold):
+    classes, offsets = encode_targets(boxes, labels, anchors, threshold)
+    lost = match_anchors(anchors, boxes, threshold) <= 0
+    return np.where(lost, 0, classes), np.where(lost[:, None], 0, offsets)
+
+
+_offsets_of_all = _with_offsets(lambda boxes, anchors, matches: encode(boxes[matches], anchors))
 
 
 def _draw_encode_targets(rng: np.random.Generator):
@@ -379,13 +468,22 @@ ENCODE_TARGETS = Exercise(
             "the classes are one too large. Labels begin at 1 already, and 0 is background: take them as they are.",
         ),
         Mutant(
-            _with_classes(lambda labels, matches: np.where(matches >= 0, labels[matches], -1)),
+            _with_classes(lambda labels, matches: np.where(matches >= 0, labels[matches], -1), without_boxes=-1),
             "anchors without a box have the class -1. Background is a class of its own: 0.",
         ),
         Mutant(
             _with_classes(lambda labels, matches: labels[matches]),
             "anchors without a box have got the class of the last box: -1 as an index means the last one. Their class "
             "is 0.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: labels[matches], offsets=_offsets_of_all),
+            "anchors without a box have got the class of the last box and the offsets to it: -1 as an index means the "
+            "last one. Theirs are all 0.",
+        ),
+        Mutant(
+            _box_0_is_none,
+            "the anchors of box 0 were taken for anchors without a box. 0 is a box; none is -1.",
         ),
         Mutant(
             _with_classes(lambda labels, matches: matches + 1),
@@ -404,8 +502,12 @@ ENCODE_TARGETS = Exercise(
             "the labels were dealt out in turn. The anchor's box, matches[anchor], says which label it gets.",
         ),
         Mutant(
-            _with_offsets(lambda boxes, anchors, matches: encode(boxes[matches], anchors)),
+            _offsets_of_all,
             "anchors without a box have the offsets to the last box: -1 as an index means the last one. Theirs are 0.",
+        ),
+        Mutant(
+            _with_offsets(lambda boxes, anchors, matches: np.zeros((len(anchors), 4))),
+            "the classes are right, and the offsets are still 0 throughout. Anchors with a box need those to it.",
         ),
         Mutant(
             _with_offsets(lambda boxes, anchors, matches: _scattered(boxes[matches[_matched(matches)]], matches)),
@@ -452,6 +554,24 @@ ENCODE_TARGETS = Exercise(
         Mutant(
             lambda *arguments: encode_targets(*arguments)[::-1],
             "the classes come first, then the offsets.",
+        ),
+    ),
+    errors=(
+        (
+            "with size 0",
+            "an image without boxes has no last box either, for which -1 stands. Look up the boxes of positive anchors "
+            "alone: matches[positive].",
+        ),
+        (
+            "boolean index",
+            "labels and boxes have one entry for each box, the mask one for each anchor. matches[positive] says which "
+            "box.",
+        ),
+        ("cannot assign", "on the left of = stand the positive anchors alone, on the right all of them."),
+        (
+            "broadcast",
+            "encode wants as many boxes as anchors, and a mask on the left as many rows as are true: of all of them, "
+            "take those of the positive anchors alone.",
         ),
     ),
 )

@@ -57,6 +57,43 @@ def _best_anchor_of_each_box(ious, order=lambda best: range(len(best))) -> np.nd
     return matches
 
 
+def _best_anchor_even_at_0(ious) -> np.ndarray:
+    matches = np.full(len(ious), UNMATCHED)
+    for box in range(ious.shape[1]):
+        matches[ious[:, box].argmax()] = box
+    return matches
+
+
+def _without_a_stop(rounds, struck_out):
+    """`greedy_match` that goes on when nothing over 0 is left.
+
+    Args:
+        rounds: how many pairs it takes, from the shape of the table.
+        struck_out: what it writes over rows and columns that are out.
+    """
+
+    def greedy(ious):
+        ious = np.array(ious, np.float64)
+        matches = np.full(len(ious), UNMATCHED)
+        for _ in range(rounds(*ious.shape) if ious.size else 0):
+            anchor, box = np.unravel_index(ious.argmax(), ious.shape)
+            matches[anchor] = box
+            ious[anchor] = struck_out
+            ious[:, box] = struck_out
+        return matches
+
+    return greedy
+
+
+def _shifted_by_deleting(ious):
+    matches = np.full(len(ious), UNMATCHED)
+    while ious.size and ious.max() > 0:
+        anchor, box = np.unravel_index(ious.argmax(), ious.shape)
+        matches[anchor] = box
+        ious = np.delete(np.delete(ious, anchor, axis=0), box, axis=1)
+    return matches
+
+
 def _best_box_of_each_anchor(ious) -> np.ndarray:
     if not ious.size:
         return np.full(len(ious), UNMATCHED)
@@ -84,6 +121,13 @@ def _anchor_of_each_box(matches, boxes: int) -> np.ndarray:
     return anchors
 
 
+def _columns_for_rows(ious) -> np.ndarray:
+    """The anchor of each box, where the box of each anchor should stand."""
+    anchors = np.full(max(ious.shape), UNMATCHED)
+    anchors[: ious.shape[1]] = _anchor_of_each_box(greedy_match(ious), ious.shape[1])
+    return anchors[: len(ious)]
+
+
 def _zero_for_none(matches):
     return np.where(matches == UNMATCHED, 0, matches)
 
@@ -100,7 +144,7 @@ GREEDY_MATCH = Exercise(
     title="One to one, the best pair first",
     points=20,
     difficulty="hard",
-    minutes=20,
+    minutes=25,
     reference=greedy_match,
     fixed_cases=(
         (np.array([[0.2, 0.1, 0.0], [0.7, 0.8, 0.0], [0.6, 0.3, 0.0], [0.0, 0.0, 0.4]]),),
@@ -124,6 +168,11 @@ GREEDY_MATCH = Exercise(
             _best_anchor_of_each_box,
             "every box took its best anchor, also one that another box had taken: of two boxes that share their best "
             "anchor, the first is lost.",
+        ),
+        Mutant(
+            _best_anchor_even_at_0,
+            "two boxes took the same anchor, and the first of them is lost. (And a box that nothing touches took one, "
+            "too.)",
         ),
         Mutant(
             lambda ious: _best_anchor_of_each_box(ious, order=np.argsort),
@@ -153,9 +202,44 @@ GREEDY_MATCH = Exercise(
             "is left.",
         ),
         Mutant(
+            _without_a_stop(lambda anchors, boxes: boxes, struck_out=0),
+            "nothing over 0 was left, and it went on, a round for every box: the largest of zeros is the first entry. "
+            "Stop there.",
+        ),
+        Mutant(
+            _without_a_stop(lambda anchors, boxes: boxes, struck_out=-1),
+            "nothing over 0 was left, and it went on, a round for every box, with pairs that do not touch or are out "
+            "already. Stop there.",
+        ),
+        Mutant(
+            _without_a_stop(min, struck_out=0),
+            "nothing over 0 was left, and it went on: the largest of zeros is the first entry, so that anchor got a "
+            "box that it does not touch. Stop there.",
+        ),
+        Mutant(
+            _without_a_stop(lambda anchors, boxes: anchors, struck_out=0),
+            "nothing over 0 was left, and it went on, a round for every anchor: the largest of zeros is the first "
+            "entry. Stop there.",
+        ),
+        Mutant(
+            _without_a_stop(lambda anchors, boxes: anchors, struck_out=-1),
+            "nothing over 0 was left, and it went on, a round for every anchor, with pairs that do not touch or are "
+            "out already. Stop there.",
+        ),
+        Mutant(
+            _shifted_by_deleting,
+            "once a row or a column is deleted, those behind it move up, and their numbers mean others. Strike out, "
+            "with zeros, instead of deleting.",
+        ),
+        Mutant(
             lambda ious: _over(ious, 0.5),
             "pairs up to an IoU of 0.5 were left out. In this step anything over 0 is good enough: every box should "
             "get its anchor.",
+        ),
+        Mutant(
+            lambda ious: _over(ious, np.nextafter(0.5, 0)),
+            "pairs under an IoU of 0.5 were left out. The threshold comes in the next exercise: here anything over 0 "
+            "is good enough.",
         ),
         Mutant(
             lambda ious: _zero_for_none(greedy_match(ious)),
@@ -170,6 +254,19 @@ GREEDY_MATCH = Exercise(
             lambda ious: _anchor_of_each_box(greedy_match(ious), ious.shape[1]),
             "this says which anchor each box has. Wanted is which box each anchor has: one entry for every row.",
         ),
+        Mutant(
+            _columns_for_rows,
+            "row and column have changed places in the result: the column, the box, should be written down at the "
+            "place of the row, the anchor.",
+        ),
+    ),
+    errors=(
+        ("IndexError", "np.unravel_index gives the row first, and that is the anchor, then the column, the box."),
+        ("empty sequence", "a table without entries has no largest number. See to `ious.size` before you ask for one."),
+        (
+            "zero-size array",
+            "a table without entries has no largest number. See to `ious.size` before you ask for one.",
+        ),
     ),
 )
 
@@ -181,16 +278,20 @@ def _no_threshold(anchors, boxes, _threshold):
     return greedy_match(pairwise_iou(anchors, boxes))
 
 
-def _first_half(greedy):
-    """`match_anchors` with another first half: a function from (N, M) IoUs to (N,) indices."""
+def _match(greedy=greedy_match, takes=lambda matches, best, threshold: (matches == UNMATCHED) & (best >= threshold)):
+    """`match_anchors` with another first half or another second one.
+
+    Args:
+        greedy: (N,) indices of boxes, of (N, M) IoUs.
+        takes: (N,) which anchors take the box they overlap most, of `greedy`'s matches, (N,) best IoUs and threshold.
+    """
 
     def match(anchors, boxes, threshold):
         ious = pairwise_iou(anchors, boxes)
         matches = greedy(ious)
         if not ious.size:
             return matches
-        free = (matches == UNMATCHED) & (ious.max(axis=1) >= threshold)
-        return np.where(free, ious.argmax(axis=1), matches)
+        return np.where(takes(matches, ious.max(axis=1), threshold), ious.argmax(axis=1), matches)
 
     return match
 
@@ -200,15 +301,7 @@ def _threshold_alone(ious):
 
 
 def _greedy_over_the_threshold(anchors, boxes, threshold):
-    return _first_half(lambda ious: _over(ious, np.nextafter(threshold, 0)))(anchors, boxes, threshold)
-
-
-def _threshold_overwrites(anchors, boxes, threshold):
-    matches = match_anchors(anchors, boxes, threshold)
-    ious = pairwise_iou(anchors, boxes)
-    if not ious.size:
-        return matches
-    return np.where(ious.max(axis=1) >= threshold, ious.argmax(axis=1), matches)
+    return _match(lambda ious: _over(ious, np.nextafter(threshold, 0)))(anchors, boxes, threshold)
 
 
 def _last_box_over_the_threshold(anchors, boxes, threshold):
@@ -229,7 +322,7 @@ MATCH_ANCHORS = Exercise(
     title="Then the threshold",
     points=15,
     difficulty="medium",
-    minutes=15,
+    minutes=20,
     reference=match_anchors,
     fixed_cases=(
         (*EXACT, 0.5),
@@ -250,22 +343,34 @@ MATCH_ANCHORS = Exercise(
     ),
     mutants=(
         Mutant(
-            _first_half(_threshold_alone),
+            _match(_threshold_alone),
             "the threshold alone has decided: a box that no anchor fits well has none at all. greedy_match comes "
             "first.",
         ),
         Mutant(
             _no_threshold,
-            "each box has just the anchor that greedy_match gave it. Free anchors that reach the threshold are still "
-            "missing.",
+            "each box has just the anchor that greedy_match gave it. A box may have several: free anchors that reach "
+            "the threshold are missing. (matches[free][...] = writes into a copy, and nothing comes of it.)",
         ),
         Mutant(
-            _first_half(_best_anchor_of_each_box),
+            _match(takes=lambda matches, best, threshold: matches == UNMATCHED),
+            "every free anchor has taken its best box, however little they overlap. What is `threshold` for?",
+        ),
+        Mutant(
+            _match(takes=lambda matches, best, threshold: (matches == UNMATCHED) & (best > 0)),
+            "every free anchor that touches a box has taken one. Only those should whose IoU reaches `threshold`.",
+        ),
+        Mutant(
+            _match(takes=lambda matches, best, threshold: (matches <= 0) & (best >= threshold)),
+            "anchors that greedy_match gave to box 0 were taken for free ones. 0 is a box; free is -1.",
+        ),
+        Mutant(
+            _match(_best_anchor_of_each_box),
             "of two boxes that share their best anchor, one has lost it and gets no other. That is what greedy_match "
             "is there for.",
         ),
         Mutant(
-            _threshold_overwrites,
+            _match(takes=lambda matches, best, threshold: best >= threshold),
             "the threshold has taken an anchor away from the box that greedy_match gave it to. Only free anchors may "
             "still take a box.",
         ),
@@ -279,7 +384,7 @@ MATCH_ANCHORS = Exercise(
             "an anchor whose IoU is exactly the threshold was left out. Reaching it is enough.",
         ),
         Mutant(
-            _first_half(lambda ious: greedy_match(1 + ious)),
+            _match(lambda ious: greedy_match(1 + ious)),
             "a box got an anchor that it does not touch. Pairs with an IoU of 0 are none.",
         ),
         Mutant(
@@ -295,14 +400,36 @@ MATCH_ANCHORS = Exercise(
             "an anchor without a box got 0, and that is the index of the first box. Say -1.",
         ),
         Mutant(
-            lambda anchors, boxes, threshold: _anchor_of_each_box(match_anchors(anchors, boxes, threshold), len(boxes)),
+            lambda anchors, boxes, threshold: match_anchors(boxes, anchors, threshold),
             "this has one entry for every box. Wanted is one for every anchor. Were anchors and boxes exchanged on "
             "the way to iou?",
+        ),
+        Mutant(
+            lambda anchors, boxes, threshold: match_anchors(anchors, boxes, threshold) if len(boxes) else np.zeros(0),
+            "right, but for an image without boxes: it has no entries then. Every anchor needs one also there: -1.",
         ),
         Mutant(
             lambda *arguments: (match_anchors(*arguments) != UNMATCHED).astype(int),
             "this says only whether an anchor has a box. Wanted is which one: its index, or -1.",
         ),
+    ),
+    errors=(
+        ("empty sequence", "without any box a row has no largest number. Answer an image without boxes first."),
+        ("zero-size array", "without any box a row has no largest number. Answer an image without boxes first."),
+        (
+            "cannot assign",
+            "on the left of = stand the chosen anchors alone, on the right all of them. Choose by the same mask on "
+            "both sides.",
+        ),
+        (
+            "boolean index",
+            "a mask has one entry for each anchor: axis=1 gives the best of each row, axis=0 of each box.",
+        ),
+        (
+            "could not be broadcast",
+            "these need one entry for each anchor: iou(anchors, boxes), and axis=1 for each row.",
+        ),
+        ("TypeError", "a list cannot be indexed by a mask. If greedy_match gives a list, make an array of it."),
     ),
 )
 

@@ -10,7 +10,7 @@ from ssdseg_course import EXERCISES
 from ssdseg_course.exercises.boxes import draw_anchors_and_boxes
 from ssdseg_course.exercises.matching import greedy_match
 from ssdseg_ref import coding as reference
-from ssdseg_ref.boxes import pairwise_iou
+from ssdseg_ref.boxes import corners_to_centers, pairwise_iou
 from ssdseg_ref.matching import match_anchors
 
 SEEDS = range(30)
@@ -205,6 +205,449 @@ def test_an_honest_variant_passes(exercise, variant):
 
 def test_every_exercise_has_honest_variants():
     assert set(HONEST) == exercises_of("02")
+
+
+# Mistakes, as people write them
+
+
+def centers_of(join, halve=lambda low, high: (low + high) / 2):
+    def corners_to_centers(boxes):
+        low, high = boxes[:, :2], boxes[:, 2:]
+        return join(halve(low, high), high - low)
+
+    return corners_to_centers
+
+
+def centers_of_unpacked_rows(boxes):
+    xmin, ymin, xmax, ymax = boxes
+    return np.stack([(xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin], axis=1)
+
+
+def centers_of_columns(join):
+    def corners_to_centers(boxes):
+        xmin, ymin, xmax, ymax = boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3]
+        return join([(xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin])
+
+    return corners_to_centers
+
+
+def centers_of_rows_taken_for_columns(boxes):
+    return np.stack([boxes[0] + boxes[2], boxes[1] + boxes[3], boxes[2] - boxes[0], boxes[3] - boxes[1]], axis=1)
+
+
+def side_by_side(middle, size):
+    return np.concatenate([middle, size], axis=1)
+
+
+def clip_each_side(width, height):
+    return np.maximum(0, width) * np.maximum(0, height)
+
+
+def clip_the_area(width, height):
+    return np.maximum(0, width * height)
+
+
+def clip_nothing(width, height):
+    return width * height
+
+
+def where_over_0(shared, union):
+    return np.where(union > 0, shared / np.where(union == 0, 1, union), 0)
+
+
+def where_not_0(shared, union):
+    return np.divide(shared, union, out=np.zeros_like(union), where=union != 0)
+
+
+def by_a_safe_union(shared, union):
+    return shared / np.where(union > 0, union, 1)
+
+
+def plainly(shared, union):
+    with np.errstate(all="ignore"):
+        return shared / union
+
+
+def iou_of(clip=clip_each_side, ratio=by_a_safe_union, low=np.maximum, high=np.minimum, axes=True, twice=False):
+    """The lesson's formula, number by number."""
+
+    def iou(a, b):
+        if axes:
+            a, b = a[:, None], b[None]
+        width = high(a[..., 2], b[..., 2]) - low(a[..., 0], b[..., 0])
+        height = high(a[..., 3], b[..., 3]) - low(a[..., 1], b[..., 1])
+        shared = clip(width, height)
+        both = (a[..., 2] - a[..., 0]) * (a[..., 3] - a[..., 1]) + (b[..., 2] - b[..., 0]) * (b[..., 3] - b[..., 1])
+        return ratio(shared, both if twice else both - shared)
+
+    return iou
+
+
+def iou_that_gives_empty_boxes_1(a, b):
+    return iou_of(ratio=lambda shared, union: np.where(union > 0, plainly(shared, union), 1))(a, b)
+
+
+def iou_of_the_wrong_axis(a, b):
+    a, b = a[:, None], b[None]
+    return np.maximum(a[:, 0], b[:, 0])[:, None] - np.minimum(a[:, 2], b[:, 2])
+
+
+def iou_without_axes_for_the_areas(a, b):
+    sides = np.maximum(np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2]), 0)
+    shared = sides.prod(axis=2)
+    return shared / ((a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - shared)
+
+
+def best_per_column(ious):
+    matches = np.full(len(ious), -1)
+    if ious.size:
+        for box, anchor in enumerate(ious.argmax(axis=0)):
+            matches[anchor] = box
+    return matches
+
+
+def best_per_column_over_0(ious):
+    matches = np.full(len(ious), -1)
+    for box in range(ious.shape[1]):
+        anchor = ious[:, box].argmax()
+        if ious[anchor, box] > 0:
+            matches[anchor] = box
+    return matches
+
+
+def greedy(rounds=None, used=0.0, until=lambda largest: largest > 0, strike=("row", "column")):
+    """The lesson's way: take the largest, strike out, repeat."""
+
+    def greedy_match(ious):
+        ious, matches = ious.copy(), [-1] * len(ious)
+        left = rounds(*ious.shape) if rounds else ious.size
+        while left > 0 and ious.size and (rounds or until(ious.max())):
+            left -= 1
+            row, column = np.unravel_index(ious.argmax(), ious.shape)
+            matches[row] = column
+            if "row" in strike:
+                ious[row] = used
+            if "column" in strike:
+                ious[:, column] = used
+        return matches
+
+    return greedy_match
+
+
+def a_round_for_every_box(anchors, boxes):
+    return boxes
+
+
+def a_round_for_every_anchor(anchors, boxes):
+    return anchors
+
+
+def greedy_that_deletes(ious):
+    matches = -np.ones(len(ious), int)
+    while ious.size and np.max(ious) > 0:
+        row, column = np.argwhere(ious == ious.max())[0]
+        matches[row] = column
+        ious = np.delete(ious, row, axis=0)
+        ious = np.delete(ious, column, axis=1)
+    return matches
+
+
+def greedy_that_writes_the_anchor_down(ious):
+    ious, matches = ious.copy(), np.full(len(ious), -1)
+    while ious.size and ious.max() > 0:
+        row, column = np.unravel_index(ious.argmax(), ious.shape)
+        matches[column], ious[row], ious[:, column] = row, 0, 0
+    return matches
+
+
+def greedy_with_the_index_as_a_row(ious):
+    ious, matches = ious.copy(), np.full(len(ious), -1)
+    for _ in range(ious.shape[1]):
+        row = ious.argmax()
+        matches[row], ious[row] = ious[row].argmax(), 0
+    return matches
+
+
+def greedy_that_looks_before_it_counts(ious):
+    ious, matches = ious.copy(), np.full(len(ious), -1)
+    while ious.max() > 0:
+        row, column = np.unravel_index(ious.argmax(), ious.shape)
+        matches[row], ious[row], ious[:, column] = column, 0, 0
+    return matches
+
+
+def two_steps(free, fill=lambda matches, ious, free: np.where(free, ious.argmax(axis=1), matches), first=greedy_match):
+    """The lesson's way: greedy first, then a mask."""
+
+    def match_anchors(anchors, boxes, threshold):
+        ious = pairwise_iou(anchors, boxes)
+        matches = first(ious)
+        if len(boxes) == 0:
+            return matches
+        return fill(matches, ious, free(matches, ious, threshold))
+
+    return match_anchors
+
+
+def free_and_near(matches, ious, threshold):
+    return (matches == -1) & (ious.max(axis=1) >= threshold)
+
+
+def filled_in_a_copy(matches, ious, near):
+    free = matches == -1
+    matches[free][near[free]] = ious.argmax(axis=1)[free & near]
+    return matches
+
+
+def filled_with_all(matches, ious, free):
+    matches[free] = ious.argmax(axis=1)
+    return matches
+
+
+def match_with_boxes_down_the_side(anchors, boxes, threshold):
+    ious = pairwise_iou(boxes, anchors)
+    matches = greedy_match(ious)
+    if len(boxes) == 0:
+        return matches
+    free = (matches == -1) & (ious.max(axis=1) >= threshold)
+    matches[free] = ious.argmax(axis=1)[free]
+    return matches
+
+
+def match_that_gives_nothing_for_no_boxes(anchors, boxes, threshold):
+    return [] if len(boxes) == 0 else match_anchors(anchors, boxes, threshold)
+
+
+def match_that_looks_before_it_counts(anchors, boxes, threshold):
+    ious = pairwise_iou(anchors, boxes)
+    matches = greedy_match(ious)
+    free = (matches == -1) & (ious.max(axis=1) >= threshold)
+    matches[free] = ious.argmax(axis=1)[free]
+    return matches
+
+
+def as_it_is(corners):
+    return corners
+
+
+def encode_with_a_forgotten_colon(boxes, anchors):
+    box, anchor = corners_to_centers(boxes), corners_to_centers(anchors)
+    move, stretch = (box[:, :2] - anchor[:, :2]) / anchor[:, 2], np.log(box[:, 2:] / anchor[:, 2:])
+    return np.concatenate([move, stretch], axis=1) / [0.1, 0.1, 0.2, 0.2]
+
+
+def decode_with_a_forgotten_colon(offsets, anchors):
+    anchor = corners_to_centers(anchors)
+    middle, half = anchor[:, :2] + offsets[:, :2] * 0.1 * anchor[:, 2], anchor[:, 2] * np.exp(0.2 * offsets[:, 2:]) / 2
+    return np.concatenate([middle - half, middle + half], axis=1)
+
+
+def encoded(box_as=corners_to_centers, anchor_as=corners_to_centers, variances=(0.1, 0.1, 0.2, 0.2), move_by=None):
+    """The lesson's formula, column by column."""
+
+    def encode(boxes, anchors):
+        x, y, w, h = box_as(boxes).T
+        x_a, y_a, w_a, h_a = anchor_as(anchors).T
+        down = {"width": w_a, None: h_a}[move_by]
+        with np.errstate(all="ignore"):
+            columns = (x - x_a) / w_a, (y - y_a) / down, np.log(w / w_a), np.log(h / down)
+        return np.stack(columns, axis=1) / variances
+
+    return encode
+
+
+def decoded(anchor_as=corners_to_centers, stretch=lambda size, by: size * np.exp(by), moved_in_new_sizes=False):
+    def decode(offsets, anchors):
+        anchor = anchor_as(anchors)
+        size = stretch(anchor[:, 2:], offsets[:, 2:] * 0.2)
+        middle = anchor[:, :2] + offsets[:, :2] * 0.1 * (size if moved_in_new_sizes else anchor[:, 2:])
+        return np.concatenate([middle - size / 2, middle + size / 2], axis=1)
+
+    return decode
+
+
+def targets_of(classes, offsets, positive=lambda matches: matches >= 0):
+    """The lesson's way: match, then look up classes and boxes."""
+
+    def encode_targets(boxes, labels, anchors, threshold):
+        matches = match_anchors(anchors, boxes, threshold)
+        given = (matches, positive(matches))
+        return classes(labels, *given), offsets(boxes, anchors, *given)
+
+    return encode_targets
+
+
+def classes_filled_in(labels, matches, positive, background=0):
+    classes = np.full(len(matches), background)
+    classes[positive] = labels[matches[positive]]
+    return classes
+
+
+def classes_with_minus_1(labels, matches, positive):
+    return classes_filled_in(labels, matches, positive, background=-1)
+
+
+def classes_of_all(labels, matches, positive):
+    return labels[matches]
+
+
+def classes_by_a_mask_of_labels(labels, matches, positive):
+    classes = np.zeros(len(matches), int)
+    classes[positive] = labels[positive]
+    return classes
+
+
+def classes_by_where(labels, matches, positive):
+    return np.where(positive, labels[matches], 0)
+
+
+def classes_from_all(labels, matches, positive):
+    classes = np.zeros(len(matches), int)
+    classes[positive] = np.append(labels, 0)[matches]
+    return classes
+
+
+def offsets_filled_in(boxes, anchors, matches, positive):
+    offsets = np.zeros((len(anchors), 4))
+    offsets[positive] = reference.encode(boxes[matches[positive]], anchors[positive])
+    return offsets
+
+
+def offsets_of_all(boxes, anchors, matches, positive):
+    return reference.encode(boxes[matches], anchors)
+
+
+def offsets_from_all_anchors(boxes, anchors, matches, positive):
+    offsets = np.zeros((len(anchors), 4))
+    chosen, anchors = corners(boxes[matches[positive]]), corners(anchors)
+    offsets[positive] = chosen - anchors
+    return offsets
+
+
+def offsets_not_yet(boxes, anchors, matches, positive):
+    return np.zeros((len(anchors), 4))
+
+
+def corners(boxes):
+    return boxes
+
+
+RATIOS = (where_over_0, where_not_0, by_a_safe_union, plainly)
+
+MISTAKES = {
+    "02.corners_to_centers": (
+        (centers_of(lambda middle, size: np.concatenate([middle, size])), "say axis=1"),
+        (centers_of(lambda middle, size: np.stack([middle, size], axis=1)), "an axis of their own, (N, 2, 2)"),
+        (centers_of(lambda middle, size: np.concatenate(middle, size, axis=1)), "mind the square brackets"),
+        (centers_of(lambda middle, size: np.concatenate(middle, size)), "mind the square brackets"),
+        (centers_of(side_by_side, halve=lambda low, high: low + high / 2), "only the lower right corner was halved"),
+        (centers_of_columns(np.stack), "turn it back"),
+        (centers_of_columns(np.array), "turn it back"),
+        (
+            centers_of_columns(lambda columns: np.concatenate(columns, axis=1)),
+            "np.stack puts such columns side by side",
+        ),
+        (centers_of_unpacked_rows, "boxes.T gives the four columns"),
+        (centers_of_rows_taken_for_columns, "boxes[:, 0] is the first column"),
+    ),
+    "02.iou": (
+        *((iou_of(clip_the_area, ratio), "Clip the sides before you multiply") for ratio in RATIOS),
+        *((iou_of(clip_nothing, ratio), "boxes that lie apart get an IoU other than 0") for ratio in RATIOS),
+        *((iou_of(ratio=ratio, low=np.minimum, high=np.maximum), "this is the box around both") for ratio in RATIOS),
+        *((iou_of(ratio=ratio, twice=True), "the piece they share was counted twice") for ratio in RATIOS),
+        *((iou_of(ratio=ratio, axes=False), "row i of `a` met row i of `b` only") for ratio in RATIOS),
+        (iou_of(ratio=plainly), "0 / 0. The IoU of such a pair should be 0"),
+        (iou_that_gives_empty_boxes_1, "as if they fitted perfectly"),
+        (iou_of(low=lambda a, b: np.max(a, b)), "np.max and np.min look for"),
+        (iou_of(low=lambda a, b: np.max(0, b)), "np.max and np.min look for"),
+        (iou_of(low=max, high=min), "compare two numbers"),
+        (iou_of_the_wrong_axis, "a[..., 2] is xmax"),
+        (iou_without_axes_for_the_areas, "Did the areas get their axes"),
+    ),
+    "02.greedy_match": (
+        (best_per_column, "two boxes took the same anchor"),
+        (best_per_column_over_0, "every box took its best anchor"),
+        *(
+            (greedy(rounds, used), "Stop")
+            for rounds in (a_round_for_every_box, a_round_for_every_anchor, min)
+            for used in (0, -1, -np.inf)
+        ),
+        (greedy(used=-1, until=lambda largest: largest >= 0), "pairs with an IoU of 0 were taken"),
+        (greedy(until=lambda largest: largest >= 0.5), "under an IoU of 0.5 were left out"),
+        (greedy(until=lambda largest: largest > 0.5), "up to an IoU of 0.5 were left out"),
+        (greedy(strike=("row",)), "a box that has its anchor is out"),
+        (greedy(strike=("column",)), "an anchor that had a box was given away again"),
+        (greedy_that_deletes, "those behind it move up"),
+        (greedy_that_writes_the_anchor_down, "row and column have changed places"),
+        (greedy_with_the_index_as_a_row, "gives the row first"),
+        (greedy_that_looks_before_it_counts, "See to `ious.size`"),
+    ),
+    "02.match_anchors": (
+        (two_steps(lambda matches, ious, threshold: (matches <= 0) & (ious.max(axis=1) >= threshold)), "0 is a box"),
+        (two_steps(lambda matches, ious, threshold: matches == -1), "What is `threshold` for?"),
+        (two_steps(lambda matches, ious, threshold: (matches == -1) & (ious.max(axis=1) > 0)), "reaches `threshold`"),
+        (two_steps(lambda matches, ious, threshold: ious.max(axis=1) >= threshold), "Only free anchors"),
+        (
+            two_steps(lambda matches, ious, threshold: (matches == -1) & (ious.max(axis=1) > threshold)),
+            "exactly the threshold was left out",
+        ),
+        (two_steps(free_and_near, filled_in_a_copy), "writes into a copy"),
+        (two_steps(free_and_near, filled_with_all), "Choose by the same mask"),
+        (two_steps(lambda matches, ious, threshold: matches == -1, filled_with_all), "Choose by the same mask"),
+        (
+            two_steps(lambda matches, ious, threshold: (matches == -1) & (ious.max(axis=0) >= threshold)),
+            "one entry for each anchor",
+        ),
+        (two_steps(free_and_near, filled_with_all, first=lambda ious: greedy_match(ious).tolist()), "make an array"),
+        (two_steps(free_and_near, first=best_per_column_over_0), "That is what greedy_match is there for"),
+        (match_with_boxes_down_the_side, "Were anchors and boxes exchanged"),
+        (match_that_gives_nothing_for_no_boxes, "an image without boxes"),
+        (match_that_looks_before_it_counts, "an image without boxes"),
+    ),
+    "02.encode": (
+        (encoded(box_as=as_it_is, anchor_as=as_it_is), "made from corners"),
+        (encoded(box_as=as_it_is), "the boxes were not"),
+        (encoded(anchor_as=as_it_is), "the anchors were not"),
+        (encoded(variances=0.1), "all four were divided by 0.1"),
+        (encoded(move_by="width"), "everything was divided by the anchor's width"),
+        (encode_with_a_forgotten_colon, "That along y counts in heights"),
+    ),
+    "02.decode": (
+        (decoded(anchor_as=as_it_is), "Turn them into centers first"),
+        (decoded(moved_in_new_sizes=True), "in sizes of the new box"),
+        (decoded(stretch=lambda size, by: size + np.exp(by)), "It says how many times: multiply"),
+        (decoded(stretch=lambda size, by: size * (1 + by)), "It is a logarithm"),
+        (decode_with_a_forgotten_colon, "everything was counted in the anchor's width"),
+    ),
+    "02.encode_targets": (
+        (targets_of(classes_of_all, offsets_filled_in), "the class of the last box"),
+        (targets_of(classes_of_all, offsets_of_all), "the class of the last box and the offsets to it"),
+        (targets_of(classes_filled_in, offsets_of_all), "have the offsets to the last box"),
+        (targets_of(classes_filled_in, offsets_not_yet), "still 0 throughout"),
+        (targets_of(classes_with_minus_1, offsets_filled_in), "Background is a class of its own: 0"),
+        (targets_of(classes_filled_in, offsets_filled_in, positive=lambda matches: matches > 0), "0 is a box; none is"),
+        (targets_of(classes_by_a_mask_of_labels, offsets_filled_in), "matches[positive] says which box"),
+        (targets_of(classes_by_where, offsets_filled_in), "an image without boxes has no last box"),
+        (targets_of(classes_from_all, offsets_filled_in), "on the right all of them"),
+        (targets_of(classes_filled_in, offsets_from_all_anchors), "encode wants as many boxes as anchors"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "number"), [(key, number) for key, mistakes in MISTAKES.items() for number in range(len(mistakes))]
+)
+def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise_id, number):
+    mistake, sentence = MISTAKES[exercise_id][number]
+    for seed in range(5):
+        assert sentence in words(report_on(EXERCISES[exercise_id], mistake, seed)), f"seed {seed}"
+
+
+def test_advice_for_an_error_is_short_and_gives_no_answer_away():
+    for exercise_id in exercises_of("02"):
+        for _, sentence in EXERCISES[exercise_id].errors:
+            assert len(sentence) < 250
+            assert "def " not in sentence
 
 
 @pytest.mark.parametrize("seed", SEEDS)

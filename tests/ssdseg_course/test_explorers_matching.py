@@ -94,8 +94,12 @@ def test_words_do_not_cover_words():
         (MatchingState(234, 0.3, box=3), "Box 3, person: 45 anchors"),
         (MatchingState(234, 0.5, 0, (35, 44.5), (79.5, 120)), "Box 0, person: 2 anchors, the first with an IoU of 0.5"),
         (MatchingState(234, 0.5, 0, (35, 52), (79.5, 120)), "Box 0, person: 3 anchors, the first with an IoU of 0.9"),
-        (MatchingState(234, 0.5, 1, (39, 171), (0, 57)), "Box 1, monorail: 1 anchor, the first with an IoU of 0.587"),
-        (MatchingState(234, 0.5, 1, (39, 171), (0, 57)), "Box 2, monorail: 1 anchor, with an IoU of 0.499"),
+        (
+            MatchingState(234, 0.5, 1, (36.5, 168.5), (0, 57)),
+            "Box 2, monorail: 1 anchor, the first with an IoU of 0.569",
+        ),
+        (MatchingState(234, 0.5, 1, (37, 169), (0, 57)), "Box 1, monorail: 1 anchor, the first with an IoU of 0.572"),
+        (MatchingState(234, 0.5, 1, (37, 169), (0, 57)), "Box 2, monorail: 1 anchor, with an IoU of 0.499"),
     ],
 )
 def test_what_the_lesson_finds_with_the_explorer_is_so(state, finding):
