@@ -194,8 +194,8 @@ class TestProgress:
     def test_untouched_lessons_cost_nothing(self, course, runs):
         done = ssdseg("progress")
         assert done.exit_code == 0
-        assert row(done.output, "1", "Anchors: where a detector looks", "120", "0 of 100")
-        assert row(done.output, "3", "Depthwise", "120", "not here yet")
+        assert row(done.output, "1", "Anchors: where a detector looks", str(find_lesson("01").minutes), "0 of 100")
+        assert row(done.output, "3", "Depthwise", str(find_lesson("03").minutes), "not here yet")
         assert runs == []
 
     def test_a_lesson_is_run_once_and_then_known(self, course, runs):
