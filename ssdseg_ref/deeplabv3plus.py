@@ -4,7 +4,7 @@ Source: Chen et al. 2018, "Encoder-Decoder with Atrous Separable Convolution for
 3.1 and figure 2; ASPP with image pooling from Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from keras import KerasTensor, layers
 
@@ -46,49 +46,57 @@ def aspp(x: KerasTensor, channels: int, rates: Sequence[int]) -> KerasTensor:
     return conv_bn(x, channels, name="aspp_project")
 
 
-def decoder(x: KerasTensor, low_level: KerasTensor, low_level_channels: int, channels: int) -> KerasTensor:
+def decoder(
+    x: KerasTensor, low_level: KerasTensor, low_level_channels: int, channels: int, *, name: str = "decoder"
+) -> KerasTensor:
     """Lay the coarse map over a fine one, which still knows where the edges are.
 
     Args:
         x: (B, h, w, C), the output of `aspp`.
-        low_level: (B, H, W, c), the backbone's map of stride 4.
+        low_level: (B, H, W, c), a finer map of the backbone; of stride 4 in the paper.
         low_level_channels: to which the fine map is narrowed first, lest it outweigh the coarse one.
         channels: of the output.
+        name: prefix of the layers' names.
 
     Returns:
         (B, H, W, channels).
     """
-    low_level = conv_bn(low_level, low_level_channels, name="decoder_low")
-    x = resize(x, low_level.shape[1:3], name="decoder_resize")
-    x = layers.Concatenate(name="decoder_concat")([x, low_level])
-    x = separable_conv_bn(x, channels, name="decoder_refine1")
-    return separable_conv_bn(x, channels, name="decoder_refine2")
+    low_level = conv_bn(low_level, low_level_channels, name=f"{name}_low")
+    x = resize(x, low_level.shape[1:3], name=f"{name}_resize")
+    x = layers.Concatenate(name=f"{name}_concat")([x, low_level])
+    x = separable_conv_bn(x, channels, name=f"{name}_refine1")
+    return separable_conv_bn(x, channels, name=f"{name}_refine2")
 
 
 def deeplabv3plus(
-    x: KerasTensor,
-    low_level: KerasTensor,
+    maps: Mapping[int, KerasTensor],
     image_size: tuple[int, int],
     classes: int,
     *,
     channels: int,
     rates: Sequence[int],
     low_level_channels: int,
-) -> KerasTensor:
+    fine_channels: int = 0,
+) -> tuple[KerasTensor, KerasTensor]:
     """The whole head, from the backbone's maps to the logits of every pixel.
 
     Args:
-        x: (B, h, w, C), the backbone's map of stride 16.
-        low_level: (B, H / 4, W / 4, c), its map of stride 4.
+        maps: the backbone's (B, h, w, C), by stride: 16, 4, and 2 where the fine decoder is there.
         image_size: (H, W) in pixels.
         classes: number of classes, background not counted.
         channels: of ASPP and decoder.
         rates: of ASPP.
         low_level_channels: see `decoder`.
+        fine_channels: of a second decoder, on the map of stride 2, for thin things and sharp edges; 0 leaves it out.
+            The paper has none.
 
     Returns:
-        (B, H, W, classes + 1) logits.
+        (B, H, W, classes + 1) logits, and the decoder's map of stride 4, which other heads may read too.
     """
-    x = decoder(aspp(x, channels, rates), low_level, low_level_channels, channels)
+    decoded = decoder(aspp(maps[16], channels, rates), maps[4], low_level_channels, channels)
+    x = decoded
+    if fine_channels:
+        x = conv_bn(x, fine_channels, name="fine_squeeze")
+        x = decoder(x, maps[2], fine_channels // 2, fine_channels, name="fine")
     x = predict(x, classes + 1, name="mask_predict")
-    return resize(x, image_size, name="mask")
+    return resize(x, image_size, name="mask"), decoded

@@ -12,7 +12,7 @@ from keras import layers
 from PIL import Image
 
 from ssdseg_ref.anchors import AnchorSpec, make_anchors
-from ssdseg_ref.blocks import NORM
+from ssdseg_ref.blocks import NORM, separable_conv_bn
 from ssdseg_ref.coding import decode
 from ssdseg_ref.data.sample import BACKGROUND
 from ssdseg_ref.deeplabv3plus import deeplabv3plus
@@ -41,6 +41,9 @@ class Config:
         aspp_rates: dilations of ASPP.
         mask_channels: of ASPP and of the decoder.
         low_level_channels: of the fine map in the decoder.
+        fine_channels: of a second decoder, of stride 2; 0 leaves it out.
+        shared_channels: of what the detector's finest map takes from the decoder, which has seen the whole image and
+            knows edges to the pixel; 0 takes nothing.
     """
 
     classes: tuple[str, ...]
@@ -54,6 +57,8 @@ class Config:
     aspp_rates: tuple[int, ...]
     mask_channels: int
     low_level_channels: int
+    fine_channels: int = 0
+    shared_channels: int = 0
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -94,14 +99,16 @@ REFERENCE = Config(
     alpha=1.0,
     width="1.0",
     extra_channels=(256,),
-    scales=(0.14, 0.28, 0.52, 0.8, 1.0),
-    aspect_ratios=(1.0, 0.4, 2.5, 0.25, 4.0),
-    aspp_rates=(3, 6, 12),
-    mask_channels=128,
-    low_level_channels=48,
+    scales=(0.13, 0.26, 0.46, 0.68, 0.95),
+    aspect_ratios=((0.3, 0.45, 0.65), (0.35, 0.6, 1.4, 2.2), (0.55, 1.2, 2.0, 3.0), (1.0, 0.6, 1.8)),
+    aspp_rates=(2, 4, 6),
+    mask_channels=96,
+    low_level_channels=32,
+    fine_channels=32,
+    shared_channels=96,
 )
 PRESETS = {"lesson": LESSON, "reference": REFERENCE}
-SHIPPED = {"lesson": LESSON}
+SHIPPED = {"lesson": LESSON, "mobilenetv2": REFERENCE}
 
 
 def preset(name: str, backbone: str = "mobilenetv2") -> Config:
@@ -135,18 +142,21 @@ def build_network(config: Config) -> keras.Model:
     classes = len(config.classes)
     image = keras.Input((*config.image_size, 3), name="image")
     maps = backbone_features(layers.Rescaling(1 / 127.5, offset=-1, name="scale")(image), config)
-    predicting = [maps[stride] for stride in BACKBONE_STRIDES]
-    predicting += extra_maps(predicting[-1], config.extra_channels)
-    logits, offsets = ssdlite(predicting, config.anchor_spec.anchors_per_cell, classes)
-    mask = deeplabv3plus(
-        maps[16],
-        maps[4],
+    mask, decoded = deeplabv3plus(
+        maps,
         config.image_size,
         classes,
         channels=config.mask_channels,
         rates=config.aspp_rates,
         low_level_channels=config.low_level_channels,
+        fine_channels=config.fine_channels,
     )
+    predicting = [maps[stride] for stride in BACKBONE_STRIDES]
+    predicting += extra_maps(predicting[-1], config.extra_channels)
+    if config.shared_channels:
+        shared = separable_conv_bn(decoded, config.shared_channels, stride=2, name="shared")
+        predicting[0] = layers.Concatenate(name="shared_concat")([predicting[0], shared])
+    logits, offsets = ssdlite(predicting, config.anchor_spec.anchors_per_cell, classes)
     return keras.Model(image, {"classes": logits, "offsets": offsets, "mask": mask}, name=f"ssdseg_{config.backbone}")
 
 

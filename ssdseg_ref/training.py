@@ -54,7 +54,7 @@ class Recipe:
 
 
 LESSON_RECIPE = Recipe(epochs=10)
-REFERENCE_RECIPE = Recipe(epochs=30, ema_momentum=0.997, zoom_share=2 / 3)
+REFERENCE_RECIPE = Recipe(epochs=30, ema_momentum=0.998, zoom_share=1 / 3)
 RECIPES = {"lesson": LESSON_RECIPE, "reference": REFERENCE_RECIPE}
 
 

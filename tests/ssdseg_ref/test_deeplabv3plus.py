@@ -112,15 +112,33 @@ def test_both_the_coarse_and_the_fine_map_matter_to_the_decoder(changed):
 @pytest.mark.parametrize("image_size", [(64, 96), (97, 61), (33, 100)])
 @pytest.mark.parametrize("classes", [1, 3])
 def test_every_pixel_gets_logits_also_where_the_strides_do_not_divide_the_image(image_size, classes):
-    stride4, stride16 = ([-(-side // stride) for side in image_size] for stride in (4, 16))
-    coarse, fine = keras.Input((*stride16, 8)), keras.Input((*stride4, 5))
-    logits = deeplabv3plus(coarse, fine, image_size, classes, channels=6, rates=(2, 4), low_level_channels=4)
-    assert logits.shape == (None, *image_size, classes + 1)
+    sizes = {stride: [-(-side // stride) for side in image_size] for stride in (2, 4, 16)}
+    maps = {stride: keras.Input((*size, 5)) for stride, size in sizes.items()}
+    for fine_channels in (0, 4):
+        logits, decoded = deeplabv3plus(
+            maps, image_size, classes, channels=6, rates=(2, 4), low_level_channels=4, fine_channels=fine_channels
+        )
+        assert logits.shape == (None, *image_size, classes + 1)
+        assert decoded.shape == (None, *sizes[4], 6)
+
+
+def test_the_fine_decoder_sees_what_the_other_one_cannot():
+    """A checkerboard of single pixels on the map of stride 2, where all coarser maps are even."""
+    maps = {2: keras.Input((16, 24, 5)), 4: keras.Input((8, 12, 5)), 16: keras.Input((2, 3, 8))}
+    logits, _ = deeplabv3plus(maps, (32, 48), 3, channels=6, rates=(1,), low_level_channels=4, fine_channels=4)
+    model = keras.Model(list(maps.values()), logits)
+    randomise(model, seed=11)
+    images = [np.ones((1, *x.shape[1:]), np.float32) for x in maps.values()]
+    even = np.asarray(model(images))
+    images[0][:, ::2, 1::2] = -1
+    images[0][:, 1::2, ::2] = -1
+    assert np.abs(np.asarray(model(images)) - even).max() > 1e-2
 
 
 def test_logits_of_pixels_may_be_negative_and_large():
-    inputs = [keras.Input((2, 3, 8)), keras.Input((8, 12, 5))]
-    model = keras.Model(inputs, deeplabv3plus(*inputs, (32, 48), 3, channels=6, rates=(1,), low_level_channels=4))
+    maps = {16: keras.Input((2, 3, 8)), 4: keras.Input((8, 12, 5))}
+    logits, _ = deeplabv3plus(maps, (32, 48), 3, channels=6, rates=(1,), low_level_channels=4)
+    model = keras.Model(list(maps.values()), logits)
     randomise(model, seed=9)
     last = model.get_layer("mask_predict")
     last.kernel.assign(20 * last.kernel)
