@@ -253,7 +253,7 @@ show(
 # Fractions of the width and fractions of the height are different units, since the image is not square. Shapes have to
 # be made in pixels, and turned into fractions **last**: $w / W$ and $h / H$.
 #
-# One more anchor goes into every cell. The scale $s'$ of the next map will be about twice as large as $s$, and many
+# One more anchor goes into every cell. The scale $s'$ of the next map will be larger than $s$, and many
 # objects have a size in between. An **extra square** of scale $\sqrt{s\,s'}$ stands in the gap: it is as many times
 # larger than $s$ as it is smaller than $s'$.
 #
@@ -343,7 +343,7 @@ print((middles - sizes / 2).shape)  # every cell with every size
 # sizes. Order: cell by cell as in exercise 1.1, and in each cell size by size as in exercise 1.2.
 #
 # `np.concatenate([a, b], axis=-1)` puts two arrays side by side along the last axis, and `reshape(-1, 4)` makes a plain
-# list of boxes of it.
+# list of boxes of it. If one of your two functions gives a list, wrap it first: `np.array(grid_centers(rows, cols))`.
 
 
 # %% nbgrader={"grade_id": "map_anchors", "solution": true}
@@ -565,7 +565,7 @@ show(
 # %% [markdown]
 # IoU is 0 for boxes that do not touch, 1 for equal boxes and for no others. It punishes a box that is too large as well
 # as one that is too small. The usual bar for "fits" is 0.5: the shared piece is half of all that the two cover, which
-# is stricter than it sounds, as the middle picture shows. You build it in lesson 2; until then
+# is stricter than it sounds, as the middle picture shows. You write IoU yourself in lesson 2; until then
 # `pairwise_iou(a, b)` of the reference gives the IoU of every box of `a` with every box of `b`, in an array of
 # shape `(len(a), len(b))`:
 
@@ -708,7 +708,8 @@ def choose_anchors():
 check("01.choose_anchors", choose_anchors)
 
 # %% [markdown]
-# Half of the paper's anchors, and more of the boxes. Where did you gain? The boxes in eight groups from small to large:
+# Half of the paper's anchors, and more of the boxes. Where did you gain, and where did you lose? The boxes in eight
+# groups from small to large:
 
 # %%
 with after("1.7"):
