@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ssdseg_course.checking.exercise import Exercise
-from ssdseg_course.checking.judge import judge
+from ssdseg_course.checking.judge import again, judge
 from ssdseg_course.checking.probe import describe, probe
 from ssdseg_course.checking.report import Report
 from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
@@ -67,7 +67,7 @@ def check(exercise_id: str, function: Callable, seed: int | None = None) -> Repo
         seed = draw_seed()
     try:
         with time_limit(SECONDS):
-            outcomes = probe(function, exercise.cases(seed))
+            outcomes = probe(function, exercise.cases(seed), exercise.run)
     except KeyboardInterrupt as stop:
         report = _unfinished(exercise, function, stop, seed)
     else:
@@ -85,7 +85,7 @@ def _unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt,
         f"it took longer than {SECONDS:g} seconds" if isinstance(stop, TimeIsUp) else "it was interrupted",
         *([f"in line {place.line_number} of `{place.function}`: {place.line}"] if place.line else []),
         "is that a loop that never ends? Every turn should bring it nearer to its end.",
-        f'again: check("{exercise.id}", {exercise.name}, seed={seed})',
+        again(exercise, seed),
     )
     return Report(exercise.id, False, exercise.points, messages, seed)
 

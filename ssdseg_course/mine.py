@@ -62,7 +62,7 @@ def mine(exercise_id: str) -> Callable:
             f"`ssdseg check {lesson.number}` says more"
         )
     seed = draw_seed()
-    report = judge(exercise, probe(function, exercise.cases(seed)), seed)
+    report = judge(exercise, probe(function, exercise.cases(seed), exercise.run), seed)
     if not report.passed:
         where = f"your `{exercise.name}`, taken from {path}, is not right yet:"
         report = replace(report, messages=(where, *report.messages))

@@ -14,6 +14,11 @@ Arguments = tuple
 RANDOM_CASES = 6
 
 
+def call(function: Callable, arguments: Arguments):
+    """What comes back is what is judged: how most exercises are run."""
+    return function(*arguments)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A typical wrong answer, and the sentence that helps whoever gave it."""
@@ -38,6 +43,8 @@ class Exercise:
         hints: three, each telling more than the one before.
         mutants: typical wrong answers.
         compare: says what is wrong with a value, given what the reference gives.
+        run: gives what is judged, from a function and arguments; of a network, for instance, what it computes.
+        random_cases: how many are drawn.
         errors: words of an error ("IndexError", or a part of NumPy's message), each with the sentence that helps
             whoever meets it; the first whose words are there counts.
     """
@@ -53,6 +60,8 @@ class Exercise:
     hints: tuple[str, str, str]
     mutants: tuple[Mutant, ...]
     compare: Callable[[Plain, Plain], Complaint | None] = compare_arrays
+    run: Callable[[Callable, Arguments], object] = call
+    random_cases: int = RANDOM_CASES
     errors: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -70,4 +79,4 @@ class Exercise:
         if self.draw is None:
             return list(self.fixed_cases)
         rng = np.random.default_rng(seed)
-        return [*self.fixed_cases, *(self.draw(rng) for _ in range(RANDOM_CASES))]
+        return [*self.fixed_cases, *(self.draw(rng) for _ in range(self.random_cases))]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ssdseg_course.checking.compare import Complaint, shape_in_words
 from ssdseg_course.checking.exercise import Arguments, Exercise
-from ssdseg_course.checking.probe import Failure, Outcome
+from ssdseg_course.checking.probe import Failure, Outcome, WrongAnswer
 from ssdseg_course.checking.report import Report
 from ssdseg_course.checking.values import Plain, row_in_words, same, to_plain
 
@@ -46,14 +46,14 @@ def _complaint(exercise: Exercise, arguments: Arguments, outcome: Outcome) -> Co
     """The first thing that is wrong with what came back, stage by stage."""
     if outcome.failure is not None:
         return _about_failure(exercise, outcome.failure)
-    expected = _run(exercise.reference, arguments)
+    expected = _run(exercise, exercise.reference, arguments)
     if outcome.value is None:
         return _about_type(outcome, expected)
     return exercise.compare(outcome.value, expected)
 
 
-def _run(function: Callable, arguments: Arguments) -> Plain:
-    return to_plain(function(*copy.deepcopy(arguments)))
+def _run(exercise: Exercise, function: Callable, arguments: Arguments) -> Plain:
+    return to_plain(exercise.run(function, copy.deepcopy(arguments)))
 
 
 def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
@@ -61,6 +61,8 @@ def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
         if failure.function == exercise.name:
             return Complaint(("not written yet: put your code where the function says `raise NotImplementedError`",))
         return Complaint((f"it calls your `{failure.function}`, and that one is not written yet",))
+    if failure.error == WrongAnswer.__name__:
+        return Complaint((failure.message,))
     error = f"{failure.error}: {failure.message}" if failure.message else failure.error
     lines = [f"it stopped with {error}"]
     if failure.line:
@@ -94,7 +96,7 @@ def _mutant_sentence(
     answered = [(arguments, outcome.value) for arguments, outcome in zip(cases, outcomes, strict=True)]
     answered = [(arguments, value) for arguments, value in answered if value is not None]
     for mutant in exercise.mutants:
-        if all(same(value, _run(mutant.function, arguments)) for arguments, value in answered):
+        if all(same(value, _run(exercise, mutant.function, arguments)) for arguments, value in answered):
             return mutant.sentence
     return None
 
@@ -105,10 +107,15 @@ def _failed(exercise: Exercise, arguments: Arguments, complaint: Complaint, advi
         messages[-1] += ":"
         messages.append(advice)
     if exercise.draw is not None:
-        messages.append(f'again: check("{exercise.id}", {exercise.name}, seed={seed})')
+        messages.append(again(exercise, seed))
     lines = ("\n".join(textwrap.wrap(message, WIDTH, break_long_words=False)) for message in messages)
     messages = tuple(line.replace(NO_BREAK, " ") for line in lines)
     return Report(exercise.id, False, exercise.points, messages, seed)
+
+
+def again(exercise: Exercise, seed: int) -> str:
+    """How to see the same cases once more."""
+    return f'again: check("{exercise.id}", {exercise.name}, seed={seed})'
 
 
 def _call_in_words(exercise: Exercise, arguments: Arguments) -> list[str]:

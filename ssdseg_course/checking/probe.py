@@ -7,13 +7,18 @@ back holds no object of the learner's and can be pickled.
 import contextlib
 import copy
 import linecache
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ssdseg_course.checking.exercise import Arguments
+from ssdseg_course.checking.exercise import Arguments, call
 from ssdseg_course.checking.values import Plain, same, to_plain, type_in_words
+
+
+class WrongAnswer(Exception):
+    """Raised by an exercise's `run` for what cannot be judged at all; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +57,19 @@ class Outcome:
     changed: tuple[int, ...]
 
 
-def probe(function: Callable, cases: Sequence[Arguments]) -> list[Outcome]:
-    """Call the function once for each case."""
+def probe(
+    function: Callable, cases: Sequence[Arguments], run: Callable[[Callable, Arguments], object] = call
+) -> list[Outcome]:
+    """Run the function once for each case, in the exercise's way."""
     # A warning or a message on stderr stays visible but moves to stdout: nbgrader takes stderr for a failed check.
     with contextlib.redirect_stderr(sys.stdout):
-        return [_call(function, arguments) for arguments in cases]
+        return [_call(function, arguments, run) for arguments in cases]
 
 
-def _call(function: Callable, arguments: Arguments) -> Outcome:
+def _call(function: Callable, arguments: Arguments, run: Callable) -> Outcome:
     given = copy.deepcopy(arguments)
     try:
-        returned = function(*given)
+        returned = run(function, given)
         value, type_name, failure = to_plain(returned), type_in_words(returned), None
     except (Exception, SystemExit) as error:
         value, type_name, failure = None, "", describe(error, function)
@@ -73,14 +80,20 @@ def _call(function: Callable, arguments: Arguments) -> Outcome:
 def _differ(now, before) -> bool:
     if isinstance(before, str):  # no numbers, and nothing can change it
         return False
+    if isinstance(before, dict):
+        return now.keys() != before.keys() or any(_differ(now[key], before[key]) for key in before)
     now, before = to_plain(now), to_plain(before)
     return now is None or not same(now, before)
 
 
 def describe(error: BaseException, function: Callable) -> Failure:
     """An error, and the last line of the learner's own code that it passed: not one deep inside NumPy."""
-    # Without the frame of `_call`; what remains is none where the call itself failed, as with a missing argument.
-    frames = list(traceback.walk_tb(error.__traceback__.tb_next))
+    # Without our own; what remains is none where the call itself failed, as with a missing argument.
+    frames = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_globals.get("__name__", "").startswith(__package__)
+    ]
     scope = getattr(function, "__globals__", None)
     own = [(frame, line) for frame, line in frames if frame.f_globals is scope] or frames[:1]
     name, line_number, line = getattr(function, "__name__", "function"), 0, ""
@@ -88,4 +101,12 @@ def describe(error: BaseException, function: Callable) -> Failure:
         frame, line_number = own[-1]
         name = frame.f_code.co_name
         line = linecache.getline(frame.f_code.co_filename, line_number).strip()
-    return Failure(type(error).__name__, str(error), name, line_number, line)
+    return Failure(type(error).__name__, _message(error), name, line_number, line)
+
+
+def _message(error: BaseException) -> str:
+    """What an error says; of Keras's pages the paragraph that says what is wrong."""
+    paragraphs = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("\n\n")
+    if paragraphs[0].startswith("Exception encountered when calling") and len(paragraphs) > 1:
+        return paragraphs[1]
+    return paragraphs[0]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from IPython.display import display
 
 from ssdseg_course.check import draw_seed
-from ssdseg_course.checking.exercise import Arguments
+from ssdseg_course.checking.exercise import Arguments, call
 from ssdseg_course.checking.judge import judge
 from ssdseg_course.checking.probe import Outcome, probe
 from ssdseg_course.checking.values import same, to_plain
@@ -49,11 +49,13 @@ def judge_here(exercise_id: str, scope: dict, measure: bool = False) -> None:
     agrees = seconds = None
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            outcomes = probe(function, cases)
+            outcomes = probe(function, cases, exercise.run)
             report = judge(exercise, outcomes, seed)
             if measure:
-                agrees = all(map(_agrees, outcomes, (exercise.reference(*case) for case in exercise.cases(seed))))
-            if measure and report.passed:
+                agrees = all(
+                    map(_agrees, outcomes, (exercise.run(exercise.reference, case) for case in exercise.cases(seed)))
+                )
+            if measure and report.passed and exercise.run is call:
                 with contextlib.suppress(KeyboardInterrupt):  # right, and too slow to be measured
                     seconds = _seconds((function, exercise.reference), cases)
     except KeyboardInterrupt:  # from outside: the time is up

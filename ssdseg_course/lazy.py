@@ -1,0 +1,17 @@
+"""Modules that are imported when something in them is asked for: TensorFlow takes seconds, and most commands do not
+need it."""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+
+from ssdseg_course.quiet import import_keras
+
+
+class LazyModule(ModuleType):
+    """Stands for a module that imports Keras, until one of its names is asked for."""
+
+    def __getattr__(self, name: str):
+        if "keras" not in sys.modules:
+            import_keras()
+        return getattr(import_module(self.__name__), name)
