@@ -22,6 +22,7 @@ from ssdseg_ref.multitask import Config
 
 CHECKPOINTS = "checkpoints"  # in a run's folder: what a training that was stopped goes on from
 LOG = "log.csv"  # in a run's folder: a row an epoch
+TENSORBOARD = "tensorboard"  # in a run's folder: the same for `tensorboard --logdir`
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Recipe:
         ema_momentum: of the moving average of the weights.
         class_weights: of the mask's cross-entropy, background first.
         zoom_share: share of the samples that are zoomed into; see `augment`.
+        split: of the Warehouse, to be trained on.
         patience: epochs without a better validation loss after which training stops.
         seed: of the order and the augmentation of the samples.
     """
@@ -49,12 +51,13 @@ class Recipe:
     ema_momentum: float = 0.99
     class_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     zoom_share: float = 0.0
+    split: str = "train"
     patience: int = 5
     seed: int = 1
 
 
 LESSON_RECIPE = Recipe(epochs=10)
-REFERENCE_RECIPE = Recipe(epochs=30, ema_momentum=0.998, zoom_share=1 / 3)
+REFERENCE_RECIPE = Recipe(epochs=10, ema_momentum=0.998, zoom_share=1 / 3, split="train_large")
 RECIPES = {"lesson": LESSON_RECIPE, "reference": REFERENCE_RECIPE}
 
 
@@ -126,7 +129,7 @@ def train(
         recipe: how.
         training: samples to learn from.
         validation: samples that say when to stop.
-        folder: of this run: gets `log.csv`, and checkpoints while it lasts.
+        folder: of this run: gets `log.csv`, a log for TensorBoard, and checkpoints while it lasts.
         verbose: as Keras's `fit` takes it.
 
     Returns:
@@ -164,6 +167,12 @@ def train(
             callbacks.EarlyStopping(patience=recipe.patience, restore_best_weights=True),
             callbacks.CSVLogger(folder / LOG, append=done > 0),
             callbacks.TerminateOnNaN(),
+            # TensorFlow's own, so not there where Keras runs on another backend.
+            *(
+                [callbacks.TensorBoard(folder / TENSORBOARD, write_graph=False)]
+                if keras.backend.backend() == "tensorflow"
+                else []
+            ),
         ],
         verbose=verbose,
     )

@@ -34,7 +34,12 @@ from ssdseg_ref.data.sample import IGNORE, Sample
 from ssdseg_ref.data.splits import cached_split
 
 CLASSES = ("person", "forklift", "monorail")
-SPLITS = {"train": range(0, 2000), "validation": range(1_000_000, 1_000_300), "test": range(2_000_000, 2_000_500)}
+SPLITS = {
+    "train": range(0, 2000),
+    "train_large": range(0, 8000),  # train and 6,000 more, for long trainings
+    "validation": range(1_000_000, 1_000_300),
+    "test": range(2_000_000, 2_000_500),
+}
 PERSON, FORKLIFT, MONORAIL = 1, 2, 3
 
 DESIGN_ASPECT = 1.4  # width over height of the view that scenes are composed for; other shapes see more around it
@@ -101,7 +106,8 @@ def split(
     """A split of the data set: drawn once, then read from the cache in `SSDSEG_HOME`.
 
     Args:
-        name: "train", "validation" or "test": 2,000, 300 and 500 scenes of seeds that no two share.
+        name: "train", "validation" or "test": 2,000, 300 and 500 scenes of seeds that no two share; "train_large" is
+            "train" and 6,000 more.
         size: (height, width) in pixels.
         progress: called with (scenes drawn, scenes in all) while it draws.
 

@@ -14,7 +14,7 @@ from keras import layers
 from ssdseg_ref.blocks import conv_bn, predict
 from ssdseg_ref.data import warehouse
 from ssdseg_ref.multitask import LESSON
-from ssdseg_ref.training import CHECKPOINTS, LOG, JointTraining, Recipe, finished_epochs, optimizer, train
+from ssdseg_ref.training import CHECKPOINTS, LOG, TENSORBOARD, JointTraining, Recipe, finished_epochs, optimizer, train
 
 CONFIG = replace(LESSON, image_size=(64, 96))
 RECIPE = Recipe(epochs=3, batch_size=4, ema_momentum=0.5)
@@ -60,6 +60,15 @@ def test_the_log_has_a_row_an_epoch_and_every_part_of_the_loss(uninterrupted):
     assert {*JointTraining.PARTS, "loss", "val_loss"} <= set(rows[0])
     for row in rows:
         assert float(row["loss"]) == pytest.approx(sum(float(row[part]) for part in JointTraining.PARTS), rel=1e-4)
+
+
+def test_tensorboard_can_read_the_log(uninterrupted):
+    """Its own reader finds the loss of every epoch, in training and in validation."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for part in ("train", "validation"):
+        events = EventAccumulator(str(uninterrupted[2] / TENSORBOARD / part)).Reload()
+        assert [event.step for event in events.Tensors("epoch_loss")] == [0, 1, 2]
 
 
 def test_a_finished_training_leaves_no_checkpoint_behind(uninterrupted):
