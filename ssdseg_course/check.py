@@ -63,19 +63,27 @@ def check(exercise_id: str, function: Callable, seed: int | None = None) -> Repo
     if not callable(function):
         name, kind = exercise.name, type(function).__name__
         raise TypeError(f'write check("{exercise_id}", {name}): the function itself, no brackets; this is a {kind}')
-    if seed is None:
-        seed = draw_seed()
-    try:
-        with time_limit(SECONDS):
-            outcomes = probe(function, exercise.cases(seed), exercise.run)
-    except KeyboardInterrupt as stop:
-        report = _unfinished(exercise, function, stop, seed)
-    else:
-        report = judge(exercise, outcomes, seed)
+    report = report_on(exercise, function, draw_seed() if seed is None else seed)
     show(report)
     if not report.passed:
         raise CheckFailed(report) from None
     return _ShownReport(**vars(report)) if _shell() else report
+
+
+def report_on(exercise: Exercise, function: Callable, seed: int) -> Report:
+    """What a check says of a function, shown to nobody; one that does not come to its end is stopped.
+
+    Args:
+        exercise: what was asked.
+        function: the answer.
+        seed: of the random cases.
+    """
+    try:
+        with time_limit(SECONDS):
+            outcomes = probe(function, exercise.cases(seed), exercise.run)
+    except KeyboardInterrupt as stop:
+        return _unfinished(exercise, function, stop, seed)
+    return judge(exercise, outcomes, seed)
 
 
 def _unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt, seed: int) -> Report:

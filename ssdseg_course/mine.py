@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
-from ssdseg_course.check import CheckFailed, draw_seed, find_exercise, show
+from ssdseg_course.check import CheckFailed, draw_seed, find_exercise, report_on, show
 from ssdseg_course.checking.exercise import Exercise
-from ssdseg_course.checking.judge import judge
-from ssdseg_course.checking.probe import probe
+from ssdseg_course.checking.report import Report
 from ssdseg_course.manifest import LESSONS
 from ssdseg_course.work.workspace import NotebookError, code_cells, course_root, grade_id, read_lesson
 
@@ -47,6 +46,23 @@ def mine(exercise_id: str) -> Callable:
         NotebookError: if there is no such notebook, or no such function in it.
         ValueError: if there is no such exercise.
     """
+    function, report = take(exercise_id)
+    if not report.passed:
+        show(report)
+        raise CheckFailed(report)
+    return function
+
+
+def take(exercise_id: str) -> tuple[Callable, Report]:
+    """The learner's own function, right or not, and the report on it, shown to nobody.
+
+    Args:
+        exercise_id: such as "02.iou".
+
+    Raises:
+        NotebookError: if there is no such notebook, or no such function in it.
+        ValueError: if there is no such exercise.
+    """
     exercise = find_exercise(exercise_id)
     lesson = next(lesson for lesson in LESSONS if exercise_id.startswith(f"{lesson.number:02d}."))
     root = course_root()
@@ -61,14 +77,11 @@ def mine(exercise_id: str) -> Callable:
             f"{path}: there is no function `{exercise.name}` in it, or its cell cannot be read; "
             f"`ssdseg check {lesson.number}` says more"
         )
-    seed = draw_seed()
-    report = judge(exercise, probe(function, exercise.cases(seed), exercise.run), seed)
+    report = report_on(exercise, function, draw_seed())
     if not report.passed:
         where = f"your `{exercise.name}`, taken from {path}, is not right yet:"
         report = replace(report, messages=(where, *report.messages))
-        show(report)
-        raise CheckFailed(report)
-    return function
+    return function, report
 
 
 @dataclass(frozen=True)

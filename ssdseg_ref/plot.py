@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -23,6 +24,7 @@ CLASS_LINES = ("-", "--", ":")  # a line style a label, so that colour never spe
 MASK_OPACITY = 0.45
 BOX_LINE_WIDTH = 1.8  # points
 LABEL_ROOM = 0.06  # of the image's height, what a box's label takes
+DOTS_PER_INCH = 216  # of a painted prediction: twice what a screen shows
 
 
 def plot_statistics(statistics: Statistics) -> Figure:
@@ -136,3 +138,38 @@ def plot_gallery(
     rows[0][0].set_title("truth", loc="left", fontsize=10)
     rows[1][0].set_title("network", loc="left", fontsize=10)
     return figure
+
+
+def paint_prediction(
+    image: np.ndarray,
+    mask: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    names: Sequence[str],
+    *,
+    width: int,
+) -> np.ndarray:
+    """A picture with what a network sees in it, and nothing around it.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (H, W) classes.
+        boxes: (D, 4) corners in fractions of the image.
+        labels: (D,) classes, from 1.
+        scores: (D,).
+        names: of the classes; name 0 belongs to label 1.
+        width: of what comes out, in pixels; its height follows the image's.
+
+    Returns:
+        (h, width, 3) uint8.
+    """
+    rows, cols = image.shape[:2]
+    inches = width / DOTS_PER_INCH
+    figure = Figure(figsize=(inches, inches * rows / cols), dpi=DOTS_PER_INCH)
+    axes = figure.add_axes((0, 0, 1, 1))
+    draw_mask(axes, image, mask)
+    draw_boxes(axes, (rows, cols), boxes, labels, names, scores)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]

@@ -7,7 +7,7 @@ what they need when they run.
 import typer
 from typer.core import TyperGroup
 
-from ssdseg_course.cli import compare, console, data, demo, keep, learn, networks
+from ssdseg_course.cli import assemble, compare, console, data, demo, keep, learn, networks, predict
 
 
 class _OneSentenceErrors(TyperGroup):
@@ -52,6 +52,8 @@ app.command()(keep.update)
 app.add_typer(data.app, name="data")
 app.command()(networks.train)
 app.command()(networks.evaluate)
+app.command()(predict.predict)
+app.command()(assemble.assemble)
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """`ssdseg train` and `ssdseg evaluate`: train a preset on the Warehouse, and score networks on it."""
 
+from contextlib import nullcontext
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +14,11 @@ from ssdseg_course.cli import console
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
 
 if TYPE_CHECKING:
+    import keras
+
+    from ssdseg_course.assemble import Assembly
     from ssdseg_ref.evaluation import Scores
+    from ssdseg_ref.multitask import Config
 
 NETWORK_FILE = "network.keras"
 
@@ -32,9 +38,12 @@ class Backbone(StrEnum):
 
 
 def train(
-    folder: Annotated[Path, typer.Argument(help="Of this run: gets log.csv, checkpoints and the trained network.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Of this run: gets the log, checkpoints while it lasts, and the trained network.")
+    ],
     preset: Annotated[Preset, typer.Option(help="Which configuration and recipe.")] = Preset.LESSON,
     backbone: Annotated[Backbone, typer.Option(help="Which backbone.")] = Backbone.MOBILENETV2,
+    mine: Annotated[bool, typer.Option("--mine", help="Train with your own functions from the lessons.")] = False,
 ) -> None:
     """Train the joint network on the Warehouse; called again with the same folder, go on where it was stopped."""
     folder.mkdir(parents=True, exist_ok=True)  # or say at once that it cannot be
@@ -43,42 +52,77 @@ def train(
 
     from ssdseg_ref import multitask, training
 
-    config = multitask.preset(preset, backbone)
-    samples, _ = open_samples(WAREHOUSE, "train", config.image_size, None)
-    validation, _ = open_samples(WAREHOUSE, "validation", config.image_size, None)
-    recipe = training.RECIPES[preset]
-    keras.utils.set_random_seed(recipe.seed)
-    network = multitask.build_network(config)
-    console.output.print(
-        f"{preset} on {backbone}: {network.count_params():,} parameters, {len(config.anchors):,} anchors, "
-        f"{recipe.epochs} epochs of {len(samples):,} scenes"
-    )
-    verbose = 1 if console.output.is_terminal else 2  # Keras's bar, or a line an epoch where a bar makes no sense
-    training.train(network, config, recipe, samples, validation, folder, verbose=verbose)
-    network.save(folder / NETWORK_FILE)
-    console.output.print(f"trained network: {escape(str(folder / NETWORK_FILE))}", soft_wrap=True)
-    _score(network, config, "validation")
+    own = own_pieces() if mine else None
+    with own.in_place() if own else nullcontext():
+        config = replace(multitask.preset(preset, backbone))
+        recipe = training.RECIPES[preset]
+        samples, _ = open_samples(WAREHOUSE, recipe.split, config.image_size, None)
+        validation, _ = open_samples(WAREHOUSE, "validation", config.image_size, None)
+        keras.utils.set_random_seed(recipe.seed)
+        network = multitask.build_network(config)
+        console.output.print(
+            f"{preset} on {backbone}: {network.count_params():,} parameters, {len(config.anchors):,} anchors, "
+            f"{recipe.epochs} epochs of {len(samples):,} scenes"
+        )
+        verbose = 1 if console.output.is_terminal else 2  # Keras's bar, or a line an epoch where a bar makes no sense
+        training.train(network, config, recipe, samples, validation, folder, verbose=verbose)
+        network.save(folder / NETWORK_FILE)
+        console.output.print(f"trained network: {escape(str(folder / NETWORK_FILE))}", soft_wrap=True)
+        _score(network, config, "validation")
 
 
 def evaluate(
-    name: Annotated[str, typer.Argument(help="A shipped network, such as lesson, or a .keras file that train wrote.")],
-    split: Annotated[str, typer.Option(help="Of the Warehouse: train, validation or test.")] = "test",
-    preset: Annotated[
-        Preset, typer.Option(help="Of a .keras file: the preset that it was trained with.")
-    ] = Preset.LESSON,
+    name: Annotated[str, typer.Argument(help="A shipped network, such as mobilenetv2, or a folder or file of train.")],
+    split: Annotated[str, typer.Option(help="Of the Warehouse: train, train_large, validation or test.")] = "test",
 ) -> None:
     """Score a network on the Warehouse: average precision and IoU of every class."""
+    network, config = open_network(name)
+    _score(network, config, split)
+
+
+def open_network(name: str) -> tuple["keras.Model", "Config"]:
+    """A network, and the configuration that it was built from.
+
+    Args:
+        name: of a shipped network, of a `.keras` file, or of a folder that `train` wrote one into.
+
+    Raises:
+        ValueError: if there is none, or it was built from no preset.
+    """
+    path = Path(name)
+    path = path / NETWORK_FILE if path.is_dir() else path
     console.import_keras()
     import keras
 
     from ssdseg_ref import multitask
 
     if name in multitask.SHIPPED:
-        _score(multitask.load_network(name), multitask.SHIPPED[name], split)
-    elif Path(name).is_file():
-        _score(keras.models.load_model(name, compile=False), multitask.preset(preset, Backbone.MOBILENETV2), split)
-    else:
-        raise ValueError(f"{name}: neither a file nor a shipped network; those are {', '.join(multitask.SHIPPED)}")
+        return multitask.load_network(name), multitask.SHIPPED[name]
+    if not path.is_file():
+        raise ValueError(
+            f"{name}: neither a file, nor a folder of a finished training, nor a shipped network; those are "
+            f"{', '.join(multitask.SHIPPED)}"
+        )
+    network = keras.models.load_model(path, compile=False)
+    for config in multitask.PRESETS.values():
+        rows = (None, len(config.anchors), len(config.classes) + 1)
+        outputs = network.output if isinstance(network.output, dict) else {}
+        if network.input_shape == (None, *config.image_size, 3) and getattr(outputs.get("classes"), "shape", 0) == rows:
+            return network, config
+    raise ValueError(f"{path}: a Keras network, but built from none of the presets {', '.join(multitask.PRESETS)}")
+
+
+def own_pieces() -> "Assembly":
+    """The learner's functions, looked for with progress, and a line on each."""
+    from ssdseg_course.assemble import assemble
+
+    with console.progress("looking at your functions") as update:
+        assembly = assemble(progress=update)
+    table = Table("piece", "whose", "", title=f"{len(assembly.own)} of {len(assembly.pieces)} pieces are yours")
+    for piece in assembly.pieces:
+        table.add_row(piece.exercise_id, "yours" if piece.function else "the reference's", escape(piece.note))
+    console.output.print(table)
+    return assembly
 
 
 def _score(network, config, split: str) -> None:

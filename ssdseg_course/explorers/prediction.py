@@ -10,19 +10,16 @@ from functools import lru_cache
 
 import ipywidgets as widgets
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
 from ssdseg_course.explorers.canvas import draw_scene
 from ssdseg_course.explorers.explorer import SHOWN_WIDTH, Explorer, align
 from ssdseg_ref.data.sample import BACKGROUND
 from ssdseg_ref.data.warehouse import CLASSES, SPLITS
-from ssdseg_ref.plot import draw_boxes, draw_mask
+from ssdseg_ref.plot import paint_prediction
 
 NETWORK = "lesson"
 LONGEST_SIDE = 800  # pixels of a photograph that are kept: the network looks at far fewer
-DOTS_PER_INCH = 216  # twice what a screen shows: letters of 7 points are 10 pixels high there
 MOST_NAMED = 12  # detections, best first
 LEAST_SHARE = 0.005  # of the pixels, from which a class of the mask is worth a word
 
@@ -63,7 +60,8 @@ def prediction_view(state: PredictionState) -> tuple[np.ndarray, str]:
     prediction = _predict(state.scene if state.photograph is None else None, state.photograph)
     sure = prediction.scores >= state.least_score
     labels, scores = prediction.labels[sure], prediction.scores[sure]
-    picture = _draw(image, prediction.mask, prediction.boxes[sure], labels, scores)
+    boxes = prediction.boxes[sure]
+    picture = paint_prediction(image, prediction.mask, boxes, labels, scores, tuple(CLASSES), width=2 * SHOWN_WIDTH)
     return picture, _in_words(name, state.least_score, labels, scores, prediction.mask)
 
 
@@ -145,18 +143,6 @@ def _predict(scene: int | None, photograph: bytes | None):
 
 def _scene_image(scene: int) -> np.ndarray:
     return draw_scene(SPLITS["test"][scene]).image
-
-
-def _draw(image, mask, boxes, labels, scores) -> np.ndarray:
-    height, width = image.shape[:2]
-    inches = 2 * SHOWN_WIDTH / DOTS_PER_INCH
-    figure = Figure(figsize=(inches, inches * height / width), dpi=DOTS_PER_INCH)
-    axes = figure.add_axes((0, 0, 1, 1))
-    draw_mask(axes, image, mask)
-    draw_boxes(axes, (height, width), boxes, labels, CLASSES, scores)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def _in_words(name: str, least_score: float, labels, scores, mask) -> str:

@@ -17,7 +17,7 @@ def seeds_of(exercise) -> range:
 
 def report_on(exercise, function, seed=0) -> Report:
     """What a check says, without raising."""
-    return judge(exercise, probe(function, exercise.cases(seed)), seed)
+    return judge(exercise, probe(function, exercise.cases(seed), exercise.run), seed)
 
 
 def words(report: Report) -> str:

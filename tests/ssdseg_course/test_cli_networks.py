@@ -3,12 +3,15 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from ssdseg_course.cli import app
+from ssdseg_course.cli.networks import NETWORK_FILE, open_network
+from ssdseg_ref import multitask
 
 
 def test_the_demo_shows_scores_a_gallery_and_two_grades(tmp_path):
@@ -28,7 +31,10 @@ def test_the_demo_shows_scores_a_gallery_and_two_grades(tmp_path):
 def test_a_network_that_does_not_exist_is_answered_with_those_that_do():
     result = CliRunner().invoke(app, ["evaluate", "resnet"])
     assert result.exit_code == 1
-    assert "resnet: neither a file nor a shipped network; those are lesson" in result.stderr
+    assert (
+        "resnet: neither a file, nor a folder of a finished training, nor a shipped network; those are" in result.stderr
+    )
+    assert "lesson, mobilenetv2" in result.stderr
 
 
 def test_a_file_that_is_no_network_gets_one_sentence(tmp_path):
@@ -48,7 +54,23 @@ def test_training_into_a_file_is_refused_before_anything_is_drawn(tmp_path, monk
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "evaluate"])
+def test_a_trained_network_is_opened_with_the_preset_that_it_was_built_from(tmp_path):
+    config = multitask.preset("lesson", "shufflenetv2")
+    network = multitask.build_network(config)
+    network.save(tmp_path / NETWORK_FILE)
+    for name in (tmp_path, tmp_path / NETWORK_FILE):
+        again, its_config = open_network(str(name))
+        assert its_config == multitask.LESSON
+        assert again.count_params() == network.count_params()
+
+
+def test_a_network_of_another_kind_is_refused(tmp_path):
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "dense.keras")
+    with pytest.raises(ValueError, match=r"dense.keras: a Keras network, but built from none of the presets"):
+        open_network(str(tmp_path / "dense.keras"))
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "evaluate", "predict", "assemble"])
 def test_every_command_says_what_it_is_for(command):
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0

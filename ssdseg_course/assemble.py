@@ -1,0 +1,223 @@
+"""The reference's network built, trained and used with the learner's own functions in the places of the reference's.
+
+Every function that passes its check is put where the reference has its own; what is missing or not right yet stays the
+reference's. So the joint network is at work from the first lesson on, and with each lesson more of it is the learner's.
+"""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssdseg_course.check import find_exercise
+from ssdseg_course.checking.exercise import call
+from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.mine import take
+from ssdseg_course.quiet import import_keras
+from ssdseg_course.work.workspace import NotebookError
+
+if TYPE_CHECKING:
+    from ssdseg_ref.multitask import Config
+
+# Where the reference has what an exercise asks for: exercises of the same name are found by themselves.
+HOMES = {
+    "01": ("anchors",),
+    "02": ("boxes", "matching", "coding"),
+    "04": ("blocks", "mobilenetv2"),
+    "05": ("shufflenetv2",),
+    "06": ("ssdlite", "losses", "nms"),
+    "07": ("deeplabv3plus", "losses", "metrics"),
+    "08": ("metrics", "multitask", "training"),
+}
+OTHER_NAMES = {"02.iou": "boxes.pairwise_iou"}
+NAMES_OF_LAYERS = ("name", "norm")  # arguments of the reference that no exercise has
+UNPACKED = {"01.make_anchors": lambda spec: (spec.image_size, spec.feature_maps, spec.scales, spec.aspect_ratios)}
+
+
+class PieceError(ValueError):
+    """A function of the learner's that passes its check and stops in the network all the same."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A function of the network that a learner can replace.
+
+    Attributes:
+        exercise_id: that asks for it.
+        home: the reference's module and function, "mobilenetv2.bottleneck".
+        function: the learner's, or None.
+        note: why there is none, or "" where there is one.
+    """
+
+    exercise_id: str
+    home: str
+    function: Callable | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The pieces, the learner's where they are there."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def own(self) -> tuple[Piece, ...]:
+        """The pieces that are the learner's."""
+        return tuple(piece for piece in self.pieces if piece.function is not None)
+
+    def table(self) -> str:
+        """A line a piece: whose it is, and why not the learner's."""
+        rows = [
+            (piece.exercise_id, "yours" if piece.function else "the reference's", piece.note) for piece in self.pieces
+        ]
+        width = max(len(exercise_id) for exercise_id, *_ in rows)
+        return "\n".join(f"{name:<{width}}  {whose:<15}  {note}".rstrip() for name, whose, note in rows)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Inside of it, the reference works with the learner's functions: building, training, predicting, scoring.
+
+        A configuration keeps the anchors that it has made; take a fresh one, `dataclasses.replace(config)`, for the
+        learner's.
+        """
+        changed = []
+        try:
+            for piece in self.own:
+                module, name = piece.home.split(".")
+                original = getattr(import_module(f"ssdseg_ref.{module}"), name)
+                changed += _replace_everywhere(original, _adapted(piece, original))
+            yield
+        finally:
+            for scope, name, original in reversed(changed):
+                scope[name] = original
+
+    def build_network(self, config: "Config"):
+        """The joint network of a configuration, with the learner's functions; its layers are the same, or a check would
+        have said so.
+
+        Raises:
+            PieceError: if one of them stops.
+        """
+        from ssdseg_ref.multitask import build_network
+
+        with self.in_place():
+            return build_network(replace(config))
+
+
+def assemble(own: Sequence[str] | None = None, progress: Callable[[int, int], None] | None = None) -> Assembly:
+    """Look for the learner's functions in the notebooks of all lessons, and check each.
+
+    Args:
+        own: ids of the exercises to take; all that there are by default.
+        progress: called with (pieces looked at, pieces in all).
+
+    Raises:
+        ValueError: if one of `own` is no piece of the network.
+    """
+    import_keras()
+    homes = _homes()
+    for exercise_id in own or ():
+        if find_exercise(exercise_id).id not in homes:
+            raise ValueError(f"{exercise_id} is no piece of the network; those are {', '.join(homes)}")
+    wanted = set(homes if own is None else own)
+    pieces = []
+    for number, (exercise_id, home) in enumerate(homes.items(), start=1):
+        function, note = _take(exercise_id) if exercise_id in wanted else (None, "not asked for")
+        pieces.append(Piece(exercise_id, home, function, note))
+        if progress:
+            progress(number, len(homes))
+    return Assembly(tuple(pieces))
+
+
+def _homes() -> dict[str, str]:
+    """The exercises whose function stands in the network, and where."""
+    homes = {}
+    for exercise_id, exercise in EXERCISES.items():
+        candidates = [f"{module}.{exercise.name}" for module in HOMES.get(exercise_id.split(".")[0], ())]
+        candidates = [OTHER_NAMES[exercise_id]] if exercise_id in OTHER_NAMES else candidates
+        for home in candidates:
+            module, name = home.split(".")
+            if hasattr(import_module(f"ssdseg_ref.{module}"), name):
+                homes[exercise_id] = home
+                break
+    return homes
+
+
+def _take(exercise_id: str) -> tuple[Callable | None, str]:
+    try:
+        function, report = take(exercise_id)
+    except NotebookError as error:
+        return None, str(error)
+    if report.passed:
+        return function, ""
+    unwritten = any("not written yet" in message for message in report.messages)
+    return None, "not written yet" if unwritten else f"not right yet: `ssdseg check {int(exercise_id[:2])}` says why"
+
+
+def _replace_everywhere(original: Callable, function: Callable) -> list[tuple[dict, str, Callable]]:
+    """Put a function wherever a module of the reference knows the original, and say where."""
+    changed = []
+    for module_name, module in list(sys.modules.items()):
+        if module_name == "ssdseg_ref" or module_name.startswith("ssdseg_ref."):
+            scope = vars(module)
+            names = [name for name, value in scope.items() if value is original]
+            changed += [(scope, name, original) for name in names]
+            scope.update(dict.fromkeys(names, function))
+    return changed
+
+
+def _adapted(piece: Piece, original: Callable) -> Callable:
+    """The learner's function, called as the reference's is."""
+    exercise = EXERCISES[piece.exercise_id]
+    signature = inspect.signature(original)
+    asked = exercise.argument_names
+    is_numpy = exercise.run is call
+
+    @functools.wraps(original)
+    def function(*args, **kwargs):
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        values = bound.arguments
+        if is_numpy and any(_is_tensor(value) for value in values.values()):
+            return original(*args, **kwargs)  # in training's graph, where NumPy cannot go
+        if piece.exercise_id in UNPACKED:
+            arguments = UNPACKED[piece.exercise_id](*values.values())
+        else:
+            beyond = [name for name in values if name not in asked and name not in NAMES_OF_LAYERS]
+            if any(values[name] != signature.parameters[name].default for name in beyond):
+                return original(*args, **kwargs)  # what the exercise does not ask for
+            arguments = [values[name] for name in asked]
+        try:
+            result = piece.function(*arguments)
+        except Exception as error:
+            message = str(error).strip().splitlines()[0] if str(error).strip() else ""
+            raise PieceError(
+                f"your `{exercise.name}` of {piece.exercise_id} passes its check, but stopped in the network with "
+                f"{type(error).__name__}: {message}"
+            ) from error
+        return _plain(result) if is_numpy else result
+
+    return function
+
+
+def _is_tensor(value) -> bool:
+    import keras
+
+    return keras.ops.is_tensor(value) or isinstance(value, keras.KerasTensor)
+
+
+def _plain(result):
+    """What a NumPy function gave, in the types that the reference gives: a list or float64 is right as an answer."""
+    if isinstance(result, tuple):
+        return tuple(_plain(part) for part in result)
+    array = np.asarray(result)
+    if array.ndim == 0:
+        return result
+    return array.astype({"f": np.float32, "i": np.int32, "u": np.int32}.get(array.dtype.kind, array.dtype), copy=False)

@@ -1,0 +1,132 @@
+"""`ssdseg predict`: what a network sees in pictures of the user's own."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from ssdseg_course.cli import console
+from ssdseg_course.cli.networks import open_network
+from ssdseg_course.work.workspace import write_whole
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+RESULTS = "detections.json"
+WIDTH = 1280  # pixels of the pictures that are written
+
+
+def predict(
+    source: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
+    out: Annotated[Path, typer.Option(help="The folder for what is found.")] = Path("out/predictions"),
+    network: Annotated[str, typer.Option(help="A shipped network, or a folder or file of train.")] = "mobilenetv2",
+    least_score: Annotated[float, typer.Option(min=0, max=1, help="Of the boxes that are drawn.")] = 0.4,
+) -> None:
+    """Detect and segment in pictures of your own.
+
+    For PICTURE.jpg there come PICTURE.png, with boxes and masks drawn in, and PICTURE_mask.png, a class a pixel. All
+    detections stand in detections.json, in COCO's result format, the unsure ones too: scores need them.
+    """
+    paths = _pictures(source)
+    if out.exists() and out.resolve() == (source if source.is_dir() else source.parent).resolve():
+        raise ValueError(f"{out}: holds the pictures themselves; take another folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    model, config = open_network(network)
+
+    from ssdseg_ref.multitask import Predictor
+
+    predictor = Predictor(model, config)
+    results, unread = [], []
+    for path, name, image_id in zip(console.tracked(paths, "looking"), _names(paths), _image_ids(paths), strict=True):
+        try:
+            image = _read(path)
+        except (OSError, SyntaxError, ValueError) as error:
+            unread.append(path)
+            console.errors.print(f"{path}: left out, {error}", markup=False, highlight=False, soft_wrap=True)
+            continue
+        prediction = predictor([image])[0]
+        _write_pictures(out, name, image, prediction, config.classes, least_score)
+        results += coco_results(image_id, prediction, image.shape[:2])
+    write_whole(out / RESULTS, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
+    sure = sum(result["score"] >= least_score for result in results)
+    done = len(paths) - len(unread)
+    console.output.print(
+        f"{done:,} {'picture' if done == 1 else 'pictures'}, {sure:,} boxes with a score of at least {least_score:g}: "
+        f"{escape(str(out))}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if unread:
+        raise ValueError(f"{len(unread)} of {len(paths)} pictures could not be read, see above")
+
+
+def coco_results(image_id: int | str, prediction, size: tuple[int, int]) -> list[dict]:
+    """Detections as COCO's result files hold them: a dict a box, (x, y, width, height) in pixels.
+
+    Args:
+        image_id: that the annotations know the picture by.
+        prediction: of `Predictor`.
+        size: (height, width) of the picture.
+    """
+    height, width = size
+    results = []
+    for (xmin, ymin, xmax, ymax), label, score in zip(
+        prediction.boxes.tolist(), prediction.labels.tolist(), prediction.scores.tolist(), strict=True
+    ):
+        box = (xmin * width, ymin * height, (xmax - xmin) * width, (ymax - ymin) * height)
+        results.append(
+            {
+                "image_id": image_id,
+                "category_id": label,
+                "bbox": [round(side, 2) for side in box],
+                "score": round(score, 5),
+            }
+        )
+    return results
+
+
+def _pictures(source: Path) -> list[Path]:
+    if not source.exists():
+        raise FileNotFoundError(2, "there is no such picture or folder", str(source))
+    if source.is_file():
+        return [source]
+    found = sorted(path for path in source.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise ValueError(f"{source}: no pictures in it; those end in {', '.join(SUFFIXES)}")
+    return found
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Names for what is written: without the suffix, where two pictures do not differ in it alone."""
+    stems = [path.stem for path in paths]
+    return [path.stem if stems.count(path.stem) == 1 else path.name.replace(".", "_") for path in paths]
+
+
+def _image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
+    """COCO numbers its pictures and names them so; other names stay names. All are of one kind, to be sorted."""
+    stems = [path.stem for path in paths]
+    return [int(stem) for stem in stems] if all(stem.isdigit() for stem in stems) else _names(paths)
+
+
+def _read(path: Path):
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as file:
+        return np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
+
+
+def _write_pictures(folder: Path, name: str, image, prediction, classes: tuple[str, ...], least_score: float) -> None:
+    from PIL import Image
+
+    from ssdseg_ref.plot import paint_prediction
+
+    sure = prediction.scores >= least_score
+    boxes, labels, scores = prediction.boxes[sure], prediction.labels[sure], prediction.scores[sure]
+    painted = paint_prediction(image, prediction.mask, boxes, labels, scores, classes, width=WIDTH)
+    for path, pixels in ((folder / f"{name}.png", painted), (folder / f"{name}_mask.png", prediction.mask)):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "png")
+        write_whole(path, buffer.getvalue())

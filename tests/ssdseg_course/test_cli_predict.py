@@ -1,0 +1,125 @@
+"""Does `ssdseg predict` find things in pictures of any kind, and lose nothing on bad ones?"""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from typer.testing import CliRunner
+
+from ssdseg_course.cli import app, predict
+from ssdseg_course.cli.predict import coco_results
+from ssdseg_ref.data import warehouse
+from ssdseg_ref.multitask import Prediction
+
+SEEDS = warehouse.SPLITS["test"][:3]
+SIZE = (240, 320)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Three scenes, one of them as a JPEG that is turned on its side, and a broken file, predicted by the command."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number, seed in enumerate(SEEDS):
+        image = Image.fromarray(warehouse.render(seed, SIZE).image)
+        if number < 2:
+            image.save(folder / f"{number + 7:06d}.png")
+        else:
+            turned = image.transpose(Image.Transpose.ROTATE_90)
+            exif = Image.Exif()
+            exif[0x0112] = 6  # to be turned back by a quarter, clockwise
+            turned.save(folder / "turned.JPG", exif=exif, quality=95)
+    (folder / "broken.jpg").write_text("nonsense")
+    (folder / "notes.txt").write_text("no picture")
+    out = folder / "out"
+    result = CliRunner().invoke(app, ["predict", str(folder), "--out", str(out), "--network", "lesson"])
+    return folder, out, result
+
+
+def test_every_picture_comes_back_with_boxes_and_masks(done):
+    _, out, result = done
+    assert {path.name for path in out.iterdir()} == {
+        "000007.png", "000007_mask.png", "000008.png", "000008_mask.png", "turned.png", "turned_mask.png",
+        "detections.json",
+    }  # fmt: skip
+    for name in ("000007", "turned"):
+        mask = np.asarray(Image.open(out / f"{name}_mask.png"))
+        assert mask.shape == SIZE
+        assert mask.max() in (1, 2, 3)
+        picture = Image.open(out / f"{name}.png")
+        assert picture.size == (1280, 960)
+    assert "3 pictures" in result.stdout
+
+
+def test_a_broken_picture_is_named_and_left_out_and_the_command_says_so(done):
+    _, _, result = done
+    assert result.exit_code == 1
+    assert "broken.jpg: left out, cannot identify image file" in result.stderr
+    assert "1 of 4 pictures could not be read" in result.stderr
+
+
+def test_the_results_are_coco_s_and_score_high(done):
+    """pycocotools reads them and finds the people, forklifts and rails that were drawn."""
+    _, out, _ = done
+    results = json.loads((out / "detections.json").read_text())
+    ids = dict(zip(SEEDS, ("000007", "000008", "turned"), strict=True))
+    truth, annotations = COCO(), []
+    for seed, image_id in ids.items():
+        sample = warehouse.render(seed, SIZE)
+        for (xmin, ymin, xmax, ymax), label in zip(sample.boxes.tolist(), sample.labels.tolist(), strict=True):
+            box = [xmin * SIZE[1], ymin * SIZE[0], (xmax - xmin) * SIZE[1], (ymax - ymin) * SIZE[0]]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1, "image_id": image_id, "category_id": label, "bbox": box,
+                    "area": box[2] * box[3], "iscrowd": 0,
+                }
+            )  # fmt: skip
+    truth.dataset = {
+        "images": [{"id": image_id} for image_id in ids.values()],
+        "annotations": annotations,
+        "categories": [{"id": label} for label in (1, 2, 3)],
+        "info": {},
+    }
+    truth.createIndex()
+    judge = COCOeval(truth, truth.loadRes(results), "bbox")
+    judge.params.iouThrs = np.array([0.5])
+    judge.evaluate()
+    judge.accumulate()
+    precisions = judge.eval["precision"][0, :, :, 0, -1]
+    assert precisions[precisions > -1].mean() > 0.7
+
+
+def test_a_box_in_fractions_becomes_one_in_pixels():
+    prediction = Prediction(np.float32([[0.25, 0.5, 0.75, 1]]), np.int32([2]), np.float32([0.5]), None)
+    assert coco_results("a", prediction, (100, 200)) == [
+        {"image_id": "a", "category_id": 2, "bbox": [50.0, 50.0, 100.0, 50.0], "score": 0.5}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nosuch"], "nosuch: there is no such picture or folder"),
+        (["."], "no pictures in it; those end in .bmp"),
+        (["one.png", "--out", "."], "holds the pictures themselves; take another folder with --out"),
+        (["one.png", "--network", "resnet"], "resnet: neither a file, nor a folder of a finished training"),
+    ],
+)
+def test_bad_input_gets_one_sentence(arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if arguments != ["."]:
+        Image.new("RGB", (8, 8)).save("one.png")
+    result = CliRunner().invoke(app, ["predict", *arguments])
+    assert result.exit_code == 1
+    assert sentence in result.stderr.replace("\n", " ")
+    assert "Traceback" not in result.stderr
+
+
+def test_pictures_that_differ_in_their_suffix_alone_do_not_overwrite_one_another(tmp_path):
+    assert predict._names([tmp_path / "a.png", tmp_path / "a.jpg", tmp_path / "b.jpg"]) == ["a_png", "a_jpg", "b"]
+
+
+def test_pictures_that_are_numbered_as_coco_s_keep_their_numbers(tmp_path):
+    assert predict._image_ids([tmp_path / "000000000139.jpg", tmp_path / "7.jpg"]) == [139, 7]
