@@ -104,11 +104,12 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
             f"{', '.join(multitask.SHIPPED)}"
         )
     network = keras.models.load_model(path, compile=False)
-    for config in multitask.PRESETS.values():
-        rows = (None, len(config.anchors), len(config.classes) + 1)
-        outputs = network.output if isinstance(network.output, dict) else {}
-        if network.input_shape == (None, *config.image_size, 3) and getattr(outputs.get("classes"), "shape", 0) == rows:
-            return network, config
+    outputs = getattr(network, "output", None)
+    if isinstance(outputs, dict) and "classes" in outputs:
+        for config in multitask.PRESETS.values():
+            rows = (None, len(config.anchors), len(config.classes) + 1)
+            if network.input_shape == (None, *config.image_size, 3) and outputs["classes"].shape == rows:
+                return network, config
     raise ValueError(f"{path}: a Keras network, but built from none of the presets {', '.join(multitask.PRESETS)}")
 
 
