@@ -37,7 +37,6 @@ HOMES = {
 }
 OTHER_NAMES = {"02.iou": "boxes.pairwise_iou"}
 NAMES_OF_LAYERS = ("name", "norm")  # arguments of the reference that no exercise has
-UNPACKED = {"01.make_anchors": lambda spec: (spec.image_size, spec.feature_maps, spec.scales, spec.aspect_ratios)}
 
 
 class PieceError(ValueError):
@@ -187,15 +186,15 @@ def _adapted(piece: Piece, original: Callable) -> Callable:
         values = bound.arguments
         if is_numpy and any(_is_tensor(value) for value in values.values()):
             return original(*args, **kwargs)  # in training's graph, where NumPy cannot go
-        if piece.exercise_id in UNPACKED:
-            arguments = UNPACKED[piece.exercise_id](*values.values())
+        if piece.exercise_id in SPECIAL:
+            work, arguments = SPECIAL[piece.exercise_id], (piece.function, *values.values())
         else:
             beyond = [name for name in values if name not in asked and name not in NAMES_OF_LAYERS]
             if any(values[name] != signature.parameters[name].default for name in beyond):
                 return original(*args, **kwargs)  # what the exercise does not ask for
-            arguments = [values[name] for name in asked]
+            work, arguments = piece.function, [values[name] for name in asked]
         try:
-            result = piece.function(*arguments)
+            result = work(*arguments)
         except Exception as error:
             message = str(error).strip().splitlines()[0] if str(error).strip() else ""
             raise PieceError(
@@ -205,6 +204,26 @@ def _adapted(piece: Piece, original: Callable) -> Callable:
         return _plain(result) if is_numpy else result
 
     return function
+
+
+def _all_anchors(make_anchors: Callable, spec) -> np.ndarray:
+    """A map at a time, for the exercise has one list of ratios for all maps."""
+    return np.concatenate(
+        [
+            np.asarray(make_anchors(spec.image_size, (feature_map,), spec.scales[k : k + 2], ratios)).reshape(-1, 4)
+            for k, (feature_map, ratios) in enumerate(zip(spec.feature_maps, spec.ratios_by_map, strict=True))
+        ]
+    )
+
+
+def _decoded(decode: Callable, offsets, anchors, _) -> np.ndarray:
+    """An image at a time, for the exercise has no batch."""
+    images = np.reshape(offsets, (-1, *np.shape(offsets)[-2:]))
+    return np.stack([decode(image, anchors) for image in images]).reshape(np.shape(offsets))
+
+
+# Where the exercise has other arguments than the reference: from the learner's function and the reference's arguments.
+SPECIAL = {"01.make_anchors": _all_anchors, "02.decode": _decoded}
 
 
 def _is_tensor(value) -> bool:

@@ -40,5 +40,5 @@ def non_max_suppression(
     while len(candidates) and len(kept) < max_detections:
         best, rest = candidates[0], candidates[1:]
         kept.append(best)
-        candidates = rest[pairwise_iou(boxes[best], boxes[rest])[0] <= iou_threshold]
+        candidates = rest[pairwise_iou(boxes[[best]], boxes[rest])[0] <= iou_threshold]
     return np.array(kept, np.int64)
