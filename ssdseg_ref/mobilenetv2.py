@@ -6,6 +6,7 @@ keras.applications builds it, so that its published weights fit.
 All networks here take images scaled to [-1, 1]; the caller scales them.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -69,12 +70,15 @@ def bottleneck(
     return y, expanded
 
 
-def mobilenet_v2_features(x: KerasTensor, alpha: float = 1.0, norm: Norm = MOBILENET_NORM) -> dict[int, KerasTensor]:
+def mobilenet_v2_features(
+    x: KerasTensor, alpha: float = 1.0, stages: Sequence[tuple] = STAGES, norm: Norm = MOBILENET_NORM
+) -> dict[int, KerasTensor]:
     """The feature maps of MobileNetV2, before its last convolution.
 
     Args:
         x: (B, H, W, 3) images in [-1, 1].
         alpha: width multiplier of all channels.
+        stages: rows of the paper's table 2, each (expansion, channels, repeats, stride).
         norm: momentum and epsilon of the batch normalisations. The default suits long training: a momentum of 0.999
             needs some thousand steps until the moving averages are worth anything.
 
@@ -91,7 +95,7 @@ def mobilenet_v2_features(x: KerasTensor, alpha: float = 1.0, norm: Norm = MOBIL
         raise ValueError(f"the width multiplier alpha must be positive, got {alpha}")
     x = conv_bn(x, make_divisible(STEM_CHANNELS * alpha), kernel_size=3, stride=2, name="stem", norm=norm)
     taps, output_stride = {}, 2
-    for row, stage in enumerate(STAGES, start=1):
+    for row, stage in enumerate(map(Stage._make, stages), start=1):
         channels = make_divisible(int(stage.channels * alpha))  # keras.applications cuts the fraction off, here alone
         for repeat in range(1, stage.repeats + 1):
             name, stride = f"stage{row}_block{repeat}", stage.stride if repeat == 1 else 1

@@ -48,7 +48,7 @@ def test_a_mutant_fails_with_its_own_sentence_whatever_the_seed(exercise, mutant
 @every_exercise
 def test_no_two_mutants_are_the_same(exercise):
     cases = exercise.cases(seed=0)
-    answers = [[to_plain(mutant.function(*case)) for case in cases] for mutant in exercise.mutants]
+    answers = [[to_plain(exercise.run(mutant.function, case)) for case in cases] for mutant in exercise.mutants]
     for (one, first), (other, second) in itertools.combinations(enumerate(answers), 2):
         assert not all(map(same, first, second)), f"mutants {one} and {other}"
     assert len({mutant.sentence for mutant in exercise.mutants}) == len(exercise.mutants)

@@ -1,0 +1,684 @@
+"""The exercises of lesson 4: MobileNetV2, from the rounding of its widths to the whole network.
+
+What builds a network is tried on maps whose numbers reach well over 6, so that ReLU and ReLU6 differ.
+"""
+
+import itertools
+
+import numpy as np
+
+from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.networks import compare_networks, run_network
+from ssdseg_course.lazy import LazyModule
+
+keras = LazyModule("keras")
+layers = LazyModule("keras.layers")
+blocks = LazyModule("ssdseg_ref.blocks")
+reference = LazyModule("ssdseg_ref.mobilenetv2")
+
+_NUMBERS = itertools.count()
+_RNG = np.random.default_rng(4)  # of the fixed cases: always the same
+
+KERAS_ERRORS = (
+    ("Iterating over a symbolic KerasTensor", "a Keras tensor cannot be looped over; a layer takes it as a whole."),
+    ("not iterable", "a Keras tensor cannot be looped over; a layer takes it as a whole: `layer(x)`."),
+    (
+        "is not callable",
+        "what stands before those brackets is no layer: is it a tensor already, or one bracket too many?",
+    ),
+    ("missing 1 required positional argument", "which argument is that? The order in the first line counts."),
+    (
+        "A KerasTensor cannot be used",
+        "NumPy and Python's `if` want numbers; a Keras tensor has none yet, only a shape.",
+    ),
+)
+
+
+def _maps(*shape: int) -> np.ndarray:
+    return (4 * _RNG.normal(size=shape)).astype(np.float32)
+
+
+def _new_name() -> str:
+    """The reference's blocks want a name, and Keras wants it once in a network."""
+    return f"block{next(_NUMBERS)}"
+
+
+# 04.make_divisible
+
+
+def make_divisible(channels, divisor):
+    """The reference's, with both arguments."""
+    return blocks.make_divisible(channels, divisor)
+
+
+def _never_up_again(channels, divisor):
+    return max(divisor, int(channels + divisor / 2) // divisor * divisor)
+
+
+def _a_tenth_of_the_divisor(channels, divisor):
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= channels - 0.1 * divisor else rounded + divisor
+
+
+def _always_down(channels, divisor):
+    return max(divisor, int(channels) // divisor * divisor)
+
+
+def _always_up(channels, divisor):
+    return max(divisor, -(-channels // divisor) * divisor)
+
+
+def _twice_the_divisor(channels, divisor):
+    rounded = max(divisor, int(channels + divisor) // divisor * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
+
+
+def _up_to_the_channels(channels, divisor):
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * channels else int(channels)
+
+
+def _number_of_divisors(channels, divisor):
+    return make_divisible(channels, divisor) / divisor
+
+
+def _draw_channels(rng: np.random.Generator):
+    return float(rng.integers(1, 160)) + 0.5 * int(rng.integers(2)), int(rng.choice([4, 8, 16]))
+
+
+MAKE_DIVISIBLE = Exercise(
+    id="04.make_divisible",
+    title="Rounding a width",
+    points=10,
+    difficulty="easy",
+    minutes=10,
+    reference=make_divisible,
+    fixed_cases=((32, 8), (33.6, 8), (20.0, 8), (11.2, 8), (3.0, 8), (1, 4), (18.0, 16), (11, 8), (5.6, 4), (16.5, 8)),
+    draw=_draw_channels,
+    hints=(
+        "Three steps: the nearest multiple, at least one divisor, and then a look at whether too much was lost.",
+        "The nearest multiple: add half a divisor, then divide with `//`, which cuts off, and multiply again. Mind "
+        "that "
+        "`int(...)` makes a whole number of what may be 33.6.",
+        "rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor); and if that is less than 0.9 * "
+        "channels, one divisor more.",
+    ),
+    mutants=(
+        Mutant(
+            _never_up_again,
+            "the nearest multiple may lose more than a tenth of the channels: 11 becomes 8. Then it goes up.",
+        ),
+        Mutant(_a_tenth_of_the_divisor, "it may lose a tenth of the *channels*, not of the divisor: 33.6 becomes 32."),
+        Mutant(_always_down, "that always rounds down. The nearest multiple of 8 to 20.0 is 24, a half going up."),
+        Mutant(_always_up, "that always rounds up. 33.6 is nearer to 32 than to 40, and loses less than a tenth."),
+        Mutant(_twice_the_divisor, "to round to the nearest multiple, add *half* a divisor before you cut off."),
+        Mutant(_up_to_the_channels, "what goes up has to be a multiple of the divisor again."),
+        Mutant(_number_of_divisors, "that is how many divisors there are; multiply by the divisor again."),
+    ),
+)
+
+
+# 04.conv_bn
+
+
+def conv_bn(x, filters, kernel_size, stride, activation):
+    """The reference's, with a learner's arguments."""
+    return blocks.conv_bn(x, filters, kernel_size, stride, activation=activation, name=_new_name())
+
+
+def _conv_block(
+    convolution=None, *, bias=False, norm=True, first_activation=False, fixed=None, always=False, padding="same"
+):
+    """A block with one mistake, for `conv_bn`."""
+
+    def block(x, filters, kernel_size, stride, activation):
+        kernel_size, stride = convolution(kernel_size, stride) if convolution else (kernel_size, stride)
+        name = (fixed or activation) if activation else ("relu6" if always else None)
+        x = layers.Conv2D(filters, kernel_size, stride, padding, use_bias=bias)(x)
+        steps = [layers.BatchNormalization()] if norm else []
+        steps += [layers.Activation(name)] if name else []
+        for step in steps[::-1] if first_activation else steps:
+            x = step(x)
+        return x
+
+    return block
+
+
+CONV_BN = Exercise(
+    id="04.conv_bn",
+    title="A convolution, its normalisation, its activation",
+    points=15,
+    difficulty="easy",
+    minutes=15,
+    reference=conv_bn,
+    fixed_cases=(
+        (_maps(2, 5, 6, 3), 4, 1, 1, "relu6"),
+        (_maps(1, 6, 7, 3), 8, 3, 2, "relu6"),
+        (_maps(1, 5, 4, 6), 5, 3, 1, None),
+        (_maps(1, 4, 4, 2), 6, 1, 1, "relu"),
+    ),
+    draw=None,
+    hints=(
+        "Three layers, one behind the other. Each is made first, `layers.Conv2D(...)`, and then applied, `(x)`.",
+        'The convolution wants padding="same" and use_bias=False. `layers.BatchNormalization()` needs no argument. '
+        "`layers.Activation(...)` takes the name of the activation.",
+        'x = layers.Conv2D(filters, kernel_size, stride, padding="same", use_bias=False)(x); then '
+        "x = layers.BatchNormalization()(x); and where activation is not None, layers.Activation(activation)(x).",
+    ),
+    mutants=(
+        Mutant(
+            _conv_block(bias=True),
+            "the convolution has a bias, which the batch normalisation takes out again: use_bias=False.",
+        ),
+        Mutant(
+            _conv_block(norm=False), "where is the batch normalisation? It stands between convolution and activation."
+        ),
+        Mutant(
+            _conv_block(first_activation=True), "the activation stands before the batch normalisation; it comes last."
+        ),
+        Mutant(_conv_block(fixed="relu"), "the activation is always a ReLU: take the one that `activation` names."),
+        Mutant(_conv_block(fixed="relu6"), "the activation is always a ReLU6: take the one that `activation` names."),
+        Mutant(_conv_block(always=True), "where `activation` is None, nothing comes behind the normalisation."),
+        Mutant(_conv_block(padding="valid"), 'the map shrinks at its border: padding="same".'),
+        Mutant(_conv_block(lambda k, s: (k, 1)), "the stride has no effect: hand it on to the convolution."),
+        Mutant(
+            _conv_block(lambda k, s: (1, s)), "the kernel is always 1 × 1: hand `kernel_size` on to the convolution."
+        ),
+        Mutant(
+            _conv_block(lambda k, s: (s, k)),
+            "kernel size and stride have changed places. In Conv2D the kernel size comes first.",
+        ),
+    ),
+    run=run_network,
+    compare=compare_networks(),
+    errors=(
+        ("Unknown activation function", "was the activation None? Then there is none to apply."),
+        *KERAS_ERRORS,
+    ),
+)
+
+
+# 04.depthwise_bn
+
+
+def depthwise_bn(x, kernel_size, stride, dilation, activation):
+    """The reference's, with a learner's arguments."""
+    return blocks.depthwise_bn(x, kernel_size, stride, dilation, activation=activation, name=_new_name())
+
+
+def _depthwise_block(change=None, *, bias=False, norm=True, standard=False, always=False, padding="same", fixed=None):
+    """A block with one mistake, for `depthwise_bn`."""
+
+    def block(x, kernel_size, stride, dilation, activation):
+        k, s, d = change(kernel_size, stride, dilation) if change else (kernel_size, stride, dilation)
+        if standard:
+            x = layers.Conv2D(x.shape[-1], k, s, padding, dilation_rate=d, use_bias=bias)(x)
+        else:
+            x = layers.DepthwiseConv2D(k, s, padding, dilation_rate=d, use_bias=bias)(x)
+        x = layers.BatchNormalization()(x) if norm else x
+        name = (fixed or activation) if activation else ("relu6" if always else None)
+        return layers.Activation(name)(x) if name else x
+
+    return block
+
+
+DEPTHWISE_BN = Exercise(
+    id="04.depthwise_bn",
+    title="The same, depthwise",
+    points=10,
+    difficulty="easy",
+    minutes=5,
+    reference=depthwise_bn,
+    fixed_cases=(
+        (_maps(2, 5, 6, 3), 3, 1, 1, "relu6"),
+        (_maps(1, 6, 7, 4), 3, 2, 1, "relu6"),
+        (_maps(1, 9, 8, 2), 3, 1, 2, None),
+        (_maps(1, 6, 5, 3), 5, 1, 1, "relu"),
+    ),
+    draw=None,
+    hints=(
+        "It is `conv_bn` with another first layer, and without a number of filters: a map comes out for each that "
+        "goes in.",
+        "The layer is `layers.DepthwiseConv2D(kernel_size, stride, ...)`; it calls the dilation `dilation_rate`.",
+        'layers.DepthwiseConv2D(kernel_size, stride, padding="same", dilation_rate=dilation, use_bias=False), and then '
+        "as in `conv_bn`.",
+    ),
+    mutants=(
+        Mutant(
+            _depthwise_block(standard=True),
+            "that is a standard convolution, which mixes the channels: `layers.DepthwiseConv2D`.",
+        ),
+        Mutant(
+            _depthwise_block(bias=True),
+            "the convolution has a bias, which the batch normalisation takes out again: use_bias=False.",
+        ),
+        Mutant(_depthwise_block(norm=False), "where is the batch normalisation?"),
+        Mutant(
+            _depthwise_block(lambda k, s, d: (k, s, 1)), "the dilation has no effect: Keras calls it `dilation_rate`."
+        ),
+        Mutant(_depthwise_block(lambda k, s, d: (k, 1, d)), "the stride has no effect: hand it on to the convolution."),
+        Mutant(_depthwise_block(lambda k, s, d: (3, s, d)), "the kernel is always 3 × 3: hand `kernel_size` on."),
+        Mutant(_depthwise_block(always=True), "where `activation` is None, nothing comes behind the normalisation."),
+        Mutant(_depthwise_block(padding="valid"), 'the map shrinks at its border: padding="same".'),
+        Mutant(
+            _depthwise_block(fixed="relu6"), "the activation is always a ReLU6: take the one that `activation` names."
+        ),
+    ),
+    run=run_network,
+    compare=compare_networks(),
+    errors=(
+        (
+            "strides > 1 not supported in conjunction with dilation",
+            "stride and dilation have got into each other's places.",
+        ),
+        *KERAS_ERRORS,
+    ),
+)
+
+
+# 04.through_relu
+
+
+def through_relu(points, matrix):
+    """Points (N, d) into n dimensions by a matrix (d, n), ReLU, and back by the matrix's pseudo-inverse: (N, d).
+
+    Source: Sandler et al. 2018, "MobileNetV2", figure 1.
+    """
+    return np.maximum(points @ matrix, 0) @ np.linalg.pinv(matrix)
+
+
+def _without_relu(points, matrix):
+    return points @ matrix @ np.linalg.pinv(matrix)
+
+
+def _back_by_the_transpose(points, matrix):
+    return np.maximum(points @ matrix, 0) @ matrix.T
+
+
+def _relu_first(points, matrix):
+    return np.maximum(points, 0) @ matrix @ np.linalg.pinv(matrix)
+
+
+def _not_back(points, matrix):
+    return np.maximum(points @ matrix, 0)
+
+
+def _the_negative_half(points, matrix):
+    return np.minimum(points @ matrix, 0) @ np.linalg.pinv(matrix)
+
+
+def _absolute(points, matrix):
+    return np.abs(points @ matrix) @ np.linalg.pinv(matrix)
+
+
+def _draw_points(rng: np.random.Generator):
+    dimensions = int(rng.integers(3, 9))
+    return rng.normal(size=(int(rng.integers(2, 6)), 2)), rng.normal(size=(2, dimensions))
+
+
+THROUGH_RELU = Exercise(
+    id="04.through_relu",
+    title="What a ReLU destroys",
+    points=10,
+    difficulty="medium",
+    minutes=15,
+    reference=through_relu,
+    fixed_cases=(
+        (np.array([[1.0, -2.0]]), np.array([[1.0, 0.0], [0.0, 2.0]])),
+        (np.array([[1.0, -2.0], [3.0, 0.5], [-1.0, -1.0]]), np.array([[1.0, -1.0, 0.0, 2.0], [0.0, 1.0, -1.0, 1.0]])),
+    ),
+    draw=_draw_points,
+    hints=(
+        "Three steps: into n dimensions, ReLU, and back into d.",
+        "Into n dimensions: `points @ matrix`. A ReLU is the greater of a number and 0: `np.maximum`. What takes "
+        "`points @ matrix` back to `points`? `np.linalg.pinv(matrix)` does.",
+        "np.maximum(points @ matrix, 0), and that `@ np.linalg.pinv(matrix)`.",
+    ),
+    mutants=(
+        Mutant(
+            _without_relu, "the points come back as they went: nothing happened to them on the way. Where is the ReLU?"
+        ),
+        Mutant(
+            _back_by_the_transpose,
+            "the transpose turns back, but does not undo the lengths: np.linalg.pinv(matrix) does.",
+        ),
+        Mutant(_relu_first, "the ReLU meets the points where they have d dimensions: it belongs where they have n."),
+        Mutant(_not_back, "those are the points in n dimensions. Now the way back, to d."),
+        Mutant(_the_negative_half, "a ReLU keeps what is above 0, and you have kept what is below."),
+        Mutant(_absolute, "a ReLU makes 0 of what is below 0; an absolute value turns its sign."),
+    ),
+    errors=(
+        ("mismatch in its core dimension", "`a @ b` wants as many columns in a as rows in b. Print both shapes."),
+        ("Singular matrix", "only square matrices have an inverse; `np.linalg.pinv` takes any."),
+        ("must be square", "only square matrices have an inverse; `np.linalg.pinv` takes any."),
+    ),
+)
+
+
+# 04.bottleneck
+
+
+def bottleneck(x, channels, stride, expansion):
+    """The reference's, with a learner's arguments."""
+    return reference.bottleneck(x, channels, stride, expansion, name="block", norm=blocks.NORM)
+
+
+def _bottleneck_with(
+    *, linear=True, shortcut=True, behind=False, from_output=False, always_expand=False, early=False, tap="expanded",
+    swapped=False, between=True, shortcut_of_equal_channels=False,
+):  # fmt: skip
+    """A bottleneck with one mistake."""
+
+    def block(x, channels, stride, expansion):
+        inner = expansion * (channels if from_output else x.shape[-1])
+        expanded = x
+        if expansion != 1 or always_expand:
+            expanded = conv_bn(x, inner, 1, stride if early else 1, "relu6")
+        y = filtered = depthwise_bn(expanded, 3, 1 if early else stride, 1, "relu6" if between else None)
+        y = conv_bn(y, channels, 1, 1, None if linear else "relu6")
+        fits = (stride == 1 or shortcut_of_equal_channels) and x.shape[-1] == channels
+        if shortcut and fits and y.shape == x.shape:
+            y = layers.Add()([x, y])
+            y = layers.Activation("relu6")(y) if behind else y
+        second = {"expanded": expanded, "filtered": filtered, "input": x}[tap]
+        return (second, y) if swapped else (y, second)
+
+    return block
+
+
+def _only_the_output(x, channels, stride, expansion):
+    return bottleneck(x, channels, stride, expansion)[0]
+
+
+def _where_in_the_bottleneck(index: int, rows: list) -> str:
+    names = ("the expansion", "the depthwise step", "the projection")
+    return f"({names[-(-(len(rows) - index) // 2) * -1]})" if len(rows) in (4, 6) else ""
+
+
+BOTTLENECK = Exercise(
+    id="04.bottleneck",
+    title="The inverted residual",
+    points=20,
+    difficulty="medium",
+    minutes=25,
+    reference=bottleneck,
+    fixed_cases=(
+        (_maps(1, 6, 7, 8), 8, 1, 6),
+        (_maps(1, 6, 7, 8), 12, 1, 3),
+        (_maps(1, 6, 7, 8), 8, 2, 6),
+        (_maps(1, 5, 4, 8), 4, 1, 1),
+        (_maps(1, 5, 4, 6), 6, 1, 1),
+    ),
+    draw=None,
+    hints=(
+        "Widen with `conv_bn`, look around with `depthwise_bn`, narrow with `conv_bn`. Which of the three has the "
+        "stride, "
+        "and which has no activation?",
+        "The channels that come in are `x.shape[-1]`. Keep what the first step gives under a name of its own; where "
+        "the "
+        "expansion is 1, that is x itself. The sum: `layers.Add()([x, y])`, or `x + y`.",
+        'expanded = conv_bn(x, expansion * x.shape[-1], 1, 1, "relu6"), or x; y = depthwise_bn(expanded, 3, stride, 1, '
+        '"relu6"); y = conv_bn(y, channels, 1, 1, None); add x if stride is 1 and the channels are as many; return y, '
+        "expanded.",
+    ),
+    mutants=(
+        Mutant(
+            _bottleneck_with(linear=False),
+            "the projection has an activation, and that is what this lesson warns of: a linear bottleneck has None.",
+        ),
+        Mutant(
+            _bottleneck_with(shortcut=False),
+            "where stride is 1 and the channels stay as many, the input is added to the output.",
+        ),
+        Mutant(
+            _bottleneck_with(behind=True),
+            "there is an activation behind the sum: the sum itself comes out, linear as both its parts.",
+        ),
+        Mutant(
+            _bottleneck_with(from_output=True),
+            "the inner width is so many times the channels that come *in*, x.shape[-1].",
+        ),
+        Mutant(
+            _bottleneck_with(always_expand=True),
+            "with an expansion of 1 there is nothing to widen: leave the first step out.",
+        ),
+        Mutant(
+            _bottleneck_with(early=True),
+            "the stride belongs to the depthwise step, not to the expansion: the wide map stays fine.",
+        ),
+        Mutant(
+            _bottleneck_with(tap="filtered"),
+            "the second thing to return is what the expansion gives, before the depthwise step.",
+        ),
+        Mutant(
+            _bottleneck_with(tap="input"), "the second thing to return is what the expansion gives, not what came in."
+        ),
+        Mutant(_bottleneck_with(swapped=True), "the order of what is returned: first the output, then the expansion."),
+        Mutant(
+            _bottleneck_with(between=False),
+            "the depthwise step has its activation too; the projection alone is linear.",
+        ),
+        Mutant(_only_the_output, "return two things: the output, and the expansion that it was made from."),
+    ),
+    run=run_network,
+    compare=compare_networks(_where_in_the_bottleneck),
+    errors=(
+        (
+            "incompatible shapes",
+            "only maps of one shape can be added: ask for the stride *and* for the channels first.",
+        ),
+        (
+            "cannot be broadcast",
+            "only maps of one shape can be added: ask for the stride *and* for the channels first.",
+        ),
+        ("unsupported operand type(s) for *", "`x.shape` is a tuple; its last entry is the number of channels."),
+        *KERAS_ERRORS,
+    ),
+)
+
+
+# 04.mobilenet_v2_features
+
+SHORT = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 1, 2))
+SHORTER = ((1, 16, 1, 1), (3, 40, 2, 2))
+
+
+def mobilenet_v2_features(x, alpha, stages):
+    """The reference's, with a learner's arguments."""
+    return reference.mobilenet_v2_features(x, alpha, stages, norm=blocks.NORM)
+
+
+def _features_with(
+    *, stem=True, stem_activation="relu6", rounded=True, scaled=True, every_stride=False, tap="expanded", first=0,
+    repeats=True, expansion=None, halves=False,
+):  # fmt: skip
+    """The features with one mistake."""
+
+    def width(channels, alpha):
+        channels = channels * (alpha if scaled else 1)
+        return blocks.make_divisible(channels) if rounded else int(channels)
+
+    def features(x, alpha, stages):
+        x = blocks.conv_bn(x, width(32, alpha) if stem else 32, 3, 2, name="stem", activation=stem_activation)
+        maps, stride_so_far = {}, 2
+        for row, (t, channels, n, s) in enumerate(stages):
+            for repeat in range(n if repeats else 1):
+                stride = s if repeat == 0 or every_stride else 1
+                name = f"row{row}_{repeat}"
+                before = x
+                x, expanded = reference.bottleneck(
+                    x, width(channels, alpha), stride, expansion or t, name=name, norm=blocks.NORM
+                )
+                if stride > 1:
+                    maps[stride_so_far] = {"expanded": expanded, "input": before, "output": x}[tap]
+                    stride_so_far *= 2 if halves else stride
+        return {**maps, stride_so_far: x} if not first else {**maps, 2 * stride_so_far: x}
+
+    return features
+
+
+def _features_without_the_last(x, alpha, stages):
+    maps = mobilenet_v2_features(x, alpha, stages)
+    return {stride: maps[stride] for stride in list(maps)[:-1]}
+
+
+def _where_in_the_table(index: int, rows: list) -> str:
+    """The stem has two layers with weights; a bottleneck six, or four where it does not expand."""
+    if index < 2:
+        return "(the stem)"
+    number, at = 0, 2
+    while at <= index:
+        number += 1
+        at += 6 if at + 2 < len(rows) and rows[at].kernel == 1 else 4
+    return f"(bottleneck {number})"
+
+
+MOBILENET_V2_FEATURES = Exercise(
+    id="04.mobilenet_v2_features",
+    title="The table is the network",
+    points=20,
+    difficulty="hard",
+    minutes=25,
+    reference=mobilenet_v2_features,
+    fixed_cases=(
+        (_maps(1, 16, 24, 3), 1.0, SHORTER),
+        (_maps(1, 17, 16, 3), 0.5, SHORT),
+        (_maps(1, 16, 16, 3), 0.35, ((1, 16, 1, 1), (6, 24, 1, 2), (6, 32, 2, 1))),
+    ),
+    draw=None,
+    hints=(
+        "Two loops: over the rows of the table, and over the repeats of each. Only the first bottleneck of a row has "
+        "the "
+        "row's stride.",
+        "Before you apply a bottleneck whose stride is 2, the map has some stride, 2 behind the stem. That is the "
+        "key for "
+        "its expansion; then the stride doubles. In the end the last output gets the key that you have come to.",
+        "for expansion, channels, repeats, stride in stages: for repeat in range(repeats): step = stride if repeat "
+        "== 0 "
+        "else 1; x, expanded = bottleneck(x, make_divisible(channels * alpha, 8), step, expansion); if step == 2: "
+        "maps[so_far] = expanded; so_far *= 2. At last maps[so_far] = x.",
+    ),
+    mutants=(
+        Mutant(
+            _features_with(stem=False),
+            "alpha scales the stem as well: its 32 channels become make_divisible(32 * alpha, 8).",
+        ),
+        Mutant(_features_with(rounded=False), "a width is rounded: make_divisible(channels * alpha, 8)."),
+        Mutant(_features_with(scaled=False), "alpha has no effect: every width is multiplied by it, and then rounded."),
+        Mutant(
+            _features_with(every_stride=True),
+            "every repeat has the row's stride, so the map shrinks too often: only the first has.",
+        ),
+        Mutant(
+            _features_with(repeats=False),
+            "each row is there once; it wants as many bottlenecks as its third number says.",
+        ),
+        Mutant(
+            _features_with(tap="output"),
+            "a key's map is the expansion *in* the bottleneck that leaves that stride, still fine, not its output.",
+        ),
+        Mutant(
+            _features_with(tap="input"),
+            "a key's map is the expansion in the bottleneck that leaves that stride, not what came into it.",
+        ),
+        Mutant(_features_with(first=1), "the last output has the stride that the map has come to, not twice that."),
+        Mutant(_features_with(stem_activation=None), "the stem has its activation: ReLU6."),
+        Mutant(_features_with(expansion=6), "the expansion is the first number of each row; in the first row it is 1."),
+        Mutant(
+            _features_without_the_last,
+            "the last bottleneck's output is missing: it has a key too, the stride in the end.",
+        ),
+    ),
+    run=run_network,
+    compare=compare_networks(_where_in_the_table),
+    errors=(
+        ("too many values to unpack", "a row has four numbers: expansion, channels, repeats, stride."),
+        ("not enough values to unpack", "`bottleneck` gives two things: the output and its expansion."),
+        ("object has no attribute 'shape'", "`bottleneck` gives two things, and x is the first of them."),
+        *KERAS_ERRORS,
+    ),
+)
+
+
+# 04.mobilenet_v2
+
+
+def mobilenet_v2(input_shape, alpha, classes):
+    """The reference's, with a learner's arguments."""
+    return reference.mobilenet_v2(input_shape, alpha, classes=classes)
+
+
+def _whole_with(*, least=True, head=True, pool="average", activation="softmax", dense_bias=True, extra=0, scale=True):
+    """The whole network with one mistake."""
+
+    def network(input_shape, alpha, classes):
+        image = keras.Input(input_shape)
+        x = mobilenet_v2_features(image, alpha if scale else 1.0, reference.STAGES)[32]
+        if head:
+            wide = 1280 * (max(alpha, 1.0) if least else alpha)
+            x = blocks.conv_bn(x, blocks.make_divisible(wide), name="head")
+        x = {
+            "average": layers.GlobalAveragePooling2D(),
+            "max": layers.GlobalMaxPooling2D(),
+            "flat": layers.Flatten(),
+        }[pool](x)
+        return keras.Model(image, layers.Dense(classes + extra, activation=activation, use_bias=dense_bias)(x))
+
+    return network
+
+
+MOBILENET_V2 = Exercise(
+    id="04.mobilenet_v2",
+    title="The whole network",
+    points=15,
+    difficulty="medium",
+    minutes=15,
+    reference=mobilenet_v2,
+    fixed_cases=(((64, 64, 3), 0.35, 10),),
+    draw=None,
+    hints=(
+        "An input, the features' last map, one more `conv_bn`, the mean over all places, and a dense layer.",
+        "`image = keras.Input(input_shape)`; the map is `mobilenet_v2_features(image, alpha, STAGES)[32]`; the last "
+        "convolution is pointwise and has 1280 channels, or alpha times as many where alpha is over 1.",
+        'x = conv_bn(x, make_divisible(1280 * max(alpha, 1.0), 8), 1, 1, "relu6"); x = '
+        "layers.GlobalAveragePooling2D()(x); "
+        'x = layers.Dense(classes, activation="softmax")(x); return keras.Model(image, x).',
+    ),
+    mutants=(
+        Mutant(
+            _whole_with(least=False),
+            "with alpha under 1 the last convolution keeps its 1280 channels; above 1 it grows.",
+        ),
+        Mutant(
+            _whole_with(head=False), "the convolution with 1280 channels is missing, between the features and the mean."
+        ),
+        Mutant(_whole_with(pool="max"), "that takes the maximum over all places; here it is the mean."),
+        Mutant(_whole_with(pool="flat"), "that lines up all places, a weight each; here it is their mean."),
+        Mutant(
+            _whole_with(activation=None), "the classes come out as logits; what is wanted are probabilities: a softmax."
+        ),
+        Mutant(_whole_with(extra=1), "there is a class too many: ImageNet's classes know no background."),
+        Mutant(_whole_with(dense_bias=False), "the dense layer has a bias; it has no batch normalisation behind it."),
+        Mutant(_whole_with(scale=False), "alpha has no effect on the features: hand it on."),
+    ),
+    run=run_network,
+    compare=compare_networks(_where_in_the_table),
+    errors=(
+        (
+            "KeyError: 32",
+            "`mobilenet_v2_features` gives a dict, and 32 is the key of the last map; have you handed all of STAGES "
+            "on?",
+        ),
+        *KERAS_ERRORS,
+    ),
+)
+
+EXERCISES = (
+    MAKE_DIVISIBLE,
+    CONV_BN,
+    DEPTHWISE_BN,
+    THROUGH_RELU,
+    BOTTLENECK,
+    MOBILENET_V2_FEATURES,
+    MOBILENET_V2,
+)

@@ -1,0 +1,201 @@
+"""Lesson 4's exercises take every honest answer, and have words for the mistakes that people make."""
+
+import keras
+import numpy as np
+import pytest
+from answers import assert_passes, every_variant, exercises_of, report_on, words
+from keras import layers, ops
+
+from ssdseg_course import EXERCISES
+from ssdseg_ref.mobilenetv2 import STAGES, bottleneck, mobilenet_v2_features
+
+# Right answers, written in another way
+
+
+def rounded_by_comparing(channels, divisor):
+    below = int(channels) - int(channels) % divisor
+    candidates = [multiple for multiple in (below, below + divisor) if multiple > 0]
+    nearest = min(candidates, key=lambda multiple: (abs(multiple - channels), -multiple))
+    return float(nearest) if nearest >= 0.9 * channels else nearest + divisor
+
+
+def conv_bn_by_layers_of_their_own(x, filters, kernel_size, stride, activation):
+    x = layers.Conv2D(filters, (kernel_size, kernel_size), (stride, stride), "same", use_bias=False, name="mine")(x)
+    x = layers.BatchNormalization(name="my_norm")(x)
+    if activation == "relu6":
+        return layers.ReLU(max_value=6.0)(x)
+    return layers.ReLU()(x) if activation == "relu" else x
+
+
+def conv_bn_with_operations(x, filters, kernel_size, stride, activation):
+    x = layers.BatchNormalization()(layers.Conv2D(filters, kernel_size, stride, "same", use_bias=False)(x))
+    return x if activation is None else getattr(ops, activation)(x)
+
+
+def depthwise_with_operations(x, kernel_size, stride, dilation, activation):
+    x = layers.DepthwiseConv2D(kernel_size, stride, "same", dilation_rate=dilation, use_bias=False)(x)
+    x = layers.BatchNormalization()(x)
+    return x if activation is None else getattr(ops, activation)(x)
+
+
+def depthwise_by_groups(x, kernel_size, stride, dilation, activation):
+    """Padded by hand where that is the same."""
+    padding = "same"
+    if stride == 1:
+        x, padding = layers.ZeroPadding2D(dilation * (kernel_size - 1) // 2)(x), "valid"
+    x = layers.DepthwiseConv2D(kernel_size, stride, padding, dilation_rate=dilation, use_bias=False)(x)
+    x = layers.BatchNormalization()(x)
+    return x if activation is None else layers.Activation(activation)(x)
+
+
+def through_relu_point_by_point(points, matrix):
+    back = np.linalg.pinv(matrix)
+    return [
+        [sum(max(m, 0) * b for m, b in zip(point @ matrix, column, strict=True)) for column in back.T]
+        for point in points
+    ]
+
+
+def through_relu_by_least_squares(points, matrix):
+    wide = points @ matrix
+    wide[wide < 0] = 0
+    return np.linalg.lstsq(matrix.T, wide.T, rcond=None)[0].T
+
+
+def bottleneck_in_other_words(x, channels, stride, expansion):
+    y = expanded = conv_bn_with_operations(x, expansion * x.shape[-1], 1, 1, "relu6") if expansion > 1 else x
+    y = depthwise_with_operations(y, 3, stride, 1, "relu6")
+    y = conv_bn_with_operations(y, channels, 1, 1, None)
+    return [y + x if y.shape == x.shape else y, expanded]
+
+
+def features_by_counting(x, alpha, stages):
+    def width(channels):
+        return int(rounded_by_comparing(channels * alpha, 8))
+
+    x = conv_bn_with_operations(x, width(32), 3, 2, "relu6")
+    maps, stride = [], 2
+    for t, c, n, s in stages:
+        for step in [s] + [1] * (n - 1):
+            x, expanded = bottleneck_in_other_words(x, width(c), step, t)
+            if step == 2:
+                maps.append((stride, expanded))
+                stride *= 2
+    return dict([*maps, (stride, x)])
+
+
+def whole_with_an_average_by_hand(input_shape, alpha, classes):
+    image = layers.Input(shape=input_shape)
+    x = mobilenet_v2_features(image, alpha)[32]
+    x = conv_bn_with_operations(x, 1280, 1, 1, "relu6")
+    x = ops.mean(x, axis=(1, 2))
+    return keras.Model(inputs=image, outputs=layers.Softmax()(layers.Dense(classes)(x)))
+
+
+HONEST = {
+    "04.make_divisible": (rounded_by_comparing,),
+    "04.conv_bn": (conv_bn_by_layers_of_their_own, conv_bn_with_operations),
+    "04.depthwise_bn": (depthwise_with_operations, depthwise_by_groups),
+    "04.through_relu": (through_relu_point_by_point, through_relu_by_least_squares),
+    "04.bottleneck": (bottleneck_in_other_words,),
+    "04.mobilenet_v2_features": (features_by_counting,),
+    "04.mobilenet_v2": (whole_with_an_average_by_hand,),
+}
+
+
+@every_variant(HONEST)
+def test_an_honest_variant_passes(exercise, variant):
+    assert_passes(exercise, variant)
+
+
+def test_every_exercise_has_honest_variants():
+    assert set(HONEST) == exercises_of("04")
+
+
+# Mistakes, written as people write them
+
+
+def layer_not_applied(x, filters, kernel_size, stride, activation):
+    x = layers.Conv2D(filters, kernel_size, stride, padding="same", use_bias=False)(x)
+    x = layers.BatchNormalization()(x)
+    return layers.Activation(activation) if activation else x
+
+
+def activation_of_none(x, filters, kernel_size, stride, activation):
+    x = layers.Conv2D(filters, kernel_size, stride, padding="same", use_bias=False)(x)
+    return layers.Activation(activation)(layers.BatchNormalization()(x)) if filters != 4 else ops.relu6(x)
+
+
+def loops_over_a_tensor(x, filters, kernel_size, stride, activation):
+    return [row for row in x]
+
+
+def sum_without_asking_for_channels(x, channels, stride, expansion):
+    y, expanded = bottleneck_in_other_words(x, channels, stride, expansion)
+    return (y, expanded) if x.shape[-1] == channels else (layers.Add()([x, y]), expanded)
+
+
+def shape_as_a_number(x, channels, stride, expansion):
+    return conv_bn_with_operations(x, expansion * x.shape, 1, 1, "relu6"), x
+
+
+def one_thing_for_two(x, alpha, stages):
+    x = conv_bn_with_operations(x, 32, 3, 2, "relu6")
+    for t, c, n, s in stages:
+        for _ in range(n):
+            x = bottleneck_in_other_words(x, c, s, t)
+    return {4: x}
+
+
+def three_columns(x, alpha, stages):
+    return {2: [t for t, c, n in stages]}
+
+
+def the_wrong_key(input_shape, alpha, classes):
+    image = keras.Input(input_shape)
+    return keras.Model(image, features_by_counting(image, alpha, STAGES[:4])[32])
+
+
+def a_stem_that_is_missing(x, alpha, stages):
+    return {2: bottleneck(x, 16, 1, 1, name="only")[0]}
+
+
+MISTAKES = {
+    "04.conv_bn": (
+        (layer_not_applied, "not yet applied, as in `layer(x)`?"),
+        (loops_over_a_tensor, "a Keras tensor"),
+    ),
+    "04.through_relu": (
+        (lambda points, matrix: np.maximum(points @ matrix, 0) @ np.linalg.inv(matrix), "`np.linalg.pinv` takes any"),
+        (lambda points, matrix: matrix @ points, "as many columns in a as rows in b"),
+    ),
+    "04.bottleneck": (
+        (sum_without_asking_for_channels, "ask for the stride *and* for the channels first"),
+        (lambda x, channels, stride, expansion: None, "returned None: does every way end in `return`?"),
+    ),
+    "04.mobilenet_v2_features": (
+        (three_columns, "a row has four numbers"),
+        (one_thing_for_two, "`bottleneck` gives two things"),
+        (a_stem_that_is_missing, "layer 1 (the stem) should be a Conv2D 3 × 3, stride 2"),
+    ),
+    "04.mobilenet_v2": ((the_wrong_key, "32 is the key of the last map"),),
+}
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "number"), [(key, number) for key, mistakes in MISTAKES.items() for number in range(len(mistakes))]
+)
+def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise_id, number):
+    mistake, sentence = MISTAKES[exercise_id][number]
+    assert sentence in words(report_on(EXERCISES[exercise_id], mistake))
+
+
+def test_the_first_bottleneck_that_differs_is_named():
+    def one_too_wide(x, alpha, stages):
+        maps = EXERCISES["04.mobilenet_v2_features"].reference(
+            x, alpha, (*stages[:-1], (*stages[-1][:1], 99, *stages[-1][2:]))
+        )
+        return maps
+
+    report = words(report_on(EXERCISES["04.mobilenet_v2_features"], one_too_wide))
+    assert "(bottleneck 2) should be a Conv2D 1 × 1 that gives 8 × 12 × 40" in report or "(bottleneck 2)" in report
