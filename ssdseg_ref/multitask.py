@@ -108,7 +108,11 @@ REFERENCE = Config(
     shared_channels=96,
 )
 PRESETS = {"lesson": LESSON, "reference": REFERENCE}
-SHIPPED = {"lesson": LESSON, "mobilenetv2": REFERENCE}
+SHIPPED = {
+    "lesson": LESSON,
+    "mobilenetv2": REFERENCE,
+    "shufflenetv2": replace(REFERENCE, backbone="shufflenetv2"),
+}
 
 
 def preset(name: str, backbone: str = "mobilenetv2") -> Config:
