@@ -7,6 +7,7 @@ A step of stride 2 pads one pixel on every side, as PyTorch does. TensorFlow's "
 bottom and the right alone, which moves all that follows by half a pixel.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -99,12 +100,15 @@ def downsampling_unit(x: KerasTensor, channels: int, *, name: str, norm: Norm = 
     return channel_shuffle(layers.Concatenate(name=f"{name}_concat")([left, right]))
 
 
-def shufflenet_v2_features(x: KerasTensor, width: str = "1.0", norm: Norm = SHUFFLENET_NORM) -> dict[int, KerasTensor]:
+def shufflenet_v2_features(
+    x: KerasTensor, width: str = "1.0", repeats: Sequence[int] = REPEATS, norm: Norm = SHUFFLENET_NORM
+) -> dict[int, KerasTensor]:
     """The feature maps of ShuffleNetV2, before its last convolution.
 
     Args:
         x: (B, H, W, 3) images.
         width: a key of `WIDTHS`.
+        repeats: units of stages 2, 3 and 4.
         norm: momentum and epsilon of the batch normalisations.
 
     Returns:
@@ -121,9 +125,9 @@ def shufflenet_v2_features(x: KerasTensor, width: str = "1.0", norm: Norm = SHUF
     taps = {2: x}
     x = layers.ZeroPadding2D(1, name="pool_pad")(x)  # zeros never win, nothing behind a ReLU is below them
     x = taps[4] = layers.MaxPooling2D(3, 2, name="pool")(x)
-    for stage, (channels, repeats) in enumerate(zip(WIDTHS[width].stages, REPEATS, strict=True), start=2):
+    for stage, (channels, units) in enumerate(zip(WIDTHS[width].stages, repeats, strict=True), start=2):
         x = downsampling_unit(x, channels, name=f"stage{stage}_unit1", norm=norm)
-        for repeat in range(2, repeats + 1):
+        for repeat in range(2, units + 1):
             x = basic_unit(x, name=f"stage{stage}_unit{repeat}", norm=norm)
         taps[2 ** (stage + 1)] = x
     return taps

@@ -90,7 +90,7 @@ def run_network(function: Callable, arguments: Arguments) -> Network:
     if isinstance(built, keras.Model):
         model, built = built, built.output
         shape = [side or 32 for side in model.inputs[0].shape[1:]]
-        images = [np.random.default_rng(len(shape)).uniform(-1, 1, (IMAGES, *shape)).astype(np.float32)]
+        images = [np.random.default_rng(len(shape)).uniform(-4, 4, (IMAGES, *shape)).astype(np.float32)]
     else:
         _must_be_tensors(built)
         try:

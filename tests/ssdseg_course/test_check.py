@@ -122,10 +122,11 @@ def test_the_hint_of_an_unknown_exercise_is_answered_with_the_nearest_ones():
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
-def test_a_check_answers_in_under_three_tenths_of_a_second(exercise):
+def test_a_check_answers_at_once(exercise):
+    """In 0.3 seconds, or in 3 where it builds networks; with twice that here, for a machine that does other things."""
     check(exercise.id, exercise.reference)
     fastest = min(_seconds(exercise) for _ in range(3))
-    assert fastest < 0.3
+    assert fastest < (6 if exercise.draw is None else 0.6)
 
 
 def _seconds(exercise) -> float:
