@@ -6,23 +6,25 @@ Source: Chen et al. 2018, "Encoder-Decoder with Atrous Separable Convolution for
 
 from collections.abc import Mapping, Sequence
 
-from keras import KerasTensor, layers
+from keras import KerasTensor, layers, ops
 
 from ssdseg_ref.blocks import conv_bn, predict, separable_conv_bn
 
 
-def resize(x: KerasTensor, size: tuple[int, int], *, name: str) -> KerasTensor:
+def resize(x: KerasTensor, size: tuple[int, int]) -> KerasTensor:
     """Bilinear resampling to (height, width), with pixel middles where they belong (no aligned corners).
+
+    An operation and not Keras's layer `Resizing`, whose `training` is True by default (Keras 3.15): in a network that is
+    called without that argument, it makes every batch normalisation behind it train.
 
     Args:
         x: (B, H, W, C).
         size: (height, width) that comes out.
-        name: of the layer.
 
     Returns:
         (B, height, width, C); `x` itself where it has that size already.
     """
-    return x if tuple(x.shape[1:3]) == tuple(size) else layers.Resizing(*size, name=name)(x)
+    return x if tuple(x.shape[1:3]) == tuple(size) else ops.image.resize(x, size, interpolation="bilinear")
 
 
 def aspp(x: KerasTensor, channels: int, rates: Sequence[int]) -> KerasTensor:
@@ -41,7 +43,7 @@ def aspp(x: KerasTensor, channels: int, rates: Sequence[int]) -> KerasTensor:
     branches += [separable_conv_bn(x, channels, dilation=rate, name=f"aspp_rate{rate}") for rate in rates]
     pooled = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_pool")(x)  # (B, 1, 1, C)
     pooled = conv_bn(pooled, channels, name="aspp_image")
-    branches.append(resize(pooled, size, name="aspp_image_resize"))
+    branches.append(resize(pooled, size))
     x = layers.Concatenate(name="aspp_concat")(branches)
     return conv_bn(x, channels, name="aspp_project")
 
@@ -62,7 +64,7 @@ def decoder(
         (B, H, W, channels).
     """
     low_level = conv_bn(low_level, low_level_channels, name=f"{name}_low")
-    x = resize(x, low_level.shape[1:3], name=f"{name}_resize")
+    x = resize(x, low_level.shape[1:3])
     x = layers.Concatenate(name=f"{name}_concat")([x, low_level])
     x = separable_conv_bn(x, channels, name=f"{name}_refine1")
     return separable_conv_bn(x, channels, name=f"{name}_refine2")
@@ -99,4 +101,4 @@ def deeplabv3plus(
         x = conv_bn(x, fine_channels, name="fine_squeeze")
         x = decoder(x, maps[2], fine_channels // 2, fine_channels, name="fine")
     x = predict(x, classes + 1, name="mask_predict")
-    return resize(x, image_size, name="mask"), decoded
+    return resize(x, image_size), decoded

@@ -1,7 +1,7 @@
 """Exercises on networks and on losses: how the learner's function is run, and how what it built is compared.
 
-`run_network` and `run_loss` stand in an exercise's `run`; what they give back is made of plain arrays, like any other
-answer. `compare_networks` and `compare_losses` stand in its `compare`.
+`run_network`, `run_loss` and `run_tensors` stand in an exercise's `run`; what they give back is made of plain arrays,
+like any other answer. `compare_networks` and `compare_losses` stand in its `compare`.
 """
 
 from collections.abc import Callable
@@ -166,6 +166,23 @@ def run_loss(*, wrt: tuple[int, ...]) -> Callable:
         return value, (len(gradients), *gradients)
 
     return run
+
+
+def run_tensors(function: Callable, arguments: Arguments):
+    """Run a function of tensors that no gradient flows through: its value, true and false as 1 and 0; and as a graph.
+
+    Raises:
+        WrongAnswer: if no tensor comes back, or a graph cannot be made of it.
+    """
+    tensors = [tf.convert_to_tensor(a) if isinstance(a, np.ndarray) else a for a in arguments]
+    value = function(*tensors)
+    if not tf.is_tensor(value):
+        raise WrongAnswer(
+            f"it should return a tensor, and returned something else: {type(value).__name__}; use `ops` in the place "
+            "of `np` all the way"
+        )
+    _trace(function, tensors)
+    return np.asarray(tf.cast(value, tf.int32) if value.dtype == tf.bool else value)
 
 
 def compare_losses(value: Plain, expected: Plain) -> Complaint | None:
@@ -336,7 +353,7 @@ def _trace(function: Callable, tensors: list) -> None:
         return function(*values)
 
     try:
-        tf.function(call, autograph=False)(*tensors)
+        tf.function(call, autograph=False).get_concrete_function(*tensors)
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         raise WrongAnswer(

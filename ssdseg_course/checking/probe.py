@@ -13,6 +13,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ssdseg_course.checking.exercise import Arguments, call
 from ssdseg_course.checking.values import Plain, same, to_plain, type_in_words
 
@@ -82,6 +84,8 @@ def _differ(now, before) -> bool:
         return False
     if isinstance(before, dict):
         return now.keys() != before.keys() or any(_differ(now[key], before[key]) for key in before)
+    if isinstance(before, np.ndarray) and before.dtype.kind == "b":
+        return not np.array_equal(now, before)
     now, before = to_plain(now), to_plain(before)
     return now is None or not same(now, before)
 

@@ -1,11 +1,11 @@
 """The bank of exercises, a module a lesson."""
 
 from ssdseg_course.checking.exercise import Exercise
-from ssdseg_course.exercises import anchors, convolutions, matching, mobilenetv2, shufflenetv2, tour
+from ssdseg_course.exercises import anchors, convolutions, matching, mobilenetv2, shufflenetv2, ssdlite, tour
 
 EXERCISES: dict[str, Exercise] = {
     exercise.id: exercise
-    for lesson in (tour, anchors, matching, convolutions, mobilenetv2, shufflenetv2)
+    for lesson in (tour, anchors, matching, convolutions, mobilenetv2, shufflenetv2, ssdlite)
     for exercise in lesson.EXERCISES
 }
 """All exercises by their id, in the order of the lessons."""

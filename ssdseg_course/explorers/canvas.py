@@ -65,6 +65,11 @@ class Canvas:
         for stroke in strokes:
             self._draw.line(stroke, color, width, joint="curve")
 
+    def dot(self, x: float, y: float, color: str, radius: int) -> None:
+        """A disc in a dark rim, around a point in fractions of the image; the radius in screen pixels."""
+        x, y = _place(x, y)
+        self._draw.ellipse([x - radius, y - radius, x + radius, y + radius], color, INK)
+
     def write(self, box: np.ndarray, words: str, color: str) -> None:
         """Words on a ground of their own, over the upper left corner of a box, or below words that stand there."""
         x, y = _place(max(box[0].item(), 0), max(box[1].item(), 0))

@@ -1,0 +1,68 @@
+"""What the small trained network says of a scene before anything is sifted: one cached answer for several explorers."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ssdseg_course.explorers.canvas import SCENES
+from ssdseg_course.quiet import import_keras
+from ssdseg_ref.coding import decode, encode_targets
+from ssdseg_ref.data.sample import BACKGROUND
+from ssdseg_ref.data.warehouse import render
+
+NETWORK = "lesson"
+
+
+@dataclass(frozen=True)
+class RawOutput:
+    """A row for each anchor.
+
+    Attributes:
+        boxes: (N, 4) decoded corners.
+        shares: (N, C + 1) softmax of the class logits.
+        classes: (N,) int, what the anchor should say; 0 is background.
+        losses: (N,) its cross-entropy.
+        anchors: (N, 4) corners.
+    """
+
+    boxes: np.ndarray
+    shares: np.ndarray
+    classes: np.ndarray
+    losses: np.ndarray
+    anchors: np.ndarray
+
+    @property
+    def positive(self) -> np.ndarray:
+        """(N,) bool, the anchors that have a box."""
+        return self.classes != BACKGROUND
+
+
+@lru_cache(maxsize=1)
+def _network():
+    import_keras()
+    from ssdseg_ref.multitask import load_network
+
+    return load_network(NETWORK)
+
+
+@lru_cache(maxsize=SCENES)
+def raw_output(scene: int) -> RawOutput:
+    """Of a scene of the Warehouse, drawn as the network was trained to see it."""
+    network = _network()
+    from ssdseg_ref.losses import class_cross_entropy
+    from ssdseg_ref.multitask import SHIPPED
+
+    config = SHIPPED[NETWORK]
+    sample = render(scene, size=config.image_size)
+    outputs = network.predict_on_batch(sample.image[None])
+    logits, offsets = (np.asarray(outputs[name][0], np.float32) for name in ("classes", "offsets"))
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    classes, _ = encode_targets(sample.boxes, sample.labels, config.anchors)
+    return RawOutput(
+        boxes=decode(offsets, config.anchors),
+        shares=exponentials / exponentials.sum(axis=-1, keepdims=True),
+        classes=classes,
+        losses=np.asarray(class_cross_entropy(classes, logits)),
+        anchors=config.anchors,
+    )
