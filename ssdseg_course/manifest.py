@@ -43,6 +43,7 @@ LESSONS = (
     Lesson(4, "04_mobilenetv2", "MobileNetV2: wide inside, narrow between", 125),
     Lesson(5, "05_shufflenetv2", "ShuffleNetV2: what multiply-adds do not tell", 120),
     Lesson(6, "06_ssdlite", "SSDLite: boxes from a map", 150),
+    Lesson(7, "07_deeplabv3plus", "DeepLabV3+: a class for every pixel", 165),
 )
 
 

@@ -8,6 +8,7 @@ Source: Howard et al. 2017, "MobileNets: Efficient Convolutional Neural Networks
 section 3.1; Yu and Koltun 2016, "Multi-Scale Context Aggregation by Dilated Convolutions", for the dilation.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -172,6 +173,24 @@ def conv_cost(
         raise ValueError(f"kind must be one of {', '.join(map(repr, weights))}, got {kind!r}")
     places = _output_side(height, stride) * _output_side(width, stride)
     return Cost(weights[kind], weights[kind] * places)
+
+
+def field_of_view(layers: Sequence[tuple[int, int, int]]) -> int:
+    """Side of the square of pixels that one value behind a stack of convolutions can know of.
+
+    Args:
+        layers: (kernel_size, stride, dilation) of each, from the picture on.
+
+    Returns:
+        the side in pixels; 1 without any layer.
+
+    Source: Luo et al. 2016, "Understanding the Effective Receptive Field", calls it the theoretical receptive field.
+    """
+    side, step = 1, 1  # step: pixels between neighbours of the map
+    for kernel_size, stride, dilation in layers:
+        side += (kernel_size - 1) * dilation * step
+        step *= stride
+    return side
 
 
 def _checked(image, kernel) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,8 @@ from ssdseg_ref.blocks import conv_bn, predict, separable_conv_bn
 def resize(x: KerasTensor, size: tuple[int, int]) -> KerasTensor:
     """Bilinear resampling to (height, width), with pixel middles where they belong (no aligned corners).
 
-    An operation and not Keras's layer `Resizing`, whose `training` is True by default (Keras 3.15): in a network that is
-    called without that argument, it makes every batch normalisation behind it train.
+    An operation and not Keras's layer `Resizing`, whose `training` is True by default (Keras 3.15): in a network that
+    is called without that argument, it makes every batch normalisation behind it train.
 
     Args:
         x: (B, H, W, C).

@@ -544,8 +544,7 @@ with after("6.7"):
         for label, (name, style) in enumerate(zip(CLASSES, ("-", (0, (4, 1.5)), (0, (1, 1.2))), strict=True), start=1):
             kept = np.asarray(non_max_suppression(boxes, shares[:, label], 0.45, 0.4, 100), int)
             words = [f"{name} {shares[index, label]:.2f}" for index in kept]
-            color = (figures.ORANGE, figures.SKY, figures.GREEN)[label - 1]
-            draw_boxes(panel, boxes[kept], edgecolor=color, linewidth=2, linestyle=style, labels=words)
+            draw_boxes(panel, boxes[kept], edgecolor=figures.ORANGE, linewidth=2, linestyle=style, labels=words)
             count += len(kept)
         found_by_you.append(count)
         panel.set_title(f"{count} found", fontsize=10)

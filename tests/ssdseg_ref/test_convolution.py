@@ -8,6 +8,7 @@ from ssdseg_ref.convolution import (
     conv2d,
     conv_cost,
     depthwise_conv2d,
+    field_of_view,
     pointwise_conv2d,
     same_padding,
     separable_conv2d,
@@ -222,3 +223,26 @@ def test_a_separable_convolution_costs_its_two_steps():
 def test_a_cost_that_makes_no_sense_is_refused_in_a_sentence(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         conv_cost(*arguments)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [(), ((3, 1, 1),), ((3, 2, 1), (3, 1, 2)), ((3, 2, 1), (3, 2, 1), (1, 1, 1), (5, 1, 3)), ((3, 1, 4), (3, 2, 2))],
+)
+def test_a_field_of_view_is_what_a_gradient_reaches(layers):
+    """The pixels whose change moves the value in the middle of the map."""
+    inputs = x = keras.Input((None, None, 1))
+    for kernel_size, stride, dilation in layers:
+        if dilation == 1:
+            x = keras.layers.Conv2D(1, kernel_size, stride, kernel_initializer="ones")(x)
+        else:  # Keras has no convolution with both
+            x = keras.layers.Conv2D(1, kernel_size, dilation_rate=dilation, kernel_initializer="ones")(x)
+            x = x[:, ::stride, ::stride]
+    model = keras.Model(inputs, x) if layers else (lambda image: image)
+    image = tf.random.normal((1, 61, 61, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        output = model(image)
+        value = output[0, output.shape[1] // 2, output.shape[2] // 2, 0]
+    rows = np.flatnonzero(np.abs(tape.gradient(value, image).numpy()[0, ..., 0]).sum(axis=1))
+    assert rows[-1] - rows[0] + 1 == field_of_view(layers)

@@ -1,0 +1,568 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Lesson 7 - DeepLabV3+: a class for every pixel
+#
+# **You will be able to** let a network see far without losing detail, bring edges back that its backbone has lost,
+# train it on classes that are rare, and measure it so that nobody is fooled, yourself included.
+#
+# **You need** lesson 3 (dilation), lesson 4 (layers in Keras) and from lesson 6 the cross-entropy and `keras.ops`.
+#
+# **It takes** about 165 minutes: seven exercises, 100 points. Every exercise is a good place to stop. When you come
+# back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there you go on.
+#
+# Stuck? `hint("07.aspp")` gives a hint for that exercise; call it again for a stronger one.
+
+# %%
+from ssdseg_course.quiet import import_keras
+
+import_keras()  # takes a few seconds, and keeps the log of its libraries to itself
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from ssdseg_course import check, hint
+from ssdseg_course.explorers import figures
+from ssdseg_course.explorers.field_of_view import explore_field_of_view
+from ssdseg_course.explorers.figures import after, panels, show
+from ssdseg_ref.data.warehouse import CLASSES, SPLITS, render
+from ssdseg_ref.losses import class_cross_entropy
+from ssdseg_ref.multitask import LESSON, Predictor, load_network
+from ssdseg_ref.plot import paint_prediction
+
+# %% [markdown]
+# ## 1. The result, first
+#
+# Boxes say where a thing is, roughly. A **mask** says it for every pixel: person, forklift, monorail, or background.
+# Left a scene, in the middle its true mask, on the right what the small network of lesson 0 makes of it. (No need to
+# read the code that draws.)
+
+# %%
+network = load_network("lesson")
+scenes = [render(seed, size=LESSON.image_size) for seed in SPLITS["validation"][:40]]
+predictions = Predictor(network, LESSON)([scene.image for scene in scenes])
+masks = [scene.mask for scene in scenes]
+predicted = [prediction.mask for prediction in predictions]
+
+
+# %% jupyter={"source_hidden": true}
+def painted(scene, mask):
+    """The scene under a mask in colours and hatches."""
+    return paint_prediction(scene.image, mask, np.empty((0, 4)), [], [], tuple(CLASSES), width=600)
+
+
+shown = 3
+figure, axes = panels(3)
+for panel, picture, title in (
+    (axes[0], scenes[shown].image, "the scene"),
+    (axes[1], painted(scenes[shown], np.where(masks[shown] == 255, 0, masks[shown])), "its true mask"),
+    (axes[2], painted(scenes[shown], predicted[shown]), "what the network says"),
+):
+    panel.imshow(picture, aspect="auto")
+    panel.set(xticks=[], yticks=[], title=title)
+    panel.title.set_fontsize(10)
+show(
+    figure,
+    alt="A warehouse three times: as it is; with its true mask painted over people, forklifts and monorails; with the "
+    "network's mask, which covers the same things with rounder edges and misses thin parts.",
+)
+
+# %% [markdown]
+# Two wishes pull against each other here. To know *what* a pixel belongs to, one has to look at much of the picture. To
+# know *where* it ends, one needs fine detail. A backbone is good at the first and gives away the second: its last maps
+# are 16 or 32 times coarser than the picture. **DeepLabV3+** has an answer to each.
+
+# %% [markdown]
+# ## 2. How far one value sees
+#
+# Take one number of some map. A change of which pixels can change it? That square is its **field of view**. One 3 × 3
+# convolution sees 3 × 3 pixels; a second one behind it sees three places of a map, each of which sees 3: together 5. If
+# the first has stride 2, neighbours on its map are two pixels apart, and the second widens the view by twice as much.
+# And with **dilation** (lesson 3; the authors say **atrous**, French for "with holes", and call it a *rate*) the taps
+# lie further apart, at no cost.
+#
+# *Take a pencil:* a 3 × 3 convolution of stride 2, then a 3 × 3 of rate 2. How many pixels wide is the view?
+#
+# <details><summary>Compare</summary>
+#
+# The first: 3. Behind it a place is 2 pixels. The second has two gaps of 2 places, so 4 places, 8 pixels: 3 + 8 = 11.
+#
+# </details>
+#
+# ### Exercise 7.1 - how far one value sees  ·  10 points  ·  easy  ·  about 15 minutes
+#
+# Write `field_of_view(layers)`: `layers` is a list of `(kernel_size, stride, dilation)`, from the picture on. Return
+# the side of the square, a whole number of pixels; 1 for an empty list.
+
+
+# %% nbgrader={"grade_id": "field_of_view", "solution": true}
+def field_of_view(layers):
+    """Side of the square of pixels that one value behind these layers can know of."""
+    ### BEGIN SOLUTION
+    side, step = 1, 1
+    for kernel_size, stride, dilation in layers:
+        side += (kernel_size - 1) * dilation * step
+        step *= stride
+    return side
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_field_of_view", "grade": true, "points": 10}
+check("07.field_of_view", field_of_view)
+
+# %%
+with after("7.1"):
+    stem = [(3, 2, 1)] * 4  # about what a backbone does down to stride 16
+    for rate in (1, 2, 4, 6, 12, 18):
+        print(f"stride 16, then a 3 x 3 with rate {rate:2}: {field_of_view([*stem, (3, 1, rate)]):4} pixels")
+
+# %% [markdown]
+# A rate of 18 sees nearly three times as far as our picture is wide. Is that good? Look at where its nine taps fall.
+# The paper's
+# maps
+# had 33 × 33 places, our lesson network's has 10 × 14.
+
+# %%
+explore_field_of_view(rate=6)
+
+# %% [markdown]
+# With a rate of 18 on our map, eight of nine taps fall beside it **for every place**. They see zeros, and the 3 × 3
+# kernel has become a 1 × 1, at nine times its price. The paper's rates, 6, 12 and 18, belong to the paper's maps. Ours
+# are 2 and 4. (Chen et al. 2017 saw the same when they made their rates larger and larger, and that is where the image
+# pooling of the next section comes from.)
+
+# %% [markdown]
+# ## 3. The same map, seen five times
+#
+# Things are small and large. So look at the map of stride 16 with several fields of view **at once**: that is *atrous
+# spatial pyramid pooling*, **ASPP**. Its branches all start from the same map:
+#
+# - a **pointwise** convolution: the place itself;
+# - for each rate a **separable** 3 × 3 convolution with that dilation: nearer and farther neighbours;
+# - the **image**: the mean of the map over all places, a pointwise convolution of it, and that one value laid out over
+#   the whole map again. "This is an aisle, so there may be a forklift."
+#
+# They are concatenated, and a pointwise convolution, the **projection**, mixes them. Every branch and the projection
+# give `channels`. The blocks, as you know them, with ReLU6 everywhere, and `resize`, which you will understand in the
+# next section:
+
+
+# %%
+def conv_bn(x, filters):
+    """Pointwise convolution, batch normalisation, ReLU6."""
+    x = layers.Conv2D(filters, 1, use_bias=False)(x)
+    return layers.Activation("relu6")(layers.BatchNormalization()(x))
+
+
+def separable_conv_bn(x, filters, dilation=1):
+    """Depthwise 3 x 3, then pointwise, each with batch normalisation and ReLU6."""
+    x = layers.DepthwiseConv2D(3, padding="same", dilation_rate=dilation, use_bias=False)(x)
+    x = layers.Activation("relu6")(layers.BatchNormalization()(x))
+    return conv_bn(x, filters)
+
+
+def resize(x, size):
+    """Bilinear resampling of (B, H, W, C) to size = (height, width)."""
+    return ops.image.resize(x, size, interpolation="bilinear")
+
+
+# %% [markdown]
+# ### Exercise 7.2 - the same map, seen five times  ·  20 points  ·  medium  ·  about 25 minutes
+#
+# Write `aspp(x, channels, rates)`, the branches in the order above. `layers.GlobalAveragePooling2D(keepdims=True)`
+# gives
+# (B, 1, 1, C), which `resize` can lay out over `x.shape[1:3]`.
+
+
+# %% nbgrader={"grade_id": "aspp", "solution": true}
+def aspp(x, channels, rates):
+    """Atrous spatial pyramid pooling: (B, H, W, C) gives (B, H, W, channels)."""
+    ### BEGIN SOLUTION
+    branches = [conv_bn(x, channels)]
+    for rate in rates:
+        branches.append(separable_conv_bn(x, channels, rate))
+    image = conv_bn(layers.GlobalAveragePooling2D(keepdims=True)(x), channels)
+    branches.append(resize(image, x.shape[1:3]))
+    return conv_bn(layers.Concatenate()(branches), channels)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_aspp", "grade": true, "points": 20}
+check("07.aspp", aspp)
+
+# %% [markdown]
+# ## 4. Between the pixels
+#
+# A coarse map has to become a large one. Repeating each value makes stairs. **Bilinear** resampling mixes the values
+# beside a place, each the more the nearer it lies, first along one side, then along the other.
+#
+# All care goes into one question: *where* is a pixel? A pixel is a little square, and its place is its **middle**.
+# Pixel 0 of a row of 2 has its middle at 0.5 of 2; pixel 0 of a row of 4 at 0.5 of 4, which is 0.25 of 2. So new pixel
+# $i$ lies at
+#
+# $$\left(i + \tfrac12\right) \cdot \frac{old}{new} - \tfrac12$$
+#
+# among the old ones. Where that is beyond the first or the last middle, take the first or last pixel. *Take a pencil:*
+# the row `0 8` becomes a row of 4. Where do the four new pixels lie, and what are they?
+#
+# <details><summary>Compare</summary>
+#
+# At -0.25, 0.25, 0.75 and 1.25, so (the outer two cut to 0 and 1): 0, 2, 6, 8.
+#
+# </details>
+#
+# Older programs took $i \cdot old / new$, which moves everything by up to half a pixel, or put corner upon corner
+# ("aligned corners"). A mask that is moved by half a coarse pixel misses by eight fine ones at stride 16.
+#
+# ### Exercise 7.3 - between the pixels  ·  15 points  ·  hard  ·  about 30 minutes
+#
+# Write `resize_bilinear(image, size)` in NumPy: `image` (H, W, C), `size` (height, width). No loop over pixels is
+# needed: `image[low]` takes whole rows, `image[:, low]` whole columns.
+
+
+# %% nbgrader={"grade_id": "resize_bilinear", "solution": true}
+def resize_bilinear(image, size):
+    """Bilinear resampling of (H, W, C) to (height, width, C), pixel middles where they belong."""
+    ### BEGIN SOLUTION
+
+    def beside(old, new):
+        """For each new pixel the old ones on its two sides, and how much of the second."""
+        at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        low = np.floor(at).astype(int)
+        return low, np.minimum(low + 1, old - 1), at - low
+
+    low, high, share = beside(image.shape[0], size[0])
+    share = share[:, None, None]
+    rows = (1 - share) * image[low] + share * image[high]
+    low, high, share = beside(image.shape[1], size[1])
+    share = share[None, :, None]
+    return (1 - share) * rows[:, low] + share * rows[:, high]
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_resize_bilinear", "grade": true, "points": 15}
+check("07.resize_bilinear", resize_bilinear)
+
+# %% [markdown]
+# Now a question that one should ask before any training. Suppose a network were **perfect**, but had to say its mask on
+# a map of stride 4, 8, 16 or 32, which is then enlarged. How good could the mask be? (IoU: pixels that truth and mask
+# agree on, divided by those that either calls so; 1 is perfect.)
+
+
+# %%
+def perfect_at(stride, mask):
+    """A true mask as a map of that stride would know it, enlarged again by your function."""
+    height, width = mask.shape
+    shares = np.eye(len(CLASSES) + 1)[np.where(mask == 255, 0, mask)]
+    coarse = shares.reshape(height // stride, stride, width // stride, stride, -1).mean(axis=(1, 3))
+    return np.asarray(resize_bilinear(coarse, (height, width))).argmax(axis=-1)
+
+
+def iou_of(label, truths, guesses):
+    """IoU of a class over all masks together."""
+    both = sum(((truth == label) & (guess == label)).sum() for truth, guess in zip(truths, guesses, strict=True))
+    either = sum(
+        ((truth != 255) & ((truth == label) | (guess == label))).sum()
+        for truth, guess in zip(truths, guesses, strict=True)
+    )
+    return both / either
+
+
+with after("7.3"):
+    print("stride   " + "   ".join(CLASSES))
+    for stride in (2, 4, 8, 16, 32):
+        enlarged = [perfect_at(stride, mask) for mask in masks]
+        ious = [iou_of(label, masks, enlarged) for label in (1, 2, 3)]
+        print(f"{stride:6}   " + "   ".join(f"{iou:{len(name)}.2f}" for iou, name in zip(ious, CLASSES, strict=True)))
+
+# %% jupyter={"source_hidden": true}
+with after("7.3"):
+    figure, axes = panels(3)
+    for panel, stride in zip(axes, (4, 16, 32), strict=True):
+        panel.imshow(painted(scenes[shown], perfect_at(stride, masks[shown]).astype(np.uint8)), aspect="auto")
+        panel.set(xticks=[], yticks=[], title=f"perfect, at stride {stride}")
+        panel.title.set_fontsize(10)
+    show(
+        figure,
+        alt="The scene three times with its true mask as maps of stride 4, 16 and 32 would know it: sharp; then with "
+        "pieces of masts and legs missing; then a few blobs in the middle of the largest things.",
+    )
+
+# %% [markdown]
+# At stride 16 even a perfect network would get 0.36 for the thin monorails. No training can mend that. So this is what
+# the "+" in DeepLabV3+ is for.
+
+# %% [markdown]
+# ## 5. The edges come back
+#
+# The backbone has had fine maps on its way. They know little of *what*, but exactly *where*. So:
+#
+# 1. take a fine map, of stride 4, and **narrow** it by a pointwise convolution, so that its many channels do not drown
+#    the others;
+# 2. **enlarge** ASPP's map to the same size;
+# 3. **concatenate**: ASPP's first, then the fine one;
+# 4. **refine** with two separable 3 × 3 convolutions.
+#
+# ### Exercise 7.4 - the edges come back  ·  10 points  ·  medium  ·  about 15 minutes
+#
+# Write `decoder(x, low_level, low_level_channels, channels)`: `x` is ASPP's map, `low_level` the fine one, which is
+# narrowed to `low_level_channels`; each refining step gives `channels`.
+
+
+# %% nbgrader={"grade_id": "decoder", "solution": true}
+def decoder(x, low_level, low_level_channels, channels):
+    """A coarse map laid over a fine one: (B, h, w, C) and (B, H, W, c) give (B, H, W, channels)."""
+    ### BEGIN SOLUTION
+    low_level = conv_bn(low_level, low_level_channels)
+    x = resize(x, low_level.shape[1:3])
+    x = layers.Concatenate()([x, low_level])
+    x = separable_conv_bn(x, channels)
+    return separable_conv_bn(x, channels)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_decoder", "grade": true, "points": 10}
+check("07.decoder", decoder)
+
+# %% [markdown]
+# Behind it stands one pointwise convolution to the logits of the $C + 1$ classes, and a last `resize` to the size of
+# the picture. That is all of DeepLabV3+:
+
+# %%
+with after("7.2 7.4"):
+    maps = {4: keras.Input((40, 56, 96)), 16: keras.Input((10, 14, 288))}
+    decoded = decoder(aspp(maps[16], 64, (2, 4)), maps[4], 24, 64)
+    logits = resize(layers.Conv2D(len(CLASSES) + 1, 1)(decoded), (160, 224))
+    head = keras.Model(list(maps.values()), logits)
+    print(f"logits {logits.shape}, {head.count_params():,} parameters")
+
+# %% [markdown]
+# The larger networks that come with this course go one step further: a second, narrow decoder on the map of stride 2,
+# for the monorails.
+
+# %% [markdown]
+# ## 6. Rare classes count more
+#
+# Cross-entropy, as in lesson 6, now for each pixel. But look at what the pixels are:
+
+# %%
+counts = np.bincount(np.concatenate([mask.ravel() for mask in masks]), minlength=256)
+for label, name in enumerate(("background", *CLASSES)):
+    print(f"{name:11}{counts[label] / counts[:4].sum():7.1%}")
+print("ignore     ", counts[255], "pixels")
+
+# %% [markdown]
+# A network that says "background" everywhere is right for 88% of all pixels. Three decisions belong into the loss:
+#
+# - **A weight for each class**: a pixel of a rare class counts more. (How to choose them, in lesson 8.)
+# - **"Ignore"**: where the mask says 255, people could not agree, and nothing counts.
+# - **A mean, no sum.** A sum over pixels grows with the picture, and with the batch: train on larger pictures, and your
+#   loss weights mean something else. Divide by the sum of the *weights* that were counted. Then weights of (2, 2, 2, 2)
+#   do the same as (1, 1, 1, 1).
+#
+# $$L = \frac{\sum_i w_{c_i} \, \text{cross-entropy}_i}{\sum_i w_{c_i}}$$
+#
+# ### Exercise 7.5 - rare classes count more  ·  15 points  ·  medium  ·  about 20 minutes
+#
+# Write `weighted_cross_entropy(mask, logits, class_weights)` in `ops`: `mask` (B, H, W) whole numbers, `logits` (B, H,
+# W, C + 1), `class_weights` C + 1 numbers, background first. One number comes back, and 0 where no pixel counts.
+# `class_cross_entropy(classes, logits)` is lesson 6's. `ops.take(weights, classes)` looks up many at once; but 255 is
+# no
+# class, so make it one first (any), and set its weight to 0.
+
+
+# %% nbgrader={"grade_id": "weighted_cross_entropy", "solution": true}
+def weighted_cross_entropy(mask, logits, class_weights):
+    """Cross-entropy of the pixels, a mean weighed by class; where the mask is 255, nothing counts."""
+    ### BEGIN SOLUTION
+    counts = mask != 255
+    classes = ops.where(counts, mask, 0)
+    weights = ops.take(ops.convert_to_tensor(class_weights, dtype=logits.dtype), classes)
+    weights = ops.where(counts, weights, 0.0)
+    return ops.sum(weights * class_cross_entropy(classes, logits)) / ops.maximum(ops.sum(weights), 1e-7)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_weighted_cross_entropy", "grade": true, "points": 15}
+check("07.weighted_cross_entropy", weighted_cross_entropy)
+
+# %% [markdown]
+# ## 7. Overlap as a loss
+#
+# Cross-entropy asks pixel by pixel. What we want in the end is a matter of *areas*: how much do truth and mask overlap?
+# **Dice** is twice the overlap, divided by the sum of both areas: 1 if they agree, 0 if they never meet. A class of
+# three pixels weighs as much as one of three thousand. With shares $p$ (softmax) in the place of yes and no, one can
+# learn from it, for each class:
+#
+# $$\text{dice} = \frac{2 \sum_i t_i \, p_i}{\sum_i t_i + \sum_i p_i}$$
+#
+# $t_i$ is 1 where the true class is this one. The sums run over all pixels of all pictures of the batch. The loss is
+# the **mean of $1 - \text{dice}$** over the classes that the batch's masks hold; dice of nothing is no measure of
+# anything. Background is a class like the others.
+#
+# ### Exercise 7.6 - overlap as a loss  ·  15 points  ·  medium  ·  about 25 minutes
+#
+# Write `dice_loss(mask, logits)`. Where the mask is 255, neither truth nor shares count. One number comes back, 0 where
+# no pixel counts.
+
+
+# %% nbgrader={"grade_id": "dice_loss", "solution": true}
+def dice_loss(mask, logits):
+    """1 - dice, the mean over the classes that the masks hold."""
+    ### BEGIN SOLUTION
+    counts = ops.cast(mask != 255, logits.dtype)[..., None]
+    truth = ops.one_hot(ops.where(mask != 255, mask, 0), logits.shape[-1], dtype=logits.dtype) * counts
+    share = ops.softmax(logits, axis=-1) * counts
+    overlap, truth_area, share_area = (ops.sum(part, axis=(0, 1, 2)) for part in (truth * share, truth, share))
+    dice = 2 * overlap / ops.maximum(truth_area + share_area, 1e-7)
+    present = ops.cast(truth_area > 0, logits.dtype)
+    return ops.sum(present * (1 - dice)) / ops.maximum(ops.sum(present), 1.0)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_dice_loss", "grade": true, "points": 15}
+check("07.dice_loss", dice_loss)
+
+# %% [markdown]
+# V-Net, from which dice as a loss comes, has **squares** below the line: $\sum t_i + \sum p_i^2$ (for $t_i$, 0 or 1,
+# the
+# square changes nothing). What does that change? Take an object whose pixels the network all gives the share $p$, and
+# nothing elsewhere:
+
+# %%
+print("share p   dice loss   dice-square loss")
+for p in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
+    print(f"{p:7.1f}{1 - 2 * p / (1 + p):12.3f}{1 - 2 * p / (1 + p * p):19.3f}")
+
+# %% [markdown]
+# Dice-square is content sooner: at a share of 0.7 it has little left to say, dice keeps pushing. We train with dice.
+# Its gradient is restless where a batch holds a few pixels of a class only; so cross-entropy and dice go together, the
+# one calm, the other just.
+
+# %% [markdown]
+# ## 8. Who is taken for whom
+#
+# For a measure nobody needs a gradient, but it has to be honest. Count all pixels of **all** pictures in one table,
+# the **confusion matrix**: row, the true class; column, what was said. On its diagonal is what is right.
+#
+# ### Exercise 7.7 - who is taken for whom  ·  15 points  ·  medium  ·  about 20 minutes
+#
+# Write `confusion_matrix(masks, predicted, classes)` in NumPy: two lists of masks, which may have different sizes;
+# `classes` does not count the background. Return (classes + 1, classes + 1) whole numbers. Where the true mask is 255,
+# nothing counts.
+#
+# Beware of `matrix[mask, guess] += 1`. If the same pair comes a thousand times, it adds 1 once. `np.bincount` counts
+# properly, but one number at a time: so make one number of two, `row * side + column`.
+
+
+# %% nbgrader={"grade_id": "confusion_matrix", "solution": true}
+def confusion_matrix(masks, predicted, classes):
+    """Pixels of all images, counted by true class (row) and predicted class (column)."""
+    ### BEGIN SOLUTION
+    side = classes + 1
+    counts = np.zeros(side * side, int)
+    for mask, guess in zip(masks, predicted, strict=True):
+        seen = mask != 255
+        counts += np.bincount(mask[seen].astype(int) * side + guess[seen].astype(int), minlength=side * side)
+    return counts.reshape(side, side)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_confusion_matrix", "grade": true, "points": 15}
+check("07.confusion_matrix", confusion_matrix)
+
+
+# %% [markdown]
+# From the table the IoU of each class is three sums away, and their mean, without the background, is **mIoU**:
+
+
+# %%
+def class_ious(confusion):
+    """IoU of each class; nan where neither truth nor prediction has it."""
+    confusion = np.asarray(confusion, float)
+    both = np.diag(confusion)
+    either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
+    with np.errstate(invalid="ignore"):
+        return both / either
+
+
+with after("7.7"):
+    table = np.asarray(confusion_matrix(masks, predicted, len(CLASSES)), int)
+    print("true \\ said  " + "".join(f"{name:>12}" for name in ("background", *CLASSES)))
+    for name, row in zip(("background", *CLASSES), table, strict=True):
+        print(f"{name:13}" + "".join(f"{count:12,}" for count in row))
+    ious = class_ious(table)
+    print("\nIoU          " + "".join(f"{iou:12.3f}" for iou in ious))
+    print(f"mIoU of the three classes: {ious[1:].mean():.3f}")
+
+# %% [markdown]
+# Read a row: most of what is missed is taken for background, and some person for forklift (the drivers). Now the same
+# predictions once more, as one often sees it done: an IoU for each picture, then the mean of the pictures. What about
+# pictures *without* the class? Three people, three ideas:
+
+# %%
+with after("7.7"):
+    each = np.array(
+        [
+            class_ious(confusion_matrix([mask], [guess], len(CLASSES)))[1:]
+            for mask, guess in zip(masks, predicted, strict=True)
+        ]
+    )
+    print(f"{'one table for all pictures':46}{ious[1:].mean():.3f}")
+    print(f"{'mean of pictures, those without are left out':46}{np.nanmean(each, axis=0).mean():.3f}")
+    print(f"{'mean of pictures, without counts as 0':46}{np.nan_to_num(each).mean():.3f}")
+    print(f"{'mean of pictures, without counts as 1':46}{np.where(np.isnan(each), 1, each).mean():.3f}")
+
+# %% [markdown]
+# One network, one set of predictions: from 0.39 to 0.78. The last idea even rewards rare classes, for most pictures do
+# not hold them. And averaged over pictures, twelve pixels of a far worker, missed, weigh as much as a forklift that
+# fills
+# half the picture. So: **one table for all pictures**. When you compare your mIoU with anybody's, ask first how it was
+# averaged.
+#
+# ## 9. Compare with the reference
+#
+# The package's own versions are `ssdseg_ref/deeplabv3plus.py`, `ssdseg_ref/losses.py` and `ssdseg_ref/metrics.py`. Save
+# the notebook (Ctrl + S) and type into a terminal:
+#
+#     ssdseg check 7      # runs your notebook from scratch, and counts your points
+#     ssdseg compare 7    # your functions beside the reference's
+#     ssdseg assemble     # the joint network, with your functions in it
+#
+# A trap of Keras (3.15) that we fell into: its layer `Resizing` takes itself to be *training* unless told otherwise,
+# and
+# passes that on to every batch normalisation behind it. Whoever then calls `network(image)` gets another mask, and a
+# slightly damaged network. `ops.image.resize` has no such opinion.
+#
+# ## To remember
+#
+# - The **field of view** grows by (kernel - 1) × dilation × stride so far. A rate wider than the map is a waste.
+# - **ASPP**: a point, several rates, the whole image, concatenated and projected.
+# - Before you train, ask what a *perfect* network could reach at that stride. The **decoder** is the answer.
+# - A pixel's place is its **middle**.
+# - Weighted cross-entropy is a **mean**, 255 counts nowhere. **Dice** weighs classes alike, however small.
+# - mIoU comes from **one confusion matrix over all pictures**.
+#
+# *To think about:* the network has 0.61 for people here, though a perfect mask at stride 4 could have 0.92. What would
+# you look at first: the weights of the classes, the decoder, or the size of the picture?
+#
+# **Next:** lesson 8: both heads on one backbone, and a training of your own.
+#
+# ## The papers
+#
+# - L.-C. Chen et al. 2018, *Encoder-Decoder with Atrous Separable Convolution* (ECCV, arXiv 1802.02611): DeepLabV3+.
+# - L.-C. Chen et al. 2017, *Rethinking Atrous Convolution* (arXiv 1706.05587): rates that are too large, image pooling.
+# - F. Milletari et al. 2016, *V-Net* (3DV, arXiv 1606.04797): dice as a loss, with squares.
+# - M. Drozdzal et al. 2016, *The Importance of Skip Connections in Biomedical Image Segmentation* (arXiv 1608.04117):
+#   without them.

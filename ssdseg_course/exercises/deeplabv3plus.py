@@ -1,0 +1,610 @@
+"""The exercises of lesson 7: DeepLabV3+, from a field of view to the confusion matrix."""
+
+import itertools
+
+import numpy as np
+
+from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.networks import compare_losses, compare_networks, run_loss, run_network
+from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
+from ssdseg_course.exercises.ssdlite import OPS_ERRORS
+from ssdseg_course.lazy import LazyModule
+from ssdseg_ref import convolution, metrics
+from ssdseg_ref.data.sample import IGNORE
+
+layers = LazyModule("keras.layers")
+ops = LazyModule("keras.ops")
+blocks = LazyModule("ssdseg_ref.blocks")
+reference = LazyModule("ssdseg_ref.deeplabv3plus")
+joint = LazyModule("ssdseg_ref.losses")
+
+_NUMBERS = itertools.count()
+_RNG = np.random.default_rng(7)  # of the fixed cases: always the same
+
+
+def _maps(*shape: int) -> np.ndarray:
+    return (4 * _RNG.normal(size=shape)).astype(np.float32)
+
+
+def _new_name() -> str:
+    return f"deeplab{next(_NUMBERS)}"
+
+
+# 07.field_of_view
+
+
+def field_of_view(layers):
+    """The reference's."""
+    return convolution.field_of_view(layers)
+
+
+def _field_with(*, start=1, reach=lambda k, s, d, step: (k - 1) * d * step, jump=True, early=False, backwards=False):
+    def field(layers):
+        side, step = start, 1
+        for k, s, d in reversed(layers) if backwards else layers:
+            if early:
+                step *= s
+            side += reach(k, s, d, step)
+            if not early and jump:
+                step *= s
+        return side
+
+    return field
+
+
+def _draw_layers(rng: np.random.Generator):
+    count = int(rng.integers(2, 6))
+    return ([(int(rng.choice([1, 3, 5])), int(rng.choice([1, 2])), int(rng.choice([1, 2, 4]))) for _ in range(count)],)
+
+
+FIELD_OF_VIEW = Exercise(
+    id="07.field_of_view",
+    title="How far one value sees",
+    points=10,
+    difficulty="easy",
+    minutes=15,
+    reference=field_of_view,
+    fixed_cases=(
+        ([(3, 1, 1)],),
+        ([(3, 1, 1), (3, 1, 1)],),
+        ([(3, 1, 4)],),
+        ([(3, 2, 1), (3, 2, 1), (3, 1, 2), (1, 1, 1)],),
+        ([],),
+    ),
+    draw=_draw_layers,
+    hints=(
+        "Keep two numbers: how wide the view is, and how many pixels lie between two neighbours of the map.",
+        "A layer widens the view by (kernel_size - 1) * dilation places of *its* map, and each of those is `step` "
+        "pixels.",
+        "side, step = 1, 1; for k, s, d in layers: side += (k - 1) * d * step; step *= s; return side.",
+    ),
+    mutants=(
+        Mutant(_field_with(jump=False), "the strides are missing: behind a stride of 2 a place is two pixels wide."),
+        Mutant(
+            _field_with(early=True), "a layer's own stride counts for the layers *behind* it: multiply step afterwards."
+        ),
+        Mutant(
+            _field_with(reach=lambda k, s, d, step: (k - 1) * step),
+            "the dilation is missing: the taps lie `dilation` places apart.",
+        ),
+        Mutant(
+            _field_with(reach=lambda k, s, d, step: k * d * step),
+            "k taps have k - 1 gaps between them: (kernel_size - 1) * dilation.",
+        ),
+        Mutant(_field_with(start=0), "without any layer a value sees its own pixel: begin with 1."),
+        Mutant(
+            _field_with(reach=lambda k, s, d, step: ((k - 1) // 2) * d * step),
+            "that is one side only: the view grows to the left and to the right.",
+        ),
+        Mutant(
+            _field_with(backwards=True), "go from the picture on: the first layer's stride counts for all behind it."
+        ),
+        Mutant(
+            _field_with(reach=lambda k, s, d, step: (k - 1 + d - 1) * step),
+            "the gaps are multiplied by the dilation, nothing is added: three taps with dilation 4 span 9.",
+        ),
+    ),
+)
+
+
+# 07.aspp
+
+
+def aspp(x, channels, rates):
+    """The reference's."""
+    return reference.aspp(x, channels, rates)
+
+
+def _aspp_with(
+    *, point=True, image=True, atrous=None, plain=False, joined="concat", project=True, last="relu6", order=1,
+    pool="average", narrow=True,
+):  # fmt: skip
+    def pyramid(x, channels, rates):
+        branches = [blocks.conv_bn(x, channels, name=_new_name())] if point else []
+        for rate in rates:
+            rate = rate if atrous is None else atrous
+            if plain:
+                y = layers.Conv2D(channels, 3, padding="same", dilation_rate=rate, use_bias=False)(x)
+                branches.append(layers.Activation("relu6")(layers.BatchNormalization()(y)))
+            else:
+                branches.append(blocks.separable_conv_bn(x, channels, dilation=rate, name=_new_name()))
+        if image:
+            pooling = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}[pool]
+            y = pooling(keepdims=True)(x)
+            y = blocks.conv_bn(y, channels, name=_new_name()) if narrow else y
+            branches.append(reference.resize(y, x.shape[1:3]))
+        y = layers.Concatenate()(branches[::order]) if joined == "concat" else layers.Add()(branches)
+        return blocks.conv_bn(y, channels, activation=last, name=_new_name()) if project else y
+
+    return pyramid
+
+
+ASPP = Exercise(
+    id="07.aspp",
+    title="The same map, seen five times",
+    points=20,
+    difficulty="medium",
+    minutes=25,
+    reference=aspp,
+    fixed_cases=((_maps(1, 6, 7, 8), 4, (2,)), (_maps(2, 5, 8, 6), 5, (1, 3, 2))),
+    draw=None,
+    hints=(
+        "A list of branches, all made from x: the point, one a rate, the image. Then concatenate and project.",
+        "The image: layers.GlobalAveragePooling2D(keepdims=True)(x), conv_bn to the channels, resize to x.shape[1:3].",
+        "branches = [conv_bn(x, channels)] + [separable_conv_bn(x, channels, rate) for rate in rates]; append the "
+        "image; conv_bn(layers.Concatenate()(branches), channels).",
+    ),
+    mutants=(
+        Mutant(_aspp_with(image=False), "the image branch is missing: what the map shows as a whole."),
+        Mutant(_aspp_with(point=False), "the first branch is missing, the pointwise one."),
+        Mutant(_aspp_with(atrous=1), "all branches look with dilation 1: each has its own rate."),
+        Mutant(_aspp_with(plain=True), "the branches are separable convolutions here: depthwise, then pointwise."),
+        Mutant(_aspp_with(joined="add"), "the branches are concatenated, not added."),
+        Mutant(_aspp_with(project=False), "the projection at the end is missing: a conv_bn to `channels`."),
+        Mutant(_aspp_with(last=None), "the projection has its ReLU6."),
+        Mutant(_aspp_with(order=-1), "the order is: point, rates, image."),
+        Mutant(_aspp_with(pool="max"), "the image branch takes the mean over all places, not the maximum."),
+        Mutant(_aspp_with(narrow=False), "behind the pooling there is a conv_bn to `channels`."),
+    ),
+    run=run_network,
+    compare=compare_networks(),
+    errors=(
+        (
+            "Concatenate",
+            "what is concatenated has one height and width: is the image's branch resized to x.shape[1:3]?",
+        ),
+        ("ExpandDims", "`resize` wants (B, H, W, C): keepdims=True keeps the two sides of the pooling."),
+        ("must be 3D or 4D", "`resize` wants (B, H, W, C): pool with keepdims=True."),
+        ("rank", "`resize` wants (B, H, W, C): pool with keepdims=True."),
+        *KERAS_ERRORS,
+    ),
+)
+
+
+# 07.resize_bilinear
+
+
+def resize_bilinear(image, size):
+    """Bilinear resampling with the pixels' middles where they belong, as TensorFlow and Pillow have it today.
+
+    Args:
+        image: (H, W, C).
+        size: (height, width) that comes out.
+
+    Returns:
+        (height, width, C).
+    """
+    return _resized(image, size)
+
+
+def _resized(
+    image, size, *, place=lambda i, old, new: (i + 0.5) * old / new - 0.5, clip=True, swap=False, nearest=False,
+    axes=(0, 1), whole=False,
+):  # fmt: skip
+    image = np.asarray(image, np.float64)
+    for axis in axes:
+        old, new = image.shape[axis], size[1 - axis if swap else axis]
+        at = place(np.arange(new), old, new)
+        at = np.clip(at, 0, old - 1) if clip else at
+        low = np.clip(np.floor(at).astype(int), 0, max(old - 2, 0))
+        share = (np.rint(at) if nearest else at) - low
+        share = share.reshape([-1 if k == axis else 1 for k in range(3)])
+        image = (1 - share) * image.take(low, axis) + share * image.take(np.minimum(low + 1, old - 1), axis)
+    return np.floor(image) if whole else image
+
+
+def _draw_image(rng: np.random.Generator):
+    height, width, new_height, new_width = (int(side) for side in rng.integers(2, 9, 4))
+    return rng.normal(size=(height, width, 2)), (new_height + 1, new_width)
+
+
+def _resize_with(**mistake):
+    return lambda image, size: _resized(image, size, **mistake)
+
+
+RESIZE_BILINEAR = Exercise(
+    id="07.resize_bilinear",
+    title="Between the pixels",
+    points=15,
+    difficulty="hard",
+    minutes=30,
+    reference=resize_bilinear,
+    fixed_cases=(
+        (np.array([[[0.0], [8.0]]]), (1, 4)),
+        (np.array([[[0.0], [8.0]], [[4.0], [20.0]]]), (4, 4)),
+        (np.arange(24.0).reshape(3, 4, 2) ** 2, (5, 7)),
+        (np.arange(30.0).reshape(6, 5, 1) ** 2, (2, 3)),
+    ),
+    draw=_draw_image,
+    hints=(
+        "One side at a time. For each new pixel: where is its middle among the old ones, which two lie beside it, and "
+        "how much of each?",
+        "at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1); low = np.floor(at).astype(int); the share "
+        "of the next one, np.minimum(low + 1, old - 1), is at - low.",
+        "rows = (1 - share)[:, None, None] * image[low] + share[:, None, None] * image[high]; then the same along "
+        "axis 1, with share[None, :, None] and rows[:, low].",
+    ),
+    mutants=(
+        Mutant(
+            _resize_with(place=lambda i, old, new: i * old / new),
+            "the halves are missing: a pixel's middle lies at i + 0.5. So everything moves to one side.",
+        ),
+        Mutant(
+            _resize_with(place=lambda i, old, new: i * (old - 1) / max(new - 1, 1)),
+            "that puts corners onto corners (aligned corners): the step is not quite old / new.",
+        ),
+        Mutant(_resize_with(nearest=True), "that takes the nearest pixel; mix the two on both sides of it."),
+        Mutant(
+            _resize_with(clip=False), "beyond the outermost middles nothing is extrapolated: clip to 0 and old - 1."
+        ),
+        Mutant(_resize_with(place=lambda i, old, new: (i + 0.5) * new / old - 0.5), "the ratio is upside down."),
+        Mutant(_resize_with(axes=(0,)), "only the height has changed."),
+        Mutant(_resize_with(axes=(1,)), "only the width has changed."),
+        Mutant(_resize_with(swap=True), "size is (height, width), in this order."),
+        Mutant(_resize_with(whole=True), "what lies between two numbers has a fraction: do not round."),
+        Mutant(
+            _resize_with(place=lambda i, old, new: (i + 0.5) * old / new),
+            "at the end half a pixel has to be taken off again: pixel 0 has its middle at 0.5.",
+        ),
+    ),
+    errors=(
+        ("broadcast", "the shares of rows need the shape (height, 1, 1), those of columns (1, width, 1)."),
+        ("IndexError", "the next pixel behind the last one: np.minimum(low + 1, old - 1)."),
+    ),
+)
+
+
+# 07.decoder
+
+
+def decoder(x, low_level, low_level_channels, channels):
+    """The reference's, with a new name each time."""
+    return reference.decoder(x, low_level, low_level_channels, channels, name=_new_name())
+
+
+def _decoder_with(*, narrow=True, order=1, refine=2, plain=False, joined="concat", down=False, same=False):
+    def decode(x, low_level, low_level_channels, channels):
+        if narrow:
+            count = channels if same else low_level_channels
+            low_level = blocks.conv_bn(low_level, count, name=_new_name())
+        if down:
+            low_level = reference.resize(low_level, x.shape[1:3])
+        x = reference.resize(x, low_level.shape[1:3])
+        y = x if joined == "only x" else layers.Concatenate()([x, low_level][::order])
+        for _ in range(refine):
+            if plain:
+                y = blocks.conv_bn(y, channels, 3, name=_new_name())
+            else:
+                y = blocks.separable_conv_bn(y, channels, name=_new_name())
+        return y
+
+    return decode
+
+
+DECODER = Exercise(
+    id="07.decoder",
+    title="The edges come back",
+    points=10,
+    difficulty="medium",
+    minutes=15,
+    reference=decoder,
+    fixed_cases=(
+        (_maps(1, 3, 4, 6), _maps(1, 6, 8, 10), 3, 5),
+        (_maps(2, 2, 3, 4), _maps(2, 7, 9, 6), 4, 6),
+    ),
+    draw=None,
+    hints=(
+        "Four steps: narrow the fine map, enlarge the coarse one, concatenate, refine twice.",
+        "low_level = conv_bn(low_level, low_level_channels); x = resize(x, low_level.shape[1:3]).",
+        "x = layers.Concatenate()([x, low_level]); then twice x = separable_conv_bn(x, channels).",
+    ),
+    mutants=(
+        Mutant(_decoder_with(narrow=False), "the fine map is not narrowed: with all its channels it drowns the other."),
+        Mutant(_decoder_with(same=True), "the fine map is narrowed to `low_level_channels`."),
+        Mutant(_decoder_with(order=-1), "x stands first when the two are joined."),
+        Mutant(_decoder_with(refine=1), "only one of the two refining convolutions is there."),
+        Mutant(_decoder_with(refine=0), "the two refining convolutions are missing."),
+        Mutant(_decoder_with(plain=True), "the refining convolutions are separable ones."),
+        Mutant(_decoder_with(down=True), "the coarse map is enlarged, not the fine one made smaller."),
+        Mutant(_decoder_with(joined="only x"), "the fine map is missing: nobody else knows where the edges are."),
+    ),
+    run=run_network,
+    compare=compare_networks(),
+    errors=(
+        ("Concatenate", "what is concatenated has one height and width: resize x to low_level.shape[1:3] first."),
+        *KERAS_ERRORS,
+    ),
+)
+
+
+# 07.weighted_cross_entropy
+
+
+def weighted_cross_entropy(mask, logits, class_weights):
+    """The reference's."""
+    return joint.weighted_cross_entropy(mask, logits, class_weights)
+
+
+def _weighted_with(*, weigh=True, ignore=True, divisor="weights", per_class=False, squared=False):
+    def loss(mask, logits, class_weights):
+        counts = mask != IGNORE if ignore else ops.ones_like(mask, dtype="bool")
+        classes = ops.where(mask != IGNORE, mask, 0)
+        weights = ops.take(ops.convert_to_tensor(class_weights, dtype=logits.dtype), classes)
+        weights = weights if weigh else ops.ones_like(weights)
+        weights = ops.square(weights) if squared else weights
+        weights = ops.where(counts, weights, 0.0)
+        total = ops.sum(weights * joint.class_cross_entropy(classes, logits))
+        return {
+            "weights": lambda: total / ops.maximum(ops.sum(weights), 1e-7),
+            "pixels": lambda: total / float(np.prod(mask.shape)),
+            "counted": lambda: total / ops.maximum(ops.sum(ops.cast(counts, logits.dtype)), 1.0),
+            "one": lambda: total,
+            "images": lambda: total / float(mask.shape[0]),
+        }[divisor]()
+
+    return loss
+
+
+def _mean_of_images(mask, logits, class_weights):
+    return ops.mean(
+        ops.stack(
+            [weighted_cross_entropy(mask[k : k + 1], logits[k : k + 1], class_weights) for k in range(mask.shape[0])]
+        )
+    )
+
+
+def _draw_masks(rng: np.random.Generator):
+    images, height, width, classes = 2, int(rng.integers(2, 5)), int(rng.integers(2, 5)), 4
+    mask = rng.choice([0, 0, 1, 2, 3, IGNORE], (images, height, width)).astype(np.int32)
+    mask[0, 0, :2], mask[1, 0, :2] = (0, IGNORE), (1, 2)  # some of everything
+    return mask, (2 * rng.normal(size=(images, height, width, classes))).astype(np.float32)
+
+
+def _draw_weighted(rng: np.random.Generator):
+    return *_draw_masks(rng), (0.25, 1.5, float(rng.choice([1.0, 2.0])), 1.25)
+
+
+WEIGHTED_CROSS_ENTROPY = Exercise(
+    id="07.weighted_cross_entropy",
+    title="Rare classes count more",
+    points=15,
+    difficulty="medium",
+    minutes=20,
+    reference=weighted_cross_entropy,
+    fixed_cases=(
+        (np.array([[[0, 1], [2, IGNORE]]], np.int32), np.zeros((1, 2, 2, 4), np.float32), (0.5, 1.0, 2.0, 1.0)),
+        _draw_weighted(np.random.default_rng(1)),
+        (np.full((1, 2, 2), IGNORE, np.int32), np.ones((1, 2, 2, 4), np.float32), (1.0, 1.0, 1.0, 1.0)),
+    ),
+    draw=_draw_weighted,
+    random_cases=3,
+    hints=(
+        "Each pixel has a weight: that of its class, or 0 where the mask says 255. Then a weighted mean.",
+        "First make 255 a class that there is, or nothing can be looked up: ops.where(mask != 255, mask, 0). "
+        "`ops.take(ops.convert_to_tensor(class_weights, dtype=logits.dtype), classes)` looks the weights up.",
+        "weights = ops.where(counts, weights, 0.0); ops.sum(weights * class_cross_entropy(classes, logits)) / "
+        "ops.maximum(ops.sum(weights), 1e-7).",
+    ),
+    mutants=(
+        Mutant(_weighted_with(weigh=False), "all classes weigh the same: what about class_weights?"),
+        Mutant(_weighted_with(ignore=False), "pixels with 255 count as background; their weight should be 0."),
+        Mutant(
+            _weighted_with(divisor="pixels"),
+            "divide by the sum of the weights, not by all pixels: then equal weights change nothing, however large.",
+        ),
+        Mutant(_weighted_with(divisor="counted"), "divide by the sum of the *weights*, not by the number of pixels."),
+        Mutant(_weighted_with(divisor="one"), "the sum grows with the picture: a mean is wanted."),
+        Mutant(
+            _weighted_with(divisor="images"), "divided by the images alone, it still grows with the picture's size."
+        ),
+        Mutant(_weighted_with(squared=True), "the weights enter twice."),
+        Mutant(_mean_of_images, "one mean over all pixels of the batch, no mean of the images' means."),
+    ),
+    run=run_loss(wrt=(1,)),
+    compare=compare_losses,
+    errors=(
+        ("out of bounds", "255 is no class: look up weights only after ops.where has made it one."),
+        ("out of range", "255 is no class: look up weights only after ops.where has made it one."),
+        ("indices", "255 is no class: look up weights only after ops.where has made it one."),
+        *OPS_ERRORS,
+    ),
+)
+
+
+# 07.dice_loss
+
+
+def dice_loss(mask, logits):
+    """The reference's."""
+    return joint.dice_loss(mask, logits)
+
+
+def _dice_with(
+    *, ignore=True, background=True, twice=2, share="softmax", per_image=False, present=True, power=False, pooled=False,
+    one_minus=True, hide_share=True,
+):  # fmt: skip
+    def loss(mask, logits):
+        counts = ops.cast(mask != IGNORE, logits.dtype)[..., None] if ignore else ops.ones_like(logits[..., :1])
+        truth = ops.one_hot(ops.where(mask != IGNORE, mask, 0), logits.shape[-1], dtype=logits.dtype) * counts
+        shares = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "none": lambda x: x}[share](logits)
+        shares = shares * counts if hide_share else shares
+        if not background:
+            truth, shares = truth[..., 1:], shares[..., 1:]
+        axes = (1, 2) if per_image else ((0, 1, 2, 3) if pooled else (0, 1, 2))
+        areas = ops.sum(truth, axes) + ops.sum(ops.square(shares) if power else shares, axes)
+        dice = twice * ops.sum(truth * shares, axes) / ops.maximum(areas, 1e-7)
+        there = ops.cast(ops.sum(truth, axes) > 0, logits.dtype) if present else ops.ones_like(dice)
+        value = ops.sum(there * ((1 - dice) if one_minus else dice)) / ops.maximum(ops.sum(there), 1.0)
+        return value
+
+    return loss
+
+
+DICE_LOSS = Exercise(
+    id="07.dice_loss",
+    title="Overlap as a loss",
+    points=15,
+    difficulty="medium",
+    minutes=25,
+    reference=dice_loss,
+    fixed_cases=(
+        (
+            np.array([[[0, 1], [1, 2]]], np.int32),
+            np.array([[[[2, 0, 0], [0, 2, 0]], [[0, 1, 1], [0, 0, 2]]]], np.float32),
+        ),
+        _draw_masks(np.random.default_rng(2)),
+        (
+            np.array([[[0, 0], [0, 3]], [[0, IGNORE], [3, 3]]], np.int32),
+            np.random.default_rng(3).normal(size=(2, 2, 2, 4)).astype(np.float32),
+        ),
+        (np.full((1, 2, 2), IGNORE, np.int32), np.ones((1, 2, 2, 4), np.float32)),
+    ),
+    draw=_draw_masks,
+    random_cases=3,
+    hints=(
+        "For each class three sums over all pixels of all images: truth times share, truth, share. Which pixels count?",
+        "counts = ops.cast(mask != 255, logits.dtype)[..., None]; truth = one_hot(...) * counts; share = "
+        "ops.softmax(logits) * counts; sums over axis=(0, 1, 2).",
+        "dice = 2 * overlap / ops.maximum(truth_area + share_area, 1e-7); present = ops.cast(truth_area > 0, "
+        "logits.dtype); ops.sum(present * (1 - dice)) / ops.maximum(ops.sum(present), 1.0).",
+    ),
+    mutants=(
+        Mutant(_dice_with(one_minus=False), "that is dice itself; a loss is small where all is well: 1 - dice."),
+        Mutant(_dice_with(twice=1), "twice the overlap: otherwise a perfect mask has 0.5."),
+        Mutant(_dice_with(ignore=False), "pixels with 255 should count neither in the truth nor in the shares."),
+        Mutant(_dice_with(hide_share=False), "pixels with 255 are out of the truth, but their shares still count."),
+        Mutant(_dice_with(background=False), "the background is a class like the others."),
+        Mutant(_dice_with(per_image=True), "over all images of the batch together, not image by image."),
+        Mutant(
+            _dice_with(pooled=True), "each class by itself, then their mean; thrown together, large classes decide."
+        ),
+        Mutant(_dice_with(present=False), "a class that the masks do not hold is left out of the mean."),
+        Mutant(_dice_with(power=True), "that is dice-square; here the shares are not squared."),
+        Mutant(_dice_with(share="sigmoid"), "the shares of all classes make 1: a softmax, no sigmoid."),
+        Mutant(_dice_with(share="none"), "those are logits; the overlap wants shares, a softmax."),
+    ),
+    run=run_loss(wrt=(1,)),
+    compare=compare_losses,
+    errors=OPS_ERRORS,
+)
+
+
+# 07.confusion_matrix
+
+
+def confusion_matrix(masks, predicted, classes):
+    """The reference's."""
+    return metrics.confusion_matrix(masks, predicted, classes)
+
+
+def _confusion_with(*, transposed=False, ignore="out", background=True, share=False, first=False, side=1, hits=False):
+    def count(masks, predicted, classes):
+        matrix = np.zeros((classes + side, classes + side))
+        pairs = list(zip(masks, predicted, strict=True))
+        for mask, guess in pairs[:1] if first else pairs:
+            mask, guess = np.asarray(mask).ravel(), np.asarray(guess).ravel()
+            if ignore == "out":
+                mask, guess = mask[mask != IGNORE], guess[mask != IGNORE]
+            elif ignore == "background":
+                mask = np.where(mask == IGNORE, 0, mask)
+            if not background:
+                keep = mask > 0
+                mask, guess = mask[keep], guess[keep]
+            one = np.zeros_like(matrix)
+            inside = (mask < len(matrix)) & (guess < len(matrix))
+            np.add.at(one, (mask[inside], guess[inside]), 1)
+            one = np.diag(np.diag(one)) if hits else one
+            matrix += one / max(one.sum(), 1) if share else one
+        return matrix.T if transposed else matrix
+
+    return count
+
+
+def _once_a_pair(masks, predicted, classes):
+    """`matrix[mask, guess] += 1` counts a pair of indices once, however often it comes."""
+    matrix = np.zeros((classes + 1, classes + 1), int)
+    for mask, guess in zip(masks, predicted, strict=True):
+        seen = mask != IGNORE
+        matrix[mask[seen], guess[seen]] += 1
+    return matrix
+
+
+def _draw_pairs(rng: np.random.Generator):
+    classes = 3
+    sizes = [tuple(rng.integers(2, 6, 2).tolist()) for _ in range(int(rng.integers(2, 4)))]
+    masks = [rng.choice([0, 0, 1, 2, 3, IGNORE], size).astype(np.int64) for size in sizes]
+    return masks, [rng.integers(0, classes + 1, size) for size in sizes], classes
+
+
+CONFUSION_MATRIX = Exercise(
+    id="07.confusion_matrix",
+    title="Who is taken for whom",
+    points=15,
+    difficulty="medium",
+    minutes=20,
+    reference=confusion_matrix,
+    fixed_cases=(
+        ([np.array([[0, 1], [1, 1]])], [np.array([[0, 1], [0, 0]])], 1),
+        (
+            [np.array([[0, 2, 2], [IGNORE, 1, 0]]), np.array([[2, 2], [1, IGNORE]])],
+            [np.array([[0, 2, 1], [1, 1, 0]]), np.array([[2, 2], [2, 0]])],
+            2,
+        ),
+    ),
+    draw=_draw_pairs,
+    hints=(
+        "A table of zeros with classes + 1 rows and columns. For each pair of masks: throw out the pixels with 255, "
+        "count the pairs of classes.",
+        "`matrix[mask, guess] += 1` counts a pair once, however often it comes. Make one number of the two: mask * "
+        "(classes + 1) + guess, and let np.bincount count.",
+        "seen = mask != 255; np.bincount(mask[seen] * side + guess[seen], minlength=side * side).reshape(side, side), "
+        "added up over all images. Make whole numbers of the masks first: .astype(int).",
+    ),
+    mutants=(
+        Mutant(_confusion_with(transposed=True), "rows are the *true* classes, columns what was predicted."),
+        Mutant(_once_a_pair, "`matrix[mask, guess] += 1` counts each pair once, however often it comes: np.bincount."),
+        Mutant(_confusion_with(ignore="background"), "pixels with 255 count nowhere, and not as background."),
+        Mutant(_confusion_with(background=False), "background is a class: false alarms stand in its row."),
+        Mutant(
+            _confusion_with(share=True), "count pixels, no shares: a small image may not weigh as much as a large one."
+        ),
+        Mutant(_confusion_with(first=True), "only the first pair of masks was counted."),
+        Mutant(_confusion_with(side=0), "with the background there are classes + 1 rows and columns."),
+        Mutant(_confusion_with(hits=True), "the mistakes are missing, the numbers beside the diagonal."),
+    ),
+    errors=(
+        ("IndexError", "255 is no row of the table: leave these pixels out first."),
+        ("cannot reshape", "np.bincount(..., minlength=side * side) also counts those that never come."),
+        ("overflow", "uint8 ends at 255: make whole numbers first, by .astype(int)."),
+    ),
+)
+
+EXERCISES = (
+    FIELD_OF_VIEW,
+    ASPP,
+    RESIZE_BILINEAR,
+    DECODER,
+    WEIGHTED_CROSS_ENTROPY,
+    DICE_LOSS,
+    CONFUSION_MATRIX,
+)

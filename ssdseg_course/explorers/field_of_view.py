@@ -1,0 +1,112 @@
+"""The field-of-view explorer: where the nine taps of an atrous convolution fall, on maps of several sizes.
+
+`field_view` draws a state and says it in words; `FieldExplorer` puts controls around it.
+"""
+
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ssdseg_course.explorers.explorer import Explorer, align
+
+TAPS = 3
+MAPS = {"10 x 14": (10, 14), "12 x 16": (12, 16), "33 x 33": (33, 33)}  # the course's two networks, the paper's
+MOST_RATE = 18
+PLACE_STEP = 0.125  # more than a place on the smallest map, so that every step moves the cross
+WIDTH, HEIGHT, MARGIN = 1344, 900, 30
+FONT = ImageFont.load_default(size=28)
+INK, PAPER, GRID = "#000000", "#FFFFFF", "#BBBBBB"
+INSIDE, SEEN = "#E69F00", "#56B4E9"  # orange, sky blue of Okabe and Ito 2008
+
+
+@dataclass(frozen=True)
+class FieldState:
+    """What the explorer shows.
+
+    Attributes:
+        rate: dilation of the 3 x 3 kernel.
+        map_size: a key of `MAPS`.
+        row, col: of the place that is computed, as shares of the map, 0 to 1.
+    """
+
+    rate: int = 6
+    map_size: str = "10 x 14"
+    row: float = 0.5
+    col: float = 0.5
+
+
+def taps_inside(rows: int, cols: int, rate: int) -> np.ndarray:
+    """(rows, cols) int: how many of the nine taps fall on the map, for each place."""
+
+    def along(side):
+        places = np.arange(side)
+        return sum(((places + step >= 0) & (places + step < side)).astype(int) for step in (-rate, 0, rate))
+
+    return along(rows)[:, None] * along(cols)
+
+
+def field_view(state: FieldState) -> tuple[np.ndarray, str]:
+    """Draw a state, and say it in words.
+
+    Returns:
+        picture: (H, W, 3) uint8: a map, the place that is computed, and its nine taps as far as they fall on the map.
+        text: the same for those who cannot see it.
+    """
+    rows, cols = MAPS[state.map_size]
+    row, col = round(state.row * (rows - 1)), round(state.col * (cols - 1))
+    cell = min((WIDTH - 2 * MARGIN) // cols, (HEIGHT - 2 * MARGIN) // rows)
+    left, top = (WIDTH - cell * cols) // 2, (HEIGHT - cell * rows) // 2
+    image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
+    draw = ImageDraw.Draw(image)
+    places = [(row + dy * state.rate, col + dx * state.rate) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    inside = [(y, x) for y, x in places if 0 <= y < rows and 0 <= x < cols]
+    for y in range(rows):
+        for x in range(cols):
+            corner = (left + x * cell, top + y * cell)
+            draw.rectangle([*corner, corner[0] + cell, corner[1] + cell], PAPER, GRID)
+    for y, x in inside:
+        middle, radius = (left + (x + 0.5) * cell, top + (y + 0.5) * cell), 0.4 * cell
+        draw.line([left + (col + 0.5) * cell, top + (row + 0.5) * cell, *middle], SEEN, 3)
+        draw.ellipse([middle[0] - radius, middle[1] - radius, middle[0] + radius, middle[1] + radius], INSIDE, INK, 3)
+    x, y = left + (col + 0.5) * cell, top + (row + 0.5) * cell
+    draw.line([x - 0.25 * cell, y, x + 0.25 * cell, y], INK, 4)
+    draw.line([x, y - 0.25 * cell, x, y + 0.25 * cell], INK, 4)
+    counts = taps_inside(rows, cols, state.rate)
+    span = (TAPS - 1) * state.rate + 1
+    return np.asarray(image), (
+        f"A 3 x 3 kernel with rate {state.rate} spans {span} x {span} places of a map of {rows} x {cols}. For the "
+        f"place with the cross, row {row}, column {col}, {len(inside)} of its 9 taps fall on the map, marked by discs; "
+        f"the others see zeros. Over all places {counts.mean():.1f} taps do on average, and for {np.mean(counts == 1):.0%} "
+        f"of the places the middle one alone, which makes it a 1 x 1 kernel."
+    )
+
+
+class FieldExplorer(Explorer):
+    """`field_view` with sliders for the rate and the place, and a choice of maps."""
+
+    view = staticmethod(field_view)
+
+    def __init__(self, state: FieldState):
+        self.rate = widgets.IntSlider(value=state.rate, min=1, max=MOST_RATE, description="rate")
+        self.map_size = widgets.ToggleButtons(options=list(MAPS), value=state.map_size, description="map")
+        self.row = widgets.FloatSlider(value=state.row, min=0, max=1, step=PLACE_STEP, description="down")
+        self.col = widgets.FloatSlider(value=state.col, min=0, max=1, step=PLACE_STEP, description="to the right")
+        controls = (self.rate, self.map_size, self.row, self.col)
+        align(*controls)
+        super().__init__(controls)
+
+    @property
+    def state(self) -> FieldState:
+        """What the controls say."""
+        return FieldState(self.rate.value, self.map_size.value, self.row.value, self.col.value)
+
+
+def explore_field_of_view(**state) -> FieldExplorer:
+    """The field-of-view explorer, for the last line of a notebook's cell.
+
+    Args:
+        state: where to begin, as in `FieldState`: rate, map_size, row, col.
+    """
+    return FieldExplorer(FieldState(**state))

@@ -1,0 +1,188 @@
+"""Lesson 7's exercises take every honest answer, and have words for the mistakes that people make."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from answers import assert_passes, every_variant, exercises_of, report_on, words
+from keras import layers, ops
+
+from ssdseg_course import EXERCISES
+from ssdseg_course.exercises.deeplabv3plus import resize_bilinear
+
+# Right answers, written in another way
+
+
+def field_from_behind(layers):
+    """How many places of the map before are seen: from the last layer to the picture."""
+    side = 1.0
+    for kernel_size, stride, dilation in reversed(layers):
+        side = (side - 1) * stride + (kernel_size - 1) * dilation + 1
+    return side
+
+
+def unit(x, filters):
+    return layers.ReLU(6.0)(layers.BatchNormalization()(layers.Conv2D(filters, (1, 1), use_bias=False)(x)))
+
+
+def atrous(x, filters, rate=1):
+    x = layers.DepthwiseConv2D((3, 3), padding="same", dilation_rate=(rate, rate), use_bias=False)(x)
+    return unit(layers.ReLU(6.0)(layers.BatchNormalization()(x)), filters)
+
+
+def aspp_image_first(x, channels, rates):
+    image = unit(ops.mean(x, axis=(1, 2), keepdims=True), channels)
+    image = layers.UpSampling2D(tuple(x.shape[1:3]), interpolation="nearest")(image)
+    branches = [atrous(x, channels, rate) for rate in rates]
+    return unit(ops.concatenate([unit(x, channels), *branches, image], axis=-1), channels)
+
+
+def decoder_in_other_words(x, low_level, low_level_channels, channels):
+    fine = unit(low_level, low_level_channels)
+    coarse = ops.image.resize(x, fine.shape[1:3], interpolation="bilinear")
+    y = ops.concatenate((coarse, fine), axis=3)
+    for _ in (1, 2):
+        y = atrous(y, channels)
+    return y
+
+
+def resized_by_loops(image, size):
+    old_height, old_width, channels = image.shape
+    output = np.zeros((*size, channels))
+    for y, x in np.ndindex(*size):
+        v = min(max((y + 0.5) * old_height / size[0] - 0.5, 0), old_height - 1)
+        u = min(max((x + 0.5) * old_width / size[1] - 0.5, 0), old_width - 1)
+        top, left = int(v), int(u)
+        bottom, right = min(top + 1, old_height - 1), min(left + 1, old_width - 1)
+        upper = image[top, left] + (u - left) * (image[top, right] - image[top, left])
+        lower = image[bottom, left] + (u - left) * (image[bottom, right] - image[bottom, left])
+        output[y, x] = upper + (v - top) * (lower - upper)
+    return output.tolist()
+
+
+def resized_by_matrices(image, size):
+    def weights(old, new):
+        at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(old)))
+
+    return np.einsum("yh,hwc,xw->yxc", weights(image.shape[0], size[0]), image, weights(image.shape[1], size[1]))
+
+
+def entropy_with_a_one_hot(mask, logits, class_weights):
+    weights = ops.cast(ops.array(class_weights), logits.dtype)
+    truth = ops.one_hot(mask, len(class_weights), dtype=logits.dtype)  # a row of zeros where it is 255
+    each = ops.sum(truth * weights * -ops.log_softmax(logits), axis=-1)
+    return ops.sum(each) / ops.maximum(ops.sum(truth * weights), 1e-7)
+
+
+def dice_class_by_class(mask, logits):
+    shares = ops.softmax(logits)
+    valid = ops.cast(mask != 255, logits.dtype)
+    losses, count = 0.0, 0.0
+    for label in range(logits.shape[-1]):
+        truth = ops.cast(mask == label, logits.dtype)
+        share = shares[..., label] * valid
+        total = ops.sum(truth) + ops.sum(share)
+        here = ops.cast(ops.any(truth > 0), logits.dtype)
+        losses = losses + here * (1 - 2 * ops.sum(truth * share) / ops.maximum(total, 1e-7))
+        count = count + here
+    return losses / ops.maximum(count, 1.0)
+
+
+def confusion_by_add_at(masks, predicted, classes):
+    matrix = np.zeros((classes + 1, classes + 1))
+    for mask, guess in zip(masks, predicted, strict=True):
+        np.add.at(matrix, (mask[mask < 255], guess[mask < 255]), 1)
+    return matrix
+
+
+def confusion_by_sums(masks, predicted, classes):
+    return [
+        [
+            sum(int(((m == t) & (g == p)).sum()) for m, g in zip(masks, predicted, strict=True))
+            for p in range(classes + 1)
+        ]
+        for t in range(classes + 1)
+    ]
+
+
+HONEST = {
+    "07.field_of_view": (field_from_behind,),
+    "07.aspp": (aspp_image_first,),
+    "07.resize_bilinear": (resized_by_loops, resized_by_matrices),
+    "07.decoder": (decoder_in_other_words,),
+    "07.weighted_cross_entropy": (entropy_with_a_one_hot,),
+    "07.dice_loss": (dice_class_by_class,),
+    "07.confusion_matrix": (confusion_by_add_at, confusion_by_sums),
+}
+
+
+@every_variant(HONEST)
+def test_an_honest_variant_passes(exercise, variant):
+    assert_passes(exercise, variant)
+
+
+def test_every_exercise_has_honest_variants():
+    assert set(HONEST) == exercises_of("07")
+
+
+@pytest.mark.parametrize(("old", "new"), [((3, 4), (5, 7)), ((6, 5), (2, 3)), ((1, 1), (4, 3)), ((7, 2), (7, 9))])
+def test_the_bilinear_resampling_is_tensorflows(old, new):
+    image = np.random.default_rng(0).normal(size=(*old, 3)).astype(np.float32)
+    np.testing.assert_allclose(resize_bilinear(image, new), tf.image.resize(image, new), atol=1e-5)
+
+
+# Mistakes, written as people write them
+
+
+def pooled_without_keepdims(x, channels, rates):
+    image = unit(layers.GlobalAveragePooling2D()(x), channels)
+    return image
+
+
+def image_not_laid_out(x, channels, rates):
+    image = unit(layers.GlobalAveragePooling2D(keepdims=True)(x), channels)
+    return unit(layers.Concatenate()([unit(x, channels), image]), channels)
+
+
+def not_enlarged(x, low_level, low_level_channels, channels):
+    return layers.Concatenate()([x, unit(low_level, low_level_channels)])
+
+
+def looks_up_255(mask, logits, class_weights):
+    weights = np.array(class_weights)[np.asarray(mask)]
+    return ops.sum(weights)
+
+
+def shares_not_shaped(image, size):
+    at = np.clip((np.arange(size[0]) + 0.5) * image.shape[0] / size[0] - 0.5, 0, image.shape[0] - 1)
+    low = np.floor(at).astype(int)
+    return (1 - (at - low)) * image[low]
+
+
+def counts_255(masks, predicted, classes):
+    matrix = np.zeros((classes + 1, classes + 1), int)
+    for mask, guess in zip(masks, predicted, strict=True):
+        np.add.at(matrix, (mask, guess), 1)
+    return matrix
+
+
+MISTAKES = {
+    "07.aspp": ((image_not_laid_out, "is the image's branch resized"),),
+    "07.decoder": ((not_enlarged, "resize x to low_level.shape[1:3] first"),),
+    "07.resize_bilinear": ((shares_not_shaped, "it should be an array of shape (1, 4, 1)"),),
+    "07.weighted_cross_entropy": ((looks_up_255, "255 is no class"),),
+    "07.confusion_matrix": ((counts_255, "leave these pixels out first"),),
+}
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "number"), [(key, number) for key, mistakes in MISTAKES.items() for number in range(len(mistakes))]
+)
+def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise_id, number):
+    mistake, sentence = MISTAKES[exercise_id][number]
+    assert sentence in words(report_on(EXERCISES[exercise_id], mistake))
+
+
+def test_a_pooling_without_its_two_sides_is_told():
+    report = words(report_on(EXERCISES["07.aspp"], pooled_without_keepdims))
+    assert "keepdims" in report or "min_ndim" in report
