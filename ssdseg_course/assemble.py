@@ -25,17 +25,31 @@ from ssdseg_course.work.workspace import NotebookError
 if TYPE_CHECKING:
     from ssdseg_ref.multitask import Config
 
-# Where the reference has what an exercise asks for: exercises of the same name are found by themselves.
-HOMES = {
-    "01": ("anchors",),
-    "02": ("boxes", "matching", "coding"),
-    "04": ("blocks", "mobilenetv2"),
-    "05": ("shufflenetv2",),
-    "06": ("ssdlite", "losses", "nms"),
-    "07": ("deeplabv3plus", "losses", "metrics"),
-    "08": ("metrics", "multitask", "training"),
+# The exercises whose function stands in the network, or in its training, predicting and scoring, by the module of the
+# reference that has it.
+PIECES = {
+    "anchors": ("01.grid_centers", "01.anchor_sizes", "01.map_anchors", "01.make_anchors"),
+    "boxes": ("02.corners_to_centers", "02.iou"),
+    "matching": ("02.match_anchors",),
+    "coding": ("02.encode", "02.decode", "02.encode_targets"),
+    "blocks": ("04.make_divisible", "04.conv_bn", "04.depthwise_bn"),
+    "mobilenetv2": ("04.bottleneck", "04.mobilenet_v2_features"),
+    "shufflenetv2": ("05.channel_shuffle", "05.basic_unit", "05.downsampling_unit", "05.shufflenet_v2_features"),
+    "ssdlite": ("06.extra_maps", "06.prediction_head"),
+    "losses": (
+        "06.class_cross_entropy",
+        "06.smooth_l1",
+        "06.mine_hard_negatives",
+        "06.multibox_loss",
+        "07.weighted_cross_entropy",
+        "07.dice_loss",
+    ),
+    "nms": ("06.non_max_suppression",),
+    "deeplabv3plus": ("07.aspp", "07.decoder"),
+    "metrics": ("07.confusion_matrix", "08.average_precision"),
+    "multitask": ("08.segmentation_gate",),
 }
-OTHER_NAMES = {"02.iou": "boxes.pairwise_iou"}
+OTHER_NAMES = {"02.iou": "pairwise_iou"}
 NAMES_OF_LAYERS = ("name", "norm")  # arguments of the reference that no exercise has
 
 
@@ -136,17 +150,13 @@ def assemble(own: Sequence[str] | None = None, progress: Callable[[int, int], No
 
 
 def _homes() -> dict[str, str]:
-    """The exercises whose function stands in the network, and where."""
-    homes = {}
-    for exercise_id, exercise in EXERCISES.items():
-        candidates = [f"{module}.{exercise.name}" for module in HOMES.get(exercise_id.split(".")[0], ())]
-        candidates = [OTHER_NAMES[exercise_id]] if exercise_id in OTHER_NAMES else candidates
-        for home in candidates:
-            module, name = home.split(".")
-            if hasattr(import_module(f"ssdseg_ref.{module}"), name):
-                homes[exercise_id] = home
-                break
-    return homes
+    """The pieces in the order of the lessons, and where the reference has each."""
+    homes = {
+        exercise_id: f"{module}.{OTHER_NAMES.get(exercise_id, EXERCISES[exercise_id].name)}"
+        for module, exercise_ids in PIECES.items()
+        for exercise_id in exercise_ids
+    }
+    return {exercise_id: homes[exercise_id] for exercise_id in EXERCISES if exercise_id in homes}
 
 
 def _take(exercise_id: str) -> tuple[Callable | None, str]:
@@ -222,8 +232,26 @@ def _decoded(decode: Callable, offsets, anchors, _) -> np.ndarray:
     return np.stack([decode(image, anchors) for image in images]).reshape(np.shape(offsets))
 
 
+def _precision_if_any(average_precision: Callable, scores, hits, positives) -> float:
+    """The exercise has at least one box to be found."""
+    return average_precision(np.asarray(scores), np.asarray(hits), positives) if positives else float("nan")
+
+
+def _of_whole_numbers(loss: Callable, mask, *others):
+    """The exercise's masks are int32; those of a training are uint8, the smallest that hold them."""
+    from keras import ops
+
+    return loss(ops.cast(mask, "int32"), *others)
+
+
 # Where the exercise has other arguments than the reference: from the learner's function and the reference's arguments.
-SPECIAL = {"01.make_anchors": _all_anchors, "02.decode": _decoded}
+SPECIAL = {
+    "01.make_anchors": _all_anchors,
+    "02.decode": _decoded,
+    "07.weighted_cross_entropy": _of_whole_numbers,
+    "07.dice_loss": _of_whole_numbers,
+    "08.average_precision": _precision_if_any,
+}
 
 
 def _is_tensor(value) -> bool:

@@ -35,7 +35,7 @@ METADATA = {
 }
 NBGRADER_DEFAULTS = {"grade": False, "solution": False, "task": False, "schema_version": 3}
 WIDGET = "application/vnd.jupyter.widget-view+json"
-CELL_TIMEOUT = 300  # seconds
+CELL_TIMEOUT = 1800  # seconds; lesson 8 trains a network
 KERNEL_ARGUMENTS = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
 
 

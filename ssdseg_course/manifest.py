@@ -44,6 +44,7 @@ LESSONS = (
     Lesson(5, "05_shufflenetv2", "ShuffleNetV2: what multiply-adds do not tell", 120),
     Lesson(6, "06_ssdlite", "SSDLite: boxes from a map", 150),
     Lesson(7, "07_deeplabv3plus", "DeepLabV3+: a class for every pixel", 165),
+    Lesson(8, "08_training", "Joint training: everything together", 145),
 )
 
 

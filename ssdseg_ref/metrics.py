@@ -39,6 +39,27 @@ def average_precision(scores, hits, positives: int) -> float:
     return float(np.where(at < len(best), np.append(best, 0)[at], 0).mean())
 
 
+def choose_threshold(scores, hits, positives: int) -> float:
+    """The score threshold with the best F1, the harmonic mean of precision and recall.
+
+    Args:
+        scores: (D,) of all detections of one class in all images.
+        hits: (D,) bool, as for `average_precision`.
+        positives: how many boxes of the class there are.
+
+    Returns:
+        The score of the last detection to be kept; of several with the same F1 the highest. 1 where no detection hits.
+    """
+    scores, hits = np.asarray(scores, np.float64), np.asarray(hits, bool)
+    if not hits.any():
+        return 1.0
+    order = np.argsort(-scores, kind="stable")
+    scores, found = scores[order], np.cumsum(hits[order])
+    last = np.append(scores[1:] != scores[:-1], True)  # of equal scores all are kept, or none
+    f1 = np.where(last, 2 * found / (np.arange(1, len(found) + 1) + positives), -1)
+    return float(scores[f1.argmax()])
+
+
 def match_detections(overlaps: np.ndarray, iou_thresholds: np.ndarray) -> np.ndarray:
     """Which detections of one class in one image are hits.
 

@@ -279,11 +279,9 @@ class Predictor:
 
     def _predict_one(self, image, shares, boxes, mask_logits) -> Prediction:
         mask = _resized_argmax(mask_logits, image.shape[:2])
-        present = np.bincount(mask.ravel(), minlength=shares.shape[-1]) >= self.gate_pixels
+        classes = np.arange(BACKGROUND + 1, shares.shape[-1])
         kept_boxes, labels, scores = [], [], []
-        for label in range(BACKGROUND + 1, shares.shape[-1]):
-            if not present[label]:
-                continue
+        for label in classes[segmentation_gate(classes, mask, self.gate_pixels)]:
             kept = non_max_suppression(
                 boxes, shares[:, label], self.iou_threshold, self.score_threshold, self.max_detections
             )
@@ -295,6 +293,22 @@ class Predictor:
         every = np.concatenate(scores)
         order = np.argsort(-every, kind="stable")[: self.max_detections]
         return Prediction(np.concatenate(kept_boxes)[order], np.concatenate(labels)[order], every[order], mask)
+
+
+def segmentation_gate(labels, mask, least_pixels: int) -> np.ndarray:
+    """Which detections may pass: those whose class the image's own mask shows.
+
+    Args:
+        labels: (D,) int classes.
+        mask: (H, W) int, the predicted mask of the same image.
+        least_pixels: of a class, for it to count as shown.
+
+    Returns:
+        (K,) int indices of the detections that pass, in their order.
+    """
+    labels = np.asarray(labels, np.int64).reshape(-1)
+    pixels = np.bincount(np.asarray(mask).ravel(), minlength=labels.max(initial=0) + 1)
+    return np.flatnonzero(pixels[labels] >= least_pixels)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

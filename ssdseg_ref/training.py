@@ -117,6 +117,7 @@ def train(
     folder: str | Path,
     *,
     verbose: int | str = "auto",
+    watchers: Sequence[callbacks.Callback] = (),
 ) -> keras.callbacks.History:
     """Train a network, in place.
 
@@ -131,6 +132,7 @@ def train(
         validation: samples that say when to stop.
         folder: of this run: gets `log.csv`, a log for TensorBoard, and checkpoints while it lasts.
         verbose: as Keras's `fit` takes it.
+        watchers: further callbacks, such as one that draws the losses.
 
     Returns:
         Keras's history of the epochs of this call.
@@ -173,6 +175,7 @@ def train(
                 if keras.backend.backend() == "tensorflow"
                 else []
             ),
+            *watchers,
         ],
         verbose=verbose,
     )

@@ -128,6 +128,8 @@ def _call_in_words(exercise: Exercise, arguments: Arguments) -> list[str]:
 
 
 def _in_words(value) -> str:
+    if callable(value):
+        return value.__name__
     if not isinstance(value, np.ndarray):
         return repr(value)
     shape = ""

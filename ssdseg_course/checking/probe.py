@@ -80,7 +80,7 @@ def _call(function: Callable, arguments: Arguments, run: Callable) -> Outcome:
 
 
 def _differ(now, before) -> bool:
-    if before is None or isinstance(before, str):  # no numbers, and nothing can change it
+    if before is None or isinstance(before, str) or callable(before):  # no numbers, and nothing can change it
         return False
     if isinstance(before, dict):
         return now.keys() != before.keys() or any(_differ(now[key], before[key]) for key in before)

@@ -78,8 +78,8 @@ def field_view(state: FieldState) -> tuple[np.ndarray, str]:
     return np.asarray(image), (
         f"A 3 x 3 kernel with rate {state.rate} spans {span} x {span} places of a map of {rows} x {cols}. For the "
         f"place with the cross, row {row}, column {col}, {len(inside)} of its 9 taps fall on the map, marked by discs; "
-        f"the others see zeros. Over all places {counts.mean():.1f} taps do on average, and for {np.mean(counts == 1):.0%} "
-        f"of the places the middle one alone, which makes it a 1 x 1 kernel."
+        f"the others see zeros. Over all places {counts.mean():.1f} taps do on average, and for "
+        f"{np.mean(counts == 1):.0%} of the places the middle one alone, which makes it a 1 x 1 kernel."
     )
 
 

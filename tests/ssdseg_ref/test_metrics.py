@@ -14,6 +14,7 @@ from ssdseg_ref.metrics import (
     MAX_DETECTIONS,
     average_precision,
     average_precisions,
+    choose_threshold,
     class_ious,
     confusion_matrix,
     match_detections,
@@ -286,3 +287,24 @@ def test_without_any_pixel_that_counts_there_is_no_iou():
 def test_a_mask_that_cannot_be_compared_is_refused(predicted, sentence):
     with pytest.raises(ValueError, match=sentence):
         confusion_matrix([np.zeros((2, 2), np.uint8)], [predicted], 2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_chosen_threshold_has_the_best_f1_of_all(seed):
+    rng = np.random.default_rng(seed)
+    scores = rng.choice(np.linspace(0.1, 1, 12), 30)  # equal ones among them: all are kept, or none
+    hits = rng.random(30) < scores
+    positives = int(hits.sum()) + 3
+
+    def f1(threshold):
+        kept = scores >= threshold
+        return 2 * (hits & kept).sum() / (kept.sum() + positives)
+
+    chosen = choose_threshold(scores, hits, positives)
+    assert f1(chosen) == max(f1(threshold) for threshold in scores)
+    assert chosen == max(threshold for threshold in scores if f1(threshold) == f1(chosen))
+
+
+def test_where_nothing_hits_nothing_is_sure_enough():
+    assert choose_threshold([0.9, 0.2], [False, False], 3) == 1.0
+    assert choose_threshold([], [], 3) == 1.0

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from ssdseg_ref.coding import encode
-from ssdseg_ref.multitask import LESSON, PRESETS, REFERENCE, SHIPPED, Predictor, build_network, load_network, preset
+from ssdseg_ref.multitask import (
+    LESSON,
+    PRESETS,
+    REFERENCE,
+    SHIPPED,
+    Predictor,
+    build_network,
+    load_network,
+    preset,
+    segmentation_gate,
+)
 
 SMALL = replace(LESSON, image_size=(64, 96))
 ODD = replace(LESSON, image_size=(97, 131))
@@ -160,6 +170,13 @@ def test_the_segmentation_gate_looks_at_each_image_by_itself():
     first, second = predictor(noise(2, 64, 96, 3))
     assert first.labels.tolist() == [1]
     assert second.labels.tolist() == [2]
+
+
+@pytest.mark.parametrize(("least", "passing"), [(0, [0, 1, 2, 3]), (1, [0, 2, 3]), (2, [0, 3]), (3, [])])
+def test_the_gate_counts_the_pixels_of_each_class(least, passing):
+    mask = np.array([[0, 1, 1], [3, 0, 0]], np.uint8)
+    assert segmentation_gate([1, 2, 3, 1], mask, least).tolist() == passing
+    assert segmentation_gate([], mask, least).tolist() == []
 
 
 def test_an_open_gate_lets_all_classes_pass():

@@ -5,7 +5,7 @@ import pytest
 
 from ssdseg_ref.boxes import areas
 from ssdseg_ref.data import IGNORE, Sample, warehouse
-from ssdseg_ref.data.augment import augment, colour, crop, flip, zoom
+from ssdseg_ref.data.augment import augment, colour, crop, crop_boxes, flip, zoom
 
 SEEDS = range(50)
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -223,3 +223,11 @@ def test_the_share_of_samples_that_is_asked_for_is_zoomed(share):
     views = [augment(sample, np.random.default_rng(seed), share) for seed in range(200)]
     larger = [areas(view.boxes)[0] > areas(sample.boxes)[0] + 1e-6 for view in views]
     assert np.mean(larger) == pytest.approx(share, abs=0.1)
+
+
+def test_boxes_of_which_a_quarter_is_left_are_kept():
+    boxes = np.float32([[0, 0, 0.5, 0.5], [0.4, 0.4, 0.6, 0.6], [0, 0, 0.3, 0.3], [0.8, 0.8, 1, 1]])
+    cut, kept = crop_boxes(boxes, (0.25, 0.25, 0.75, 0.75))
+    assert kept.tolist() == [0, 1]  # the first by exactly a quarter
+    np.testing.assert_allclose(cut[kept], [[0, 0, 0.5, 0.5], [0.3, 0.3, 0.7, 0.7]], atol=1e-6)
+    assert crop_boxes(np.empty((0, 4)), (0, 0, 1, 1))[1].tolist() == []

@@ -1,0 +1,724 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Lesson 8 - Joint training: everything together
+#
+# **You will be able to** put two heads on one backbone and train them together, judge a detector as COCO does, choose
+# its thresholds without fooling yourself, and say where it fails.
+#
+# **You need** the lessons before this one. Your own functions from them will be in the network, wherever they are
+# right;
+# the reference's stand in for those that are missing.
+#
+# **It takes** about 145 minutes: seven exercises, 100 points. About seven of these minutes a network trains, on two
+# processor cores, and you can go on reading meanwhile. Every exercise is a good place to stop.
+#
+# Stuck? `hint("08.joint_network")` gives a hint for that exercise; call it again for a stronger one.
+
+# %%
+from ssdseg_course.quiet import import_keras
+
+import_keras()  # takes a few seconds, and keeps the log of its libraries to itself
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+import keras
+import numpy as np
+from keras import layers
+
+from ssdseg_course import check, hint
+from ssdseg_course.assemble import assemble
+from ssdseg_course.explorers import figures
+from ssdseg_course.explorers.figures import after, draw_boxes, draw_image, panels, show
+from ssdseg_course.explorers.live import how_to_train, live_curves
+from ssdseg_ref import training
+from ssdseg_ref.boxes import areas, pairwise_iou
+from ssdseg_ref.data import augment, warehouse
+from ssdseg_ref.data.pipeline import batches
+from ssdseg_ref.data.warehouse import CLASSES, SPLITS, render
+from ssdseg_ref.deeplabv3plus import deeplabv3plus
+from ssdseg_ref.metrics import match_detections
+from ssdseg_ref.mobilenetv2 import mobilenet_v2_features
+from ssdseg_ref.multitask import LESSON, SHIPPED, Predictor, build_network, load_network
+from ssdseg_ref.plot import paint_prediction
+from ssdseg_ref.shufflenetv2 import shufflenet_v2_features
+from ssdseg_ref.ssdlite import extra_maps, ssdlite
+
+# %% [markdown]
+# ## 1. The result, first
+#
+# One network, one look at the picture, boxes and masks. These are scenes that it has never seen, and the network is the
+# large one that comes with the course. (No need to read the code that draws.)
+
+# %% jupyter={"source_hidden": true}
+config = SHIPPED["mobilenetv2"]
+predictor = Predictor(load_network("mobilenetv2"), config, score_threshold=0.5)
+pictures = [render(SPLITS["test"][number], size=config.image_size).image for number in (2, 13, 19)]
+figure, axes = panels(3)
+for panel, picture, seen in zip(axes, pictures, predictor(pictures), strict=True):
+    painted = paint_prediction(picture, seen.mask, seen.boxes, seen.labels, seen.scores, tuple(CLASSES), width=700)
+    panel.imshow(painted, aspect="auto")
+    panel.set(xticks=[], yticks=[])
+show(
+    figure,
+    alt="Three warehouse scenes with people, forklifts and monorails, each with a box, a score and a mask that follows "
+    "its outline.",
+)
+
+# %% [markdown]
+# You have all its parts: anchors, matching, a backbone, the detector's heads, the decoder, the losses. This lesson puts
+# them together. It begins, as every training should, with the data.
+
+# %% [markdown]
+# ## 2. What is in the data
+#
+# Count first. These are 300 scenes of the training split:
+
+# %%
+samples = [render(seed, size=LESSON.image_size) for seed in SPLITS["train"][:300]]
+labels = np.concatenate([sample.labels for sample in samples])
+pixel_counts = np.array([np.bincount(sample.mask.ravel(), minlength=256)[: len(CLASSES) + 1] for sample in samples])
+shares = pixel_counts.sum(axis=0) / pixel_counts.sum()
+
+# %% jupyter={"source_hidden": true}
+figure, axes = panels(2, image_size=(1, 2.2))
+axes[0].barh(CLASSES, [np.sum(labels == label) for label in (1, 2, 3)], color=figures.BLUE, edgecolor="black")
+axes[0].set(title="boxes", ylim=(2.6, -0.6))
+axes[1].barh(("background", *CLASSES), shares, color=figures.ORANGE, edgecolor="black", hatch="////")
+axes[1].set(title="share of the pixels", ylim=(3.6, -0.6), xlim=(0, 1))
+show(
+    figure,
+    alt="Two panels of bars. Boxes: 533 people, 208 forklifts, 158 monorails. Share of the pixels: background 89 "
+    "percent, person 4, forklift 5, monorail 2.",
+)
+
+# %% [markdown]
+# Two kinds of imbalance. Of the **boxes** most are people, yet people are the hardest, for they are small. Of the
+# **pixels** nine in ten are background. Lesson 7's loss can weigh classes. With what?
+#
+# A common answer is **median frequency** (Eigen and Fergus 2015). The *frequency* of a class is its number of pixels,
+# divided by the number of all pixels of those images that *show* it. The weight is the median of all frequencies,
+# divided by the class's own. So the class in the middle has the weight 1, rare ones more, the background much less.
+#
+# ### Exercise 8.1 - weights that make up for rarity  ·  10 points  ·  easy  ·  about 15 minutes
+#
+# Write `median_frequency_weights(pixel_counts)`: `pixel_counts` is (images, classes), background first. Return a weight
+# for each class. In the check every class occurs.
+
+
+# %% nbgrader={"grade_id": "median_frequency_weights", "solution": true}
+def median_frequency_weights(pixel_counts):
+    """Median frequency / frequency, for each class."""
+    ### BEGIN SOLUTION
+    sizes = pixel_counts.sum(axis=1)
+    of_images_that_show_it = ((pixel_counts > 0) * sizes[:, None]).sum(axis=0)
+    frequency = pixel_counts.sum(axis=0) / of_images_that_show_it
+    return np.median(frequency) / frequency
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_median_frequency_weights", "grade": true, "points": 10}
+check("08.median_frequency_weights", median_frequency_weights)
+
+# %%
+with after("8.1"):
+    for name, weight in zip(("background", *CLASSES), median_frequency_weights(pixel_counts), strict=True):
+        print(f"{name:11}{float(weight):6.2f}")
+
+# %% [markdown]
+# Weights have a price. A missed monorail pixel now costs 20 times as much as a false one, so the network will rather
+# paint too much: masks grow fat. We train with *equal* weights, because dice, beside the cross-entropy, already counts
+# every class alike. Try the others once you have a training to compare with.
+
+# %% [markdown]
+# ## 3. The same scene, seen in another way
+#
+# 2,000 scenes are few. **Augmentation** makes more of them: mirrored, zoomed into, in another light. One rule: what
+# changes the picture has to change boxes and mask in the same way, *exactly*. A box that is a pixel off teaches the
+# network to be a pixel off.
+#
+# ### Exercise 8.2 - the mirror image  ·  10 points  ·  easy  ·  about 10 minutes
+#
+# Write `flip(image, boxes, mask)`, left and right exchanged, for an image (H, W, 3), boxes (N, 4) in fractions of the
+# image and a mask (H, W). Return all three. (A trap: the old left edge becomes the new right one.)
+
+
+# %% nbgrader={"grade_id": "flip", "solution": true}
+def flip(image, boxes, mask):
+    """Image, boxes and mask, left and right exchanged."""
+    ### BEGIN SOLUTION
+    flipped = np.stack([1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]], axis=1)
+    return image[:, ::-1], flipped, mask[:, ::-1]
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_flip", "grade": true, "points": 10}
+check("08.flip", flip)
+
+# %% [markdown]
+# A **zoom** takes a window of the image and enlarges it. A box that reaches over the window's edge is cut. And if
+# hardly
+# anything is left of it? A hand at the edge of a picture is no person that one could learn from, nor is it background.
+# The rule here: at least **a quarter of the box's area** has to be in the window. Otherwise the box is dropped, and in
+# the mask what is left of the thing becomes 255, "ignore".
+#
+# ### Exercise 8.3 - what is left of a box  ·  15 points  ·  medium  ·  about 20 minutes
+#
+# Write `crop_boxes(boxes, window)`: boxes (N, 4) and the window `(xmin, ymin, xmax, ymax)` are in fractions of the
+# image. Return two things: the boxes that are kept, (K, 4), in fractions of the *window* and cut at its edge; and their
+# indices (K,). `areas(boxes)` gives the areas of boxes, 0 where one is turned inside out.
+
+
+# %% nbgrader={"grade_id": "crop_boxes", "solution": true}
+def crop_boxes(boxes, window):
+    """Boxes as fractions of a window, of which at least a quarter is in it, and their indices."""
+    ### BEGIN SOLUTION
+    xmin, ymin, xmax, ymax = window
+    moved = (boxes - [xmin, ymin, xmin, ymin]) / [xmax - xmin, ymax - ymin, xmax - xmin, ymax - ymin]
+    cut = np.clip(moved, 0, 1)
+    kept = np.flatnonzero(areas(cut) >= 0.25 * areas(moved))
+    return cut[kept], kept
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_crop_boxes", "grade": true, "points": 15}
+check("08.crop_boxes", crop_boxes)
+
+# %% jupyter={"source_hidden": true}
+with after("8.2 8.3"):
+    scene, window = samples[3], (0.1, 0.25, 0.75, 0.9)
+    zoomed = augment.crop(scene, window, scene.image.shape[:2])
+    mirrored, mirrored_boxes, _ = flip(scene.image, scene.boxes, scene.mask)
+    cut_boxes, _ = crop_boxes(scene.boxes, window)
+    figure, axes = panels(3)
+    for panel, picture, boxes, title in (
+        (axes[0], scene.image, scene.boxes, "a scene"),
+        (axes[1], np.asarray(mirrored), mirrored_boxes, "mirrored by you"),
+        (axes[2], zoomed.image, cut_boxes, "zoomed, the boxes by you"),
+    ):
+        draw_image(panel, picture)
+        draw_boxes(panel, boxes, edgecolor=figures.ORANGE, linewidth=2)
+        panel.set_title(title, fontsize=10)
+    show(
+        figure,
+        alt="A scene with its boxes three times: as it is; mirrored, the boxes still around the same things; and a "
+        "window of it enlarged, with the boxes cut at its edge.",
+    )
+
+# %% [markdown]
+# ## 4. Two heads on one backbone
+#
+# This is the plan of the network. The backbone runs **once**; each head takes from it the maps that it needs.
+#
+# | from | goes to |
+# |---|---|
+# | picture, 0..255 | scaled to -1..1 by `layers.Rescaling(1 / 127.5, offset=-1)` |
+# | scaled picture | the backbone: maps `{2: ..., 4: ..., 8: ..., 16: ..., 32: ...}` |
+# | all maps | `deeplabv3plus` (lesson 7): the mask's logits |
+# | maps 8, 16, 32, and one extra map of 96 channels made from 32 | `ssdlite` (lesson 6): class logits and offsets |
+#
+# The calls, with the numbers of our lesson network:
+#
+# - `deeplabv3plus(maps, image_size, classes, channels=64, rates=(2, 4), low_level_channels=24)` gives two things, the
+#   mask's logits and the decoder's map; you need the first;
+# - `extra_maps(x, (96,))` gives a list;
+# - `ssdlite(feature_maps, anchors_per_cell, classes)` gives logits and offsets. `feature_maps` go from fine to coarse,
+#   as the anchors do. In `classes` the background is not counted.
+#
+# ### Exercise 8.4 - two heads on one backbone  ·  20 points  ·  medium  ·  about 25 minutes
+#
+# Write `joint_network(image_size, backbone, anchors_per_cell, classes)`: `image_size` is (height, width), `backbone` a
+# function from the scaled picture to the dict of maps. Return a `keras.Model` from the picture to a dict with the keys
+# `"classes"`, `"offsets"` and `"mask"`. In the check the backbone is a tiny one, so that it is quick.
+
+
+# %% nbgrader={"grade_id": "joint_network", "solution": true}
+def joint_network(image_size, backbone, anchors_per_cell, classes):
+    """Detection and segmentation on one backbone: a model from (B, H, W, 3) to classes, offsets and mask."""
+    ### BEGIN SOLUTION
+    image = keras.Input((*image_size, 3))
+    maps = backbone(layers.Rescaling(1 / 127.5, offset=-1)(image))
+    mask, _ = deeplabv3plus(maps, image_size, classes, channels=64, rates=(2, 4), low_level_channels=24)
+    feature_maps = [maps[8], maps[16], maps[32], *extra_maps(maps[32], (96,))]
+    logits, offsets = ssdlite(feature_maps, anchors_per_cell, classes)
+    return keras.Model(image, {"classes": logits, "offsets": offsets, "mask": mask})
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_joint_network", "grade": true, "points": 20}
+check("08.joint_network", joint_network)
+
+# %% [markdown]
+# A backbone is a function, so it can be exchanged. What do two heads on one backbone save?
+
+
+# %%
+def half_mobilenet(x):
+    """MobileNetV2, half as wide."""
+    return mobilenet_v2_features(x, 0.5)
+
+
+def half_shufflenet(x):
+    """ShuffleNetV2, the narrowest."""
+    return shufflenet_v2_features(x, "0.5")
+
+
+with after("8.4"):
+    for backbone in (half_mobilenet, half_shufflenet):
+        keras.utils.clear_session()
+        joint = joint_network(LESSON.image_size, backbone, LESSON.anchor_spec.anchors_per_cell, len(CLASSES))
+        picture = keras.Input((*LESSON.image_size, 3))
+        alone = keras.Model(picture, list(backbone(picture).values())).count_params()
+        print(
+            f"{backbone.__name__:16} joint {joint.count_params():9,} parameters, of which the backbone {alone:9,}: "
+            f"two networks would have {joint.count_params() + alone:,}"
+        )
+
+# %% [markdown]
+# ## 5. Five losses, one number
+#
+# Training makes *one* number small. Ours is the sum of five: class and box of lesson 6, cross-entropy and dice of
+# lesson
+# 7, and one that you have not met: **GIoU** (Rezatofighi et al. 2019), 1 minus the IoU of the predicted with the true
+# box, with a term that still pulls where the two do not overlap. Smooth L1 looks at four numbers, GIoU at the box.
+#
+# May one just add them? Look at their sizes, in a fresh network and in a trained one:
+
+# %%
+inputs, wanted = next(iter(batches(samples[:16], LESSON, 16)))
+for name, some in (("fresh", build_network(LESSON)), ("trained", load_network("lesson"))):
+    trainer = training.JointTraining(some, LESSON, (1, 1, 1, 1))
+    trainer.compute_loss(inputs, wanted, some(inputs, training=False))
+    print(f"{name:8}" + "  ".join(f"{tracker.name} {float(tracker.result()):5.2f}" for tracker in trainer.trackers))
+
+# %% [markdown]
+# They begin within a factor of about ten of each other, and none ends large while all others are small. That is because
+# every one of them is a **mean**: over positives, over pixels, over classes. Were one of them a sum over pixels, it
+# would begin at 50,000, and the backbone would serve that head alone. So here the weights of the losses may all be 1.
+# Where they may not, watch the parts by themselves, not the sum.
+
+# %% [markdown]
+# ## 6. The training
+#
+# Whose pieces are in the network? Save your notebooks, and ask:
+
+# %%
+assembly = assemble()
+print(assembly.table())
+
+# %% [markdown]
+# What is yours is used: when the network is built, in its losses, in matching and coding, and later in NMS and in the
+# scores. The recipe:
+#
+# - **AdamW**, 16 pictures a step; the learning rate rises for the first steps, then falls along a cosine to nearly 0;
+# - mirrored every second time, always in another light; no zooms, for which a short training has no time;
+# - what is kept is a **moving average** of the weights, which is steadier than the weights themselves;
+# - seven times through 2,000 scenes.
+#
+# It takes about seven minutes on two quiet cores; the first half a minute goes into making the graph. You may interrupt
+# it (the square in the menu): run the cell again, and it goes on after the last whole epoch. Read on meanwhile.
+
+# %%
+MODE = how_to_train()  # "full" for you; where nobody waits for it, in a check or an automatic test, less
+RUN = Path(mkdtemp(prefix="ssdseg_lesson8_"))  # a fresh folder: its checkpoints are what an interrupted training needs
+
+# %%
+if MODE != "skip":
+    recipe = replace(training.LESSON_RECIPE, epochs=7)
+    learn, judge = warehouse.split("train", LESSON.image_size), warehouse.split("validation", LESSON.image_size)
+    if MODE == "short":
+        recipe, learn, judge = replace(recipe, epochs=1, batch_size=8), samples[:16], samples[16:24]
+    network = assembly.build_network(LESSON)
+    began = time.monotonic()
+    with assembly.in_place():
+        training.train(network, replace(LESSON), recipe, learn, judge, RUN, verbose=0, watchers=[live_curves()])
+    print(f"{(time.monotonic() - began) / 60:.1f} minutes")
+if MODE != "full":
+    network = load_network("lesson")
+    print("Trained briefly or not at all, so the course's own small network is judged in what follows.")
+
+# %% [markdown]
+# Learn to read such curves. Class and box fall fast at first, then slowly. The mask's parts fall late, once the coarse
+# maps know what they show. Where the validation loss rises while the training loss still falls, the network learns its
+# scenes by heart. And the end of the cosine brings a last step down: small learning rates settle what large ones stir
+# up.
+
+# %% [markdown]
+# ## 7. How good is it?
+#
+# For detectors people quote one number, **average precision** (AP). It has to judge a whole list of boxes with scores,
+# so it takes some care. For one class:
+#
+# 1. Sort all detections of all pictures by score. Each is a **hit** if it overlaps a box that no better one has taken
+#    yet, by an IoU of at least 0.5; a second box on the same person is a *miss*, like any other false alarm.
+# 2. Go down the list. After each detection: **precision**, the share of hits among those so far; **recall**, the share
+#    of all true boxes that has been found.
+# 3. Precision goes up and down. At each recall count the **best precision that is still to come**: the curve may only
+#    fall.
+# 4. AP is the mean of that at the 101 recalls 0, 0.01, ..., 1; where a recall is never reached, it is 0.
+#
+# *Take a pencil:* two boxes exist. Detections, best first: hit, false alarm, hit. Precision and recall after each? And
+# AP, roughly?
+#
+# <details><summary>Compare</summary>
+#
+# Precision 1, 1/2, 2/3; recall 1/2, 1/2, 1. Up to a recall of one half the best to come is 1, beyond it 2/3: about
+# 0.83.
+#
+# </details>
+#
+# ### Exercise 8.5 - average precision  ·  20 points  ·  hard  ·  about 30 minutes
+#
+# Write `average_precision(scores, hits, positives)`: scores (D,) and hits (D,), true or false, of all detections of a
+# class, in any order; `positives` is how many true boxes there are, at least one. No two scores are equal. Without any
+# detection it is 0.
+
+
+# %% nbgrader={"grade_id": "average_precision", "solution": true}
+def average_precision(scores, hits, positives):
+    """Mean over 101 recalls of the best precision that is still to come."""
+    ### BEGIN SOLUTION
+    found = np.cumsum(hits[np.argsort(-scores)])
+    recall = found / positives
+    precision = found / np.arange(1, len(found) + 1)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(recall, np.linspace(0, 1, 101))
+    return np.append(best, 0)[at].mean()
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_average_precision", "grade": true, "points": 20}
+check("08.average_precision", average_precision)
+
+
+# %% [markdown]
+# Now for real, on 150 validation scenes. `match_detections` does step 1:
+
+
+# %%
+def judged(predictions, scenes, label, least_iou=0.5):
+    """Scores and hits of all detections of a class, and how many boxes of it there are."""
+    scores, hits, positives = [], [], 0
+    for prediction, scene in zip(predictions, scenes, strict=True):
+        mine, true = prediction.labels == label, scene.labels == label
+        overlaps = pairwise_iou(prediction.boxes[mine], scene.boxes[true])
+        scores.append(prediction.scores[mine])
+        hits.append(match_detections(overlaps, np.array([least_iou]))[0])
+        positives += true.sum()
+    return np.concatenate(scores), np.concatenate(hits), int(positives)
+
+
+validation = [render(seed, size=LESSON.image_size) for seed in SPLITS["validation"][:150]]
+with assembly.in_place():
+    predict = Predictor(network, replace(LESSON), gate_pixels=0)
+    found = predict([scene.image for scene in validation])
+
+# %% jupyter={"source_hidden": true}
+with after("8.5"):
+    figure, axes = panels(2, image_size=(1, 1.4))
+    lines = (("-", figures.BLUE), ("--", figures.ORANGE), (":", figures.GREEN))
+    told = []
+    for label, (name, (style, color)) in enumerate(zip(CLASSES, lines, strict=True), start=1):
+        scores, hits, positives = judged(found, validation, label)
+        order = np.argsort(-scores)
+        hit_count = np.cumsum(hits[order])
+        recall, precision = hit_count / positives, hit_count / np.arange(1, len(order) + 1)
+        value = float(average_precision(scores, hits, positives))
+        told.append(f"{name} {value:.2f}")
+        axes[0].plot(recall, precision, linestyle=style, color=color, label=told[-1])
+        axes[1].plot(np.sort(scores)[::-1], 2 * hit_count / (np.arange(1, len(order) + 1) + positives),
+                     linestyle=style, color=color, label=name)  # fmt: skip
+    axes[0].set(xlabel="recall", ylabel="precision", title="with the average precision", xlim=(0, 1), ylim=(0, 1.03))
+    axes[1].set(
+        xlabel="score threshold", ylabel="F1", title="both in one number, section 8", xlim=(0, 1), ylim=(0, 1.03)
+    )
+    for panel in axes:
+        panel.legend(fontsize=8, loc="lower left")
+    show(
+        figure,
+        alt="Two panels with a curve a class. Left precision over recall, which stays near 1 for long and then falls; "
+        f"average precisions {', '.join(told)}. Right F1 over the score threshold, which rises, has a broad top, and "
+        "falls towards 1.",
+    )
+
+# %% [markdown]
+# Is it what the world counts? `pycocotools` is COCO's own program. Give it the same boxes:
+
+# %%
+try:
+    import contextlib
+    import io
+
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+except ImportError:
+    COCO = None
+    print("pycocotools is not installed; `pip install pycocotools` and restart, if you want to compare")
+
+
+def coco_average_precisions(predictions, scenes):
+    """AP of each class at an IoU of 0.5, by COCO's own program."""
+
+    def entry(image, box, label):
+        xmin, ymin, xmax, ymax = (1000 * np.float64(box)).tolist()
+        sides = [xmin, ymin, xmax - xmin, ymax - ymin]
+        return {"image_id": image, "category_id": int(label), "bbox": sides, "area": sides[2] * sides[3], "iscrowd": 0}
+
+    truths = [
+        entry(image, box, label)
+        for image, scene in enumerate(scenes)
+        for box, label in zip(scene.boxes, scene.labels, strict=True)
+    ]
+    results = [
+        {**entry(image, box, label), "score": float(score)}
+        for image, seen in enumerate(predictions)
+        for box, label, score in zip(seen.boxes, seen.labels, seen.scores, strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = {
+            "images": [{"id": image} for image in range(len(scenes))],
+            "categories": [{"id": label} for label in (1, 2, 3)],
+            "annotations": [{"id": number, **one} for number, one in enumerate(truths, start=1)],
+        }
+        truth.createIndex()
+        coco = COCOeval(truth, truth.loadRes(results), "bbox")
+        coco.evaluate()
+        coco.accumulate()
+    return coco.eval["precision"][0, :, :, 0, -1].mean(axis=0)
+
+
+with after("8.5"):
+    yours = [float(average_precision(*judged(found, validation, label))) for label in (1, 2, 3)]
+    theirs = coco_average_precisions(found, validation) if COCO else [float("nan")] * 3
+    for name, one, other in zip(CLASSES, yours, theirs, strict=True):
+        print(f"{name:9} yours {one:.4f}   pycocotools {other:.4f}")
+
+# %% [markdown]
+# The mean over the classes is **mAP@.5**. Take the mean over ten IoU thresholds as well, 0.5, 0.55, ..., 0.95, and you
+# have COCO's **mAP@[.5:.95]**, which also asks how well the boxes fit.
+
+# %% [markdown]
+# ## 8. How sure is sure enough?
+#
+# AP judges every threshold at once. Whoever *uses* the network has to choose one for each class. **F1** puts precision
+# and recall into one number, their harmonic mean. If $k$ detections are kept, of which $t$ are hits, and there are $P$
+# boxes,
+#
+# $$F_1 = \frac{2 t}{k + P}$$
+#
+# ### Exercise 8.6 - how sure is sure enough  ·  15 points  ·  medium  ·  about 20 minutes
+#
+# Write `choose_threshold(scores, hits, positives)`: the *score* of the last detection that one should keep for the best
+# F1. Of several with the same F1 the highest; 1.0 if there is no hit at all. No two scores are equal.
+
+
+# %% nbgrader={"grade_id": "choose_threshold", "solution": true}
+def choose_threshold(scores, hits, positives):
+    """The score threshold with the best F1."""
+    ### BEGIN SOLUTION
+    if not hits.any():
+        return 1.0
+    order = np.argsort(-scores)
+    f1 = 2 * np.cumsum(hits[order]) / (np.arange(1, len(hits) + 1) + positives)
+    return scores[order][f1.argmax()]
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_choose_threshold", "grade": true, "points": 15}
+check("08.choose_threshold", choose_threshold)
+
+# %% [markdown]
+# Chosen on **validation**, tried on **test** scenes. Not on the same ones: a threshold that was chosen on the test
+# scenes fits *them*, and what it reaches there says nothing about tomorrow's. That goes for everything one chooses: the
+# number of epochs, the anchors, the NMS threshold.
+
+# %%
+test = [render(seed, size=LESSON.image_size) for seed in SPLITS["test"][:150]]
+with assembly.in_place():
+    found_in_test = predict([scene.image for scene in test])
+
+
+def precision_and_recall(predictions, label, threshold):
+    """Of the test scenes, with detections of at least that score."""
+    scores, hits, positives = judged(predictions, test, label)
+    kept = scores >= threshold
+    return hits[kept].sum() / max(kept.sum(), 1), hits[kept].sum() / positives
+
+
+with after("8.6"):
+    thresholds = {label: float(choose_threshold(*judged(found, validation, label))) for label in (1, 2, 3)}
+    for label, name in enumerate(CLASSES, start=1):
+        precision, recall = precision_and_recall(found_in_test, label, thresholds[label])
+        print(
+            f"{name:9} threshold {thresholds[label]:.2f}: on test scenes precision {precision:.2f}, recall {recall:.2f}"
+        )
+
+# %% [markdown]
+# ## 9. The one head asks the other
+#
+# Two heads look at the same picture, and they can disagree. A box says "forklift", and the mask does not have one pixel
+# of forklift. Who is right? Often the mask: it had to make up its mind about each of 35,840 pixels. The **segmentation
+# gate** lets a detection pass only if the *same image's* mask has at least some pixels of its class.
+#
+# ### Exercise 8.7 - the one head asks the other  ·  10 points  ·  easy  ·  about 10 minutes
+#
+# Write `segmentation_gate(labels, mask, least_pixels)`: labels (D,) of the detections of an image, and its predicted
+# mask (H, W). Return the indices of those that may pass, in their order.
+
+
+# %% nbgrader={"grade_id": "segmentation_gate", "solution": true}
+def segmentation_gate(labels, mask, least_pixels):
+    """Indices of the detections whose class the mask shows."""
+    ### BEGIN SOLUTION
+    pixels = np.array([(mask == label).sum() for label in labels], int)
+    return np.flatnonzero(pixels >= least_pixels)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_segmentation_gate", "grade": true, "points": 10}
+check("08.segmentation_gate", segmentation_gate)
+
+# %%
+with after("8.6 8.7"):
+    for least in (0, 1, 20, 100, 400):
+        hits_left, false_left = 0, 0
+        for prediction, scene in zip(found_in_test, test, strict=True):
+            passing = np.asarray(segmentation_gate(prediction.labels, prediction.mask, least), int)
+            sure = [k for k in passing if prediction.scores[k] >= thresholds[int(prediction.labels[k])]]
+            for label in (1, 2, 3):
+                rows = [k for k in sure if prediction.labels[k] == label]
+                overlaps = pairwise_iou(prediction.boxes[rows], scene.boxes[scene.labels == label])
+                hits = match_detections(overlaps, np.array([0.5]))[0]
+                hits_left, false_left = hits_left + hits.sum(), false_left + (~hits).sum()
+        print(f"at least {least:3} pixels: {hits_left} hits, {false_left} false alarms")
+
+# %% [markdown]
+# The gate is not free: a far person of ten pixels, seen by one head only, is gone too. How many pixels? Choose that on
+# validation as well.
+#
+# One mistake to avoid. Ask *this* image's mask, not the masks of the whole batch. Else a forklift in one picture opens
+# the gate for ghosts in another, and your scores depend on how pictures are put into batches.
+
+# %% [markdown]
+# ## 10. Hits and misses
+#
+# Numbers do not say *what* goes wrong. Look. Hits in solid lines, false alarms dotted, what was missed dashed. Change
+# `FIRST` and look at many:
+
+# %%
+FIRST = 12
+
+# %% jupyter={"source_hidden": true}
+with after("8.6"):
+    figure, axes = panels(3)
+    words = []
+    for panel, prediction, scene in zip(axes, found_in_test[FIRST:], test[FIRST:], strict=False):
+        draw_image(panel, scene.image, fade=0.2)
+        counts = np.zeros(3, int)
+        for label, name in enumerate(CLASSES, start=1):
+            rows = np.flatnonzero((prediction.labels == label) & (prediction.scores >= thresholds[label]))
+            truth = scene.boxes[scene.labels == label]
+            overlaps = pairwise_iou(prediction.boxes[rows], truth)
+            hits = match_detections(overlaps, np.array([0.5]))[0]
+            missed = truth[overlaps.max(axis=0, initial=0) < 0.5]
+            for boxes, style, word in (
+                (prediction.boxes[rows][hits], "-", name),
+                (prediction.boxes[rows][~hits], ":", f"{name}?"),
+                (missed, "--", f"missed {name}"),
+            ):
+                draw_boxes(
+                    panel, boxes, edgecolor=figures.ORANGE, linewidth=2, linestyle=style, labels=[word] * len(boxes)
+                )
+            counts += (hits.sum(), (~hits).sum(), len(missed))
+        words.append("{} hits, {} false alarms, {} missed".format(*counts))
+        panel.set_title(words[-1], fontsize=9)
+    show(figure, alt=f"Three test scenes with boxes: {'; '.join(words)}.")
+
+# %% [markdown]
+# Most of what is missed is small, half hidden, or cut by the edge. Which of these could larger pictures mend, which
+# more scenes, which finer anchors?
+
+# %% [markdown]
+# ## 11. ShuffleNetV2 beside MobileNetV2
+#
+# The course ships two larger networks, with the same heads, anchors and recipe, on pictures of 192 × 256, from 8,000
+# scenes. How fast are they on your machine?
+
+# %%
+fast_pictures = [render(seed, size=(192, 256)).image for seed in SPLITS["test"][:16]]
+for name in ("mobilenetv2", "shufflenetv2"):
+    shipped = load_network(name)
+    look = Predictor(shipped, SHIPPED[name])
+    look(fast_pictures)  # the first call makes the graph
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        look(fast_pictures)
+        times.append(time.perf_counter() - start)
+    print(f"{name:13}{shipped.count_params():10,} parameters {len(fast_pictures) / min(times):6.1f} pictures a second")
+
+# %% [markdown]
+# And how good? All 500 test scenes, `ssdseg evaluate mobilenetv2` and `ssdseg evaluate shufflenetv2`:
+#
+# | network | parameters | mAP@.5 | mAP@[.5:.95] | mIoU |
+# |---|---|---|---|---|
+# | `lesson`, 160 × 224 | 660,020 | 0.857 | 0.523 | 0.733 |
+# | `shufflenetv2` | 1,172,492 | SHUFFLE_SCORES |
+# | `mobilenetv2` | 2,407,908 | 0.978 | 0.744 | 0.877 |
+#
+# ShuffleNetV2 comes close with half of the parameters, and its units are quick. What would you take for a camera that
+# runs on a battery?
+
+# %% [markdown]
+# ## 12. Where to go from here
+#
+# - **Train longer**: `ssdseg train my_run --mine` trains your pieces by the whole recipe; `ssdseg train my_run --preset
+#   reference` is the large network, about an hour. Each writes a log that TensorBoard shows.
+# - **Your own pictures**: `ssdseg predict FOLDER --out RESULTS`. The networks know drawings, not photographs. What
+#   would you need to teach them those? (`datasets/` says how to bring data in COCO's format.)
+# - **What was tried, and what it gave**, is in `docs/ablations.md`: anchors, finer decoders, losses, NMS.
+# - **Papers** that go on from here: FCOS (no anchors), DETR (no NMS), Panoptic FPN (boxes and masks made one).
+#
+# ## 13. Compare with the reference
+#
+# Save the notebook (Ctrl + S) and type into a terminal:
+#
+#     ssdseg check 8      # runs your notebook from scratch, without the training, and counts your points
+#     ssdseg compare 8    # your functions beside the reference's
+#     ssdseg assemble     # the whole network out of your functions, and that it sees what the reference sees
+#
+# ## To remember
+#
+# - **Count the data** before anything else.
+# - Augmentation changes picture, boxes and mask in the same way, exactly.
+# - **One backbone, two heads**: the second comes for little more than its own layers.
+# - Losses that are **means** may be added; watch the parts.
+# - AP: best precision still to come, at 101 recalls. A second box on the same thing is a false alarm.
+# - **Choose on validation, report on test.**
+# - Numbers say how much goes wrong, pictures say what.
+#
+# You have built a network that detects and segments, from its anchors to its average precision. Thank you for coming
+# all this way.
+#
+# ## The papers
+#
+# - D. Eigen and R. Fergus 2015, *Predicting Depth, Surface Normals and Semantic Labels* (ICCV): median frequency.
+# - H. Rezatofighi et al. 2019, *Generalized Intersection over Union* (CVPR): GIoU.
+# - I. Loshchilov and F. Hutter 2019, *Decoupled Weight Decay Regularization* (ICLR): AdamW.
+# - T.-Y. Lin et al. 2014, *Microsoft COCO* (ECCV), and its `pycocotools`.
+# - Z. Tian et al. 2019, *FCOS* (ICCV); N. Carion et al. 2020, *DETR* (ECCV); A. Kirillov et al. 2019, *Panoptic Feature
+#   Pyramid Networks* (CVPR).

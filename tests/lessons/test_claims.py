@@ -1,0 +1,34 @@
+"""What the prose of a lesson says in numbers is what its cells print."""
+
+import pytest
+
+from ssdseg_course.manifest import find_lesson
+
+# A lesson, a part of its prose, and what a cell has to print for it to be true.
+CLAIMS = [
+    ("4", "where Keras's own network has 6,156,712", "6,156,712"),
+    ("4", "and 3,538,984 for 1", "3,538,984"),
+    ("5", "1,366,792", "1,366,792 parameters that are trained"),
+    ("5", "2,278,604", "2,278,604 parameters that are trained"),
+    ("5", "3,503,624", "3,503,624 parameters that are trained"),
+    ("5", "7,393,996", "7,393,996 parameters that are trained"),
+    ("6", "For every one of its 2,428 anchors", "rows; anchors: 2428"),
+    ("6", "the negatives have 53 times the weight", "45 positives:    62.4   2383 negatives:  3303.5"),
+    ("7", "would get 0.36 for the thin monorails", "16     0.55       0.67       0.36"),
+    ("7", "though a perfect mask at stride 4 could have 0.92", "4     0.92"),
+    ("7", 'says "background" everywhere is right for 88%', "background   88.5%"),
+    ("7", "sees nearly three times as far as our picture is wide", "rate 18:  607 pixels"),
+    ("7", "from 0.39 to 0.78", "without counts as 0         0.392"),
+    ("8", "A missed monorail pixel now costs 20 times as much", "background   0.08"),
+    ("8", "| `lesson`, 160 × 224 | 660,020 |", "joint   660,020 parameters"),
+]
+
+
+@pytest.mark.parametrize(("number", "said", "printed"), CLAIMS)
+def test_a_number_in_the_prose_is_what_a_cell_prints(number, said, printed, run_solution):
+    lesson = find_lesson(number)
+    cells = run_solution(lesson).cells
+    prose = " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
+    output = "".join(part.text for cell in cells for part in cell.get("outputs", []) if part.output_type == "stream")
+    assert said in prose
+    assert printed in output
