@@ -681,7 +681,7 @@ with after("1.4, 1.5 and 1.6"):
     try_out(scales, aspect_ratios)
 
 # %% [markdown]
-# ### Exercise 1.7 - choose anchors for the warehouse  ·  15 points  ·  hard  ·  about 30 minutes
+# ### Exercise 1.7 - choose anchors for the warehouse  ·  15 points  ·  medium  ·  about 30 minutes
 #
 # Write `choose_anchors()`: it returns `(scales, aspect_ratios)`, five rising scales and as many ratios as you like, the
 # same for all maps. With **at most 2,400 anchors** they should reach a coverage of **at least 0.90** at a threshold of

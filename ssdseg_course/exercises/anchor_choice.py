@@ -61,7 +61,7 @@ SWAPPED = "scales come first, then ratios: `return scales, aspect_ratios`."
 SCALES_COUNT = "each map has a scale, and one more stands behind the last map, for its extra square."
 NOT_RISING = "the scales should rise: the finest map finds the smallest things."
 IN_PIXELS = "a scale is a fraction of the image's shorter side, so no more than about 1."
-RATIOS_COUNT = "give one tuple of ratios for all maps, or a tuple for each of the four."
+RATIOS_COUNT = "give one tuple of numbers, the same ratios for all maps."
 NOT_POSITIVE = "scales and ratios are numbers over 0."
 OVER_BUDGET = (
     "every ratio costs an anchor in every cell. Which of yours do the boxes need least, given that each cell has an "
@@ -98,10 +98,9 @@ def _malformed(choice: tuple | float) -> Complaint | None:
         return Complaint(
             (f"{maps} maps need {maps + 1} scales, and yours are {count}",), SWAPPED if swapped else SCALES_COUNT
         )
-    ratios_by_map = (ratios,) if _is_row(ratios) else ratios
-    if not isinstance(ratios, tuple) or len(ratios_by_map) not in (1, maps) or not all(map(_is_row, ratios_by_map)):
+    if not _is_row(ratios):
         return Complaint((f"the ratios are {ratios}",), RATIOS_COUNT)
-    if not all(0 < number < np.inf for row in (scales, *ratios_by_map) for number in row):
+    if not all(0 < number < np.inf for row in (scales, ratios) for number in row):
         return Complaint(("one of the numbers is not over 0",), NOT_POSITIVE)
     if scales[0] > 1.5:
         return Complaint((f"the first scale is {scales[0]:.4g}",), IN_PIXELS)
@@ -136,7 +135,7 @@ def _not_good_enough(spec: AnchorSpec) -> Complaint | None:
 
 
 def _advice(spec: AnchorSpec) -> str:
-    ratios = np.concatenate(spec.ratios_by_map)
+    ratios = np.array(spec.ratios_by_map[0])
     if (ratios == 1).all():
         return ONLY_SQUARES
     if ratios.min() > 0.75:
@@ -159,7 +158,7 @@ CHOOSE_ANCHORS = Exercise(
     id="01.choose_anchors",
     title="Choose anchors for the warehouse",
     points=15,
-    difficulty="hard",
+    difficulty="medium",
     minutes=30,
     reference=choose_anchors,
     fixed_cases=((),),
@@ -185,5 +184,6 @@ CHOOSE_ANCHORS = Exercise(
         Mutant(lambda: ((0.43, 2.2), linear_scales(0.16, 0.6, 4)), SWAPPED),
         Mutant(lambda: ((25, 49, 72, 96, 120), (0.43, 2.2)), IN_PIXELS),
         Mutant(lambda: linear_scales(0.16, 0.6, 4), TWO_PARTS),
+        Mutant(lambda: (linear_scales(0.16, 0.6, 4), 4 * ((0.43, 2.2),)), RATIOS_COUNT),
     ),
 )

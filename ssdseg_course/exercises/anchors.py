@@ -112,6 +112,11 @@ GRID_CENTERS = Exercise(
             lambda rows, cols: grid_centers(rows, cols).T,
             "all x stand in one row and all y in the other. Each point should be a row of its own: (x, y).",
         ),
+        Mutant(
+            lambda rows, cols: grid_centers(rows, cols).T.reshape(-1, 2),
+            "all x were written down, then all y, and that was cut into pairs. np.stack([x, y], axis=-1) puts each x "
+            "beside its y.",
+        ),
     ),
 )
 
@@ -135,6 +140,16 @@ def _root_forgotten(scale, next_scale, aspect_ratios, image_size):
 def _only_the_width_changes(scale, next_scale, aspect_ratios, image_size):
     ratios = np.array(aspect_ratios)
     return _sizes(scale * ratios, np.full_like(ratios, scale), np.sqrt(scale * next_scale), image_size)
+
+
+def _root_on_one_side(scale, next_scale, aspect_ratios, image_size):
+    root = np.sqrt(aspect_ratios)
+    return _sizes(scale * root, np.full_like(root, scale), np.sqrt(scale * next_scale), image_size)
+
+
+def _extra_square_in_pixels(scale, next_scale, aspect_ratios, image_size):
+    sizes = anchor_sizes(scale, next_scale, aspect_ratios, image_size)
+    return np.concatenate([sizes[:-1], sizes[-1:] * [image_size[1], image_size[0]]])
 
 
 def _with_extra_square(extra):
@@ -197,6 +212,19 @@ ANCHOR_SIZES = Exercise(
             _only_the_width_changes,
             "the ratio went into the width alone, so a wider anchor is also a larger one. Share it between width "
             "and height so that the area stays.",
+        ),
+        Mutant(
+            _root_on_one_side,
+            "the root of the ratio went into the width alone: the height is to be divided by it, so that the area "
+            "stays.",
+        ),
+        Mutant(
+            _extra_square_in_pixels,
+            "the extra square is still in pixels: divide its sides by the image's width and height, like the others.",
+        ),
+        Mutant(
+            lambda s, t, ratios, size: anchor_sizes(s, t, ratios, size).T,
+            "all widths stand in one row and all heights in the other: a row for each anchor, np.stack(..., axis=1).",
         ),
         Mutant(
             lambda s, t, ratios, size: anchor_sizes(s, t, [1 / r for r in ratios], size),
@@ -366,6 +394,16 @@ MAP_ANCHORS = Exercise(
             "the anchors are still grouped by cell. One reshape makes it a list of boxes.",
         ),
     ),
+    errors=(
+        (
+            "broadcast together",
+            "each middle meets each size: middles[:, None] and sizes[None] have the axes (cell, shape, 2) for that.",
+        ),
+        (
+            "list indices must be integers",
+            "a list cannot be indexed with `[:, None]`: make an array of it first, np.asarray(...).",
+        ),
+    ),
 )
 
 
@@ -430,6 +468,10 @@ LINEAR_SCALES = Exercise(
         Mutant(
             lambda first, last, maps: np.add(linear_scales(first, last, maps), (last - first) / (maps - 1)),
             "all scales are one step too large: the first map should have the scale `first` itself.",
+        ),
+        Mutant(
+            lambda first, last, maps: np.subtract(linear_scales(first, last, maps), (last - first) / (maps - 1)),
+            "all scales are one step too small: the first map should have the scale `first`, so k begins with 0.",
         ),
         Mutant(
             lambda first, last, maps: first + (last - first) / (maps + 1) * np.arange(maps + 1),
@@ -570,6 +612,11 @@ MAKE_ANCHORS = Exercise(
             "this is a list with an array for each map. Join them to one array.",
         ),
     ),
+    errors=(
+        ("inhomogeneous", "each map has another number of anchors: np.concatenate joins them, np.array cannot."),
+        ("must have the same shape", "np.stack wants equal shapes: np.concatenate joins maps of different sizes."),
+        ("broadcast together", "`+` adds numbers: np.concatenate puts the maps' anchors one behind the other."),
+    ),
 )
 
 
@@ -644,6 +691,11 @@ COVERAGE = Exercise(
             "which axis do you take the best?",
         ),
         Mutant(
+            lambda anchors, boxes, threshold: _share(_best(boxes, anchors) >= threshold) if len(boxes) else 1.0,
+            "this is the share of anchors that meet a box, where there is one. Take the best along the other axis: one "
+            "number for each box.",
+        ),
+        Mutant(
             lambda anchors, boxes, threshold: _share(_best(anchors, boxes)),
             "this is the mean of the best IoUs. A box is either covered or not: compare with the threshold first.",
         ),
@@ -685,6 +737,7 @@ COVERAGE = Exercise(
             "union.",
         ),
     ),
+    errors=(("zero-size array", "without any box there is nothing to take the largest of: ask for len(boxes) first."),),
 )
 
 

@@ -135,14 +135,16 @@ def show(figure: Figure, alt: str) -> None:
 
 @contextmanager
 def after(exercise: str) -> Iterator[None]:
-    """What stands under it needs the learner's function: say so kindly while that is not written.
+    """What stands under it needs the learner's function: say so kindly while that is not written, or not there.
 
     Args:
         exercise: as its heading calls it, such as "1.1"; or several.
     """
     try:
         yield
-    except NotImplementedError:
+    except (NotImplementedError, NameError) as error:
+        if isinstance(error, NameError):  # its cell was not run, or has another name in it
+            print(f"{error}.")
         several = " " in exercise
         answers, it, its = ("answers to exercises", "them", "their") if several else ("answer to exercise", "it", "its")
         print(f"This needs your {answers} {exercise}. Write {it}, run {its} cell{'s' * several}, then this one again.")

@@ -50,3 +50,23 @@ def assert_passes(exercise, function) -> None:
 def exercises_of(lesson: str) -> set[str]:
     """Ids of a lesson's exercises, "01" being the first."""
     return {exercise_id for exercise_id in EXERCISES if exercise_id.startswith(f"{lesson}.")}
+
+
+def every_mistake(mistakes: dict):
+    """Run a test for each wrong answer, as people write them, of {exercise id: ((answer, part of the words), ...)}."""
+    return pytest.mark.parametrize(
+        ("exercise", "mistake", "sentence"),
+        [
+            pytest.param(EXERCISES[exercise_id], mistake, sentence, id=f"{exercise_id}-{number}")
+            for exercise_id, several in mistakes.items()
+            for number, (mistake, sentence) in enumerate(several)
+        ],
+    )
+
+
+def assert_told(exercise, mistake, sentence) -> None:
+    """The check fails with these words whatever the seed."""
+    for seed in seeds_of(exercise)[:5]:
+        report = report_on(exercise, mistake, seed)
+        assert not report.passed, f"seed {seed}"
+        assert sentence in words(report), f"seed {seed}"

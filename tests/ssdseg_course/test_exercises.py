@@ -82,3 +82,10 @@ def test_the_sentences_do_not_give_the_answer_away(exercise):
 def test_the_points_of_a_lesson_make_a_hundred_and_those_of_the_tour_ten(lesson):
     points = [exercise.points for exercise in EXERCISES.values() if exercise.id.startswith(f"{lesson.number:02d}.")]
     assert sum(points) == (10 if lesson.number == 0 else 100)
+
+
+@every_exercise
+def test_advice_for_an_error_is_short_and_gives_no_answer_away(exercise):
+    for _, sentence in exercise.errors:
+        assert len(sentence) < 250
+        assert "def " not in sentence

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
-from answers import assert_passes, every_variant, exercises_of
+from answers import assert_passes, assert_told, every_mistake, every_variant, exercises_of
 
 from ssdseg_course.exercises import anchor_choice
 from ssdseg_ref import anchors as reference
@@ -119,10 +119,6 @@ def choice_by_hand():
     return [0.17, 0.3, 0.55, 0.8, 1.1], [0.43, 2.4]
 
 
-def choice_map_by_map():
-    return np.array([0.16, 0.3, 0.45, 0.6, 0.75]), ((0.43, 2.2), (0.43, 2.2), (0.43, 1.0, 2.2), (2.2, 0.43))
-
-
 HONEST = {
     "01.grid_centers": (centers_by_loops, centers_by_meshgrid, centers_from_linspace, centers_as_a_tensor),
     "01.anchor_sizes": (sizes_by_loops, sizes_in_float32),
@@ -130,7 +126,7 @@ HONEST = {
     "01.linear_scales": (scales_by_adding, scales_by_linspace),
     "01.make_anchors": (anchors_by_loops, anchors_by_vstack),
     "01.coverage": (coverage_by_loops, coverage_the_other_way_round, coverage_as_a_fraction_of_any, reference.coverage),
-    "01.choose_anchors": (choice_by_hand, choice_map_by_map),
+    "01.choose_anchors": (choice_by_hand,),
 }
 
 
@@ -141,6 +137,98 @@ def test_an_honest_variant_passes(exercise, variant):
 
 def test_every_exercise_has_honest_variants():
     assert set(HONEST) == exercises_of("01")
+
+
+# Mistakes, written as people write them
+
+
+def middles_one_after_the_other(rows, cols):
+    y, x = np.mgrid[:rows, :cols]
+    return np.array([(x + 0.5) / cols, (y + 0.5) / rows]).reshape(-1, 2)
+
+
+def middles_divided_first(rows, cols):
+    return [(j + 0.5 / cols, i + 0.5 / rows) for i in range(rows) for j in range(cols)]
+
+
+def sizes_with_a_root_on_one_side(scale, next_scale, aspect_ratios, image_size):
+    height, width = image_size
+    short = min(image_size)
+    sizes = [(scale * short * r**0.5 / width, scale * short / height) for r in aspect_ratios]
+    extra = (scale * next_scale) ** 0.5 * short
+    return [*sizes, (extra / width, extra / height)]
+
+
+def sizes_in_two_rows(scale, next_scale, aspect_ratios, image_size):
+    return np.array(reference.anchor_sizes(scale, next_scale, aspect_ratios, image_size)).T
+
+
+def middles_and_sizes_side_by_side(rows, cols, scale, next_scale, aspect_ratios, image_size):
+    sizes = reference.anchor_sizes(scale, next_scale, aspect_ratios, image_size)
+    return np.concatenate([reference.grid_centers(rows, cols) - sizes / 2, sizes], axis=1)
+
+
+def one_array_of_maps(image_size, feature_maps, scales, aspect_ratios):
+    return np.array(
+        [
+            reference.map_anchors(*size, scales[k], scales[k + 1], aspect_ratios, image_size)
+            for k, size in enumerate(feature_maps)
+        ]
+    )
+
+
+def stacked_maps(image_size, feature_maps, scales, aspect_ratios):
+    return np.stack(list(map(np.asarray, _maps(image_size, feature_maps, scales, aspect_ratios))))
+
+
+def _maps(image_size, feature_maps, scales, aspect_ratios):
+    for k, size in enumerate(feature_maps):
+        yield reference.map_anchors(*size, scales[k], scales[k + 1], aspect_ratios, image_size)
+
+
+def best_box_of_each_anchor(anchors, boxes, threshold):
+    return (pairwise_iou(anchors, boxes).max(axis=1) >= threshold).mean()
+
+
+def nothing_asked_first(anchors, boxes, threshold):
+    return (pairwise_iou(boxes, anchors).max(axis=0) >= threshold).mean() if len(boxes) else 1.0
+
+
+def ratios_for_each_map():
+    return [0.16, 0.3, 0.45, 0.6, 0.75], ((0.43, 2.2), (0.43, 2.2), (0.43, 1.0, 2.2), (2.2, 0.43))
+
+
+MISTAKES = {
+    "01.grid_centers": (
+        (middles_one_after_the_other, "puts each x beside its y"),
+        (middles_divided_first, ""),
+    ),
+    "01.anchor_sizes": (
+        (sizes_with_a_root_on_one_side, "went into the width alone"),
+        (sizes_in_two_rows, "a row for each anchor"),
+    ),
+    "01.map_anchors": ((middles_and_sizes_side_by_side, "each middle meets each size"),),
+    "01.linear_scales": (
+        (
+            lambda first, last, maps: [first + (last - first) / (maps - 1) * (k - 1) for k in range(maps + 1)],
+            "too small",
+        ),
+    ),
+    "01.make_anchors": (
+        (one_array_of_maps, "np.concatenate joins them, np.array cannot"),
+        (stacked_maps, "np.concatenate joins maps of different sizes"),
+    ),
+    "01.coverage": (
+        (best_box_of_each_anchor, "this is the share of anchors that meet a box"),
+        (nothing_asked_first, "this is the share of anchors that meet a box"),
+    ),
+    "01.choose_anchors": ((ratios_for_each_map, "the same ratios for all maps"),),
+}
+
+
+@every_mistake(MISTAKES)
+def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise, mistake, sentence):
+    assert_told(exercise, mistake, sentence)
 
 
 def test_the_boxes_of_the_choice_are_those_of_the_first_training_scenes():

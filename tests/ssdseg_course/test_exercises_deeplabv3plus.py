@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from answers import assert_passes, every_variant, exercises_of, report_on, words
+from answers import assert_passes, assert_told, every_mistake, every_variant, exercises_of, report_on, words
 from keras import layers, ops
 
 from ssdseg_course import EXERCISES
@@ -175,12 +175,9 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("exercise_id", "number"), [(key, number) for key, mistakes in MISTAKES.items() for number in range(len(mistakes))]
-)
-def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise_id, number):
-    mistake, sentence = MISTAKES[exercise_id][number]
-    assert sentence in words(report_on(EXERCISES[exercise_id], mistake))
+@every_mistake(MISTAKES)
+def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise, mistake, sentence):
+    assert_told(exercise, mistake, sentence)
 
 
 def test_a_pooling_without_its_two_sides_is_told():

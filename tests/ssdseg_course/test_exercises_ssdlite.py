@@ -1,11 +1,9 @@
 """Lesson 6's exercises take every honest answer, and have words for the mistakes that people make."""
 
 import numpy as np
-import pytest
-from answers import assert_passes, every_variant, exercises_of, report_on, words
+from answers import assert_passes, assert_told, every_mistake, every_variant, exercises_of
 from keras import layers, ops
 
-from ssdseg_course import EXERCISES
 from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.losses import class_cross_entropy, mine_hard_negatives, smooth_l1
 
@@ -158,9 +156,6 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("exercise_id", "number"), [(key, number) for key, mistakes in MISTAKES.items() for number in range(len(mistakes))]
-)
-def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise_id, number):
-    mistake, sentence = MISTAKES[exercise_id][number]
-    assert sentence in words(report_on(EXERCISES[exercise_id], mistake))
+@every_mistake(MISTAKES)
+def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise, mistake, sentence):
+    assert_told(exercise, mistake, sentence)
