@@ -1,0 +1,116 @@
+"""The hits explorer: what a network finds in a scene, what it takes for something, and what it misses.
+
+`hits_view` draws a state and says it in words; `HitsExplorer` puts controls around it.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import ipywidgets as widgets
+import numpy as np
+
+from ssdseg_course.explorers.canvas import CAUGHT, DASHED, DOTTED, MISSED, SCENES, Canvas, draw_scene
+from ssdseg_course.explorers.explorer import Explorer, align
+from ssdseg_course.quiet import import_keras
+from ssdseg_ref.boxes import pairwise_iou
+from ssdseg_ref.data.warehouse import CLASSES, SPLITS
+from ssdseg_ref.metrics import match_detections
+
+LEAST_IOU = 0.5
+ALARM = "#F0E442"  # yellow of Okabe and Ito 2008
+
+
+@dataclass(frozen=True)
+class HitsState:
+    """What the explorer shows.
+
+    Attributes:
+        scene: of the test split.
+        least_score: of the detections that count.
+    """
+
+    scene: int = 13
+    least_score: float = 0.4
+
+
+def hits_view(state: HitsState, predict) -> tuple[np.ndarray, str]:
+    """Draw a state, and say it in words.
+
+    Args:
+        state: what to show.
+        predict: from the seed of a scene to its `Prediction`.
+
+    Returns:
+        picture: (H, W, 3) uint8: hits solid, false alarms dotted, what was missed dashed.
+        text: the same for those who cannot see it.
+    """
+    seed = SPLITS["test"][state.scene]
+    truth, prediction = draw_scene(seed), predict(seed)
+    canvas = Canvas(seed)
+    counts, said = np.zeros(3, int), []
+    for label, name in enumerate(CLASSES, start=1):
+        rows = np.flatnonzero((prediction.labels == label) & (prediction.scores >= state.least_score))
+        boxes, true = prediction.boxes[rows], truth.boxes[truth.labels == label]
+        hits = match_detections(pairwise_iou(boxes, true), np.array([LEAST_IOU]))[0]
+        missed = [box for box in true if not (pairwise_iou(boxes[hits], box[None]) >= LEAST_IOU).any()]
+        for group, color, dash, mark in (
+            (boxes[hits], CAUGHT, None, ""),
+            (boxes[~hits], ALARM, DOTTED, "?"),
+            (missed, MISSED, DASHED, " missed"),
+        ):
+            for box in group:
+                canvas.outline(box, color, 3, dash)
+                canvas.write(box, name + mark, color)
+        here = (int(hits.sum()), int((~hits).sum()), len(missed))
+        counts += here
+        said.append("{}: {} found, {} false alarms, {} missed".format(name, *here))
+    return canvas.picture(), (
+        f"Scene {state.scene}, scores of at least {state.least_score:.2f}: {counts[0]} found (solid), {counts[1]} "
+        f"false alarms (dotted), {counts[2]} missed (dashed). {'; '.join(said)}."
+    )
+
+
+class HitsExplorer(Explorer):
+    """`hits_view` with a slider for the scene and one for the least score."""
+
+    def __init__(self, state: HitsState, network=None):
+        """Begin with a state.
+
+        Args:
+            state: where to begin.
+            network: of the lesson preset; by default the one that comes with the course.
+        """
+        self._network = network
+        self._predict = lru_cache(maxsize=SCENES)(self._predict_anew)
+        self.scene = widgets.IntSlider(value=state.scene, max=SCENES - 1, description="scene", continuous_update=False)
+        self.least_score = widgets.FloatSlider(
+            value=state.least_score, min=0.05, max=0.95, step=0.05, description="least score"
+        )
+        align(self.scene, self.least_score)
+        super().__init__((self.scene, self.least_score))
+
+    @property
+    def state(self) -> HitsState:
+        """What the controls say."""
+        return HitsState(self.scene.value, self.least_score.value)
+
+    def view(self, state: HitsState) -> tuple[np.ndarray, str]:
+        """Draw a state, and say it in words."""
+        return hits_view(state, self._predict)
+
+    def _predict_anew(self, seed: int):
+        import_keras()
+        from ssdseg_ref.multitask import LESSON, Predictor, load_network
+
+        self._network = self._network or load_network("lesson")
+        return Predictor(self._network, LESSON)([draw_scene(seed).image])[0]
+
+
+def explore_hits(network=None, **state) -> HitsExplorer:
+    """The hits explorer, for the last line of a notebook's cell.
+
+    Args:
+        network: of the lesson preset; by default the one that comes with the course.
+        state: where to begin, as in `HitsState`: scene, least_score.
+    """
+    return HitsExplorer(HitsState(**state), network)
