@@ -392,9 +392,9 @@ def depthwise_bn(x, kernel_size, stride, activation, padding="same"):
 
 
 # %% [markdown]
-# Why padding? ShuffleNetV2 was published in PyTorch, which pads one pixel on **every** side. With stride 2 and an even
-# side, TensorFlow's "same" pads **one side only** (lesson 3), and everything is seen half a pixel further. So that
-# published weights would fit, we do as PyTorch does: a frame of zeros by `layers.ZeroPadding2D(1)`, then `"valid"`.
+# Why padding? The weights that one can find are PyTorch's, and PyTorch pads one pixel on **every** side. With stride 2
+# and an even side, TensorFlow's "same" pads **one side only** (lesson 3), and everything is seen half a pixel further.
+# So that such weights would fit, we do as PyTorch does: a frame of zeros by `layers.ZeroPadding2D(1)`, then `"valid"`.
 #
 # | step on the right half | kernel | activation |
 # |---|---|---|

@@ -20,8 +20,8 @@
 # right;
 # the reference's stand in for those that are missing.
 #
-# **It takes** about 145 minutes: seven exercises, 100 points. About seven of these minutes a network trains, on two
-# processor cores, and you can go on reading meanwhile. Every exercise is a good place to stop.
+# **It takes** about 145 minutes: seven exercises, 100 points. For three to seven of these minutes a network trains, on
+# two processor cores, and you can go on reading meanwhile. Every exercise is a good place to stop.
 #
 # Stuck? `hint("08.joint_network")` gives a hint for that exercise; call it again for a stronger one.
 
@@ -336,7 +336,8 @@ print(assembly.table())
 # - what is kept is a **moving average** of the weights, which is steadier than the weights themselves;
 # - seven times through 2,000 scenes.
 #
-# It takes about seven minutes on two quiet cores; the first half a minute goes into making the graph. You may interrupt
+# It takes three to seven minutes on two quiet cores; the first half a minute goes into making the graph. You may
+# interrupt
 # it (the square in the menu): run the cell again, and it goes on after the last whole epoch. Read on meanwhile.
 
 # %%
