@@ -13,7 +13,7 @@ from ssdseg_course.checking.layer_graph import copy_weights
 from ssdseg_course.cli import app
 from ssdseg_course.manifest import LESSONS
 from ssdseg_course.work.workspace import read_notebook
-from ssdseg_ref import anchors, boxes, coding, matching, multitask, training
+from ssdseg_ref import anchors, boxes, coding, evaluation, matching, multitask, training
 from ssdseg_ref.data import warehouse
 
 SCENES = [warehouse.render(seed, multitask.LESSON.image_size) for seed in warehouse.SPLITS["test"][:4]]
@@ -78,6 +78,15 @@ def test_the_learners_predictions_are_the_references(assembly):
         np.testing.assert_array_equal(mine.labels, right.labels)
         np.testing.assert_allclose(mine.boxes, right.boxes, atol=1e-4)
         np.testing.assert_array_equal(mine.mask, right.mask)
+
+
+def test_the_learners_scores_are_the_references(assembly):
+    network = multitask.load_network("lesson")
+    expected = evaluation.evaluate(multitask.Predictor(network, multitask.LESSON), SCENES)
+    with assembly.in_place():
+        got = evaluation.evaluate(multitask.Predictor(network, replace(multitask.LESSON)), SCENES)
+    np.testing.assert_allclose(got.precisions, expected.precisions, atol=1e-6)
+    np.testing.assert_allclose(got.ious, expected.ious, atol=1e-6)
 
 
 def test_a_network_trains_on_the_learners_functions(assembly, tmp_path):
