@@ -296,9 +296,18 @@ def _other_layers(yours: Network, layers: list[Layer], place: Callable[[int], st
             return Complaint(tuple(lines))
         if got[index] != right:
             lines.append(f"layer {index + 1}{place(index)} should be {right}; yours is {got[index]}")
-            return Complaint(tuple(lines))
+            return Complaint(tuple(lines), _about_a_bias(got[index], right))
     lines.append(f"after the last layer that it should have, there comes {got[len(layers)]}")
     return Complaint(tuple(lines))
+
+
+def _about_a_bias(got: Layer, right: Layer) -> str | None:
+    if got._replace(parameters=right.parameters) != right:
+        return None
+    return {
+        right.channels: "it has a bias, which a normalisation behind it takes out again: use_bias=False.",
+        -right.channels: "its bias is missing: no normalisation stands behind it that would have one.",
+    }.get(got.parameters - right.parameters)
 
 
 def _other_outputs(yours: Network, right: Network) -> Complaint | None:

@@ -97,6 +97,7 @@ def describe(error: BaseException, function: Callable) -> Failure:
         (frame, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
         if not frame.f_globals.get("__name__", "").startswith(__package__)
+        and "site-packages" not in frame.f_code.co_filename
     ]
     scope = getattr(function, "__globals__", None)
     own = [(frame, line) for frame, line in frames if frame.f_globals is scope] or frames[:1]

@@ -26,9 +26,16 @@ def to_plain(value) -> Plain | None:
 
 
 def type_in_words(value) -> str:
-    """What kind of thing came back, as a learner would call it: "str", "array of bool"."""
+    """What kind of thing came back, as a learner calls it: "str", "array of bool", "tuple with an array of bool"."""
     dtype = getattr(value, "dtype", None)
+    if isinstance(value, list | tuple):
+        strange = [type_in_words(part) for part in value if to_plain(part) is None]
+        return f"{type(value).__name__} with {_article(strange[0])}" if strange else type(value).__name__
     return f"array of {dtype}" if isinstance(dtype, np.dtype) else type(value).__name__
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
 
 
 def close(a: np.ndarray, b: np.ndarray) -> np.ndarray:

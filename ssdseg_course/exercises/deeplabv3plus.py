@@ -423,6 +423,10 @@ WEIGHTED_CROSS_ENTROPY = Exercise(
     run=run_loss(wrt=(1,)),
     compare=compare_losses,
     errors=(
+        (
+            "outside the valid range",
+            "255 is no class: make it one by ops.where before the loss looks at it, and give it the weight 0.",
+        ),
         ("out of bounds", "255 is no class: look up weights only after ops.where has made it one."),
         ("out of range", "255 is no class: look up weights only after ops.where has made it one."),
         ("indices", "255 is no class: look up weights only after ops.where has made it one."),

@@ -163,3 +163,10 @@ def test_the_first_unit_that_differs_is_named():
         return maps
 
     assert "(unit 2)" in words(report_on(EXERCISES["05.shufflenet_v2_features"], another_second_unit))
+
+
+def test_an_error_deep_in_a_library_is_not_blamed_on_a_line_of_its_own():
+    """A Keras tensor's shape is only wrong once numbers run through it: then no line of the learner's is at work."""
+    report = words(report_on(EXERCISES["05.channel_shuffle"], float_channels))
+    assert "error_handler" not in report
+    assert "in line" not in report

@@ -138,10 +138,17 @@ def history_forgotten(classes, offsets, class_logits, predicted_offsets):
     return class_loss, ops.stop_gradient(box_loss)
 
 
+def depthwise_with_a_bias(x, anchors_per_cell, values):
+    return layers.Reshape((-1, values))(
+        layers.Conv2D(anchors_per_cell * values, 1)(layers.DepthwiseConv2D(3, padding="same")(x))
+    )
+
+
 MISTAKES = {
     "06.prediction_head": (
         (lambda x, a, v: layers.Conv2D(a * v, 1), "not yet applied, as in `layer(x)`?"),
         (lambda x, a, v: layers.Conv2D(a * v, 3, padding="same")(x), "should be a DepthwiseConv2D 3 × 3"),
+        (depthwise_with_a_bias, "use_bias=False"),
     ),
     "06.smooth_l1": (
         (in_numpy, "does not know where it came from"),

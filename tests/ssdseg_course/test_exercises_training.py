@@ -139,7 +139,7 @@ MISTAKES = {
         (edges_not_exchanged, "comes from the old *right* one"),
         (two_of_three, "it should return 3 things: image, boxes, mask"),
     ),
-    "08.crop_boxes": ((kept_as_booleans, ""),),
+    "08.crop_boxes": ((kept_as_booleans, "tuple with an array of bool"),),
     "08.joint_network": (
         (both_things_of_deeplab, "mask"),
         (three_maps, "as many maps as numbers of anchors"),
