@@ -661,7 +661,7 @@ with after("8.6"):
 # And any scene, with any threshold:
 
 # %%
-explore_hits(network, scene=13)
+explore_hits(network, scene=6)
 
 # %% [markdown]
 # Most of what is missed is small, half hidden, or cut by the edge. Which of these could larger pictures mend, which

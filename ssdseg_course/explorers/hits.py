@@ -29,7 +29,7 @@ class HitsState:
         least_score: of the detections that count.
     """
 
-    scene: int = 13
+    scene: int = 6
     least_score: float = 0.4
 
 

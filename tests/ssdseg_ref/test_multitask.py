@@ -104,10 +104,10 @@ def test_every_weight_of_the_network_is_reached_by_some_loss(backbone):
 def test_a_network_called_without_a_word_on_training_does_not_train(odd_network):
     """Keras's layer `Resizing` would make it train: it takes training for True where nobody says anything."""
     images = noise(2, *ODD.image_size, 3).astype(np.float32)
-    before = [np.array(weight) for weight in odd_network.weights]
+    before = [weight.numpy() for weight in odd_network.weights]
     called = odd_network(images)
     for weight, old in zip(odd_network.weights, before, strict=True):
-        np.testing.assert_array_equal(np.array(weight), old, err_msg=weight.path)
+        np.testing.assert_array_equal(weight.numpy(), old, err_msg=weight.path)
     predicted = odd_network(images, training=False)
     for name, value in called.items():
         np.testing.assert_allclose(np.asarray(value), np.asarray(predicted[name]), rtol=1e-4, atol=1e-4)
