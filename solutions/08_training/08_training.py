@@ -313,10 +313,10 @@ for name, some in (("fresh", build_network(LESSON)), ("trained", network)):
     print(f"{name:8}" + "  ".join(f"{tracker.name} {float(tracker.result()):5.2f}" for tracker in trainer.trackers))
 
 # %% [markdown]
-# They begin within a factor of about fifteen of each other, and none ends large while all others are small. That is because
-# every one of them is a **mean**: over positives, over pixels, over classes. Were one of them a sum over pixels, it
-# would begin at 50,000, and the backbone would serve that head alone. So here the weights of the losses may all be 1.
-# Where they may not, watch the parts by themselves, not the sum.
+# They begin within a factor of about fifteen of each other, and none ends large while all others are small. That is
+# because every one of them is a **mean**: over positives, over pixels, over classes. Were one of them a sum over
+# pixels, it would begin at 50,000, and the backbone would serve that head alone. So here the weights of the losses
+# may all be 1. Where they may not, watch the parts by themselves, not the sum.
 
 # %% [markdown]
 # ## 6. The training
