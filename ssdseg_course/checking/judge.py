@@ -20,19 +20,44 @@ NO_BREAK = "\N{NO-BREAK SPACE}"  # where a line should not be broken
 FEW_ROWS, FEW_NUMBERS = 4, 16
 
 
-def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Report:
+class AnswerKey:
+    """The cases of an exercise, and what the reference and the mutants give for them: each worked out once, when asked.
+
+    Attributes:
+        exercise: what was asked.
+        seed: of the cases.
+        cases: the arguments, a tuple a case.
+    """
+
+    def __init__(self, exercise: Exercise, seed: int):
+        self.exercise = exercise
+        self.seed = seed
+        self.cases = exercise.cases(seed)
+        self._known: dict[tuple[Callable, int], Plain] = {}
+
+    def value(self, function: Callable, number: int) -> Plain:
+        """What the reference or a mutant gives in the case of that number."""
+        known = (function, number)
+        if known not in self._known:
+            self._known[known] = to_plain(self.exercise.run(function, copy.deepcopy(self.cases[number])))
+        return self._known[known]
+
+
+def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, key: AnswerKey | None = None) -> Report:
     """The report on an answer.
 
     Args:
         exercise: what was asked.
         outcomes: what `probe` saw for `exercise.cases(seed)`, in that order.
         seed: of the cases.
+        key: of the exercise and the seed, where many answers to the same cases are judged.
     """
-    cases = exercise.cases(seed)
-    for arguments, outcome in zip(cases, outcomes, strict=True):
-        complaint = _complaint(exercise, arguments, outcome)
+    key = key or AnswerKey(exercise, seed)
+    cases = key.cases
+    for number, (arguments, outcome) in enumerate(zip(cases, outcomes, strict=True)):
+        complaint = _complaint(key, number, outcome)
         if complaint is not None:
-            advice = _mutant_sentence(exercise, cases, outcomes, outcome) or complaint.advice
+            advice = _mutant_sentence(key, outcomes, outcome) or complaint.advice
             return _failed(exercise, arguments, complaint, advice, seed)
     for arguments, outcome in zip(cases, outcomes, strict=True):
         if outcome.changed:
@@ -42,18 +67,15 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int) -> Report:
     return Report(exercise.id, True, exercise.points, messages, seed)
 
 
-def _complaint(exercise: Exercise, arguments: Arguments, outcome: Outcome) -> Complaint | None:
+def _complaint(key: AnswerKey, number: int, outcome: Outcome) -> Complaint | None:
     """The first thing that is wrong with what came back, stage by stage."""
+    exercise = key.exercise
     if outcome.failure is not None:
         return _about_failure(exercise, outcome.failure)
-    expected = _run(exercise, exercise.reference, arguments)
+    expected = key.value(exercise.reference, number)
     if outcome.value is None:
         return _about_type(outcome, expected)
     return exercise.compare(outcome.value, expected)
-
-
-def _run(exercise: Exercise, function: Callable, arguments: Arguments) -> Plain:
-    return to_plain(exercise.run(function, copy.deepcopy(arguments)))
 
 
 def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
@@ -88,16 +110,13 @@ def _about_changes(exercise: Exercise, outcome: Outcome) -> Complaint:
     )
 
 
-def _mutant_sentence(
-    exercise: Exercise, cases: Sequence[Arguments], outcomes: Sequence[Outcome], wrong: Outcome
-) -> str | None:
+def _mutant_sentence(key: AnswerKey, outcomes: Sequence[Outcome], wrong: Outcome) -> str | None:
     """The sentence of the typical mistake that gives the learner's values, wherever the learner's function gave any."""
     if wrong.value is None:
         return None
-    answered = [(arguments, outcome.value) for arguments, outcome in zip(cases, outcomes, strict=True)]
-    answered = [(arguments, value) for arguments, value in answered if value is not None]
-    for mutant in exercise.mutants:
-        if all(same(value, _run(exercise, mutant.function, arguments)) for arguments, value in answered):
+    answered = [(number, outcome.value) for number, outcome in enumerate(outcomes) if outcome.value is not None]
+    for mutant in key.exercise.mutants:
+        if all(same(value, key.value(mutant.function, number)) for number, value in answered):
             return mutant.sentence
     return None
 
@@ -111,7 +130,7 @@ def _failed(exercise: Exercise, arguments: Arguments, complaint: Complaint, advi
         messages.append(again(exercise, seed))
     lines = ("\n".join(textwrap.wrap(message, WIDTH, break_long_words=False)) for message in messages)
     messages = tuple(line.replace(NO_BREAK, " ") for line in lines)
-    return Report(exercise.id, False, exercise.points, messages, seed)
+    return Report(exercise.id, False, exercise.points, messages, seed, advice or "")
 
 
 def again(exercise: Exercise, seed: int) -> str:

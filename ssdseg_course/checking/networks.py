@@ -5,6 +5,7 @@ like any other answer. `compare_networks` and `compare_losses` stand in its `com
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -145,27 +146,27 @@ def run_loss(*, wrt: tuple[int, ...]) -> Callable:
         wrt: places of the arguments, from 0, that the network would give: gradients are taken with respect to these.
 
     Returns:
-        a `run` that gives (value, gradients), both plain.
+        a `run` that gives (value, gradients), both plain; it can be pickled, for a sandbox is told how to run.
     """
+    return partial(_run_loss, wrt)
 
-    def run(function: Callable, arguments: Arguments) -> tuple:
-        tensors = [tf.convert_to_tensor(a) if isinstance(a, np.ndarray) else a for a in arguments]
-        watched = [tensors[place] for place in wrt]
-        with tf.GradientTape() as tape:
-            tape.watch(watched)
-            value = function(*tensors)
-            if value is None:
-                raise WrongAnswer("it should return a loss, and returned None: does every way end in `return`?")
-            if not all(tf.is_tensor(part) for part in _flat(value)):
-                raise WrongAnswer(NO_HISTORY)
-            total = sum(tf.reduce_sum(part) for part in _flat(value))
-        gradients = tape.gradient(total, watched)
-        if any(gradient is None for gradient in gradients):
+
+def _run_loss(wrt: tuple[int, ...], function: Callable, arguments: Arguments) -> tuple:
+    tensors = [tf.convert_to_tensor(a) if isinstance(a, np.ndarray) else a for a in arguments]
+    watched = [tensors[place] for place in wrt]
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        value = function(*tensors)
+        if value is None:
+            raise WrongAnswer("it should return a loss, and returned None: does every way end in `return`?")
+        if not all(tf.is_tensor(part) for part in _flat(value)):
             raise WrongAnswer(NO_HISTORY)
-        _trace(function, tensors)
-        return value, (len(gradients), *gradients)
-
-    return run
+        total = sum(tf.reduce_sum(part) for part in _flat(value))
+    gradients = tape.gradient(total, watched)
+    if any(gradient is None for gradient in gradients):
+        raise WrongAnswer(NO_HISTORY)
+    _trace(function, tensors)
+    return value, (len(gradients), *gradients)
 
 
 def run_tensors(function: Callable, arguments: Arguments):

@@ -19,6 +19,7 @@ class Report:
         points: what the exercise earns.
         messages: what to tell the learner, a line each.
         seed: draws the same cases again.
+        advice: the sentence among the messages that helps, the same for all who make that mistake; "" without one.
     """
 
     exercise_id: str
@@ -26,6 +27,7 @@ class Report:
     points: int
     messages: tuple[str, ...]
     seed: int
+    advice: str = ""
 
     @property
     def earned(self) -> int:

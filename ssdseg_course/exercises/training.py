@@ -4,6 +4,7 @@ import numpy as np
 
 from ssdseg_course.checking.compare import Complaint, compare_arrays
 from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.given import small_backbone
 from ssdseg_course.checking.networks import compare_networks, run_network
 from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
@@ -314,15 +315,6 @@ def _two_passes(image_size, backbone, anchors_per_cell, classes):
     chosen += ssdlite.extra_maps(chosen[-1], EXTRA_CHANNELS)
     logits, offsets = ssdlite.ssdlite(chosen, anchors_per_cell, classes)
     return keras.Model(image, {"classes": logits, "offsets": offsets, "mask": mask})
-
-
-def small_backbone(x):
-    """Five convolutions, so that a check is quick."""
-    maps = {}
-    for stride in (2, 4, 8, 16, 32):
-        x = layers.Conv2D(4 + stride // 2, 3, 2, padding="same", use_bias=False)(x)
-        x = maps[stride] = layers.Activation("tanh")(layers.BatchNormalization()(x))
-    return maps
 
 
 JOINT_NETWORK = Exercise(
