@@ -135,21 +135,21 @@ def assemble(own: Sequence[str] | None = None, progress: Callable[[int, int], No
         ValueError: if one of `own` is no piece of the network.
     """
     import_keras()
-    homes = _homes()
+    places = homes()
     for exercise_id in own or ():
-        if find_exercise(exercise_id).id not in homes:
-            raise ValueError(f"{exercise_id} is no piece of the network; those are {', '.join(homes)}")
-    wanted = set(homes if own is None else own)
+        if find_exercise(exercise_id).id not in places:
+            raise ValueError(f"{exercise_id} is no piece of the network; those are {', '.join(places)}")
+    wanted = set(places if own is None else own)
     pieces = []
-    for number, (exercise_id, home) in enumerate(homes.items(), start=1):
+    for number, (exercise_id, home) in enumerate(places.items(), start=1):
         function, note = _take(exercise_id) if exercise_id in wanted else (None, "not asked for")
         pieces.append(Piece(exercise_id, home, function, note))
         if progress:
-            progress(number, len(homes))
+            progress(number, len(places))
     return Assembly(tuple(pieces))
 
 
-def _homes() -> dict[str, str]:
+def homes() -> dict[str, str]:
     """The pieces in the order of the lessons, and where the reference has each."""
     homes = {
         exercise_id: f"{module}.{OTHER_NAMES.get(exercise_id, EXERCISES[exercise_id].name)}"

@@ -18,6 +18,8 @@ import numpy as np
 from ssdseg_course.checking.exercise import Arguments, call
 from ssdseg_course.checking.values import Plain, same, to_plain, type_in_words
 
+OURS = (__package__, "ssdseg_course.sandboxed")  # where no learner's code is
+
 
 class WrongAnswer(Exception):
     """Raised by an exercise's `run` for what cannot be judged at all; the message says what is wrong with it."""
@@ -96,8 +98,7 @@ def describe(error: BaseException, function: Callable) -> Failure:
     frames = [
         (frame, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if not frame.f_globals.get("__name__", "").startswith(__package__)
-        and "site-packages" not in frame.f_code.co_filename
+        if not frame.f_globals.get("__name__", "").startswith(OURS) and "site-packages" not in frame.f_code.co_filename
     ]
     scope = getattr(function, "__globals__", None)
     own = [(frame, line) for frame, line in frames if frame.f_globals is scope] or frames[:1]

@@ -74,7 +74,7 @@ class Defined(NamedTuple):
     """
 
     function: object
-    error: Exception | None
+    error: Exception | SystemExit | None
 
 
 def statements(sources: Sequence[Source], notebook: str, whole: frozenset[str] = frozenset()) -> list[Statement]:
@@ -126,7 +126,7 @@ def define(
             try:
                 with nullcontext() if it.is_definition else limit():
                     exec(compile(ast.Module([it.code], []), it.file, "exec"), scope)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 first_error = first_error or error
     return Defined(scope.get(name), first_error)
 

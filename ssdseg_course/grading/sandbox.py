@@ -1,0 +1,264 @@
+"""Runs a learner's functions where they can harm nobody and see no answer.
+
+A `Sandbox` is a process that has imported what answers need, in a view of the file system that holds Python, its
+libraries and the staged course alone, without a network (bubblewrap makes it); it forks a process with namespaces,
+limits and no rights for each exercise of each submission (`ssdseg_course.sandboxed`).
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssdseg_course.checking.exercise import Arguments, Exercise, call
+from ssdseg_course.checking.probe import Outcome
+from ssdseg_course.grading.staging import stage
+from ssdseg_course.manifest import ROOT, Lesson
+from ssdseg_course.sandboxed import zygote
+from ssdseg_course.sandboxed.definitions import Source
+from ssdseg_course.sandboxed.isolation import MEMORY_BYTES, SCRATCH_BYTES
+from ssdseg_course.sandboxed.wire import WireError, clean_text, read_report
+from ssdseg_course.sandboxed.zygote import State
+from ssdseg_course.work.running import exercises_of
+
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
+SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
+INSIDE = "/course"  # where the staged course stands in there
+LIBRARIES = ("numpy", "keras", "tensorflow", "IPython")
+THREADS = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")  # one each: all cores are busy
+KEPT = re.compile(r"OPENBLAS_CORETYPE|LANG|LC_\w+|TZ")
+GIB = 2**30
+NO_BUBBLEWRAP = (
+    "no sandbox: bubblewrap is not installed (Debian and Ubuntu: `apt install bubblewrap`, Fedora: `dnf install "
+    "bubblewrap`). `--unsafe` grades without one: answers could then read and write whatever you can"
+)
+NO_NAMESPACES = (
+    "no sandbox: this system does not let {who} make user namespaces ({why}). On Ubuntu 24.04 and later: `sudo sysctl "
+    "kernel.apparmor_restrict_unprivileged_userns=0`. `--unsafe` grades without a sandbox: answers could then read and "
+    "write whatever you can"
+)
+
+
+class SandboxError(OSError):
+    """There is no sandbox on this system, or it has failed; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What came of an exercise in the sandbox.
+
+    Attributes:
+        outcomes: what `probe` saw; None where it came to nothing.
+        trouble: why it came to nothing, or what stopped on the way to the function; "" if all went well.
+    """
+
+    outcomes: list[Outcome] | None
+    trouble: str
+
+
+class Sandbox:
+    """A place to run the answers to one lesson in; `close` it, or use it in a `with` statement."""
+
+    def __init__(self, lesson: Lesson, unsafe: bool = False):
+        """Make a sandbox.
+
+        Args:
+            lesson: whose answers will be run, and are not to be seen.
+            unsafe: do without namespaces: limits and processes of their own alone.
+
+        Raises:
+            SandboxError: if this system has none.
+        """
+        self._stage = tempfile.TemporaryDirectory(prefix="ssdseg-sandbox-", ignore_cleanup_errors=True)
+        folder = Path(self._stage.name)
+        folder.chmod(0o755)  # for a user without rights, inside
+        stage(lesson, folder)
+        keras = any(exercise.run is not call for exercise in exercises_of(lesson))
+        program = f"from ssdseg_course.sandboxed.zygote import main; main({keras}, {not unsafe})"
+        python = [sys.executable, "-P", "-s", "-c", program]
+        command = python if unsafe else [*_bubblewrap(folder), *python]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_environment(str(folder) if unsafe else INSIDE),
+            cwd="/",
+            bufsize=0,
+            start_new_session=True,  # Ctrl-C is for the one who grades
+        )
+        if self._answer() != (State.ENDED, b"ready"):
+            why = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+            self.close()
+            raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why[-1] if why else "it does not start"))
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all of it."""
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+        self._process.stderr.close()
+        self._stage.cleanup()
+
+    def probe(
+        self,
+        exercise: Exercise,
+        cases: Sequence[Arguments],
+        sources: Sequence[Source],
+        notebook: str,
+        whole: frozenset[str],
+        seconds: int,
+    ) -> Probed:
+        """Run the learner's function of an exercise.
+
+        Args:
+            exercise: which; its reference and all that gives it away stay outside.
+            cases: the arguments to call it with.
+            sources: the notebook's cells of code, above the exercise's check.
+            notebook: name of the file, for messages.
+            whole: names of the cells that are answers.
+            seconds: how long it may take.
+
+        Raises:
+            SandboxError: if the sandbox itself has failed.
+        """
+        job = {
+            "sources": list(sources),
+            "notebook": notebook,
+            "whole": whole,
+            "name": exercise.name,
+            "run": exercise.run,
+            "cases": list(cases),
+        }
+        try:
+            zygote.write_frame(self._process.stdin.fileno(), seconds, pickle.dumps(job))
+        except BrokenPipeError:
+            raise SandboxError("the sandbox has ended by itself") from None
+        state, content = self._answer()
+        return _understood(state, content, exercise, len(cases), seconds)
+
+    def _answer(self) -> tuple[State, bytes]:
+        frame = zygote.read_frame(self._process.stdout.fileno())
+        if frame is None:
+            return State.NO_SANDBOX, b"the sandbox has ended by itself"
+        return State(frame[0]), frame[1]
+
+
+def _understood(state: State, content: bytes, exercise: Exercise, cases: int, seconds: int) -> Probed:
+    """What a reply of the sandbox means."""
+    if state is State.NO_SANDBOX:
+        why = content.decode(errors="replace")
+        raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why))
+    endings = {
+        State.KILLED_ITSELF: "it ended the process that runs it, or crashed it",
+        State.TOO_LONG: f"it did not come to its end within {seconds} seconds, and did not let itself be interrupted",
+        State.TOO_MUCH_MEMORY: f"it took more than {MEMORY_BYTES / GIB:.0f} GiB of memory",
+        State.TOO_MUCH_OUTPUT: "it gives back far more numbers than it should",
+    }
+    if state in endings:
+        return Probed(None, endings[state])
+    word, _, text = content.partition(b"\n")
+    try:
+        if word == zygote.OUTCOMES:
+            return Probed(*read_report(text, cases))
+        if word == zygote.MISSING:
+            return Probed(None, clean_text(text.decode()))
+        if word == zygote.TOO_LONG:
+            return Probed(None, _where_it_was(exercise, json.loads(text), seconds))
+    except (WireError, ValueError, TypeError, RecursionError):
+        return Probed(None, "what it gave back could not be read")
+    return Probed(None, "it ended the process that runs it")
+
+
+def _where_it_was(exercise: Exercise, place: list, seconds: int) -> str:
+    function, line_number, line = place
+    text = f"it did not come to its end within {seconds} seconds"
+    if line and isinstance(line_number, int):
+        text += f"; in line {line_number} of `{clean_text(function)}`: {clean_text(line)}"
+    return text
+
+
+def _user() -> str:
+    return "root" if os.geteuid() == 0 else "you"
+
+
+def _environment(path: str) -> dict[str, str]:
+    """All that there is in the environment inside."""
+    paths = os.pathsep.join([path, *_more_libraries()])
+    return {
+        **{name: value for name, value in os.environ.items() if KEPT.fullmatch(name)},
+        **{f"{name}_THREADS": "1" for name in THREADS},
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": paths,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": "/tmp",
+        "KERAS_HOME": "/tmp",
+        "MPLCONFIGDIR": "/tmp",
+        "MPLBACKEND": "agg",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+
+
+def _bubblewrap(folder: Path) -> list[str]:
+    """The command that gives a program its view: read-only, without a network and without what nobody may see."""
+    bubblewrap = shutil.which("bwrap")
+    if not bubblewrap:
+        raise SandboxError(NO_BUBBLEWRAP)
+    shown = [Path(path) for path in (*SYSTEM, *SYSTEM_FILES) if Path(path).exists()]
+    pythons = [Path(path).resolve() for path in (sys.prefix, sys.base_prefix, *_more_libraries())]
+    hidden = [path for path in _secrets() if any(_holds(one, path) for one in (*shown, *pythons))]
+    command = [bubblewrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    if os.geteuid() != 0:
+        command += ["--unshare-user"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", "/tmp"]
+    for parent in sorted({parent for path in (*shown, *pythons) for parent in path.parents if parent != Path("/")}):
+        command += ["--perms", "0755", "--dir", str(parent)]  # bubblewrap's own would be open to its owner alone
+    for path in shown:
+        command += ["--ro-bind", str(path), str(path)]
+    outer = [path for path in pythons if not any(_holds(secret, path) for secret in hidden)]
+    for path in outer:
+        command += ["--ro-bind", str(path), str(path)]
+    for path in hidden:
+        command += ["--perms", "0755", "--tmpfs", str(path)]
+    for path in pythons:
+        if path not in outer:
+            command += ["--ro-bind", str(path), str(path)]
+    command += ["--ro-bind", str(folder), INSIDE, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp", "--"]
+    return command
+
+
+def _secrets() -> list[Path]:
+    """What must not be seen although Python or the system may stand around it: the course, and the place of grading."""
+    found = [ROOT, Path.cwd()]
+    for package in ("ssdseg_ref", "ssdseg_course"):
+        found.append(Path(importlib.util.find_spec(package).origin).parent)
+    return sorted({path.resolve() for path in found if path.resolve() != Path("/")})
+
+
+def _more_libraries() -> list[str]:
+    """Where the libraries that answers need stand, if not in Python's own folders: a user's packages, for instance."""
+    own = [Path(path).resolve() for path in (sys.prefix, sys.base_prefix, *SYSTEM)]
+    folders = {Path(importlib.util.find_spec(name).origin).parents[1].resolve() for name in LIBRARIES}
+    return sorted(str(folder) for folder in folders if not any(_holds(one, folder) for one in own))
+
+
+def _holds(folder: Path, path: Path) -> bool:
+    return path == folder or folder in path.parents

@@ -1,0 +1,140 @@
+"""What a process of the sandbox does to itself before it runs an answer: Linux namespaces, no rights, limits.
+
+Each function is called in a forked child, and none can be undone. See `man 7 namespaces`, `man 2 unshare`,
+`man 7 capabilities`, `man 2 setrlimit`.
+"""
+
+import contextlib
+import ctypes
+import os
+import platform
+import resource
+import signal
+from pathlib import Path
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+EVERYTHING_NEW = (
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
+)
+MS_NOSUID, MS_NODEV = 0x2, 0x4
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_SET_SECUREBITS = 1, 4, 24, 38, 28
+NO_ROOT_WAYS_BACK = 0b101111  # securebits: a uid of 0 brings no rights, now and for good
+LAST_CAPABILITY = 63
+CAPABILITY_VERSION = 0x20080522
+
+NOBODY = 65534
+OWN_PROCESSES_COUNTED = (5, 14)  # Linux counts the processes of a user namespace by itself from then on
+MIB = 2**20
+PAGE = resource.getpagesize()
+SCRATCH_BYTES = 64 * MIB  # of /tmp, which is memory
+SHOWN_OF_PROC = ("/proc/cpuinfo", "/proc/meminfo", "/proc/self/cmdline")  # TensorFlow stops without the last one
+FILE_BYTES = 32 * MIB
+OPEN_FILES = 256
+PROCESSES = 64  # threads count
+MEMORY_BYTES = 3072 * MIB  # more than TensorFlow has at the start
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def leave_the_rest() -> None:
+    """Take part in no namespace of the parent's any more; a child forked after this is the first process of its own.
+
+    Raises:
+        OSError: if the system does not allow it.
+    """
+    if os.geteuid() == 0:  # nobody's processes can be counted and own no file
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+        _call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0)  # or its own /proc/self belongs to root
+    user, group = os.geteuid(), os.getegid()
+    _call("unshare", EVERYTHING_NEW)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+    Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+
+
+def hide_and_forget() -> None:
+    """In the first process of new namespaces: fresh scratch folders, no sight of processes, and no rights at all.
+
+    Raises:
+        OSError: if the system does not allow it.
+    """
+    python = os.readlink("/proc/self/exe")
+    about_the_machine = {path: path.read_bytes() for path in map(Path, SHOWN_OF_PROC)}
+    for folder in (b"/tmp", b"/dev/shm", b"/proc"):
+        _call("mount", b"tmpfs", folder, b"tmpfs", MS_NOSUID | MS_NODEV, f"size={SCRATCH_BYTES},mode=0777".encode())
+    Path("/proc/self").mkdir()
+    Path("/proc/self/exe").symlink_to(python)  # nor without this one
+    for path, content in about_the_machine.items():
+        path.write_bytes(content)
+    os.chdir("/tmp")
+    _call("prctl", PR_SET_SECUREBITS, NO_ROOT_WAYS_BACK, 0, 0, 0)
+    for capability in range(LAST_CAPABILITY + 1):
+        _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for those that this Linux does not know
+    _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    _call("capset", header, (ctypes.c_uint32 * 6)())
+
+
+def limit_yourself(cpu_seconds: int, count_processes: bool) -> None:
+    """Limits on memory, time, files and, in namespaces of its own, processes; as far as the system knows them."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # where memory ends, this process goes first
+    used = _address_space()
+    limits = {
+        "RLIMIT_CPU": cpu_seconds,
+        "RLIMIT_FSIZE": FILE_BYTES,
+        "RLIMIT_NOFILE": OPEN_FILES,
+        "RLIMIT_CORE": 0,
+    }
+    if used:
+        limits["RLIMIT_AS"] = used + MEMORY_BYTES
+    if count_processes and _linux_version() >= OWN_PROCESSES_COUNTED:
+        limits["RLIMIT_NPROC"] = PROCESSES
+    for name, value in limits.items():
+        if hasattr(resource, name):
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(getattr(resource, name), (value, value))
+
+
+def die_with_parent() -> None:
+    """End when the process that has forked this one ends; a help where no namespace does that."""
+    if platform.system() == "Linux":
+        _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def keep_only(descriptor: int) -> None:
+    """Close every file but one; what is read is empty, and what is printed goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, 65536)
+
+
+def _address_space() -> int:
+    """Bytes of this process's address space, 0 where it cannot be told."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * PAGE
+    except OSError:
+        return 0
+
+
+def _linux_version() -> tuple[int, ...]:
+    if platform.system() != "Linux":
+        return (0, 0)
+    return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2] if part.isdigit())
+
+
+def _call(name: str, *arguments) -> None:
+    """A function of the C library that gives 0 where all is well."""
+    if getattr(_libc, name)(*arguments) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}: {os.strerror(error)}")
