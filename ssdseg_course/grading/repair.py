@@ -1,0 +1,271 @@
+"""Takes the answers out of a notebook in whatever state it was handed in, and says in plain words what was mended.
+
+The notebook that is graded is always the lesson as it was handed out, with the learner's answers and own cells in it:
+so nothing that is written in the one handed in, but code, counts.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import nbformat
+
+from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.manifest import LESSONS, Lesson
+from ssdseg_course.work.carrying import CHECK, carry_over
+from ssdseg_course.work.running import CHECK_CALL
+from ssdseg_course.work.workspace import Cell, Notebook, NotebookError, grade_id, is_answer
+
+MOST_CELLS = 2000
+MOST_CODE = 2_000_000  # characters
+CELL_TYPES = ("code", "markdown", "raw")
+MARKS = ("points", "grade", "solution", "locked", "task")  # of nbgrader, which a learner has no reason to change
+BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+FEW = 3  # names that are listed
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A lesson's notebook as it was handed out, with a learner's work in it.
+
+    Attributes:
+        notebook: the lesson's cells and the learner's, without outputs.
+        remarks: what was wrong with the one that was handed in, a sentence each; none if it was in order.
+    """
+
+    notebook: Notebook
+    remarks: tuple[str, ...]
+
+
+def repair(content: bytes, lesson: Lesson, release: Notebook) -> Repaired:
+    """Put the answers of a notebook into the lesson's own.
+
+    Args:
+        content: the file that was handed in.
+        lesson: for which.
+        release: the lesson's notebook as it was handed out.
+
+    Raises:
+        NotebookError: if no answer can be found in it, with the reason.
+    """
+    remarks: list[str] = []
+    cells = _cells(_parsed(_decoded(content, remarks), remarks), remarks)
+    _must_be_of(lesson, cells)
+    cells = _named(cells, release, remarks)
+    cells = _with_every_answer(cells, release, remarks)
+    old = {**release, "cells": cells}
+    carried = carry_over(old, release, release)
+    for cell in carried.notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell.update(outputs=[], execution_count=None)
+    return Repaired(carried.notebook, tuple(dict.fromkeys(remarks)))
+
+
+def _decoded(content: bytes, remarks: list[str]) -> str:
+    if not content.strip(b"\x00 \t\r\n"):
+        raise NotebookError("the file is empty")
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            remarks.append(f"the file begins with a byte-order mark ({encoding}); it was read all the same")
+            return content.decode(encoding, errors="replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        remarks.append("the file is not in UTF-8; it was read as Latin-1")
+        return content.decode("latin-1")
+
+
+def _parsed(text: str, remarks: list[str]) -> dict:
+    try:
+        notebook = json.loads(text, strict=False)
+    except RecursionError:
+        raise NotebookError("the file is no notebook: it is nested far too deeply") from None
+    except json.JSONDecodeError:
+        cells = _salvaged(text)
+        if not cells:
+            raise NotebookError("the file is damaged, and no cell of a notebook can be read in it") from None
+        count = f"{len(cells)} cell{'s' * (len(cells) > 1)}"
+        remarks.append(f"the file breaks off or is damaged; {count} could be read, what stood behind is lost")
+        return {"nbformat": 4, "cells": cells}
+    if not isinstance(notebook, dict):
+        raise NotebookError("the file is no notebook")
+    if "worksheets" in notebook or notebook.get("nbformat") in (1, 2, 3):
+        return _converted(notebook, remarks)
+    if notebook.get("nbformat") != 4:
+        remarks.append(f"it says that it is of format {str(notebook.get('nbformat'))[:20]}; it was read as format 4")
+    _look_at_kernel(notebook.get("metadata"), remarks)
+    return notebook
+
+
+def _salvaged(text: str) -> list:
+    """The cells of a broken file that can be read, from the first one on."""
+    start = re.search(r'"cells"\s*:\s*\[', text)
+    decoder, cells = json.JSONDecoder(strict=False), []
+    place = start.end() if start else len(text)
+    while place < len(text):
+        place += len(text[place:]) - len(text[place:].lstrip(" \t\r\n,"))
+        try:
+            cell, place = decoder.raw_decode(text, place)
+        except (json.JSONDecodeError, RecursionError):
+            break
+        cells.append(cell)
+    return cells
+
+
+def _converted(notebook: dict, remarks: list[str]) -> dict:
+    version = str(notebook.get("nbformat"))[:20]
+    try:
+        converted = json.loads(nbformat.writes(nbformat.from_dict(notebook), version=4))
+    except Exception:
+        try:  # nbformat wants more of a notebook than its cells
+            sheets = notebook["worksheets"]
+            converted = {"nbformat": 4, "cells": [_modern(cell) for sheet in sheets for cell in sheet["cells"]]}
+        except (KeyError, TypeError, AttributeError):
+            raise NotebookError(f"the file is a notebook of format {version} that cannot be converted") from None
+    remarks.append(f"it is of format {version}; it was converted to format 4")
+    return converted
+
+
+def _modern(cell: dict) -> dict:
+    return {**cell, "source": cell.get("source", cell.get("input", ""))}
+
+
+def _look_at_kernel(metadata, remarks: list[str]) -> None:
+    kernel = metadata.get("kernelspec") if isinstance(metadata, dict) else None
+    name = kernel.get("name") if isinstance(kernel, dict) else None
+    if isinstance(name, str) and not name.lower().startswith(("python", "ssdseg", "conda", "venv", ".venv")):
+        language = kernel.get("language")
+        if language != "python":
+            remarks.append(f"it was written for the kernel {name[:40]!r}; it was run with Python")
+
+
+def _cells(notebook: dict, remarks: list[str]) -> list[Cell]:
+    """Its cells, each with a type, metadata and its text in one piece."""
+    found = notebook.get("cells")
+    if not isinstance(found, list):
+        raise NotebookError("the file is no notebook: it has no cells")
+    cells, strange = [], 0
+    for cell in found:
+        source = cell.get("source", "") if isinstance(cell, dict) else None
+        if isinstance(source, list) and all(isinstance(line, str) for line in source):
+            source = "".join(source)
+        if not isinstance(source, str):
+            strange += 1
+            continue
+        kind = cell.get("cell_type")
+        kind = kind if kind in CELL_TYPES else "code" if "outputs" in cell else "raw"
+        metadata = cell.get("metadata")
+        identity = cell.get("id")
+        cells.append(
+            {
+                "cell_type": kind,
+                "id": identity if isinstance(identity, str) else "",
+                "metadata": metadata if isinstance(metadata, dict) else {},
+                "source": source.replace("\r\n", "\n").replace("\x00", ""),
+            }
+        )
+    if strange:
+        remarks.append(
+            f"{strange} cell{'s' * (strange > 1)} without a text {'were' if strange > 1 else 'was'} left out"
+        )
+    if len(cells) > MOST_CELLS or sum(len(cell["source"]) for cell in cells) > MOST_CODE:
+        raise NotebookError(f"it has more than {MOST_CELLS:,} cells or {MOST_CODE:,} characters of code and text")
+    return cells
+
+
+def _must_be_of(lesson: Lesson, cells: list[Cell]) -> None:
+    """A notebook of another lesson has none of this one's names."""
+    names = {_own_name(cell) for cell in cells} | {name for cell in cells for name in _functions(cell)}
+
+    def known(number: int) -> int:
+        return len(names & {it.name for it in EXERCISES.values() if it.id.startswith(f"{number:02d}.")})
+
+    if not known(lesson.number):
+        best = max(LESSONS, key=lambda other: known(other.number))
+        other = f"; it looks like {best.name}" if known(best.number) else ""
+        raise NotebookError(f"none of the functions of {lesson.name} is in it{other}")
+
+
+def _own_name(cell: Cell) -> str | None:
+    marks = cell["metadata"].get("nbgrader")
+    name = marks.get("grade_id") if isinstance(marks, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _functions(cell: Cell) -> list[str]:
+    """Names of the functions that are defined at the top of a cell of code, also one that was made text."""
+    return re.findall(r"^(?:async\s+)?def\s+(\w+)", cell["source"], re.MULTILINE)
+
+
+def _named(cells: list[Cell], release: Notebook, remarks: list[str]) -> list[Cell]:
+    """The cells with the marks that the lesson gave them; whatever else they say of themselves is forgotten."""
+    known = {grade_id(cell): cell for cell in release["cells"] if grade_id(cell)}
+    ids = {cell["id"] for cell in release["cells"]}
+    marked = [name for name in map(_own_name, cells) if name in known]
+    if not marked:
+        remarks.append("nbgrader's marks are gone from all cells; answers were found by the names of their functions")
+    result, retyped, checks, changed = [], [], [], []
+    for cell in cells:
+        name = _own_name(cell)
+        if name not in known:
+            call = CHECK_CALL.fullmatch(cell["source"].strip())
+            name = cell["id"] if cell["id"] in known else f"{CHECK}{call[2]}" if call else None
+        given = known.get(name)
+        if given is None:
+            own = {"cell_type": cell["cell_type"], "metadata": {}, "source": cell["source"]}
+            result.append(own | ({"id": cell["id"]} if cell["id"] in ids and cell["id"] not in known else {}))
+            continue
+        marks, right = cell["metadata"].get("nbgrader"), given["metadata"]["nbgrader"]
+        if isinstance(marks, dict) and any(marks.get(key, right.get(key)) != right.get(key) for key in MARKS):
+            changed.append(name)
+        if cell["cell_type"] != given["cell_type"]:
+            retyped.append(name)
+        if not is_answer(given) and cell["source"].strip() != given["source"].strip():
+            checks.append(name)
+        result.append({**cell, "cell_type": given["cell_type"], "id": given["id"], "metadata": dict(given["metadata"])})
+    if changed:
+        remarks.append(f"nbgrader's marks were changed in {_listed(changed)}; the lesson's own count")
+    if retyped:
+        remarks.append(f"{_listed(retyped)} had another type of cell; the lesson's own was put back")
+    if checks:
+        remarks.append(f"the text of {_listed(checks)} was changed; the lesson's own is used")
+    order = [name for name in known if name in marked]
+    if list(dict.fromkeys(marked)) != order:
+        remarks.append("cells stand in another order than in the lesson; they were put back in their places")
+    return result
+
+
+def _with_every_answer(cells: list[Cell], release: Notebook, remarks: list[str]) -> list[Cell]:
+    """The cells, with an answer that stands in another cell known as that answer."""
+    for given in filter(is_answer, release["cells"]):
+        name = grade_id(given)
+        own = [cell for cell in cells if grade_id(cell) == name]
+        written = [cell for cell in own if cell["source"].strip() != given["source"].strip()]
+        if len(written) > 1:
+            remarks.append(f"`{name}` has {len(written)} cells; the last one above its check counts")
+        if any(name in _functions(cell) for cell in written):
+            continue
+        elsewhere = [cell for cell in cells if cell not in own and name in _functions(cell)]
+        if not elsewhere:
+            if not own:
+                remarks.append(f"the cell of `{name}` is missing")
+            continue
+        best, host = elsewhere[-1], grade_id(elsewhere[-1])
+        if host:
+            remarks.append(f"`{name}` was found in the cell of `{host}`")
+            text = f"# `{name}` stands in the cell of `{host}`."
+            stub = {**given, "source": text, "metadata": dict(given["metadata"])}
+            cells = [cell for cell in cells if cell not in own]
+            cells.insert(cells.index(best) + 1, stub)
+        else:
+            remarks.append(f"`{name}` was found in another cell, by its name")
+            answer = {**given, "source": best["source"], "metadata": dict(given["metadata"])}
+            cells = [answer if cell is best else cell for cell in cells if cell not in own]
+    return cells
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(dict.fromkeys(names))
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return ", ".join(f"`{name}`" for name in names[:FEW]) + more
