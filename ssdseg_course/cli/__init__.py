@@ -7,7 +7,7 @@ what they need when they run.
 import typer
 from typer.core import TyperGroup
 
-from ssdseg_course.cli import assemble, compare, console, data, demo, keep, learn, networks, predict
+from ssdseg_course.cli import assemble, compare, console, data, demo, grade, keep, learn, networks, predict
 
 
 class _OneSentenceErrors(TyperGroup):
@@ -54,6 +54,8 @@ app.command()(networks.train)
 app.command()(networks.evaluate)
 app.command()(predict.predict)
 app.command()(assemble.assemble)
+app.command()(grade.grade)
+app.command()(grade.doctor)
 
 
 def main() -> None:

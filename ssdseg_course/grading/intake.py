@@ -22,7 +22,7 @@ from nbgrader.utils import parse_utc
 
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.manifest import LESSONS, Lesson
-from ssdseg_course.work.workspace import cut
+from ssdseg_course.work.workspace import NotebookError, cut
 
 MIB = 2**20
 LARGEST_NOTEBOOK = 20 * MIB
@@ -241,6 +241,23 @@ def _timestamp(root: Path, notebook: Path) -> datetime | None:
         return parse_utc(text)
     except (_RefusedError, UnicodeDecodeError, ParserError, ValueError, OverflowError):
         return None
+
+
+def read_plain(path: Path) -> bytes:
+    """The content of a learner's own file.
+
+    Raises:
+        NotebookError: if it is no plain file, or too large.
+    """
+    try:
+        return _read(path.parent, (path.name,), LARGEST_NOTEBOOK)
+    except (_RefusedError, OSError) as refused:
+        raise NotebookError(f"{path}: {getattr(refused, 'strerror', None) or refused}") from None
+
+
+def lesson_of(path: Path, content: bytes) -> Lesson | None:
+    """The lesson that a notebook is of, by its name or else by what is in it; None where neither tells."""
+    return _lesson_of_name((path.name,)) or _lesson_of_content(content)
 
 
 def _lesson_of_name(parts: Sequence[str]) -> Lesson | None:

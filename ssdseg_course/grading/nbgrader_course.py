@@ -78,7 +78,7 @@ def run_nbgrader(converter: type[BaseConverter], config: Config) -> None:
         GradingError: if it fails.
     """
     step = converter(coursedir=CourseDirectory(config=config), config=config)
-    with _scripts_on_path(), warnings.catch_warnings():
+    with scripts_on_path(), warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's own way of filling its database
         result = capture_log(step)
     if not result["success"]:
@@ -86,7 +86,7 @@ def run_nbgrader(converter: type[BaseConverter], config: Config) -> None:
 
 
 @contextmanager
-def _scripts_on_path() -> Iterator[None]:
+def scripts_on_path() -> Iterator[None]:
     """For nbgrader starts `alembic` by its name, which is not found where the environment is not activated."""
     before = os.environ.get("PATH", os.defpath)
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), before])

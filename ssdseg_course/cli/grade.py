@@ -1,0 +1,140 @@
+"""`ssdseg grade` and `ssdseg doctor`: a class is graded, and a notebook looked after before it is handed in."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ssdseg_course.cli import console
+from ssdseg_course.cli.learn import print_plain
+from ssdseg_course.manifest import find_lesson
+
+if TYPE_CHECKING:
+    from ssdseg_course.grading.grading import Outcome
+
+WORST_SHOWN = 30  # characters of a remark in the table
+
+
+def grade(
+    submissions: Annotated[Path, typer.Argument(metavar="SUBMISSIONS", help="Folder with one folder a learner.")],
+    lesson: Annotated[
+        str | None, typer.Option(metavar="LESSON", help="Grade this one alone: 1, 01 or 01_anchors.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes on this machine; one a core by default.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster to grade on, such as tcp://host:8786.")
+    ] = None,
+    gradebook: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="nbgrader's gradebook: a file, or an address such as postgresql://host/grades."
+        ),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also grade what is the same since it was graded.")] = False,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Without a sandbox: only for the work of people you trust.")
+    ] = False,
+) -> None:
+    """Grade a class, in parallel and in a sandbox, into nbgrader's gradebook.
+
+    SUBMISSIONS holds notebooks as nbgrader collects them,
+    ada/01_anchors/01_anchors.ipynb, or one folder or notebook a learner. The
+    folder that you are in gets gradebook.db, autograded/, feedback/,
+    grades.csv and class_report.md. Stopped at any moment, it goes on where it
+    was when you run it again.
+
+    \b
+    ssdseg grade submitted
+    ssdseg grade submitted --lesson 1 --workers 8
+    ssdseg grade submitted --scheduler tcp://10.0.0.5:8786
+    """
+    if workers and scheduler:
+        raise ValueError("--workers and --scheduler: either this machine or another cluster, not both")
+    if not submissions.is_dir():
+        raise ValueError(f"{submissions}: there is no such folder of submissions")
+    wanted = find_lesson(lesson) if lesson else None
+    from ssdseg_course.grading.grading import Options, grade_folder
+
+    if unsafe:
+        console.errors.print("--unsafe: answers run without a sandbox, and can read and write whatever you can.")
+    options = Options(wanted, workers, scheduler, gradebook, unsafe, again)
+    with console.progress("grading") as update:
+        outcome = grade_folder(submissions, Path.cwd(), options, update)
+    _show(outcome, submissions)
+    raise typer.Exit(1 if outcome.not_graded else 0)
+
+
+def _show(outcome: "Outcome", submissions: Path) -> None:
+    from ssdseg_course.grading.class_report import summarise
+    from ssdseg_course.grading.grading import CLASS_REPORT, GRADES
+
+    if not (outcome.records or outcome.not_graded):
+        raise ValueError(f"{submissions}: there is no submission in it")
+    if outcome.records:
+        table = Table("learner", "lesson", title="grades")
+        table.add_column("points", justify="right")
+        table.add_column("to know", overflow="fold")
+        for it in sorted(outcome.records, key=lambda it: (it.student, it.lesson)):
+            table.add_row(escape(it.student), it.lesson, f"{it.earned} of {it.points}", escape("; ".join(it.remarks)))
+        console.output.print(table)
+    lessons = dict.fromkeys(it.lesson for it in outcome.records)
+    for lesson in lessons:
+        _show_class(lesson, summarise([it for it in outcome.records if it.lesson == lesson]))
+    for it in outcome.not_graded:
+        print_plain(f"not graded: {' '.join(filter(None, (it.student, it.lesson)))}: {it.reason}")
+    print_plain(
+        f"{outcome.graded} graded, {outcome.unchanged} unchanged since they were graded, "
+        f"{len(outcome.not_graded)} not graded."
+    )
+    if outcome.records:
+        print_plain(f"Written: {GRADES}, {CLASS_REPORT}, feedback/, autograded/.")
+
+
+def _show_class(lesson: str, summaries) -> None:
+    table = Table("exercise", title=f"{lesson}: how the class did")
+    table.add_column("right", justify="right")
+    table.add_column("not written", justify="right")
+    table.add_column("said most to the others", overflow="fold")
+    for it in summaries:
+        said = "\n".join(f"{count} × {sentence}" for sentence, count in it.mistakes)
+        table.add_row(it.exercise, f"{it.passed} of {it.learners}", str(it.unwritten), escape(said))
+    console.output.print(table)
+
+
+def doctor(
+    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="The notebook that you want to hand in.")],
+    lesson: Annotated[
+        str | None, typer.Option(metavar="LESSON", help="Which lesson it is, where its name does not say so.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write the mended notebook in its place; yours is kept in `backups`.")
+    ] = False,
+) -> None:
+    """See whether a notebook can be graded as it is, and what grading would have to mend.
+
+    It finds what most often goes wrong: a file that breaks off, cells that
+    were copied, deleted, moved or changed in type, checks that were edited.
+    The exit status is 0 if all is well, and 1 if not.
+
+    \b
+    ssdseg doctor lessons/01_anchors/01_anchors.ipynb
+    ssdseg doctor lessons/01_anchors/01_anchors.ipynb --repair
+    """
+    from ssdseg_course.grading.doctor import examine, mend
+
+    found = examine(notebook, find_lesson(lesson) if lesson else None)
+    for remark in found.remarks:
+        print_plain(f"- {remark}")
+    answers = f"{found.written} of {found.answers} answers are written"
+    if not found.remarks:
+        print_plain(f"{notebook}: all is well with it; {answers}.")
+        return
+    if not repair:
+        print_plain(f"{notebook}: it can be graded, with the above; {answers}. `--repair` mends the file itself.")
+        raise typer.Exit(1)
+    kept = mend(notebook, found)
+    print_plain(f"{notebook}: mended; {answers}. Before: {kept}")

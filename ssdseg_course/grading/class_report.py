@@ -1,0 +1,77 @@
+"""How a class did: each exercise, and the mistakes that were made most, so that one knows what to teach again."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.grading.gradebook import Record
+
+MOST_MISTAKES = 3  # an exercise
+UNWRITTEN = "not written yet"
+
+
+@dataclass(frozen=True)
+class ExerciseSummary:
+    """How a class did an exercise.
+
+    Attributes:
+        exercise: its id.
+        learners: how many handed the lesson in.
+        passed: how many have its points.
+        unwritten: how many left it as it was.
+        mistakes: what was said most to the others, and to how many; most frequent first.
+    """
+
+    exercise: str
+    learners: int
+    passed: int
+    unwritten: int
+    mistakes: tuple[tuple[str, int], ...]
+
+    @property
+    def title(self) -> str:
+        """What the exercise is called."""
+        return EXERCISES[self.exercise].title
+
+
+def summarise(records: Sequence[Record]) -> list[ExerciseSummary]:
+    """The exercises of a lesson, in their order.
+
+    Args:
+        records: of one lesson.
+    """
+    by_exercise: dict[str, list] = {}
+    for record in records:
+        for result in record.results:
+            by_exercise.setdefault(result.exercise, []).append(result)
+    summaries = []
+    for exercise, results in by_exercise.items():
+        open_ones = [result for result in results if not result.earned]
+        unwritten = [result for result in open_ones if result.first.startswith(UNWRITTEN)]
+        said = Counter(result.advice or result.first for result in open_ones if result not in unwritten)
+        mistakes = tuple(said.most_common(MOST_MISTAKES))
+        summaries.append(
+            ExerciseSummary(exercise, len(results), len(results) - len(open_ones), len(unwritten), mistakes)
+        )
+    return summaries
+
+
+def as_markdown(title: str, summaries: Sequence[ExerciseSummary]) -> str:
+    """The report of a lesson, as a page."""
+    lines = [f"## {title}", "", "| exercise | right | not written | wrong |", "|---|---|---|---|"]
+    for it in summaries:
+        wrong = it.learners - it.passed - it.unwritten
+        lines.append(f"| {it.exercise} {it.title} | {it.passed} of {it.learners} | {it.unwritten} | {wrong} |")
+    again = [it for it in summaries if it.mistakes]
+    if again:
+        lines += ["", "What was said most to those who have no points yet:", ""]
+    for it in again:
+        lines.append(f"- **{it.exercise}** {it.title}")
+        lines += [f"    - {count} of {it.learners}: {_plain(sentence)}" for sentence, count in it.mistakes]
+    return "\n".join([*lines, ""])
+
+
+def _plain(sentence: str) -> str:
+    """A sentence that may quote a learner's code, in one line and without markup."""
+    return " ".join(sentence.split()).replace("<", "&lt;")

@@ -1,0 +1,145 @@
+"""Grades on a Dask cluster: that of this machine, or any other by its address. Dask does all the scheduling."""
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import dask
+from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed.comm.core import CommClosedError
+
+import ssdseg_course
+import ssdseg_ref
+from ssdseg_course.grading.grader import Graded, NotGraded, Work, grade
+from ssdseg_course.grading.sandbox import Sandbox, SandboxError
+from ssdseg_course.manifest import LESSONS
+
+AT_ONCE = 4  # submissions that each worker has before it: enough to be busy, few enough to hold in memory
+CONNECT_SECONDS = 10
+SETTINGS = {
+    "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+    "distributed.worker.memory.target": False,  # what a worker holds is small; answers run elsewhere
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+}
+
+
+class ClusterError(ValueError):
+    """A cluster that cannot be used; the message says why."""
+
+
+@contextmanager
+def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Iterator[Client]:
+    """A cluster whose workers have this version of the course and a sandbox.
+
+    Args:
+        workers: processes on this machine, by default one a core.
+        scheduler: address of another cluster instead.
+        unsafe: whether workers may do without a sandbox.
+
+    Raises:
+        ClusterError: if the cluster does not answer, has no worker, or another version of the course.
+        SandboxError: if a worker has no sandbox.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters becomes an error
+    with dask.config.set(SETTINGS), contextlib.ExitStack() as stack:
+        if scheduler is None:
+            Sandbox(LESSONS[0], unsafe).close()  # or say at once that there is none
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            scheduler = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers or cores or 1,
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                    memory_limit=0,
+                )
+            )
+        try:
+            client = stack.enter_context(Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False))
+        except (OSError, TimeoutError, CommClosedError, ValueError) as error:
+            raise ClusterError(f"{scheduler}: no Dask scheduler answers there ({_first_line(error)})") from None
+        _look_at_workers(client, str(scheduler), unsafe)
+        yield client
+
+
+def _look_at_workers(client: Client, address: str, unsafe: bool) -> None:
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except TimeoutError:
+        raise ClusterError(f"{address}: this cluster has no worker; start one with `dask worker {address}`") from None
+    try:
+        said = client.run(_introduce_yourself, unsafe)
+    except ModuleNotFoundError as error:
+        raise ClusterError(f"{address}: its workers do not have the course ({error}); install it there") from None
+    for worker, (digest, trouble) in said.items():
+        if digest != course_digest():
+            raise ClusterError(f"worker {worker} has another version of the course; install the same everywhere")
+        if trouble:
+            raise SandboxError(f"worker {worker}: {trouble}")
+
+
+def _introduce_yourself(unsafe: bool) -> tuple[str, str]:
+    """What a worker says of itself: its version of the course, and why it has no sandbox, "" if it has one."""
+    try:
+        Sandbox(LESSONS[0], unsafe).close()
+    except SandboxError as error:
+        return course_digest(), str(error)
+    return course_digest(), ""
+
+
+def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Graded | NotGraded]]:
+    """Grade submissions, and give them back as they are done.
+
+    Args:
+        client: of a cluster.
+        works: what to grade; taken from no faster than it is graded.
+    """
+    works = iter(works)
+    by_key: dict[str, Work] = {}
+
+    def submit(some: Iterable[Work]):
+        for work in some:
+            future = client.submit(grade, work, pure=False)
+            by_key[future.key] = work
+            yield future
+
+    at_once = AT_ONCE * max(1, sum(client.nthreads().values()))
+    waiting = as_completed(submit(islice(works, at_once)), loop=client.loop)
+    for future in waiting:
+        work = by_key.pop(future.key)
+        yield work, _result(future, work)
+        waiting.update(submit(islice(works, 1)))
+
+
+def _result(future, work: Work) -> Graded | NotGraded:
+    try:
+        return future.result()
+    except KilledWorker:
+        return NotGraded(work.student, work.lesson, "its worker ended several times; try again, with fewer workers")
+    except SandboxError:
+        raise
+    except Exception as error:  # a mistake of ours must not cost the others their grades
+        return NotGraded(work.student, work.lesson, f"grading failed: {type(error).__name__}: {_first_line(error)}")
+
+
+def course_digest() -> str:
+    """A short text that tells two versions of the course apart: a digest of all code that has a say in a grade."""
+    digest = hashlib.sha256()
+    for package in (ssdseg_course, ssdseg_ref):
+        folder = Path(package.__file__).parent
+        for path in sorted(folder.rglob("*.py")):
+            if not {"cli", "explorers"} & set(path.relative_to(folder).parts):
+                digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
