@@ -64,6 +64,11 @@ class Statement:
         """Whether it is of those that define a name."""
         return isinstance(self.code, DEFINITIONS)
 
+    @property
+    def is_import(self) -> bool:
+        """Whether the name that it defines is a module's, or comes from one."""
+        return isinstance(self.code, ast.Import | ast.ImportFrom)
+
 
 class Defined(NamedTuple):
     """What came of a function's definition.
@@ -94,8 +99,11 @@ def statements(sources: Sequence[Source], notebook: str, whole: frozenset[str] =
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         if source.name in whole:
-            together = frozenset({source.name}).union(*(part.names for part in parts))
-            found += [Statement(part.code, part.file, together, part.uses) for part in parts]
+            # An import is nothing of the cell's own: who needs `np` alone does not need the rest.
+            together = frozenset({source.name}).union(*(part.names for part in parts if not part.is_import))
+            for part in parts:
+                names = together | part.names if part.is_import else together
+                found.append(Statement(part.code, part.file, names, part.uses))
         else:
             found += [part for part in parts if part.is_definition]
     return found

@@ -19,9 +19,7 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-EVERYTHING_NEW = (
-    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
-)
+ALL_BUT_FILES = CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
 MS_NOSUID, MS_NODEV = 0x2, 0x4
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_SET_SECUREBITS = 1, 4, 24, 38, 28
 NO_ROOT_WAYS_BACK = 0b101111  # securebits: a uid of 0 brings no rights, now and for good
@@ -37,13 +35,13 @@ SHOWN_OF_PROC = ("/proc/cpuinfo", "/proc/meminfo", "/proc/self/cmdline")  # Tens
 FILE_BYTES = 32 * MIB
 OPEN_FILES = 256
 PROCESSES = 64  # threads count
-MEMORY_BYTES = 3072 * MIB  # more than TensorFlow has at the start
+MEMORY_BYTES = 2048 * MIB  # more than TensorFlow has at the start
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def leave_the_rest() -> None:
-    """Take part in no namespace of the parent's any more; a child forked after this is the first process of its own.
+    """Share no namespace but that of files with the parent; a child forked after this is the first process of its own.
 
     Raises:
         OSError: if the system does not allow it.
@@ -54,7 +52,7 @@ def leave_the_rest() -> None:
         os.setresuid(NOBODY, NOBODY, NOBODY)
         _call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0)  # or its own /proc/self belongs to root
     user, group = os.geteuid(), os.getegid()
-    _call("unshare", EVERYTHING_NEW)
+    _call("unshare", ALL_BUT_FILES)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
@@ -66,6 +64,7 @@ def hide_and_forget() -> None:
     Raises:
         OSError: if the system does not allow it.
     """
+    _call("unshare", CLONE_NEWNS)
     python = os.readlink("/proc/self/exe")
     about_the_machine = {path: path.read_bytes() for path in map(Path, SHOWN_OF_PROC)}
     for folder in (b"/tmp", b"/dev/shm", b"/proc"):

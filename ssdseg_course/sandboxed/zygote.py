@@ -33,7 +33,7 @@ LARGEST_REPLY = 32 * isolation.MIB
 SECONDS_TO_END = 3.0  # for an answer that does not let itself be interrupted
 SECONDS_BETWEEN_LOOKS = 0.05
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.002, 0.1  # seconds between two looks of the warden
-SECONDS_A_STATEMENT = 5.0  # for what stands beside the definitions in an answer's cell
+SHARE_OF_A_STATEMENT = 1 / 8  # of the time of an answer, for what stands beside the definitions in its cell
 HEADER = struct.Struct("<BQ")
 
 
@@ -216,7 +216,7 @@ def _run_in_here(job: bytes, seconds: int, inlet: int, isolated: bool) -> None:
         status = 0
     except BaseException as error:  # whatever an answer has made of this process
         with contextlib.suppress(BaseException):
-            os.write(inlet, MISSING + b"\n" + f"it ended with {type(error).__name__}"[:200].encode())
+            os.write(inlet, MISSING + b"\n" + f"running it broke down with {type(error).__name__}"[:200].encode())
     finally:
         os._exit(status)
 
@@ -240,7 +240,7 @@ def run_answer(*, sources, notebook, whole, name, run, cases, seconds) -> tuple[
     try:
         with time_limit(seconds):
             found = statements(sources, notebook, whole)
-            function, error = define(found, name, "__main__", lambda: time_limit_inside(SECONDS_A_STATEMENT))
+            function, error = define(found, name, "__main__", lambda: time_limit_inside(SHARE_OF_A_STATEMENT * seconds))
             if not callable(function):
                 return MISSING, _why_missing(sources, name, function, error).encode()
             trouble = f"{type(error).__name__}: {error}" if error else ""

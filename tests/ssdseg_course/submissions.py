@@ -1,0 +1,512 @@
+"""A class of lesson 1 as instructors meet it: good, broken and hostile submissions, and what each deserves.
+
+Hostile ones attack from the cell of `linear_scales`, which no other answer needs, and have all other answers right.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from learners import (
+    IMPORTING,
+    cell_of,
+    handed_out,
+    insert_behind,
+    new_cell,
+    right_answers,
+    with_answers,
+)
+
+from ssdseg_course import EXERCISES
+from ssdseg_course.manifest import find_lesson
+from ssdseg_course.work.workspace import grade_id, notebook_text
+
+LESSON = "01_anchors"
+ANSWERS = right_answers()
+ALL = 100
+TARGET = "linear_scales"
+BUT_THE_TARGET = ALL - EXERCISES[f"01.{TARGET}"].points
+WRONG = f"def {TARGET}(first, last, maps):\n    return [0.5] * (maps + 1)\n"
+RIGHT = ANSWERS[TARGET]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A submission.
+
+    Attributes:
+        name: the learner's.
+        write: puts it into the learner's folder of the lesson.
+        points: that it deserves; None where it cannot be graded.
+        words: that the instructor must read, among the remarks, the feedback or the reasons.
+    """
+
+    name: str
+    write: Callable[[Path], None]
+    points: int | None
+    words: str = ""
+
+
+def solved(**changes: str) -> dict:
+    """Lesson 1 with right answers, but for those given."""
+    return with_answers(handed_out(), **{**ANSWERS, **changes})
+
+
+def saved(notebook, name: str = f"{LESSON}.ipynb", encoding: str = "utf-8") -> Callable[[Path], None]:
+    """Writes a notebook, or whatever stands for one."""
+    text = notebook_text(notebook) if isinstance(notebook, dict) else notebook
+
+    def write(folder: Path) -> None:
+        content = text if isinstance(text, bytes) else text.encode(encoding)
+        (folder / name).write_bytes(content)
+
+    return write
+
+
+def attack(code: str, answer: str = WRONG) -> Callable[[Path], None]:
+    """An answer of which this code stands in the cell, above the function."""
+    return saved(solved(**{TARGET: f"{code}\n\n\n{answer}"}))
+
+
+def body(code: str) -> Callable[[Path], None]:
+    """An answer whose function does this, and then gives what is wrong."""
+    lines = "\n".join(f"    {line}" for line in code.splitlines())
+    return saved(solved(**{TARGET: f"def {TARGET}(first, last, maps):\n{lines}\n    return [0.5] * (maps + 1)\n"}))
+
+
+def edited(change: Callable[[dict], None]) -> Callable[[Path], None]:
+    """The solved lesson, changed."""
+    notebook = solved()
+    change(notebook)
+    return saved(notebook)
+
+
+# Good ones, which some would take points from.
+
+
+def _insert(code: str, behind: str = IMPORTING, **answers: str) -> Callable[[Path], None]:
+    notebook = solved(**answers)
+    insert_behind(notebook, behind, new_cell(code))
+    return saved(notebook)
+
+
+def _with_changed_imports(notebook: dict) -> None:
+    cell = cell_of(notebook, IMPORTING)
+    cell["source"] = "import math\n" + cell["source"]
+    cell_of(notebook, TARGET)["source"] = RIGHT.replace("return [", "assert math.pi > 3\n    return [")
+
+
+GOOD = (
+    Case("ada", saved(solved()), ALL),
+    Case("bob", saved(solved()), ALL),
+    Case("untouched", saved(handed_out()), 0, "not written yet"),
+    Case("one-wrong", saved(solved(**{TARGET: WRONG})), BUT_THE_TARGET, "should be"),
+    Case("stderr", attack("import sys", RIGHT.replace("return", "print('hm', file=sys.stderr)\n    return")), ALL),
+    Case("warning", attack("import warnings\nwarnings.warn('careful')", RIGHT), ALL),
+    Case("slow-own-cell", _insert("import time\ntime.sleep(1000)"), ALL),
+    Case("slow-statement", attack("import time\nfor _ in range(1000):\n    time.sleep(1)", RIGHT), ALL),
+    Case("failing-own-cell", _insert("1 / 0"), ALL),
+    Case("failing-statement", attack("1 / 0", RIGHT), ALL),
+    Case("exit-in-a-cell", attack("exit()", RIGHT), ALL),
+    Case("magics", attack("%matplotlib inline\n!ls", RIGHT), ALL),
+    Case("helper", _insert("def half(x):\n    return x / 2", **{TARGET: "half(1)\n\n" + RIGHT}), ALL),
+    Case("own-import", edited(_with_changed_imports), ALL),
+    Case("prints", attack("print('x' * 10**8)", RIGHT), ALL),
+    Case("calls-check", attack(f"check('01.{TARGET}', 1)", RIGHT), ALL),
+    Case("table-by-loop", attack("T = []\nfor k in range(9):\n    T.append(k)", RIGHT.replace("range", "list(T) and range")), ALL),
+    Case("takes-mine", attack("from ssdseg_course import mine\niou = mine('02.iou')", RIGHT), ALL),
+)  # fmt: skip
+
+# Broken ones.
+
+
+def _truncated(folder: Path) -> None:
+    text = notebook_text(solved())
+    (folder / f"{LESSON}.ipynb").write_text(text[: text.index('"grade_id": "choose_anchors"')])
+
+
+def _without_metadata(notebook: dict) -> None:
+    for number, cell in enumerate(notebook["cells"]):
+        cell["metadata"] = {}
+        cell["id"] = f"new{number}"
+    notebook["metadata"] = {}
+
+
+def _duplicated(notebook: dict) -> None:
+    for name in (TARGET, f"check_{TARGET}", "grid_centers"):
+        insert_behind(notebook, name, dict(cell_of(notebook, name)))
+
+
+def _without(*names: str) -> Callable[[dict], None]:
+    def change(notebook: dict) -> None:
+        notebook["cells"] = [cell for cell in notebook["cells"] if grade_id(cell) not in names]
+
+    return change
+
+
+def _retyped(notebook: dict) -> None:
+    cell = cell_of(notebook, TARGET)
+    cell["cell_type"] = "markdown"
+    del cell["outputs"], cell["execution_count"]
+
+
+def _check_edited(notebook: dict) -> None:
+    cell_of(notebook, f"check_{TARGET}")["source"] = "assert True"
+
+
+def _reversed(notebook: dict) -> None:
+    places = [place for place, cell in enumerate(notebook["cells"]) if grade_id(cell)]
+    cells = [notebook["cells"][place] for place in places]
+    for place, cell in zip(places, cells[::-1], strict=True):
+        notebook["cells"][place] = cell
+
+
+def _kernel(notebook: dict) -> None:
+    notebook["metadata"]["kernelspec"] = {"name": "ir", "language": "R", "display_name": "R"}
+
+
+def _format_3(folder: Path) -> None:
+    cells = []
+    for cell in solved()["cells"]:
+        old = {"cell_type": cell["cell_type"], "metadata": cell["metadata"]}
+        if cell["cell_type"] == "code":
+            old |= {"input": cell["source"], "language": "python", "outputs": [], "collapsed": False}
+        else:
+            old |= {"source": cell["source"]}
+        cells.append(old)
+    notebook = {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [{"cells": cells}]}
+    (folder / f"{LESSON}.ipynb").write_text(json.dumps(notebook))
+
+
+def _one_cell(notebook: dict) -> None:
+    for name in ANSWERS:
+        cell_of(notebook, name)["source"] = cell_of(handed_out(), name)["source"]
+    notebook["cells"].append(new_cell("\n\n".join(ANSWERS.values())))
+
+
+def _merged(notebook: dict) -> None:
+    cell = cell_of(notebook, TARGET)
+    cell_of(notebook, "map_anchors")["source"] += f"\n\n{cell['source']}"
+    notebook["cells"].remove(cell)
+
+
+def _crlf(folder: Path) -> None:
+    (folder / f"{LESSON}.ipynb").write_bytes(notebook_text(solved()).replace("\\n", "\\r\\n").encode())
+
+
+def _odd_cells(folder: Path) -> None:
+    notebook = json.loads(notebook_text(solved()))
+    notebook["cells"] += [{"cell_type": 5, "source": 7}, {"source": ["a", None]}, {"cell_type": "code", "metadata": 3}]
+    notebook["cells"].append({"cell_type": "code", "source": "", "metadata": {"nbgrader": "yes"}, "outputs": []})
+    (folder / f"{LESSON}.ipynb").write_text(json.dumps(notebook))
+
+
+UMLAUT = RIGHT.replace("return [", "größe = 1\n    return [")
+OTHER_LESSON = find_lesson("02_matching").solution().read_bytes()
+
+BROKEN = (
+    Case("truncated", _truncated, ALL - EXERCISES["01.choose_anchors"].points, "breaks off"),
+    Case("empty", saved(""), None, "the file is empty"),
+    Case("spaces", saved("  \n"), None, "the file is empty"),
+    Case("byte-order-mark", saved(solved(), encoding="utf-8-sig"), ALL, "byte-order mark"),
+    Case("utf-16", saved(solved(), encoding="utf-16"), ALL, "byte-order mark"),
+    Case("latin-1", saved(notebook_text(solved(**{TARGET: UMLAUT})).replace("–", "-").encode("latin-1", "replace")),
+         ALL, "Latin-1"),
+    Case("renamed", saved(solved(), name="My anchors (1).ipynb"), ALL, "was taken for 01_anchors.ipynb"),
+    Case("copy", saved(solved(), name="01_anchors (2).ipynb"), ALL, "was taken for 01_anchors.ipynb"),
+    Case("no-metadata", edited(_without_metadata), ALL, "marks are gone"),
+    Case("duplicated", edited(_duplicated), ALL, "2 cells"),
+    Case("checks-deleted", edited(_without(*(f"check_{name}" for name in ANSWERS))), ALL),
+    Case("answer-deleted", edited(_without(TARGET)), BUT_THE_TARGET, f"cell of `{TARGET}` is missing"),
+    Case("check-edited", edited(_check_edited), ALL, f"`check_{TARGET}` was changed"),
+    Case("moved", edited(_reversed), ALL, "another order"),
+    Case("retyped", edited(_retyped), ALL, "another type of cell"),
+    Case("other-kernel", edited(_kernel), ALL, "run with Python"),
+    Case("format-3", _format_3, ALL, "converted to format 4"),
+    Case("format-99", edited(lambda notebook: notebook.update(nbformat=99)), ALL, "of format 99"),
+    Case("all-in-one-cell", edited(_one_cell), ALL, "found in"),
+    Case("merged", edited(_merged), ALL, "found in the cell of `map_anchors`"),
+    Case("crlf", _crlf, ALL),
+    Case("odd-cells", _odd_cells, ALL, "left out"),
+    Case("list", saved("[1, 2]"), None, "no notebook"),
+    Case("other-lesson", saved(OTHER_LESSON), None, "it looks like 02_matching"),
+    Case("garbage", saved(bytes(range(256)) * 50), None, "damaged"),
+    Case("nested", saved("[" * 100_000), None, "nested"),
+    Case("syntax-error", attack("def ("), BUT_THE_TARGET, "Python cannot read its cell"),
+    Case("no-function", saved(solved(**{TARGET: f"{TARGET} = 3"})), BUT_THE_TARGET, "is no function"),
+)  # fmt: skip
+
+# Hostile ones: files.
+
+
+def _link(folder: Path) -> None:
+    (folder / f"{LESSON}.ipynb").symlink_to(find_lesson(LESSON).solution())
+
+
+def _linked_folder(folder: Path) -> None:
+    folder.rmdir()
+    folder.symlink_to(find_lesson(LESSON).solution().parent)
+
+
+def _hard_link(folder: Path) -> None:
+    os.link(folder.parents[1] / "neighbour" / LESSON / f"{LESSON}.ipynb", folder / f"{LESSON}.ipynb")
+
+
+def _pipe(folder: Path) -> None:
+    os.mkfifo(folder / f"{LESSON}.ipynb")
+
+
+def _socket(folder: Path) -> None:
+    here = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(folder)  # a socket's path is short
+        socket.socket(socket.AF_UNIX).bind(f"{LESSON}.ipynb")
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def _strays(folder: Path) -> None:
+    saved(solved(**{TARGET: f"import numpy\nassert not hasattr(numpy, 'shadow')\n{WRONG}"}))(folder)
+    for name in ("numpy.py", "json.py", "ipykernel_launcher.py", "sitecustomize.py"):
+        (folder / name).write_text("shadow = True\nimport os\nos._exit(0)\n")
+    (folder / "ssdseg_course").mkdir()
+    (folder / "ssdseg_course" / "__init__.py").write_text("def check(*_): ...\n")
+    saved(solved(), name="another one.ipynb")(folder)
+
+
+FILES = (
+    Case("neighbour", saved(solved()), None, "hard link"),  # its file has two names once the next one is there
+    Case("neighbours-file", _hard_link, None, "hard link"),
+    Case("link", _link, None, "links are not followed"),
+    Case("linked-folder", _linked_folder, None, "1 link"),
+    Case("pipe", _pipe, None, "no plain file"),
+    Case("socket-file", _socket, None, "no plain file"),
+    Case("oversized", saved(b" " * (21 * 2**20)), None, "more than 20 MiB"),
+    Case("archive", saved(b"PK\x03\x04" + bytes(1000), name="work.zip"), None, "no notebook of this lesson"),
+    Case("strays", _strays, BUT_THE_TARGET, "other files"),
+)
+
+# Hostile ones: what is written in the notebook beside the code.
+
+
+def _forged_outputs(notebook: dict) -> None:
+    cell_of(notebook, TARGET)["source"] = WRONG
+    text = f"✓ 01.{TARGET}  10/10"
+    outputs = [{"output_type": "stream", "name": "stdout", "text": text}]
+    cell_of(notebook, f"check_{TARGET}").update(outputs=outputs, execution_count=1)
+
+
+def _points(notebook: dict) -> None:
+    cell_of(notebook, TARGET)["source"] = WRONG
+    for cell in notebook["cells"]:
+        if "points" in cell["metadata"].get("nbgrader", {}):
+            cell["metadata"]["nbgrader"]["points"] = 1000
+
+
+def _no_longer_graded(notebook: dict) -> None:
+    cell_of(notebook, TARGET)["source"] = WRONG
+    cell_of(notebook, f"check_{TARGET}")["metadata"]["nbgrader"].update(grade=False, solution=True)
+
+
+def _tags(notebook: dict) -> None:
+    for cell in notebook["cells"]:
+        cell["metadata"]["tags"] = ["skip-execution", "raises-exception", "remove-cell"]
+
+
+def _script(notebook: dict) -> None:
+    cell = new_cell("<script>alert(1)</script>", "5cr1p7", "markdown")
+    insert_behind(notebook, IMPORTING, cell)
+    cell_of(notebook, TARGET)["source"] = WRONG.replace("return", "raise ValueError('<script>alert(2)</script>')#")
+
+
+def _redefined_below(notebook: dict) -> None:
+    cell_of(notebook, TARGET)["source"] = WRONG
+    insert_behind(notebook, f"check_{TARGET}", new_cell(f"def check(*_):\n    pass\n\n\n{TARGET} = 5"))
+
+
+MARKS = (
+    Case("forged-outputs", edited(_forged_outputs), BUT_THE_TARGET, "should be"),
+    Case("points-edited", edited(_points), BUT_THE_TARGET, "marks were changed"),
+    Case("no-longer-graded", edited(_no_longer_graded), BUT_THE_TARGET, "marks were changed"),
+    Case("tags", edited(_tags), ALL),
+    Case("script", edited(_script), BUT_THE_TARGET, "ValueError"),
+    Case("redefined-below", edited(_redefined_below), BUT_THE_TARGET, "should be"),
+)
+
+# Hostile ones: code that harms itself or the machine.
+
+LOOP = "while True:\n    pass"
+HARMS = (
+    Case("crash", body("import ctypes\nctypes.string_at(0)"), BUT_THE_TARGET, "crashed it"),
+    Case("os-exit", body("import os\nos._exit(0)"), BUT_THE_TARGET, "ended the process"),
+    Case("system-exit", body("raise SystemExit(0)"), BUT_THE_TARGET, "SystemExit"),
+    Case("abort", body("import os\nos.abort()"), BUT_THE_TARGET, "ended the process"),
+    Case("kills-itself", body("import os\nos.kill(os.getpid(), 9)"), BUT_THE_TARGET),
+    Case("kills-everybody", body("import os\nos.kill(-1, 9)"), BUT_THE_TARGET),
+    Case("kills-its-parent", body("import os\nos.kill(os.getppid(), 9)"), BUT_THE_TARGET),
+    Case("kills-all-numbers",
+         body("import os\nfor p in range(2, 9999):\n    try:\n        os.kill(p, 9)\n    except OSError:\n        pass"),
+         BUT_THE_TARGET, "should be"),
+    Case("loop", body(LOOP), BUT_THE_TARGET, "did not come to its end"),
+    Case("loop-in-the-cell", attack(f"def spin():\n    {LOOP.replace(chr(10), chr(10) + '    ')}\n\nX = spin()", RIGHT),
+         BUT_THE_TARGET, "did not come to its end"),
+    Case("swallows-interrupts",
+         body("while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"),
+         BUT_THE_TARGET, "did not let itself be interrupted"),
+    Case("deaf", body(f"import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\n{LOOP}"), BUT_THE_TARGET,
+         "did not let itself be interrupted"),
+    Case("sleeps", body("import time\ntime.sleep(1000)"), BUT_THE_TARGET, "did not come to its end"),
+    Case("flood", body("import os\nfor _ in range(10**5):\n    os.write(1, b'x' * 1000)\n    os.write(2, b'x')"),
+         BUT_THE_TARGET, "should be"),
+    Case("flood-every-file",
+         body("import os\nfor f in range(256):\n    try:\n        os.write(f, b'{' * 10**6)\n    except OSError:\n        pass"),
+         BUT_THE_TARGET),
+    Case("memory", body("import numpy\nnumpy.ones(10**11)"), BUT_THE_TARGET, "Memory"),
+    Case("memory-by-and-by", body("import numpy\nx = []\nwhile True:\n    x.append(numpy.empty(10**8, 'u1'))"), BUT_THE_TARGET, "emory"),
+    Case("memory-of-children",
+         body("import os, time\nfor _ in range(6):\n    if os.fork() == 0:\n        x = bytearray(b'x') * (10**9)\n"
+              "        time.sleep(1000)\ntime.sleep(1000)"),
+         BUT_THE_TARGET),
+    Case("fills-the-disk",
+         body("for k in range(99):\n    with open(f'/tmp/{k}', 'wb') as f:\n        f.write(bytes(10**8))"),
+         BUT_THE_TARGET, "Error"),
+    Case("forks", body("import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass"),
+         BUT_THE_TARGET),
+    Case("leaves-a-process",
+         attack("import subprocess\nsubprocess.Popen(['sleep', '98765'], start_new_session=True)", RIGHT), ALL),
+    Case("leaves-a-thread", attack(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,)).start()", RIGHT), ALL),
+    Case("recursion", body(f"return {TARGET}(first, last, maps)"), BUT_THE_TARGET, "RecursionError"),
+    Case("reads-input", body("input()"), BUT_THE_TARGET, "EOFError"),
+)  # fmt: skip
+
+# Hostile ones: code that wants points.
+
+
+FORGERIES = (
+    Case("patched-numpy", attack("import numpy as np\nnp.allclose = np.isclose = np.array_equal = lambda *a, **k: True"),
+         BUT_THE_TARGET, "broke down"),
+    Case("patched-builtins", attack("import builtins\nbuiltins.all = builtins.any = lambda *a: True"), BUT_THE_TARGET),
+    Case("patched-len", attack("import builtins\nbuiltins.len = lambda x: 1 / 0"), BUT_THE_TARGET),
+    Case("patched-probe",
+         attack("import sys\nsys.modules['ssdseg_course.checking.probe']._call = lambda *a: None"), BUT_THE_TARGET),
+    Case("patched-report",
+         attack("import sys\nz = sys.modules['ssdseg_course.sandboxed.zygote']\n"
+                "z.write_report = lambda *a: b'{\"outcomes\": \"all right\", \"trouble\": \"\"}'"),
+         BUT_THE_TARGET, "could not be read"),
+    Case("pickled-report",
+         attack("import sys\nz = sys.modules['ssdseg_course.sandboxed.zygote']\n"
+                "z.write_report = lambda *a: b'\\x80\\x04\\x95cos\\nsystem\\n(S\"touch /tmp/owned\"\\ntR.'"),
+         BUT_THE_TARGET, "could not be read"),
+    Case("patched-judge", attack(
+        "try:\n    import ssdseg_course.checking.judge as j\n    j.judge = lambda *a: None\nexcept ImportError:\n    pass"),
+         BUT_THE_TARGET, "should be"),
+    Case("import-hook",
+         attack("import sys\n\n\nclass Hook:\n    def find_spec(self, *a):\n        raise ImportError('no')\n\n\n"
+                "sys.meta_path.insert(0, Hook())"),
+         BUT_THE_TARGET, "should be"),
+    Case("always-equal",
+         saved(solved(**{TARGET: "class Yes:\n    def __eq__(self, other):\n        return True\n\n    __hash__ = None\n\n\n"
+                                 f"def {TARGET}(*_):\n    return Yes()\n"})),
+         BUT_THE_TARGET, "something else"),
+    Case("equal-array",
+         saved(solved(**{TARGET: "import numpy as np\n\n\nclass Yes(np.ndarray):\n    def __eq__(self, other):\n"
+                                 "        return True\n\n    def __ne__(self, other):\n        return False\n\n\n"
+                                 f"def {TARGET}(first, last, maps):\n    return np.zeros(maps + 1).view(Yes)\n"})),
+         BUT_THE_TARGET, "should be"),
+    Case("any-array",
+         saved(solved(**{TARGET: "class A:\n    def __array__(self, *a, **k):\n        while True:\n            pass\n\n\n"
+                                 f"def {TARGET}(*_):\n    return A()\n"})),
+         BUT_THE_TARGET, "did not come to its end"),
+    Case("unpicklable",
+         saved(solved(**{TARGET: "import os\n\n\nclass P:\n    def __reduce__(self):\n        return os.system, ('id',)\n\n\n"
+                                 f"def {TARGET}(*_):\n    return P()\n"})),
+         BUT_THE_TARGET, "something else"),
+    Case("endless-iterator", body("import itertools\nreturn itertools.count()"), BUT_THE_TARGET, "something else"),
+    Case("huge", body("import numpy\nreturn numpy.ones(10**8)"), BUT_THE_TARGET, ""),
+    Case("ipython-hooks",
+         attack("ip = get_ipython()\nip.events.register('post_run_cell', print)\nip.run_cell_async = None"),
+         BUT_THE_TARGET, "should be"),
+    Case("input-transformer", attack("get_ipython().input_transformers_post.append(lambda lines: ['1\\n'])"),
+         BUT_THE_TARGET, "should be"),
+    Case("ast-transformer",
+         attack("import IPython.core.inputtransformer2 as t\nt.TransformerManager.transform_cell = lambda self, cell: ''"),
+         BUT_THE_TARGET, "should be"),
+    Case("displayhook", attack("import sys\nsys.displayhook = sys.excepthook = lambda *a: None"), BUT_THE_TARGET,
+         "should be"),
+    Case("exception-handler", attack("get_ipython().set_custom_exc((Exception,), lambda *a: None)"), BUT_THE_TARGET,
+         "should be"),
+    Case("cell-history", attack("In[-1] = Out[-1] = 'passed'\nget_ipython().history_manager.reset()"), BUT_THE_TARGET,
+         "should be"),
+    Case("prints-a-pass", body(f"print('✓ 01.{TARGET}  10/10')"), BUT_THE_TARGET, "should be"),
+    Case("looks-up-the-stack",
+         body("import sys\nframe = sys._getframe()\nwhile frame:\n    for name, value in list(frame.f_locals.items()):\n"
+              "        if 'expected' in name or 'reference' in name:\n            return value\n    frame = frame.f_back"),
+         BUT_THE_TARGET, "should be"),
+    Case("takes-the-reference", attack("from ssdseg_ref.anchors import linear_scales as known",
+                                       f"def {TARGET}(first, last, maps):\n    return known(first, last, maps)\n"),
+         BUT_THE_TARGET, "takes the reference's answer"),
+    Case("takes-the-exercise",
+         saved(solved(**{TARGET: f"def {TARGET}(*a):\n    from ssdseg_course import EXERCISES\n\n"
+                                 f"    return EXERCISES['01.{TARGET}'].reference(*a)\n"})),
+         BUT_THE_TARGET, "ImportError"),
+    Case("terminal-letters", body("raise ValueError('\\x1b[2J\\x1b[31mall right')"), BUT_THE_TARGET, "ValueError"),
+)  # fmt: skip
+
+
+def reaching(root: Path, port: int) -> tuple[Case, ...]:
+    """Hostile submissions that know where everything is.
+
+    Args:
+        root: the folder of the grading.
+        port: where somebody on this machine listens.
+    """
+    course = find_lesson(LESSON).source().parents[2]
+    gradebook = root / "gradebook.db"
+    search = (
+        "import os\nfor folder in (%r, '/'):\n    for here, _, names in os.walk(folder):\n        for name in names:\n"
+        "            if name == %r:\n                return [1e9]\nraise LookupError('nothing there')"
+    )
+    return (
+        Case("reads-the-solution", body(f"open({str(find_lesson(LESSON).source())!r})"), BUT_THE_TARGET, "FileNotFound"),
+        Case("looks-for-solutions", body(search % (str(course), "01_anchors.py")), BUT_THE_TARGET, "nothing there"),
+        Case("looks-for-exercises", body(search % (str(course), "anchor_choice.py")), BUT_THE_TARGET, "nothing there"),
+        Case("looks-for-neighbours", body(search % (str(root), "01_anchors.ipynb")), BUT_THE_TARGET, "nothing there"),
+        Case("reads-a-neighbour", body(f"open({str(root / 'submitted' / 'ada' / LESSON / '01_anchors.ipynb')!r})"),
+             BUT_THE_TARGET, "FileNotFound"),
+        Case("writes-the-gradebook", body(f"open({str(gradebook)!r}, 'w')"), BUT_THE_TARGET, "FileNotFound"),
+        Case("locks-the-gradebook",
+             body(f"import sqlite3\nsqlite3.connect({str(gradebook)!r}).execute('begin exclusive')"),
+             BUT_THE_TARGET, "OperationalError"),
+        Case("writes-into-python", body("import numpy\nopen(numpy.__file__, 'a').write('x = 1')"), BUT_THE_TARGET,
+             "Error: "),
+        Case("writes-into-the-course", body("open('/course/ssdseg_course/sandboxed/zygote.py', 'a')"), BUT_THE_TARGET,
+             "Error: "),
+        Case("leaves-a-note", attack("open('/tmp/note', 'w').write('linear_scales is ...')\n"
+                                     "open('/dev/shm/note', 'w').write('linear_scales is ...')"),
+             BUT_THE_TARGET, "should be"),
+        Case("reads-the-note", body("return open('/tmp/note').read()"), BUT_THE_TARGET, "FileNotFound"),
+        Case("reads-the-other-note", body("return open('/dev/shm/note').read()"), BUT_THE_TARGET, "FileNotFound"),
+        Case("connects", body(f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 1)"), BUT_THE_TARGET,
+             "OSError"),
+        Case("looks-at-processes", body("import os\nreturn [int(p) for p in os.listdir('/proc') if p.isdigit()][0]"),
+             BUT_THE_TARGET, "IndexError"),
+        Case("reads-the-environment", body("import os\nassert 'SECRET_OF_THE_INSTRUCTOR' in os.environ"), BUT_THE_TARGET,
+             "AssertionError"),
+        Case("mounts",
+             body("import ctypes\nc = ctypes.CDLL(None, use_errno=True)\n"
+                  "assert c.mount(b'proc', b'/proc', b'proc', 0, None) == 0 or c.umount(b'/proc') == 0"),
+             BUT_THE_TARGET, "AssertionError"),
+    )  # fmt: skip
+
+
+def write_class(folder: Path, cases: tuple[Case, ...]) -> None:
+    """Hand everything in."""
+    for case in cases:
+        place = folder / case.name / LESSON
+        place.mkdir(parents=True)
+        case.write(place)

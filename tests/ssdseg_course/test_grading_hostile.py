@@ -1,0 +1,167 @@
+"""A whole class, most of it broken or hostile, graded in one run: everybody gets what is deserved, and no more."""
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import submissions
+from learners import LESSON
+from nbgrader.api import Gradebook
+from sandboxes import needs_sandbox
+
+from ssdseg_course.grading.grading import Options, grade_folder
+from ssdseg_course.manifest import ROOT
+
+SECONDS = 4  # that an exercise may take here
+WORKERS = 2
+
+
+class Listener:
+    """Somebody who should never be called."""
+
+    def __init__(self):
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        self.calls = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                self.server.accept()
+            except OSError:
+                return
+            self.calls += 1
+
+
+def states(root: Path) -> dict:
+    """Of every learner's submission that the gradebook knows: points and what else could have been changed."""
+    with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as book:
+        return {
+            it.student.id: (it.score, it.max_score, it.needs_manual_grade, it.timestamp)
+            for it in book.assignment_submissions(LESSON.name)
+        }
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """The class, graded; with what was seen before and after."""
+    root = tmp_path_factory.mktemp("term")
+    root.chmod(0o755)
+    listener = Listener()
+    cases = (
+        *submissions.GOOD,
+        *submissions.BROKEN,
+        *submissions.FILES,
+        *submissions.MARKS,
+        *submissions.HARMS,
+        *submissions.FORGERIES,
+        *submissions.reaching(root, listener.port),
+    )
+    honest = root / "earlier"
+    submissions.write_class(honest, submissions.GOOD[:2])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECRET_OF_THE_INSTRUCTOR", "42")
+        grade_folder(honest, root, Options(lesson=LESSON, workers=1, seconds=SECONDS))
+        before = states(root)
+        submissions.write_class(root / "submitted", cases)
+        start = time.monotonic()
+        outcome = grade_folder(root / "submitted", root, Options(lesson=LESSON, workers=WORKERS, seconds=SECONDS))
+    print(f"  {len(cases)} submissions in {time.monotonic() - start:.0f} s")
+    listener.server.close()
+    return root, {case.name: case for case in cases}, outcome, before, states(root), listener
+
+
+NAMES = [
+    case.name
+    for group in (
+        submissions.GOOD,
+        submissions.BROKEN,
+        submissions.FILES,
+        submissions.MARKS,
+        submissions.HARMS,
+        submissions.FORGERIES,
+        submissions.reaching(Path("/"), 0),
+    )
+    for case in group
+]
+
+
+def said_of(name: str, graded) -> str:
+    """All that the instructor reads of a learner."""
+    root, _, outcome, *_ = graded
+    page = root / "feedback" / name / LESSON.name / f"{LESSON.name}.html"
+    parts = [it.reason for it in outcome.not_graded if it.student == name]
+    parts += [remark for it in outcome.records if it.student == name for remark in it.remarks]
+    parts += [page.read_text().replace("&#39;", "'").replace("&lt;", "<")] if page.exists() else []
+    return "\n".join(parts)
+
+
+@needs_sandbox
+@pytest.mark.parametrize("name", NAMES)
+def test_everybody_gets_what_is_deserved_and_the_instructor_reads_why(name, graded):
+    _, cases, _, _, after, _ = graded
+    case = cases[name]
+    points = after[name][0] if name in after else None
+    assert points == case.points, said_of(name, graded)
+    assert case.words in said_of(name, graded)
+
+
+@needs_sandbox
+def test_there_are_more_than_sixty_of_them():
+    assert len(set(NAMES)) == len(NAMES) > 100
+
+
+@needs_sandbox
+def test_no_lesson_has_more_than_its_points(graded):
+    after = graded[4]
+    assert all(score <= full == 100 for score, full, *_ in after.values())
+
+
+@needs_sandbox
+def test_grades_given_before_stay_exactly_as_they_were(graded):
+    _, _, outcome, before, after, _ = graded
+    assert set(before) == {"ada", "bob"}
+    assert {name: after[name] for name in before} == before
+    assert outcome.unchanged == len(before)
+
+
+@needs_sandbox
+def test_nothing_that_a_submission_started_is_left(graded):
+    left = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"]]
+    assert not [line for line in left if line[-1] == "98765" or "sandboxed" in " ".join(line)]
+
+
+@needs_sandbox
+def test_nobody_got_out(graded):
+    root, _, _, _, _, listener = graded
+    assert listener.calls == 0
+    for place in ("/tmp/note", "/dev/shm/note", "/tmp/owned", ROOT / "note"):
+        assert not Path(place).exists(), place
+    assert (root / "gradebook.db").stat().st_size > 0
+
+
+@needs_sandbox
+def test_pages_show_what_learners_write_as_text(graded):
+    root = graded[0]
+    for kind in ("feedback", "autograded"):
+        (page,) = (root / kind / "script" / LESSON.name).iterdir()
+        text = page.read_text()
+        assert "alert(2)" in text
+        if kind == "feedback":
+            assert "<script" not in text
+        else:
+            assert "```text\\n" in text
+    page = root / "feedback" / "terminal-letters" / LESSON.name / f"{LESSON.name}.html"
+    assert "\x1b" not in page.read_text()
+
+
+@needs_sandbox
+def test_feedback_says_nothing_of_cases_but_the_one_that_failed(graded):
+    page = (graded[0] / "feedback" / "one-wrong" / LESSON.name / f"{LESSON.name}.html").read_text()
+    assert page.count("called with") == 1
+    assert "mutant" not in page
+    assert "reference" not in page.replace("the reference", "")
