@@ -114,6 +114,8 @@ def gradebook_url(config: Config, given: str | None) -> str:
         if parsed.database and not Path(parsed.database).parent.is_dir():
             raise GradebookError(f"{parsed.database}: the folder for this gradebook does not exist")
         parsed = parsed.update_query_dict({"timeout": str(LOCK_SECONDS)})
+    if parsed.drivername == "postgresql":  # whichever driver this version of SQLAlchemy would take
+        parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed.render_as_string(hide_password=False)
 
 
@@ -130,7 +132,7 @@ def open_gradebook(url: str, config: Config) -> Iterator["Records"]:
         with scripts_on_path():
             gradebook = Gradebook(url, course)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise GradebookError(f"{name}: {error}; for PostgreSQL: `pip install psycopg2-binary`") from None
+        raise GradebookError(f"{name}: {error}; for PostgreSQL: `pip install 'psycopg[binary]'`") from None
     except SQLAlchemyError as error:
         raise GradebookError(f"{name}: {_first_line(error)}") from None
     try:

@@ -197,7 +197,7 @@ def test_two_do_not_grade_in_one_folder(tmp_path):
     [
         ("grades.db", "sqlite:///{cwd}/grades.db?timeout=60"),
         ("sqlite:////tmp/grades.db", "sqlite:////tmp/grades.db?timeout=60"),
-        ("postgresql://me:secret@host/grades", "postgresql://me:secret@host/grades"),
+        ("postgresql://me:secret@host/grades", "postgresql+psycopg://me:secret@host/grades"),
         (None, "sqlite:///{cwd}/gradebook.db?timeout=60"),
     ],
 )
