@@ -23,6 +23,7 @@ from ssdseg_course.checking.exercise import Arguments, Exercise, call
 from ssdseg_course.checking.probe import Outcome
 from ssdseg_course.grading.staging import stage
 from ssdseg_course.manifest import ROOT, Lesson
+from ssdseg_course.quiet import import_keras
 from ssdseg_course.sandboxed import zygote
 from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.sandboxed.isolation import MEMORY_BYTES, SCRATCH_BYTES
@@ -86,20 +87,23 @@ class Sandbox:
         program = f"from ssdseg_course.sandboxed.zygote import main; main({keras}, {not unsafe})"
         python = [sys.executable, "-P", "-s", "-c", program]
         command = python if unsafe else [*_bubblewrap(folder), *python]
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads could fill up
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._complaints,
             env=_environment(str(folder) if unsafe else INSIDE),
             cwd="/",
             bufsize=0,
             start_new_session=True,  # Ctrl-C is for the one who grades
         )
-        if self._answer() != (State.ENDED, b"ready"):
-            why = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        if keras:  # so that both load it at the same time, for the judge will need it as well
+            import_keras()
+        state, why = self._answer()
+        if state is not State.ENDED:
             self.close()
-            raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why[-1] if why else "it does not start"))
+            raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why.decode()))
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -114,7 +118,7 @@ class Sandbox:
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()
-        self._process.stderr.close()
+        self._complaints.close()
         self._stage.cleanup()
 
     def probe(
@@ -150,15 +154,21 @@ class Sandbox:
         try:
             zygote.write_frame(self._process.stdin.fileno(), seconds, pickle.dumps(job))
         except BrokenPipeError:
-            raise SandboxError("the sandbox has ended by itself") from None
+            raise SandboxError(self._last_words()) from None
         state, content = self._answer()
         return _understood(state, content, exercise, len(cases), seconds)
 
     def _answer(self) -> tuple[State, bytes]:
         frame = zygote.read_frame(self._process.stdout.fileno())
         if frame is None:
-            return State.NO_SANDBOX, b"the sandbox has ended by itself"
+            return State.NO_SANDBOX, self._last_words().encode()
         return State(frame[0]), frame[1]
+
+    def _last_words(self) -> str:
+        """Why the sandbox has ended."""
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode(errors="replace").strip().splitlines()
+        return f"the sandbox has ended: {lines[-1]}" if lines else "the sandbox has ended by itself"
 
 
 def _understood(state: State, content: bytes, exercise: Exercise, cases: int, seconds: int) -> Probed:

@@ -20,6 +20,7 @@ import select
 import signal
 import struct
 import time
+from collections.abc import Callable
 from enum import IntEnum
 
 from ssdseg_course.checking.probe import describe, probe
@@ -32,7 +33,7 @@ OUTCOMES, MISSING, TOO_LONG = b"outcomes", b"missing", b"too long"
 LARGEST_REPLY = 32 * isolation.MIB
 SECONDS_TO_END = 3.0  # for an answer that does not let itself be interrupted
 SECONDS_BETWEEN_LOOKS = 0.05
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.002, 0.1  # seconds between two looks of the warden
+LONGEST_PAUSE = 0.1  # seconds between two looks of the warden
 SHARE_OF_A_STATEMENT = 1 / 8  # of the time of an answer, for what stands beside the definitions in its cell
 HEADER = struct.Struct("<BQ")
 
@@ -168,7 +169,7 @@ def _watch_over(job: bytes, seconds: int, inlet: int, isolated: bool) -> State:
     deadline = time.monotonic() + seconds + SECONDS_TO_END
     others = _processes() if isolated else set()
     at_start = _resident(runner)
-    state, pause = State.ENDED, SHORTEST_PAUSE
+    state, pause = State.ENDED, _pauses(runner)
     while True:
         pid, status = os.waitpid(runner, os.WNOHANG)
         if pid:
@@ -182,8 +183,18 @@ def _watch_over(job: bytes, seconds: int, inlet: int, isolated: bool) -> State:
                 state = State.TOO_MUCH_MEMORY
         if state is not State.ENDED:
             os.kill(runner, signal.SIGKILL)  # the first of its namespace: the kernel ends all others with it
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+            if not isolated:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(runner, signal.SIGKILL)
+        pause()
+
+
+def _pauses(process: int) -> Callable[[], None]:
+    """Gives a function that waits for a process's end, but not for long."""
+    if not hasattr(os, "pidfd_open"):
+        return lambda: time.sleep(LONGEST_PAUSE / 10)
+    ended = os.pidfd_open(process)
+    return lambda: select.select([ended], [], [], LONGEST_PAUSE) and None
 
 
 def _processes() -> set[int]:
@@ -204,6 +215,7 @@ def _run_in_here(job: bytes, seconds: int, inlet: int, isolated: bool) -> None:
     """The process that runs the answer: never returns."""
     status = 1
     try:
+        os.setsid()  # or a signal to its process group would reach us, namespaces or not
         isolation.die_with_parent()
         isolation.keep_only(inlet)
         isolation.limit_yourself(int(2 * seconds + SECONDS_TO_END), count_processes=isolated)
