@@ -4,12 +4,12 @@ This is what a worker of a cluster does. It is given all it needs by value, and 
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ssdseg_course.check import SECONDS as CHECK_SECONDS
 from ssdseg_course.checking.exercise import Exercise
-from ssdseg_course.checking.judge import AnswerKey, judge
+from ssdseg_course.checking.judge import AnswerKey, again, judge
 from ssdseg_course.checking.report import Report
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.grading.repair import repair
@@ -146,9 +146,11 @@ def _report_on(exercise: Exercise, sources: list[Source], work: Work, lesson: Le
         report = Report(exercise.id, False, exercise.points, (probed.trouble,), work.seed)
     else:
         report = judge(exercise, probed.outcomes, work.seed, key)
+    # The seed would show more cases than the one that failed.
+    messages = tuple(message for message in report.messages if message != again(exercise, work.seed))
     if not report.passed and probed.outcomes is not None and probed.trouble:
-        before = f"on the way to `{exercise.name}` a statement stopped with {probed.trouble}"
-        report = Report(exercise.id, False, exercise.points, (*report.messages, before), work.seed, report.advice)
+        messages = (*messages, f"on the way to `{exercise.name}` a statement stopped with {probed.trouble}")
+    report = replace(report, messages=messages)
     if CONFESSION in str(report):
         return report, f"`{exercise.name}` takes the reference's answer instead of being written"
     return report, ""
