@@ -226,3 +226,20 @@ def test_a_file_that_is_no_gradebook_is_left_alone(tmp_path):
     with pytest.raises(GradebookError, match=r"letter\.db.*not a database"), books.open_gradebook(url, config):
         pass
     assert path.read_text() == "Dear all, " * 1000
+
+
+@needs_sandbox
+@pytest.mark.skipif("SSDSEG_POSTGRESQL" not in os.environ, reason="SSDSEG_POSTGRESQL names no database")
+def test_a_gradebook_on_postgresql_holds_the_same(tmp_path):
+    url = os.environ["SSDSEG_POSTGRESQL"]
+    folder = folder_of(tmp_path, *TWO, submissions.GOOD[3])
+    options = Options(lesson=LESSON, workers=1, gradebook=url)
+    assert grade_folder(folder, tmp_path, options).graded == 3
+    assert grade_folder(folder, tmp_path, options).unchanged == 3
+    lines = (tmp_path / "grades.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[3]: float(line.split(",")[-2]) for line in lines} == {
+        "ada": 100,
+        "bob": 100,
+        "one-wrong": 90,
+    }
+    assert not (tmp_path / "gradebook.db").exists()
