@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.networks import compare_networks, run_network
+from ssdseg_course.checking.networks import KINDS, compare_networks, run_network
 from ssdseg_course.lazy import LazyModule
 
 keras = LazyModule("keras")
@@ -522,10 +522,17 @@ def _features_without_the_last(x, alpha, stages):
     return {stride: maps[stride] for stride in list(maps)[:-1]}
 
 
+HEAD_LAYERS = 3  # with weights: the last convolution, its normalisation, and the dense layer
+
+
 def _where_in_the_table(index: int, rows: list) -> str:
-    """The stem has two layers with weights; a bottleneck six, or four where it does not expand."""
+    """The stem has two layers with weights; a bottleneck six, or four where it does not expand; a dense layer has a
+    head.
+    """
     if index < 2:
         return "(the stem)"
+    if index >= len(rows) - HEAD_LAYERS and rows[-1].kind == KINDS.index("Dense"):
+        return "(in the head)"
     number, at = 0, 2
     while at <= index:
         number += 1

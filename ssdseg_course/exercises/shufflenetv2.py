@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.networks import compare_networks, run_network
-from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
+from ssdseg_course.checking.networks import KINDS, compare_networks, run_network
+from ssdseg_course.exercises.mobilenetv2 import HEAD_LAYERS, KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
 
 keras = LazyModule("keras")
@@ -362,9 +362,11 @@ def _features_with(
 
 
 def _where_in_the_network(index: int, rows: list) -> str:
-    """The stem has two layers with weights, a unit of stride 2 ten, one of stride 1 six."""
+    """The stem has two layers with weights, a unit of stride 2 ten, one of stride 1 six; a dense layer has a head."""
     if index < 2:
         return "(the stem)"
+    if index >= len(rows) - HEAD_LAYERS and rows[-1].kind == KINDS.index("Dense"):
+        return "(in the head)"
     number, at = 0, 2
     while at <= index:
         number += 1
