@@ -1,6 +1,7 @@
 """The exercises of lesson 5: ShuffleNetV2, from the cost of fetching numbers to the whole network."""
 
 import itertools
+from functools import lru_cache
 
 import numpy as np
 
@@ -425,19 +426,22 @@ SHUFFLENET_V2_FEATURES = Exercise(
 
 def shufflenet_v2(input_shape, width, classes):
     """The reference's, with the momentum and epsilon that a learner's layers have."""
+    return _right_network(input_shape, width, classes)
+
+
+@lru_cache(maxsize=4)
+def _picture_and_last_map(input_shape, width):
+    """What all mistakes in a head have in common, built once: building takes longer than all else in a check."""
     image = keras.Input(input_shape)
-    x = shufflenet_v2_features(image, width, reference.REPEATS)[32]
-    x = blocks.conv_bn(x, reference.WIDTHS[width].conv5, activation="relu", name="head")
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(image, layers.Dense(classes, activation="softmax")(x))
+    return image, shufflenet_v2_features(image, width, reference.REPEATS)[32]
 
 
 def _whole_with(*, conv5=None, head=True, pool="average", activation="softmax", extra=0, act="relu"):
-    """The whole network with one mistake."""
+    """The whole network with one mistake, or with none."""
 
+    @lru_cache(maxsize=2)  # or every check would hang another head on the same map
     def network(input_shape, width, classes):
-        image = keras.Input(input_shape)
-        x = shufflenet_v2_features(image, width, reference.REPEATS)[32]
+        image, x = _picture_and_last_map(input_shape, width)
         if head:
             x = blocks.conv_bn(x, conv5 or reference.WIDTHS[width].conv5, activation=act, name=_new_name())
         pools = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flat": layers.Flatten}
@@ -446,6 +450,8 @@ def _whole_with(*, conv5=None, head=True, pool="average", activation="softmax", 
 
     return network
 
+
+_right_network = _whole_with()
 
 SHUFFLENET_V2 = Exercise(
     id="05.shufflenet_v2",
