@@ -329,8 +329,10 @@ assembly = assemble()
 print(assembly.table())
 
 # %% [markdown]
-# What is yours is used: when the network is built, in its losses, in matching and coding, and later in NMS and in the
-# scores. The recipe:
+# What is yours is used: when the network is built, in augmentation, matching and coding, in the losses, and later in
+# NMS and in the scores. What a training never calls is not among the pieces: lesson 3's loops, `field_of_view`,
+# `choose_threshold` and the like. Nor is your `joint_network`: in its place stands a `build_network` that also knows
+# the large network, with its second decoder. The recipe:
 #
 # - **AdamW**, 16 pictures a step; the learning rate rises for the first steps, then falls along a cosine to nearly 0;
 # - mirrored every second time, always in another light; no zooms, for which a short training has no time;
