@@ -70,9 +70,11 @@ def paint(figure, axes, scene, masks_by_title):
                 panel.contourf(mask == label, levels=[0.5, 1.5], colors="none", hatches=[hatch])
         panel.set_title(title, fontsize=10)
     patches = [
-        Patch(facecolor=colour, hatch=hatch, edgecolor="black", label=name)
-        for name, colour, hatch in zip(CLASSES, CLASS_COLOURS, HATCHES, strict=True)
+        Patch(facecolor=CLASS_COLOURS[label - 1], hatch=HATCHES[label - 1], edgecolor="black", label=name)
+        for label, name in enumerate(CLASSES, start=1)
+        if any((mask == label).any() for mask in masks_by_title.values())
     ]
+    figure.set_figheight(figure.get_figheight() + 0.4)  # room for the legend
     figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=9, handlelength=3)
 
 
@@ -88,8 +90,8 @@ paint(
 show(
     figure,
     alt="A warehouse three times: as it is; with its true mask over two people and two forklifts; with the network's "
-    "mask, which covers most of the same with rounder edges, but paints the worker on the left as forklift, and half "
-    "of a barrel as person. Each class has a colour and a hatch, which a legend names.",
+    "mask, which covers most of the same with rounder edges, but gives most of the worker on the left to the forklift, "
+    "and half of a barrel to the person beside it. Each class has a colour and a hatch, which a legend names.",
 )
 
 # %% [markdown]
