@@ -313,7 +313,7 @@ for name, some in (("fresh", build_network(LESSON)), ("trained", network)):
     print(f"{name:8}" + "  ".join(f"{tracker.name} {float(tracker.result()):5.2f}" for tracker in trainer.trackers))
 
 # %% [markdown]
-# They begin within a factor of 15 to 20 of each other, and end about so: the class loss stays the largest, some 20
+# They begin within a factor of about 20 of each other, and end about so: the class loss stays the largest, some 20
 # times the mask's. One backbone can serve that. It is so because every one of them is a **mean**: over positives, over
 # pixels, over classes. Were one of them a sum over pixels, it would begin at 50,000, and the backbone would serve that
 # head alone. So here the weights of the losses may all be 1. Where they may not, watch the parts by themselves, not
@@ -462,7 +462,7 @@ with after("8.5"):
     show(
         figure,
         alt="Two panels with a curve a class. Left precision over recall: for forklift and monorail it stays near 1 "
-        "for long and then falls, for person it falls from a recall of about 0.1 on; average precisions "
+        "for long and then falls, for person it begins to fall much sooner; average precisions "
         f"{', '.join(told)}. Right F1 over the score threshold, which rises, has a broad top, and "
         "falls towards 1.",
     )
