@@ -23,10 +23,11 @@ from ssdseg_course.quiet import import_keras
 from ssdseg_course.work.workspace import NotebookError
 
 if TYPE_CHECKING:
+    from ssdseg_ref.data import Sample
     from ssdseg_ref.multitask import Config
 
 # The exercises whose function stands in the network, or in its training, predicting and scoring, by the module of the
-# reference that has it.
+# reference that has it. "08.joint_network" does not: the reference's `build_network` also knows the larger preset.
 PIECES = {
     "anchors": ("01.grid_centers", "01.anchor_sizes", "01.map_anchors", "01.make_anchors"),
     "boxes": ("02.corners_to_centers", "02.iou"),
@@ -48,6 +49,7 @@ PIECES = {
     "deeplabv3plus": ("07.aspp", "07.decoder"),
     "metrics": ("07.confusion_matrix", "08.average_precision"),
     "multitask": ("08.segmentation_gate",),
+    "data.augment": ("08.flip", "08.crop_boxes"),
 }
 OTHER_NAMES = {"02.iou": "pairwise_iou"}
 NAMES_OF_LAYERS = ("name", "norm")  # arguments of the reference that no exercise has
@@ -63,7 +65,7 @@ class Piece:
 
     Attributes:
         exercise_id: that asks for it.
-        home: the reference's module and function, "mobilenetv2.bottleneck".
+        home: the reference's module and function, "mobilenetv2.bottleneck" or "data.augment.flip".
         function: the learner's, or None.
         note: why there is none, or "" where there is one.
     """
@@ -103,7 +105,7 @@ class Assembly:
         changed = []
         try:
             for piece in self.own:
-                module, name = piece.home.split(".")
+                module, name = piece.home.rsplit(".", 1)
                 original = getattr(import_module(f"ssdseg_ref.{module}"), name)
                 changed += _replace_everywhere(original, _adapted(piece, original))
             yield
@@ -244,6 +246,17 @@ def _of_whole_numbers(loss: Callable, mask, *others):
     return loss(ops.cast(mask, "int32"), *others)
 
 
+def _flipped(flip: Callable, sample: "Sample") -> "Sample":
+    """The exercise has the parts of a sample, in any type of numbers."""
+    image, boxes, mask = flip(sample.image, sample.boxes, sample.mask)
+    return replace(
+        sample,
+        image=np.asarray(image, np.uint8),
+        boxes=np.asarray(boxes, np.float32).reshape(-1, 4),
+        mask=np.asarray(mask, np.uint8),
+    )
+
+
 # Where the exercise has other arguments than the reference: from the learner's function and the reference's arguments.
 SPECIAL = {
     "01.make_anchors": _all_anchors,
@@ -251,6 +264,7 @@ SPECIAL = {
     "07.weighted_cross_entropy": _of_whole_numbers,
     "07.dice_loss": _of_whole_numbers,
     "08.average_precision": _precision_if_any,
+    "08.flip": _flipped,
 }
 
 

@@ -61,25 +61,38 @@ def choose_threshold(scores, hits, positives: int) -> float:
 
 
 def match_detections(overlaps: np.ndarray, iou_thresholds: np.ndarray) -> np.ndarray:
-    """Which detections of one class in one image are hits.
+    """Which detections of one class in one image are hits: those that `assign_detections` gives a box.
 
     Args:
         overlaps: (D, M) IoU of the detections, best first, with the boxes.
         iou_thresholds: (T,).
 
     Returns:
-        (T, D) bool. A detection takes, of the boxes that no better one has taken, the one it overlaps most, if their
-        IoU reaches the threshold; of equal ones the last, as pycocotools does.
+        (T, D) bool.
+    """
+    return assign_detections(overlaps, iou_thresholds) >= 0
+
+
+def assign_detections(overlaps: np.ndarray, iou_thresholds: np.ndarray) -> np.ndarray:
+    """Which box each detection of one class in one image takes.
+
+    Args:
+        overlaps: (D, M) IoU of the detections, best first, with the boxes.
+        iou_thresholds: (T,).
+
+    Returns:
+        (T, D) int, the index of a box, or -1. A detection takes, of the boxes that no better one has taken, the one it
+        overlaps most, if their IoU reaches the threshold; of equal ones the last, as pycocotools does.
     """
     detections, boxes = overlaps.shape
-    hits = np.zeros((len(iou_thresholds), detections), bool)
+    taken = np.full((len(iou_thresholds), detections), -1)
     if boxes == 0 or detections == 0:
-        return hits
+        return taken
     reachable = overlaps >= iou_thresholds.min()
     # Where nobody competes, a detection with one box in reach and a box with one detection, the IoU alone decides.
     alone = reachable & (reachable.sum(axis=1, keepdims=True) == 1) & (reachable.sum(axis=0) == 1)
     rows, cols = np.nonzero(alone)
-    hits[:, rows] = overlaps[rows, cols] >= iou_thresholds[:, None]
+    taken[:, rows] = np.where(overlaps[rows, cols] >= iou_thresholds[:, None], cols, -1)
     contested = np.flatnonzero(reachable.any(axis=1) & ~alone.any(axis=1))
     if len(contested):
         free = np.ones((len(iou_thresholds), boxes), bool)
@@ -87,9 +100,10 @@ def match_detections(overlaps: np.ndarray, iou_thresholds: np.ndarray) -> np.nda
         for detection in contested:
             open_boxes = np.where(free & (overlaps[detection] >= iou_thresholds[:, None]), overlaps[detection], -1)
             best = boxes - 1 - open_boxes[:, ::-1].argmax(axis=1)
-            hits[:, detection] = open_boxes[every, best] >= 0
-            free[every, best] &= ~hits[:, detection]
-    return hits
+            hit = open_boxes[every, best] >= 0
+            taken[:, detection] = np.where(hit, best, -1)
+            free[every, best] &= ~hit
+    return taken
 
 
 def average_precisions(

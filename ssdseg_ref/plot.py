@@ -12,7 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
 from ssdseg_ref.data.statistics import PERCENTILES, Statistics
@@ -102,6 +104,7 @@ def draw_boxes(
         scores: (M,), or None where boxes are the truth.
     """
     height, width = size
+    taken: list[Bbox] = []  # by labels
     for index, ((xmin, ymin, xmax, ymax), label) in enumerate(zip(boxes, labels, strict=True)):
         style = (label - 1) % len(CLASS_COLOURS)
         left, top = xmin * width - 0.5, ymin * height - 0.5  # a pixel's middle has whole coordinates in matplotlib
@@ -110,8 +113,25 @@ def draw_boxes(
         axes.add_patch(frame)
         text = names[label - 1] if scores is None else f"{names[label - 1]} {scores[index]:.2f}"
         plate = {"facecolor": CLASS_COLOURS[style], "edgecolor": "none", "pad": 1.2}
-        above = top > LABEL_ROOM * height  # where there is no room above the box, the label goes inside
-        axes.text(left, max(top, 0), text, fontsize=7, va="bottom" if above else "top", bbox=plate, clip_on=True)
+        label_text = axes.text(left, max(top, 0), text, fontsize=7, bbox=plate, clip_on=True)
+        bottom = ymax * height - 0.5
+        places = [(top, "bottom"), (max(top, 0), "top"), (bottom, "bottom"), (bottom, "top")]
+        # Where there is no room above the box, the label goes inside.
+        _place_label(label_text, places if top > LABEL_ROOM * height else places[1:], taken)
+
+
+def _place_label(label: Text, places: Sequence[tuple[float, str]], taken: list[Bbox]) -> None:
+    """Put a label where it covers no other: at the first of the places (y, vertical alignment) that is free, or else at
+    the first; and note the room that it takes.
+    """
+    frame = label.axes.get_window_extent()
+    for y, alignment in (*places, places[0]):
+        label.set(y=y, va=alignment)
+        extent = label.get_window_extent().padded(-1)  # one above and one below a line touch, and may
+        inside = frame.y0 <= extent.y0 and extent.y1 <= frame.y1
+        if inside and not any(extent.overlaps(other) for other in taken):
+            break
+    taken.append(extent)
 
 
 def plot_gallery(

@@ -29,6 +29,9 @@ from ssdseg_course.quiet import import_keras
 
 import_keras()  # takes a few seconds, and keeps the log of its libraries to itself
 
+from contextlib import redirect_stdout
+from io import StringIO
+
 import keras
 import numpy as np
 from keras import layers
@@ -44,8 +47,8 @@ from ssdseg_ref.convolution import conv_cost
 # %% [markdown]
 # ## 1. The result, first
 #
-# This is the network that you will have built: a bar for each map on its way from the picture (left) to the answer
-# (right), as wide as the map has channels. (No need to read the code that draws.)
+# This is the network that you will have built: a bar for each map on its way from the picture (top) to the answer
+# (bottom), as wide as the map has channels. (No need to read the code that draws.)
 
 
 # %% jupyter={"source_hidden": true}
@@ -80,15 +83,15 @@ figure, (axes,) = panels(1, image_size=(1, 2.2))
 draw_widths(axes, channels_on_the_way(), "MobileNetV2 from the picture (top) to the answer (bottom)")
 show(
     figure,
-    alt="35 bars, one under another, narrow and wide in turns. The narrow ones, striped, have from 16 channels at the "
-    "top to 320 at the bottom; each wide one between them has six times as many as the narrow one above it, from 96 to "
-    "960. The last bar has 1280.",
+    alt="35 bars, one under another. The first two are narrow, 32 and 16 channels; from there on wide and narrow ones "
+    "take turns. The narrow ones, striped, grow to 320 at the bottom; each wide one has six times as many channels as "
+    "the narrow one above it, from 96 to 960. The last bar, wide, has 1280.",
 )
 
 # %% [markdown]
-# Narrow, wide, narrow, wide: seventeen times. The narrow maps carry what is known from step to step; at the wide ones
-# the network thinks. The MobileNets of lesson 3 were as wide everywhere as they had to be somewhere. This is what the
-# change was worth (Sandler et al. 2018, table 4):
+# Narrow, wide, narrow, wide: sixteen times, after a first block that does not widen. The narrow maps carry what is
+# known from step to step; at the wide ones the network thinks. The MobileNets of lesson 3 were as wide everywhere as
+# they had to be somewhere. This is what the change was worth (Sandler et al. 2018, table 4):
 #
 # | network | right answers on ImageNet | parameters | multiply-adds |
 # |---|---|---|---|
@@ -407,9 +410,8 @@ for name, (parameters, multiply_adds) in steps.items():
     print(f"{name:26}{int(parameters):11,} parameters{int(multiply_adds):14,} multiply-adds")
 
 # %% [markdown]
-# It costs about one and a half times as much as a plain convolution of the narrow maps, has two more bends, and looks
-# at
-# 384 channels on the way. The plain convolution that could do so costs 25 times as much.
+# It costs about one and a half times as much as a plain convolution of the narrow maps, bends twice instead of once,
+# and looks at 384 channels on the way. The plain convolution that could do so costs 25 times as much.
 
 # %% [markdown]
 # ## 6. The table is the network
@@ -560,7 +562,9 @@ with after("4.7"):
 def published_network():
     """Keras's own MobileNetV2, with ImageNet's weights if they can be had, and which weights it has."""
     try:
-        return keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights="imagenet"), "ImageNet's weights"
+        with redirect_stdout(StringIO()):  # Keras announces its download, also one that fails then
+            network = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights="imagenet")
+        return network, "ImageNet's weights"
     except Exception:  # Keras raises a bare Exception where a download fails
         network, rng = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None), np.random.default_rng(0)
         for weight in network.weights:

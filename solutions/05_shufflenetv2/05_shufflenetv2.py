@@ -86,9 +86,9 @@ show(
 )
 
 # %% [markdown]
-# The unit on the right costs a twenty-third of the multiply-adds (you can check: two pointwise convolutions of 116 ×
-# 696
-# beside two of 58 × 58). So a network can afford many more channels. And there is more to it. Of networks of about 500
+# The unit on the right costs a twenty-third of the multiply-adds. (You can check, for one place of the map: two
+# pointwise convolutions of 116 × 696 and a depthwise one of 9 × 696, beside two of 58 × 58 and one of 9 × 58.) So a
+# network can afford many more channels. And there is more to it. Of networks of about 500
 # million multiply-adds each, the authors' was 58% *faster* on their graphics card than MobileNetV2 (Ma et al. 2018,
 # section 4), with more right answers on ImageNet.
 #
@@ -262,7 +262,8 @@ for panel, (guideline, times) in zip(axes, MEASURED.items(), strict=True):
             hatch="" if place == 0 else "////",
             edgecolor="black",
         )
-        panel.text(0.02, place + 0.4, f"{name}: {duration / first:.1f}", fontsize=8, va="center")
+        ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # or the dotted line would run through it
+        panel.text(0.02, place + 0.4, f"{name}: {duration / first:.1f}", fontsize=8, va="center", bbox=ground)
     panel.axvline(1, color="black", linewidth=1, linestyle=":")
     panel.set(ylim=(3.7, -0.5), yticks=[], xlim=(0, 1.1 * max(3, *(t / first for t in times.values()))), xticks=[])
     panel.set_title(guideline, fontsize=9)
@@ -296,7 +297,8 @@ show(
 # So the wish list: many channels, yet equal widths, no groups, few pieces, little that is added. The authors' answer
 # is so simple that one may laugh:
 #
-# 1. **Split** the channels in two halves. The left half passes *as it is*: it costs nothing.
+# 1. **Split** the channels in two halves. The left half passes *as it is*: it costs no multiply-add. (Step 3 and the
+#    shuffle still have to move it, which is not free either: G4.)
 # 2. **Work** on the right half: pointwise, depthwise, pointwise, all of one width (G1), without groups (G2), in one
 #    branch (G3).
 # 3. **Concatenate** the halves: no addition (G4).
@@ -368,7 +370,8 @@ explore_shuffle(channel=11, units=4)
 # With the shuffle, knowledge of channel 11 has reached all but one after four units. The one is channel 0: it is dealt
 # to place 0 again and again, so this channel is *never* worked on as long as units of stride 1 follow each other. (Do
 # you find the other fixed place? It stands on the right side, so it does no harm.) The published networks have this
-# flaw too, one channel in a hundred; the unit of section 6, which has no split, mends it at the end of each stage.
+# flaw too, one channel in a hundred; the unit of section 6, which has no split, mends it at the start of the next
+# stage; behind the last stage, conv5 does.
 
 # %% [markdown]
 # ## 5. The unit of stride 1
@@ -393,7 +396,8 @@ def depthwise_bn(x, kernel_size, stride, activation, padding="same"):
 
 # %% [markdown]
 # Why padding? The weights that one can find are PyTorch's, and PyTorch pads one pixel on **every** side. With stride 2
-# and an even side, TensorFlow's "same" pads **one side only** (lesson 3), and everything is seen half a pixel further.
+# and an even side, TensorFlow's "same" pads **one side only** (lesson 3), and everything is seen one pixel
+# further (half a pixel of the map that comes out).
 # So that such weights would fit, we do as PyTorch does: a frame of zeros by `layers.ZeroPadding2D(1)`, then `"valid"`.
 #
 # | step on the right half | kernel | activation |
@@ -578,10 +582,10 @@ with after("5.6"):
 #
 # - Multiply-adds belong to a network, time belongs to a machine. **Measure.**
 # - What has to be fetched counts: equal widths (G1), few groups (G2), large pieces (G3), few small operations (G4).
-# - **Split, work on one half, concatenate, shuffle**: half of the channels pass for nothing, and the shuffle sees to it
-#   that it is not always the same half.
+# - **Split, work on one half, concatenate, shuffle**: half of the channels pass without a multiply-add, and the shuffle
+#   sees to it that it is not always the same half.
 # - At stride 2 both branches work on everything.
-# - Frameworks pad differently. Where weights are to fit, half a pixel matters.
+# - Frameworks pad differently. Where weights are to fit, one pixel matters.
 #
 # **Next:** lesson 6, SSDLite: the first heads on top of a backbone.
 #

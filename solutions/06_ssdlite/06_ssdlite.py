@@ -188,8 +188,8 @@ show(
 
 # %% [markdown]
 # Behind the last convolution comes **nothing**: no normalisation and no activation. An offset may be negative and a
-# logit may be anything; a ReLU there could never say "a little to the left". So this convolution has a bias, the only
-# one of the whole network that has.
+# logit may be anything; a ReLU there could never say "a little to the left". So this convolution has a bias, as
+# only the last convolutions of the heads have: these, and the mask's of lesson 7.
 #
 # ### Exercise 6.2 - a head  ·  15 points  ·  medium  ·  about 15 minutes
 #
@@ -357,7 +357,8 @@ with after("6.3"):
 #
 # Two details decide whether that works.
 #
-# - **Each image by itself.** Mined over a whole batch, a crowded image takes the places of all others.
+# - **Each image by itself.** Mined over a whole batch, images take one another's places: three for each positive are
+#   right in the sum, but who gets them depends on what else is in the batch.
 # - **An image without any box** has no positives, so three times none. It would teach nothing at all, though it teaches
 #   best what is *not* there. So at least three negatives an image.
 #

@@ -31,6 +31,7 @@ import_keras()  # takes a few seconds, and keeps the log of its libraries to its
 import keras
 import numpy as np
 from keras import layers, ops
+from matplotlib.patches import Patch
 
 from ssdseg_course import check, hint
 from ssdseg_course.explorers import figures
@@ -39,7 +40,7 @@ from ssdseg_course.explorers.figures import after, panels, show
 from ssdseg_ref.data.warehouse import CLASSES, SPLITS, render
 from ssdseg_ref.losses import class_cross_entropy
 from ssdseg_ref.multitask import LESSON, Predictor, load_network
-from ssdseg_ref.plot import paint_prediction
+from ssdseg_ref.plot import CLASS_COLOURS, draw_mask
 
 # %% [markdown]
 # ## 1. The result, first
@@ -57,25 +58,40 @@ predicted = [prediction.mask for prediction in predictions]
 
 
 # %% jupyter={"source_hidden": true}
-def painted(scene, mask):
-    """The scene under a mask in colours and hatches."""
-    return paint_prediction(scene.image, mask, np.empty((0, 4)), [], [], tuple(CLASSES), width=600)
+HATCHES = ("////", "....", "||||")  # one a class, so that colour never speaks alone
+
+
+def paint(figure, axes, scene, masks_by_title):
+    """The scene under each mask, a panel a mask: a colour and a hatch for each class, and a legend for both."""
+    for panel, (title, mask) in zip(axes, masks_by_title.items(), strict=True):
+        draw_mask(panel, scene.image, mask)
+        for label, hatch in enumerate(HATCHES, start=1):
+            if (mask == label).any():
+                panel.contourf(mask == label, levels=[0.5, 1.5], colors="none", hatches=[hatch])
+        panel.set_title(title, fontsize=10)
+    patches = [
+        Patch(facecolor=CLASS_COLOURS[label - 1], hatch=HATCHES[label - 1], edgecolor="black", label=name)
+        for label, name in enumerate(CLASSES, start=1)
+        if any((mask == label).any() for mask in masks_by_title.values())
+    ]
+    figure.set_figheight(figure.get_figheight() + 0.4)  # room for the legend
+    figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=9, handlelength=3)
 
 
 shown = 3
 figure, axes = panels(3)
-for panel, picture, title in (
-    (axes[0], scenes[shown].image, "the scene"),
-    (axes[1], painted(scenes[shown], np.where(masks[shown] == 255, 0, masks[shown])), "its true mask"),
-    (axes[2], painted(scenes[shown], predicted[shown]), "what the network says"),
-):
-    panel.imshow(picture, aspect="auto")
-    panel.set(xticks=[], yticks=[], title=title)
-    panel.title.set_fontsize(10)
+nothing = np.zeros_like(masks[shown])
+paint(
+    figure,
+    axes,
+    scenes[shown],
+    {"the scene": nothing, "its true mask": masks[shown], "what the network says": predicted[shown]},
+)
 show(
     figure,
-    alt="A warehouse three times: as it is; with its true mask painted over people, forklifts and monorails; with the "
-    "network's mask, which covers the same things with rounder edges and misses thin parts.",
+    alt="A warehouse three times: as it is; with its true mask over two people and two forklifts; with the network's "
+    "mask, which covers most of the same with rounder edges, but gives most of the worker on the left to the forklift, "
+    "and half of a barrel to the person beside it. Each class has a colour and a hatch, which a legend names.",
 )
 
 # %% [markdown]
@@ -143,7 +159,7 @@ explore_field_of_view(rate=6)
 # pooling of the next section comes from.)
 
 # %% [markdown]
-# ## 3. The same map, seen five times
+# ## 3. The same map, seen several times
 #
 # Things are small and large. So look at the map of stride 16 with several fields of view **at once**: that is *atrous
 # spatial pyramid pooling*, **ASPP**. Its branches all start from the same map:
@@ -178,7 +194,7 @@ def resize(x, size):
 
 
 # %% [markdown]
-# ### Exercise 7.2 - the same map, seen five times  ·  20 points  ·  medium  ·  about 25 minutes
+# ### Exercise 7.2 - the same map, seen several times  ·  20 points  ·  medium  ·  about 25 minutes
 #
 # Write `aspp(x, channels, rates)`, the branches in the order above. `layers.GlobalAveragePooling2D(keepdims=True)`
 # gives
@@ -289,10 +305,8 @@ with after("7.3"):
 # %% jupyter={"source_hidden": true}
 with after("7.3"):
     figure, axes = panels(3)
-    for panel, stride in zip(axes, (4, 16, 32), strict=True):
-        panel.imshow(painted(scenes[shown], perfect_at(stride, masks[shown]).astype(np.uint8)), aspect="auto")
-        panel.set(xticks=[], yticks=[], title=f"perfect, at stride {stride}")
-        panel.title.set_fontsize(10)
+    coarse = {f"perfect, at stride {stride}": perfect_at(stride, masks[shown]) for stride in (4, 16, 32)}
+    paint(figure, axes, scenes[shown], coarse)
     show(
         figure,
         alt="The scene three times with its true mask as maps of stride 4, 16 and 32 would know it: sharp; then with "
@@ -366,7 +380,8 @@ print("ignore     ", counts[255], "pixels")
 # A network that says "background" everywhere is right for 88% of all pixels. Three decisions belong into the loss:
 #
 # - **A weight for each class**: a pixel of a rare class counts more. (How to choose them, in lesson 8.)
-# - **"Ignore"**: where the mask says 255, people could not agree, and nothing counts.
+# - **"Ignore"**: the mask says 255 where nobody can or should say what it is, and nothing counts there. In this course:
+#   a crowd in a photograph, and the rest of a thing that a zoom has cut off.
 # - **A mean, no sum.** A sum over pixels grows with the picture, and with the batch: train on larger pictures, and your
 #   loss weights mean something else. Divide by the sum of the *weights* that were counted. Then weights of (2, 2, 2, 2)
 #   do the same as (1, 1, 1, 1).

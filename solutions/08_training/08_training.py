@@ -43,7 +43,7 @@ from ssdseg_course import check, hint
 from ssdseg_course.assemble import assemble
 from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.figures import after, draw_boxes, draw_image, panels, show
-from ssdseg_course.explorers.hits import explore_hits
+from ssdseg_course.explorers.hits import explore_hits, found_and_missed, in_words
 from ssdseg_course.explorers.live import how_to_train, live_curves
 from ssdseg_ref import training
 from ssdseg_ref.boxes import areas, pairwise_iou
@@ -313,10 +313,11 @@ for name, some in (("fresh", build_network(LESSON)), ("trained", network)):
     print(f"{name:8}" + "  ".join(f"{tracker.name} {float(tracker.result()):5.2f}" for tracker in trainer.trackers))
 
 # %% [markdown]
-# They begin within a factor of about fifteen of each other, and none ends large while all others are small. That is
-# because every one of them is a **mean**: over positives, over pixels, over classes. Were one of them a sum over
-# pixels, it would begin at 50,000, and the backbone would serve that head alone. So here the weights of the losses
-# may all be 1. Where they may not, watch the parts by themselves, not the sum.
+# They begin within a factor of about 20 of each other, and end about so: the class loss stays the largest, some 20
+# times the mask's. One backbone can serve that. It is so because every one of them is a **mean**: over positives, over
+# pixels, over classes. Were one of them a sum over pixels, it would begin at 50,000, and the backbone would serve that
+# head alone. So here the weights of the losses may all be 1. Where they may not, watch the parts by themselves, not
+# the sum.
 
 # %% [markdown]
 # ## 6. The training
@@ -328,8 +329,10 @@ assembly = assemble()
 print(assembly.table())
 
 # %% [markdown]
-# What is yours is used: when the network is built, in its losses, in matching and coding, and later in NMS and in the
-# scores. The recipe:
+# What is yours is used: when the network is built, in augmentation, matching and coding, in the losses, and later in
+# NMS and in the scores. What a training never calls is not among the pieces: lesson 3's loops, `field_of_view`,
+# `choose_threshold` and the like. Nor is your `joint_network`: in its place stands a `build_network` that also knows
+# the large network, with its second decoder. The recipe:
 #
 # - **AdamW**, 16 pictures a step; the learning rate rises for the first steps, then falls along a cosine to nearly 0;
 # - mirrored every second time, always in another light; no zooms, for which a short training has no time;
@@ -362,8 +365,8 @@ if MODE != "full":
 # %% [markdown]
 # Learn to read such curves. Class and box fall fast at first, then slowly. The mask's parts fall late, once the coarse
 # maps know what they show. Where the validation loss rises while the training loss still falls, the network learns its
-# scenes by heart. And the end of the cosine brings a last step down: small learning rates settle what large ones stir
-# up.
+# scenes by heart. In the last epochs the curves are flat: the cosine has made the learning rate so small that hardly
+# anything moves any more.
 
 # %% [markdown]
 # ## 7. How good is it?
@@ -372,7 +375,7 @@ if MODE != "full":
 # so it takes some care. For one class:
 #
 # 1. Sort all detections of all pictures by score. Each is a **hit** if it overlaps a box that no better one has taken
-#    yet, by an IoU of at least 0.5; a second box on the same person is a *miss*, like any other false alarm.
+#    yet, by an IoU of at least 0.5; a second box on the same person is a *false alarm*, like one on the floor.
 # 2. Go down the list. After each detection: **precision**, the share of hits among those so far; **recall**, the share
 #    of all true boxes that has been found.
 # 3. Precision goes up and down. At each recall count the **best precision that is still to come**: the curve may only
@@ -450,7 +453,7 @@ with after("8.5"):
         axes[0].plot(recall, precision, linestyle=style, color=color, label=told[-1])
         axes[1].plot(np.sort(scores)[::-1], 2 * hit_count / (np.arange(1, len(order) + 1) + positives),
                      linestyle=style, color=color, label=name)  # fmt: skip
-    axes[0].set(xlabel="recall", ylabel="precision", title="with the average precision", xlim=(0, 1), ylim=(0, 1.03))
+    axes[0].set(xlabel="recall", ylabel="precision", title="precision over recall", xlim=(0, 1), ylim=(0, 1.03))
     axes[1].set(
         xlabel="score threshold", ylabel="F1", title="both in one number, section 8", xlim=(0, 1), ylim=(0, 1.03)
     )
@@ -458,8 +461,9 @@ with after("8.5"):
         panel.legend(fontsize=8, loc="lower left")
     show(
         figure,
-        alt="Two panels with a curve a class. Left precision over recall, which stays near 1 for long and then falls; "
-        f"average precisions {', '.join(told)}. Right F1 over the score threshold, which rises, has a broad top, and "
+        alt="Two panels with a curve a class. Left precision over recall: for forklift and monorail it stays near 1 "
+        "for long and then falls, for person it begins to fall much sooner; average precisions "
+        f"{', '.join(told)}. Right F1 over the score threshold, which rises, has a broad top, and "
         "falls towards 1.",
     )
 
@@ -641,19 +645,17 @@ with after("8.6"):
         for label, name in enumerate(CLASSES, start=1):
             rows = np.flatnonzero((prediction.labels == label) & (prediction.scores >= thresholds[label]))
             truth = scene.boxes[scene.labels == label]
-            overlaps = pairwise_iou(prediction.boxes[rows], truth)
-            hits = match_detections(overlaps, np.array([0.5]))[0]
-            missed = truth[overlaps.max(axis=0, initial=0) < 0.5]
+            hits, missed = found_and_missed(prediction.boxes[rows], truth)
             for boxes, style, word in (
                 (prediction.boxes[rows][hits], "-", name),
                 (prediction.boxes[rows][~hits], ":", f"{name}?"),
-                (missed, "--", f"missed {name}"),
+                (truth[missed], "--", f"missed {name}"),
             ):
                 draw_boxes(
                     panel, boxes, edgecolor=figures.ORANGE, linewidth=2, linestyle=style, labels=[word] * len(boxes)
                 )
-            counts += (hits.sum(), (~hits).sum(), len(missed))
-        words.append("{} hits, {} false alarms, {} missed".format(*counts))
+            counts += (hits.sum(), (~hits).sum(), missed.sum())
+        words.append(f"{in_words(counts[0], 'hit')}, {in_words(counts[1], 'false alarm')}, {counts[2]} missed")
         panel.set_title(words[-1], fontsize=9)
     show(figure, alt=f"Three test scenes with boxes: {'; '.join(words)}.")
 
@@ -680,7 +682,7 @@ for name in ("mobilenetv2", "shufflenetv2"):
     look = Predictor(shipped, SHIPPED[name])
     look(fast_pictures)  # the first call makes the graph
     times = []
-    for _ in range(3):
+    for _ in range(5):
         start = time.perf_counter()
         look(fast_pictures)
         times.append(time.perf_counter() - start)

@@ -1,7 +1,10 @@
 """`ssdseg train` and `ssdseg evaluate`: train a preset on the Warehouse, and score networks on it."""
 
+import json
+import tempfile
+import zipfile
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +15,7 @@ from rich.table import Table
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
+from ssdseg_course.work.workspace import write_whole
 
 if TYPE_CHECKING:
     import keras
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from ssdseg_ref.multitask import Config
 
 NETWORK_FILE = "network.keras"
+RUN_FILE = "run.json"  # in a run's folder: what it was begun with
 
 
 class Preset(StrEnum):
@@ -46,13 +51,16 @@ def train(
     mine: Annotated[bool, typer.Option("--mine", help="Train with your own functions from the lessons.")] = False,
 ) -> None:
     """Train the joint network on the Warehouse; called again with the same folder, go on where it was stopped."""
-    folder.mkdir(parents=True, exist_ok=True)  # or say at once that it cannot be
+    must_be_writable(folder)  # or say so before anything is drawn
+    begun = Run(preset.value, backbone.value, mine)
+    _must_go_on_as_begun(folder, begun)
     console.import_keras()
     import keras
 
     from ssdseg_ref import multitask, training
 
     own = own_pieces() if mine else None
+    write_whole(folder / RUN_FILE, json.dumps(asdict(begun)) + "\n")
     with own.in_place() if own else nullcontext():
         config = replace(multitask.preset(preset, backbone))
         recipe = training.RECIPES[preset]
@@ -69,6 +77,53 @@ def train(
         network.save(folder / NETWORK_FILE)
         console.output.print(f"trained network: {escape(str(folder / NETWORK_FILE))}", soft_wrap=True)
         _score(network, config, "validation")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training was begun with; another network cannot go on from its checkpoints.
+
+    Attributes:
+        preset: of the network.
+        backbone: of the network.
+        mine: whether with the learner's functions.
+    """
+
+    preset: str
+    backbone: str
+    mine: bool
+
+    def __str__(self) -> str:
+        return f"--preset {self.preset} --backbone {self.backbone}{' --mine' if self.mine else ''}"
+
+
+def must_be_writable(folder: Path) -> None:
+    """Say so at once, and by its name, where a folder cannot be written into; make nothing.
+
+    Raises:
+        ValueError: if it is no folder, or nothing may be written into it, or into the nearest one above it.
+    """
+    above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not above.is_dir():
+        raise ValueError(f"{above}: is a file, not a folder")
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise ValueError(f"{above}: cannot be written into ({error.strerror}); take another folder") from error
+
+
+def _must_go_on_as_begun(folder: Path, wanted: Run) -> None:
+    try:
+        begun = Run(**json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{folder / RUN_FILE}: damaged; take another folder, or delete this one") from error
+    if begun != wanted:
+        raise ValueError(
+            f"{folder}: holds a training that was begun with {begun}; go on with these, or take another folder"
+        )
 
 
 def evaluate(
@@ -103,7 +158,10 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
             f"{name}: neither a file, nor a folder of a finished training, nor a shipped network; those are "
             f"{', '.join(multitask.SHIPPED)}"
         )
-    network = keras.models.load_model(path, compile=False)
+    try:
+        network = keras.models.load_model(path, compile=False)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:  # some with a page about formats
+        raise ValueError(f"{path}: no network that Keras can read; `ssdseg train` writes {NETWORK_FILE}") from error
     outputs = getattr(network, "output", None)
     if isinstance(outputs, dict) and "classes" in outputs:
         for config in multitask.PRESETS.values():

@@ -1,7 +1,9 @@
 """`ssdseg predict`: what a network sees in pictures of the user's own."""
 
 import io
+import itertools
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from ssdseg_course.cli import console
-from ssdseg_course.cli.networks import open_network
+from ssdseg_course.cli.networks import must_be_writable, open_network
 from ssdseg_course.work.workspace import write_whole
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -27,19 +29,21 @@ def predict(
     """Detect and segment in pictures of your own.
 
     For PICTURE.jpg there come PICTURE.png, with boxes and masks drawn in, and PICTURE_mask.png, a class a pixel. All
-    detections stand in detections.json, in COCO's result format, the unsure ones too: scores need them.
+    detections stand in detections.json, in COCO's result format, the unsure ones too: scores need them. A picture's id
+    is its number, where all are named by numbers that differ, else the name of its file.
     """
     paths = _pictures(source)
     if out.exists() and out.resolve() == (source if source.is_dir() else source.parent).resolve():
         raise ValueError(f"{out}: holds the pictures themselves; take another folder with --out")
-    out.mkdir(parents=True, exist_ok=True)
+    must_be_writable(out)  # before the seconds that a network takes
     model, config = open_network(network)
+    out.mkdir(parents=True, exist_ok=True)
 
     from ssdseg_ref.multitask import Predictor
 
     predictor = Predictor(model, config)
-    results, unread = [], []
-    for path, name, image_id in zip(console.tracked(paths, "looking"), _names(paths), _image_ids(paths), strict=True):
+    found, unread = {}, []
+    for path, name in zip(console.tracked(paths, "looking"), _names(paths), strict=True):
         try:
             image = _read(path)
         except (OSError, SyntaxError, ValueError) as error:
@@ -48,10 +52,12 @@ def predict(
             continue
         prediction = predictor([image])[0]
         _write_pictures(out, name, image, prediction, config.classes, least_score)
-        results += coco_results(image_id, prediction, image.shape[:2])
+        found[path] = coco_results(path.name, prediction, image.shape[:2])
+    image_ids = zip(_image_ids(list(found)), found.values(), strict=True)
+    results = [{**result, "image_id": image_id} for image_id, own in image_ids for result in own]
     write_whole(out / RESULTS, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
     sure = sum(result["score"] >= least_score for result in results)
-    done = len(paths) - len(unread)
+    done = len(found)
     console.output.print(
         f"{done:,} {'picture' if done == 1 else 'pictures'}, {sure:,} boxes with a score of at least {least_score:g}: "
         f"{escape(str(out))}",
@@ -99,15 +105,38 @@ def _pictures(source: Path) -> list[Path]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Names for what is written: without the suffix, where two pictures do not differ in it alone."""
-    stems = [path.stem for path in paths]
-    return [path.stem if stems.count(path.stem) == 1 else path.name.replace(".", "_") for path in paths]
+    """Names for what is written, such that nothing is written over: the picture's without its suffix, where that does.
+
+    With `x.jpg` and `x_mask.jpg`, or `x.jpg` and `x.png`, it takes the suffix as well, and where that does not do
+    either, a number.
+    """
+    wanted = Counter(file.casefold() for path in paths for file in _files(path.stem))
+    names, taken = [], set()
+    for path in paths:
+        alone = all(wanted[file.casefold()] == 1 for file in _files(path.stem))
+        first = path.stem if alone else path.name.replace(".", "_")
+        candidates = itertools.chain([first], (f"{first}_{number}" for number in itertools.count(2)))
+        name = next(name for name in candidates if taken.isdisjoint(file.casefold() for file in _files(name)))
+        taken.update(file.casefold() for file in _files(name))  # to some file systems `A.png` is `a.png`
+        names.append(name)
+    return names
+
+
+def _files(name: str) -> tuple[str, str]:
+    return f"{name}.png", f"{name}_mask.png"
 
 
 def _image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
-    """COCO numbers its pictures and names them so; other names stay names. All are of one kind, to be sorted."""
+    """COCO numbers its pictures and names them so; where the numbers do not tell all apart, files' names do.
+
+    All are of one kind, to be sorted, and no two are equal.
+    """
     stems = [path.stem for path in paths]
-    return [int(stem) for stem in stems] if all(stem.isdigit() for stem in stems) else _names(paths)
+    if all(stem.isascii() and stem.isdigit() for stem in stems):
+        numbers = [int(stem) for stem in stems]
+        if len(set(numbers)) == len(numbers):
+            return numbers
+    return [path.name for path in paths]
 
 
 def _read(path: Path):
@@ -126,7 +155,7 @@ def _write_pictures(folder: Path, name: str, image, prediction, classes: tuple[s
     sure = prediction.scores >= least_score
     boxes, labels, scores = prediction.boxes[sure], prediction.labels[sure], prediction.scores[sure]
     painted = paint_prediction(image, prediction.mask, boxes, labels, scores, classes, width=WIDTH)
-    for path, pixels in ((folder / f"{name}.png", painted), (folder / f"{name}_mask.png", prediction.mask)):
+    for file, pixels in zip(_files(name), (painted, prediction.mask), strict=True):
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "png")
-        write_whole(path, buffer.getvalue())
+        write_whole(folder / file, buffer.getvalue())

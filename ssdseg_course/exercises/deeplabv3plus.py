@@ -141,7 +141,7 @@ def _aspp_with(
 
 ASPP = Exercise(
     id="07.aspp",
-    title="The same map, seen five times",
+    title="The same map, seen several times",
     points=20,
     difficulty="medium",
     minutes=25,

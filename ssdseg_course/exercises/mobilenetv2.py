@@ -4,11 +4,12 @@ What builds a network is tried on maps whose numbers reach well over 6, so that 
 """
 
 import itertools
+from functools import lru_cache
 
 import numpy as np
 
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.networks import compare_networks, run_network
+from ssdseg_course.checking.networks import KINDS, compare_networks, run_network
 from ssdseg_course.lazy import LazyModule
 
 keras = LazyModule("keras")
@@ -522,10 +523,17 @@ def _features_without_the_last(x, alpha, stages):
     return {stride: maps[stride] for stride in list(maps)[:-1]}
 
 
+HEAD_LAYERS = 3  # with weights: the last convolution, its normalisation, and the dense layer
+
+
 def _where_in_the_table(index: int, rows: list) -> str:
-    """The stem has two layers with weights; a bottleneck six, or four where it does not expand."""
+    """The stem has two layers with weights; a bottleneck six, or four where it does not expand; a dense layer has a
+    head.
+    """
     if index < 2:
         return "(the stem)"
+    if index >= len(rows) - HEAD_LAYERS and rows[-1].kind == KINDS.index("Dense"):
+        return "(in the head)"
     number, at = 0, 2
     while at <= index:
         number += 1
@@ -608,15 +616,22 @@ def mobilenet_v2(input_shape, alpha, classes):
     return reference.mobilenet_v2(input_shape, alpha, classes=classes)
 
 
+@lru_cache(maxsize=4)
+def _picture_and_last_map(input_shape, alpha):
+    """What all mistakes in a head have in common, built once: building takes longer than all else in a check."""
+    image = keras.Input(input_shape)
+    return image, mobilenet_v2_features(image, alpha, reference.STAGES)[32]
+
+
 def _whole_with(*, least=True, head=True, pool="average", activation="softmax", dense_bias=True, extra=0, scale=True):
     """The whole network with one mistake."""
 
+    @lru_cache(maxsize=1)  # or every check would hang another head on the same map
     def network(input_shape, alpha, classes):
-        image = keras.Input(input_shape)
-        x = mobilenet_v2_features(image, alpha if scale else 1.0, reference.STAGES)[32]
+        image, x = _picture_and_last_map(input_shape, alpha if scale else 1.0)
         if head:
             wide = 1280 * (max(alpha, 1.0) if least else alpha)
-            x = blocks.conv_bn(x, blocks.make_divisible(wide), name="head")
+            x = blocks.conv_bn(x, blocks.make_divisible(wide), name=_new_name())
         x = {
             "average": layers.GlobalAveragePooling2D(),
             "max": layers.GlobalMaxPooling2D(),
@@ -634,7 +649,7 @@ MOBILENET_V2 = Exercise(
     difficulty="medium",
     minutes=15,
     reference=mobilenet_v2,
-    fixed_cases=(((64, 64, 3), 0.35, 10),),
+    fixed_cases=(((32, 64, 3), 0.35, 10),),  # two places in the last map, or their mean would be their maximum
     draw=None,
     hints=(
         "An input, the features' last map, one more `conv_bn`, the mean over all places, and a dense layer.",

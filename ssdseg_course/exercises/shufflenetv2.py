@@ -1,12 +1,13 @@
 """The exercises of lesson 5: ShuffleNetV2, from the cost of fetching numbers to the whole network."""
 
 import itertools
+from functools import lru_cache
 
 import numpy as np
 
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.networks import compare_networks, run_network
-from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
+from ssdseg_course.checking.networks import KINDS, compare_networks, run_network
+from ssdseg_course.exercises.mobilenetv2 import HEAD_LAYERS, KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
 
 keras = LazyModule("keras")
@@ -362,9 +363,11 @@ def _features_with(
 
 
 def _where_in_the_network(index: int, rows: list) -> str:
-    """The stem has two layers with weights, a unit of stride 2 ten, one of stride 1 six."""
+    """The stem has two layers with weights, a unit of stride 2 ten, one of stride 1 six; a dense layer has a head."""
     if index < 2:
         return "(the stem)"
+    if index >= len(rows) - HEAD_LAYERS and rows[-1].kind == KINDS.index("Dense"):
+        return "(in the head)"
     number, at = 0, 2
     while at <= index:
         number += 1
@@ -423,19 +426,22 @@ SHUFFLENET_V2_FEATURES = Exercise(
 
 def shufflenet_v2(input_shape, width, classes):
     """The reference's, with the momentum and epsilon that a learner's layers have."""
+    return _right_network(input_shape, width, classes)
+
+
+@lru_cache(maxsize=4)
+def _picture_and_last_map(input_shape, width):
+    """What all mistakes in a head have in common, built once: building takes longer than all else in a check."""
     image = keras.Input(input_shape)
-    x = shufflenet_v2_features(image, width, reference.REPEATS)[32]
-    x = blocks.conv_bn(x, reference.WIDTHS[width].conv5, activation="relu", name="head")
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(image, layers.Dense(classes, activation="softmax")(x))
+    return image, shufflenet_v2_features(image, width, reference.REPEATS)[32]
 
 
 def _whole_with(*, conv5=None, head=True, pool="average", activation="softmax", extra=0, act="relu"):
-    """The whole network with one mistake."""
+    """The whole network with one mistake, or with none."""
 
+    @lru_cache(maxsize=2)  # or every check would hang another head on the same map
     def network(input_shape, width, classes):
-        image = keras.Input(input_shape)
-        x = shufflenet_v2_features(image, width, reference.REPEATS)[32]
+        image, x = _picture_and_last_map(input_shape, width)
         if head:
             x = blocks.conv_bn(x, conv5 or reference.WIDTHS[width].conv5, activation=act, name=_new_name())
         pools = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flat": layers.Flatten}
@@ -444,6 +450,8 @@ def _whole_with(*, conv5=None, head=True, pool="average", activation="softmax", 
 
     return network
 
+
+_right_network = _whole_with()
 
 SHUFFLENET_V2 = Exercise(
     id="05.shufflenet_v2",

@@ -81,8 +81,11 @@ def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = 
     axes.add_collection(outlines, autolim=False)
     for x, y, label in zip(xmin, ymin, labels, strict=False):
         ground = {"facecolor": style.get("edgecolor", "white"), "edgecolor": BLACK, "linewidth": 0.8, "pad": 1.8}
-        place = {"va": "bottom", "ha": "left"} if y > 0.08 else {"va": "top", "ha": "left"}
-        axes.text(max(x, 0), max(y, 0), label, fontsize=8, color=BLACK, bbox=ground, clip_on=True, **place)
+        va = "bottom" if y > 0.08 else "top"
+        text = axes.text(max(x, 0), max(y, 0), label, fontsize=8, color=BLACK, bbox=ground, clip_on=True, va=va)
+        room = axes.get_window_extent().x1 - text.get_window_extent().x1
+        if room < 0:  # at the right edge a label would be cut off, so it ends there
+            text.set(x=axes.get_xlim()[1], ha="right")
 
 
 def draw_grid(axes: Axes, rows: int, cols: int) -> None:

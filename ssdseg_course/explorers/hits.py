@@ -14,10 +14,31 @@ from ssdseg_course.explorers.explorer import Explorer, align
 from ssdseg_course.quiet import import_keras
 from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.data.warehouse import CLASSES, SPLITS
-from ssdseg_ref.metrics import match_detections
+from ssdseg_ref.metrics import assign_detections
 
 LEAST_IOU = 0.5
 ALARM = "#F0E442"  # yellow of Okabe and Ito 2008
+
+
+def found_and_missed(boxes: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the detections of one class in one image came to.
+
+    Args:
+        boxes: (D, 4) corners of the detections, best first.
+        truth: (M, 4) corners of what is there.
+
+    Returns:
+        hits: (D,) bool, which detections found a box that no better one had found.
+        missed: (M,) bool, which boxes no detection was given to. Together with the hits they are M, also where one
+            detection overlaps two boxes.
+    """
+    given = assign_detections(pairwise_iou(boxes, truth), np.array([LEAST_IOU]))[0]
+    return given >= 0, ~np.isin(np.arange(len(truth)), given)
+
+
+def in_words(count: int, thing: str) -> str:
+    """ "1 false alarm", "2 false alarms"."""
+    return f"{count} {thing}{'s' if count != 1 else ''}"
 
 
 @dataclass(frozen=True)
@@ -51,22 +72,21 @@ def hits_view(state: HitsState, predict) -> tuple[np.ndarray, str]:
     for label, name in enumerate(CLASSES, start=1):
         rows = np.flatnonzero((prediction.labels == label) & (prediction.scores >= state.least_score))
         boxes, true = prediction.boxes[rows], truth.boxes[truth.labels == label]
-        hits = match_detections(pairwise_iou(boxes, true), np.array([LEAST_IOU]))[0]
-        missed = [box for box in true if not (pairwise_iou(boxes[hits], box[None]) >= LEAST_IOU).any()]
+        hits, missed = found_and_missed(boxes, true)
         for group, color, dash, mark in (
             (boxes[hits], CAUGHT, None, ""),
             (boxes[~hits], ALARM, DOTTED, "?"),
-            (missed, MISSED, DASHED, " missed"),
+            (true[missed], MISSED, DASHED, " missed"),
         ):
             for box in group:
                 canvas.outline(box, color, 3, dash)
                 canvas.write(box, name + mark, color)
-        here = (int(hits.sum()), int((~hits).sum()), len(missed))
+        here = (int(hits.sum()), int((~hits).sum()), int(missed.sum()))
         counts += here
-        said.append("{}: {} found, {} false alarms, {} missed".format(name, *here))
+        said.append(f"{name}: {here[0]} found, {in_words(here[1], 'false alarm')}, {here[2]} missed")
     return canvas.picture(), (
-        f"Scene {state.scene}, scores of at least {state.least_score:.2f}: {counts[0]} found (solid), {counts[1]} "
-        f"false alarms (dotted), {counts[2]} missed (dashed). {'; '.join(said)}."
+        f"Scene {state.scene}, scores of at least {state.least_score:.2f}: {counts[0]} found (solid), "
+        f"{in_words(counts[1], 'false alarm')} (dotted), {counts[2]} missed (dashed). {'; '.join(said)}."
     )
 
 

@@ -100,6 +100,8 @@ def read_lesson(lesson: Lesson, root: Path) -> Notebook:
     """
     path = lesson.notebook(root)
     if not path.exists() and not lesson.source(root).exists():
+        if path.parent.is_dir():  # a course without its solutions, from which nothing fresh can be made
+            raise NotebookError(f"{path}: this notebook is missing; copy it again from where you have the course from")
         raise LessonMissingError(f"{path}: there is no such notebook; lesson {lesson.number} is not in this course yet")
     return read_notebook(path, f"; `ssdseg reset {lesson.number}` writes a fresh one")
 

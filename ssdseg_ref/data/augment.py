@@ -46,30 +46,36 @@ def crop(sample: Sample, window: tuple[float, float, float, float], size: tuple[
     mask = np.array(Image.fromarray(sample.mask).resize(size[::-1], Image.Resampling.NEAREST, box=pixels))
 
     boxes, kept = crop_boxes(sample.boxes, window)
-    dropped = np.setdiff1d(np.arange(len(boxes)), kept)
-    cut_off = np.rint(to_pixels(boxes[dropped], size)).astype(int)
+    dropped = np.setdiff1d(np.arange(len(sample.boxes)), kept)
+    rest = np.clip(_in_window(sample.boxes[dropped], window), 0, 1)
+    cut_off = np.rint(to_pixels(rest, size)).astype(int)
     for (x0, y0, x1, y1), label in zip(cut_off, sample.labels[dropped], strict=True):
         part = mask[y0:y1, x0:x1]
         part[part == label] = IGNORE
-    return Sample(np.asarray(image), boxes[kept], sample.labels[kept], mask)
+    return Sample(np.asarray(image), boxes, sample.labels[kept], mask)
 
 
 def crop_boxes(boxes, window: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes as fractions of a window, and which of them enough is left of.
+    """Boxes as fractions of a window: those that enough is left of.
 
     Args:
         boxes: (N, 4) corners in fractions of the image.
         window: corners (xmin, ymin, xmax, ymax) in fractions of the image.
 
     Returns:
-        boxes: (N, 4) corners in fractions of the window, cut at its edge; also those that are not kept.
-        kept: (K,) int, the indices of those of whose area at least a quarter lies in the window.
+        boxes: (K, 4) corners in fractions of the window, cut at its edge, of which at least a quarter lies in it.
+        kept: (K,) int, their indices.
     """
+    moved = _in_window(boxes, window)
+    cut = np.clip(moved, 0, 1)
+    kept = np.flatnonzero(areas(cut) / areas(moved) >= LEAST_VISIBLE)
+    return cut[kept], kept
+
+
+def _in_window(boxes, window: tuple[float, float, float, float]) -> np.ndarray:
     xmin, ymin, xmax, ymax = window
     origin, extent = np.float32([xmin, ymin, xmin, ymin]), np.float32([xmax - xmin, ymax - ymin] * 2)
-    moved = (np.asarray(boxes, np.float32) - origin) / extent
-    cut = np.clip(moved, 0, 1)
-    return cut, np.flatnonzero(areas(cut) / areas(moved) >= LEAST_VISIBLE)
+    return (np.asarray(boxes, np.float32) - origin) / extent
 
 
 def zoom(sample: Sample, rng: np.random.Generator, least: float = 0.6) -> Sample:

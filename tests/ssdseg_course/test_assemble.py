@@ -8,13 +8,13 @@ import pytest
 from learners import save
 from typer.testing import CliRunner
 
-from ssdseg_course.assemble import PieceError, _homes, assemble
+from ssdseg_course.assemble import PieceError, assemble, homes
 from ssdseg_course.checking.layer_graph import copy_weights
 from ssdseg_course.cli import app
 from ssdseg_course.manifest import LESSONS
 from ssdseg_course.work.workspace import read_notebook
 from ssdseg_ref import anchors, boxes, coding, evaluation, matching, multitask, training
-from ssdseg_ref.data import warehouse
+from ssdseg_ref.data import augment, warehouse
 
 SCENES = [warehouse.render(seed, multitask.LESSON.image_size) for seed in warehouse.SPLITS["test"][:4]]
 
@@ -53,7 +53,7 @@ def answer(root, lesson_number: int, name: str, source: str) -> None:
 
 
 def test_every_piece_is_the_learners_where_every_exercise_is_solved(assembly):
-    assert {piece.exercise_id for piece in assembly.pieces} == set(_homes())
+    assert {piece.exercise_id for piece in assembly.pieces} == set(homes())
     assert [piece.exercise_id for piece in assembly.pieces if piece.note] == []
     assert "the reference's" not in assembly.table()
 
@@ -112,6 +112,19 @@ def test_a_network_trains_on_the_learners_functions(assembly, tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
 
 
+def test_samples_are_mirrored_and_cropped_by_the_learner_as_by_the_reference(assembly):
+    right, window = augment.flip(SCENES[0]), (0.1, 0.2, 0.7, 0.9)
+    cropped = augment.crop(SCENES[0], window, (64, 96))
+    original = augment.flip
+    with assembly.in_place():
+        assert augment.flip is not original
+        pairs = [(augment.flip(SCENES[0]), right), (augment.crop(SCENES[0], window, (64, 96)), cropped)]
+    for mine, expected in pairs:
+        for part in ("image", "boxes", "labels", "mask"):
+            assert getattr(mine, part).dtype == getattr(expected, part).dtype
+            np.testing.assert_allclose(getattr(mine, part), getattr(expected, part), atol=1e-6)
+
+
 def test_the_reference_is_itself_again_afterwards(assembly):
     originals = (anchors.grid_centers, boxes.pairwise_iou, coding.encode, matching.match_anchors)
     with assembly.in_place():
@@ -166,7 +179,7 @@ def test_the_command_shows_whose_each_piece_is_and_that_the_output_is_the_same(s
     monkeypatch.chdir(solved)
     result = CliRunner().invoke(app, ["assemble"], env={"COLUMNS": "150"})
     assert result.exit_code == 0, result.stderr
-    count = len(_homes())
+    count = len(homes())
     assert f"{count} of {count} pieces are yours" in result.stdout
     assert "16 of 16 scenes have the same boxes, classes and mask" in result.stdout
     assert json.dumps("the reference's") not in result.stdout

@@ -1,5 +1,6 @@
 """Do `ssdseg demo`, `train` and `evaluate` show what they promise, and refuse what they cannot do?"""
 
+import json
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ssdseg_course.cli import app
-from ssdseg_course.cli.networks import NETWORK_FILE, open_network
+from ssdseg_course.cli.networks import NETWORK_FILE, RUN_FILE, open_network
 from ssdseg_ref import multitask
 
 
@@ -37,12 +38,37 @@ def test_a_network_that_does_not_exist_is_answered_with_those_that_do():
     assert "lesson, mobilenetv2" in result.stderr
 
 
-def test_a_file_that_is_no_network_gets_one_sentence(tmp_path):
-    (tmp_path / "broken.keras").write_bytes(b"not a zip")
-    result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "broken.keras")])
+@pytest.mark.parametrize("name", ["broken.keras", "text.txt"])
+def test_a_file_that_is_no_network_gets_one_sentence(name, tmp_path):
+    (tmp_path / name).write_bytes(b"not a zip")
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path / name)])
     assert result.exit_code == 1
-    assert "broken.keras" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert f"{name}: no network that Keras can read; `ssdseg train` writes network.keras" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("other", [("--backbone", "shufflenetv2"), ("--mine",), ("--preset", "reference")])
+def test_a_run_is_gone_on_with_as_it_was_begun_or_not_at_all(other, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSDSEG_HOME", str(tmp_path / "home"))
+    (tmp_path / RUN_FILE).write_text('{"preset": "lesson", "backbone": "mobilenetv2", "mine": false}')
+    result = CliRunner().invoke(app, ["train", str(tmp_path), *other])
+    assert result.exit_code == 1
+    assert "holds a training that was begun with --preset lesson --backbone mobilenetv2; go on" in result.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_training_notes_what_it_was_begun_with(tmp_path, monkeypatch):
+    """Before its first step, so that one that is stopped at once has noted it too."""
+    monkeypatch.setattr("ssdseg_course.cli.networks.open_samples", lambda *_: (_ for _ in ()).throw(ValueError("stop")))
+    CliRunner().invoke(app, ["train", str(tmp_path / "run"), "--backbone", "shufflenetv2"])
+    noted = json.loads((tmp_path / "run" / RUN_FILE).read_text())
+    assert noted == {"preset": "lesson", "backbone": "shufflenetv2", "mine": False}
+
+
+def test_training_into_a_folder_that_cannot_be_written_is_refused_by_its_name():
+    result = CliRunner().invoke(app, ["train", "/proc/nowhere"])
+    assert result.exit_code == 1
+    assert "/proc: cannot be written into" in result.stderr
 
 
 def test_training_into_a_file_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
@@ -50,7 +76,7 @@ def test_training_into_a_file_is_refused_before_anything_is_drawn(tmp_path, monk
     (tmp_path / "taken").write_text("")
     result = CliRunner().invoke(app, ["train", str(tmp_path / "taken")])
     assert result.exit_code == 1
-    assert f"{tmp_path / 'taken'}: " in result.stderr.replace("\n", "")
+    assert f"{tmp_path / 'taken'}: is a file, not a folder" in result.stderr.replace("\n", "")
     assert not (tmp_path / "home").exists()
 
 

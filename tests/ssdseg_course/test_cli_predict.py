@@ -64,7 +64,7 @@ def test_the_results_are_coco_s_and_score_high(done):
     """pycocotools reads them and finds the people, forklifts and rails that were drawn."""
     _, out, _ = done
     results = json.loads((out / "detections.json").read_text())
-    ids = dict(zip(SEEDS, ("000007", "000008", "turned"), strict=True))
+    ids = dict(zip(SEEDS, ("000007.png", "000008.png", "turned.JPG"), strict=True))
     truth, annotations = COCO(), []
     for seed, image_id in ids.items():
         sample = warehouse.render(seed, SIZE)
@@ -103,6 +103,9 @@ def test_a_box_in_fractions_becomes_one_in_pixels():
     [
         (["nosuch"], "nosuch: there is no such picture or folder"),
         (["."], "no pictures in it; those end in .bmp"),
+        (["one.png", "--out", "text.txt"], "text.txt: is a file, not a folder"),
+        (["one.png", "--out", "text.txt/deeper"], "text.txt: is a file, not a folder"),
+        (["one.png", "--out", "/proc/nowhere"], "/proc: cannot be written into"),
         (["one.png", "--out", "."], "holds the pictures themselves; take another folder with --out"),
         (["one.png", "--network", "resnet"], "resnet: neither a file, nor a folder of a finished training"),
     ],
@@ -111,6 +114,7 @@ def test_bad_input_gets_one_sentence(arguments, sentence, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     if arguments != ["."]:
         Image.new("RGB", (8, 8)).save("one.png")
+        (tmp_path / "text.txt").write_text("no folder")
     result = CliRunner().invoke(app, ["predict", *arguments])
     assert result.exit_code == 1
     assert sentence in result.stderr.replace("\n", " ")
@@ -119,6 +123,36 @@ def test_bad_input_gets_one_sentence(arguments, sentence, tmp_path, monkeypatch)
 
 def test_pictures_that_differ_in_their_suffix_alone_do_not_overwrite_one_another(tmp_path):
     assert predict._names([tmp_path / "a.png", tmp_path / "a.jpg", tmp_path / "b.jpg"]) == ["a_png", "a_jpg", "b"]
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [("x.jpg", "x_mask.jpg"), ("x.jpg", "x.png", "x_png.jpg"), ("A.jpg", "a.png"), ("x.jpg", "x_mask.png", "x.png")],
+)
+def test_no_picture_s_results_are_written_over_another_s(pictures, tmp_path):
+    names = predict._names([tmp_path / picture for picture in pictures])
+    files = {file.casefold() for name in names for file in predict._files(name)}
+    assert len(files) == 2 * len(pictures)
+
+
+@pytest.mark.parametrize("pictures", [("1.jpg", "01.jpg", "1.png"), ("1.jpg", "one.jpg"), ("1.jpg", "².jpg")])
+def test_where_numbers_do_not_tell_pictures_apart_their_files_names_do(pictures, tmp_path):
+    assert predict._image_ids([tmp_path / picture for picture in pictures]) == list(pictures)
+
+
+def test_a_picture_that_cannot_be_read_does_not_turn_numbers_into_names(tmp_path):
+    Image.fromarray(warehouse.render(SEEDS[0], SIZE).image).save(tmp_path / "000139.png")
+    (tmp_path / "broken.jpg").write_text("nonsense")
+    CliRunner().invoke(app, ["predict", str(tmp_path), "--out", str(tmp_path / "out"), "--network", "lesson"])
+    results = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert {result["image_id"] for result in results} == {139}
+
+
+def test_a_wrong_network_leaves_no_empty_folder(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    out = tmp_path / "out"
+    assert CliRunner().invoke(app, ["predict", str(tmp_path), "--out", str(out), "--network", "nosuch"]).exit_code == 1
+    assert not out.exists()
 
 
 def test_pictures_that_are_numbered_as_coco_s_keep_their_numbers(tmp_path):

@@ -195,3 +195,15 @@ def test_the_first_bottleneck_that_differs_is_named():
 
     report = words(report_on(EXERCISES["04.mobilenet_v2_features"], one_too_wide))
     assert "(bottleneck 2) should be a Conv2D 1 × 1 that gives 8 × 12 × 40" in report or "(bottleneck 2)" in report
+
+
+def test_what_stands_behind_the_features_is_said_to_be_in_the_head():
+    """The last convolution and the dense layer belong to no bottleneck of the table."""
+
+    def without_a_last_convolution(input_shape, alpha, classes):
+        image = keras.Input(input_shape)
+        x = features_by_counting(image, alpha, STAGES)[32]
+        return keras.Model(image, layers.Dense(classes, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+
+    report = words(report_on(EXERCISES["04.mobilenet_v2"], without_a_last_convolution))
+    assert "(in the head) should be a Conv2D 1 × 1" in report

@@ -170,3 +170,15 @@ def test_an_error_deep_in_a_library_is_not_blamed_on_a_line_of_its_own():
     report = words(report_on(EXERCISES["05.channel_shuffle"], float_channels))
     assert "error_handler" not in report
     assert "in line" not in report
+
+
+def test_what_stands_behind_the_features_is_said_to_be_in_the_head():
+    """The last convolution and the dense layer belong to no unit of a stage."""
+
+    def without_a_last_convolution(input_shape, width, classes):
+        image = keras.Input(input_shape)
+        x = features_written_out(image, width, REPEATS)[32]
+        return keras.Model(image, layers.Dense(classes, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+
+    report = words(report_on(EXERCISES["05.shufflenet_v2"], without_a_last_convolution))
+    assert "(in the head) should be a Conv2D 1 × 1" in report

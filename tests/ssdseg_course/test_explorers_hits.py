@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssdseg_course.explorers.canvas import draw_scene
-from ssdseg_course.explorers.hits import HitsState, explore_hits, hits_view
+from ssdseg_course.explorers.hits import HitsState, explore_hits, found_and_missed, hits_view
 from ssdseg_ref.data.warehouse import SPLITS
 
 TRUTH = draw_scene(SPLITS["test"][13])
@@ -35,6 +35,21 @@ def prediction(boxes, labels, scores):
 def test_the_words_count(seen, words):
     _, text = hits_view(HitsState(13), lambda seed: seen)
     assert words.format(len(TRUTH.labels)) in text
+
+
+def test_one_detection_over_two_boxes_finds_one_and_misses_the_other():
+    """Both overlap it by more than a half; the other is missed all the same."""
+    close = np.float32([[0.1, 0.1, 0.5, 0.5], [0.15, 0.1, 0.55, 0.5]])
+    hits, missed = found_and_missed(close[:1], close)
+    assert hits.tolist() == [True]
+    assert missed.tolist() == [False, True]
+    assert found_and_missed(np.empty((0, 4)), close)[1].all()
+    assert len(found_and_missed(close, np.empty((0, 4)))[1]) == 0
+
+
+def test_one_thing_is_not_said_in_the_plural():
+    text = hits_view(HitsState(13), lambda seed: prediction([[0, 0, 0.1, 0.1]], [1], [1]))[1]
+    assert "1 false alarm (dotted)" in text
 
 
 def test_the_controls_move_picture_and_words():

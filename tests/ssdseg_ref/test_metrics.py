@@ -12,6 +12,7 @@ from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.metrics import (
     COCO_IOU_THRESHOLDS,
     MAX_DETECTIONS,
+    assign_detections,
     average_precision,
     average_precisions,
     choose_threshold,
@@ -117,15 +118,16 @@ def test_each_detection_takes_the_best_box_that_is_left(seed):
     rng = np.random.default_rng(seed)
     overlaps = np.round(rng.random((int(rng.integers(0, 9)), int(rng.integers(0, 5)))), 1)  # many are equal
     thresholds = np.array([0.3, 0.5, 0.8])
-    expected = np.zeros((3, len(overlaps)), bool)
+    expected = np.full((3, len(overlaps)), -1)
     for row, threshold in enumerate(thresholds):
         free = list(range(overlaps.shape[1]))
         for detection, with_boxes in enumerate(overlaps):
             reached = [box for box in free if with_boxes[box] >= threshold]
             if reached:
-                free.remove(max(reached, key=lambda box: (with_boxes[box], box)))
-                expected[row, detection] = True
-    np.testing.assert_array_equal(match_detections(overlaps, thresholds), expected)
+                expected[row, detection] = max(reached, key=lambda box: (with_boxes[box], box))
+                free.remove(expected[row, detection])
+    np.testing.assert_array_equal(assign_detections(overlaps, thresholds), expected)
+    np.testing.assert_array_equal(match_detections(overlaps, thresholds), expected >= 0)
 
 
 BOX = [0.2, 0.2, 0.6, 0.7]

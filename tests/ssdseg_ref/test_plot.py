@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -40,6 +42,20 @@ def test_each_box_has_its_name_and_its_score_beside_it(axes):
     boxes = np.array([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]])
     draw_boxes(axes, (20, 30), boxes, np.array([2, 1]), NAMES, scores=np.array([0.875, 0.5]))
     assert [text.get_text() for text in axes.texts] == ["forklift 0.88", "person 0.50"]
+
+
+def test_labels_of_neighbours_do_not_cover_each_other(axes):
+    boxes = np.array([[0.1, 0.5, 0.3, 0.9], [0.12, 0.5, 0.35, 0.9], [0.14, 0.5, 0.4, 0.9]])
+    draw_mask(axes, np.zeros((200, 300, 3), np.uint8), np.zeros((200, 300), np.uint8))
+    draw_boxes(axes, (200, 300), boxes, np.array([2, 1, 1]), NAMES, scores=np.array([0.9, 0.8, 0.7]))
+    places = [text.get_window_extent().padded(-1) for text in axes.texts]  # they may touch
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(places, 2))
+
+
+def test_where_no_place_is_free_a_label_still_stands_at_its_box(axes):
+    draw_mask(axes, np.zeros((20, 30, 3), np.uint8), np.zeros((20, 30), np.uint8))
+    draw_boxes(axes, (20, 30), np.tile([0.1, 0.5, 0.3, 0.9], (9, 1)), np.ones(9, int), NAMES)
+    assert axes.texts[-1].get_position() == axes.texts[0].get_position()
 
 
 def test_the_truth_has_no_score(axes):
