@@ -22,6 +22,7 @@ from ssdseg_course.work.running import exercises_of
 from ssdseg_course.work.workspace import Notebook, NotebookError, code_cells, grade_id, is_written, parse_notebook
 
 SECONDS = int(2 * CHECK_SECONDS)  # an exercise may take: twice what a check allows, for the machine is busy
+UNJUDGED = "what it gives back cannot be compared with what is right"
 CASES_KEPT = 100  # exercises whose right answers a worker remembers
 
 
@@ -145,7 +146,11 @@ def _report_on(exercise: Exercise, sources: list[Source], work: Work, lesson: Le
     if probed.outcomes is None:
         report = Report(exercise.id, False, exercise.points, (probed.trouble,), work.seed)
     else:
-        report = judge(exercise, probed.outcomes, work.seed, key)
+        try:
+            report = judge(exercise, probed.outcomes, work.seed, key)
+        except Exception as error:  # values that no honest function gives, or a mistake of ours: somebody has to look
+            report = Report(exercise.id, False, exercise.points, (UNJUDGED,), work.seed)
+            return report, f"judging `{exercise.name}` stopped with {type(error).__name__}: look at it yourself"
     # The seed would show more cases than the one that failed.
     messages = tuple(message for message in report.messages if message != again(exercise, work.seed))
     if not report.passed and probed.outcomes is not None and probed.trouble:

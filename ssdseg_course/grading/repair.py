@@ -162,7 +162,7 @@ def _cells(notebook: dict, remarks: list[str]) -> list[Cell]:
                 "cell_type": kind,
                 "id": identity if isinstance(identity, str) else "",
                 "metadata": metadata if isinstance(metadata, dict) else {},
-                "source": source.replace("\r\n", "\n").replace("\x00", ""),
+                "source": _clean(source),
             }
         )
     if strange:
@@ -172,6 +172,11 @@ def _cells(notebook: dict, remarks: list[str]) -> list[Cell]:
     if len(cells) > MOST_CELLS or sum(len(cell["source"]) for cell in cells) > MOST_CODE:
         raise NotebookError(f"it has more than {MOST_CELLS:,} cells or {MOST_CODE:,} characters of code and text")
     return cells
+
+
+def _clean(source: str) -> str:
+    """A cell's text with line ends of one kind and no letter that a file cannot hold."""
+    return source.replace("\r\n", "\n").replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _must_be_of(lesson: Lesson, cells: list[Cell]) -> None:

@@ -58,9 +58,11 @@ def solved(**changes: str) -> dict:
 def saved(notebook, name: str = f"{LESSON}.ipynb", encoding: str = "utf-8") -> Callable[[Path], None]:
     """Writes a notebook, or whatever stands for one."""
     text = notebook_text(notebook) if isinstance(notebook, dict) else notebook
+    if isinstance(text, str):
+        text = text.replace("\ud800", "\\ud800")  # as json writes what is no letter
 
     def write(folder: Path) -> None:
-        content = text if isinstance(text, bytes) else text.encode(encoding)
+        content = text if isinstance(text, bytes) else text.encode(encoding, "surrogatepass")
         (folder / name).write_bytes(content)
 
     return write
@@ -226,6 +228,8 @@ BROKEN = (
     Case("retyped", edited(_retyped), ALL, "another type of cell"),
     Case("other-kernel", edited(_kernel), ALL, "run with Python"),
     Case("format-3", _format_3, ALL, "converted to format 4"),
+    Case("half-letters", edited(lambda notebook: cell_of(notebook, TARGET).update(
+        source=RIGHT.replace("return [", "'\\ud800'; '\ud800'\n    return ["))), ALL),
     Case("format-99", edited(lambda notebook: notebook.update(nbformat=99)), ALL, "of format 99"),
     Case("all-in-one-cell", edited(_one_cell), ALL, "found in"),
     Case("merged", edited(_merged), ALL, "found in the cell of `map_anchors`"),
