@@ -12,7 +12,7 @@ from ssdseg_course.cli.learn import print_plain
 from ssdseg_course.manifest import find_lesson
 
 if TYPE_CHECKING:
-    from ssdseg_course.grading.grading import Outcome
+    from ssdseg_course.grading.grading import Tally
 
 WORST_SHOWN = 30  # characters of a remark in the table
 
@@ -63,34 +63,34 @@ def grade(
         console.errors.print("--unsafe: answers run without a sandbox, and can read and write whatever you can.")
     options = Options(wanted, workers, scheduler, gradebook, unsafe, again)
     with console.progress("grading") as update:
-        outcome = grade_folder(submissions, Path.cwd(), options, update)
-    _show(outcome, submissions)
-    raise typer.Exit(1 if outcome.not_graded else 0)
+        tally = grade_folder(submissions, Path.cwd(), options, update)
+    _show(tally, submissions)
+    raise typer.Exit(1 if tally.not_graded else 0)
 
 
-def _show(outcome: "Outcome", submissions: Path) -> None:
+def _show(tally: "Tally", submissions: Path) -> None:
     from ssdseg_course.grading.class_report import summarise
     from ssdseg_course.grading.grading import CLASS_REPORT, GRADES
 
-    if not (outcome.records or outcome.not_graded):
+    if not (tally.records or tally.not_graded):
         raise ValueError(f"{submissions}: there is no submission in it")
-    if outcome.records:
+    if tally.records:
         table = Table("learner", "lesson", title="grades")
         table.add_column("points", justify="right")
         table.add_column("to know", overflow="fold")
-        for it in sorted(outcome.records, key=lambda it: (it.student, it.lesson)):
+        for it in sorted(tally.records, key=lambda it: (it.student, it.lesson)):
             table.add_row(escape(it.student), it.lesson, f"{it.earned} of {it.points}", escape("; ".join(it.remarks)))
         console.output.print(table)
-    lessons = dict.fromkeys(it.lesson for it in outcome.records)
+    lessons = dict.fromkeys(it.lesson for it in tally.records)
     for lesson in lessons:
-        _show_class(lesson, summarise([it for it in outcome.records if it.lesson == lesson]))
-    for it in outcome.not_graded:
+        _show_class(lesson, summarise([it for it in tally.records if it.lesson == lesson]))
+    for it in tally.not_graded:
         print_plain(f"not graded: {' '.join(filter(None, (it.student, it.lesson)))}: {it.reason}")
     print_plain(
-        f"{outcome.graded} graded, {outcome.unchanged} unchanged since they were graded, "
-        f"{len(outcome.not_graded)} not graded."
+        f"{tally.graded} graded, {tally.unchanged} unchanged since they were graded, "
+        f"{len(tally.not_graded)} not graded."
     )
-    if outcome.records:
+    if tally.records:
         print_plain(f"Written: {GRADES}, {CLASS_REPORT}, feedback/, autograded/.")
 
 

@@ -1,6 +1,7 @@
 """Grades on a Dask cluster: that of this machine, or any other by its address. Dask does all the scheduling."""
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -130,6 +131,7 @@ def _result(future, work: Work) -> Graded | NotGraded:
         return NotGraded(work.student, work.lesson, f"grading failed: {type(error).__name__}: {_first_line(error)}")
 
 
+@functools.cache
 def course_digest() -> str:
     """A short text that tells two versions of the course apart: a digest of all code that has a say in a grade."""
     digest = hashlib.sha256()

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from nbgrader.converters import GenerateAssignment
@@ -35,19 +36,21 @@ class BusyError(ValueError):
 
 
 @dataclass
-class Outcome:
+class Tally:
     """What has become of a folder of submissions.
 
     Attributes:
         graded: number of submissions graded now.
         unchanged: number of those that had been graded before and are the same since.
         not_graded: what could not be graded, and why.
+        handed_in: learners whose submissions could be read, by lesson.
         records: of all submissions in the folder that have been graded, now or before.
     """
 
     graded: int = 0
     unchanged: int = 0
     not_graded: list[Refusal | NotGraded] = field(default_factory=list)
+    handed_in: dict[str, set[str]] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
 
 
@@ -76,7 +79,7 @@ class Options:
 
 def grade_folder(
     submissions: Path, folder: Path, options: Options, progress: Callable[[int, int], None] | None = None
-) -> Outcome:
+) -> Tally:
     """Grade all submissions.
 
     Args:
@@ -93,64 +96,75 @@ def grade_folder(
     """
     config = _config(folder)
     url = gradebook_url(config, options.gradebook)
-    outcome = Outcome()
     with _alone(folder), open_gradebook(url, config) as records:
-        taken = list(take_in(submissions, options.lesson))
-        outcome.not_graded += [it for it in taken if isinstance(it, Refusal)]
-        handed_in = [it for it in taken if isinstance(it, Submission)]
-        lessons = [lesson for lesson in LESSONS if any(it.lesson == lesson for it in handed_in)]
-        releases = {lesson.name: _prepare(lesson, url) for lesson in lessons}
-        version = cluster.course_digest()
-        digests = {id(it): _digest(it, releases[it.lesson.name], version) for it in handed_in}
-        to_do = [
-            it for it in handed_in if options.again or records.digest(it.student, it.lesson.name) != digests[id(it)]
-        ]
-        to_do.sort(key=lambda it: it.lesson.number)
-        outcome.unchanged = len(handed_in) - len(to_do)
-        if to_do:
-            _grade(to_do, releases, digests, records, folder, config, options, outcome, progress)
-        wanted = {(it.student, it.lesson.name) for it in handed_in}
-        for lesson in lessons:
-            outcome.records += [it for it in records.records(lesson.name) if (it.student, it.lesson) in wanted]
-        if lessons:
+        tally, to_do, releases = _look_through(submissions, records, url, options)
+        number = sum(map(len, to_do.values()))
+        if number:
+            works = _works(submissions, to_do, releases, options)
+            with cluster.connected(options.workers, options.scheduler, options.unsafe) as client:
+                if progress:
+                    progress(0, number)
+                for done, (work, result) in enumerate(cluster.grade_all(client, works), start=1):
+                    if isinstance(result, Graded):
+                        _write_pages(result, work.release, folder, config)
+                        records.record(result, _digest(work.content, work.timestamp, work.release))
+                        tally.graded += 1
+                    else:
+                        tally.not_graded.append(result)
+                    if progress:
+                        progress(done, number)
+        for lesson, students in tally.handed_in.items():
+            tally.records += [it for it in records.records(lesson) if it.student in students]
+        if releases:
             records.export(folder / GRADES)
             _write_class_report(records, folder / CLASS_REPORT)
-    return outcome
+    return tally
 
 
-def _grade(to_do, releases, digests, records: Records, folder, config, options, outcome, progress) -> None:
-    """Have submissions graded, and record each one as soon as it is."""
+def _look_through(
+    submissions: Path, records: Records, url: str, options: Options
+) -> tuple[Tally, dict[str, set[str]], dict[str, str]]:
+    """See what there is to do, holding no more than one notebook at a time.
+
+    Returns:
+        what is known already; the learners to be graded, by lesson; and the lessons' notebooks as they were handed out.
+    """
+    tally, to_do, releases = Tally(), {}, {}
+    for it in take_in(submissions, options.lesson):
+        if isinstance(it, Refusal):
+            tally.not_graded.append(it)
+            continue
+        name = it.lesson.name
+        if name not in releases:
+            releases[name] = _prepare(it.lesson, url)
+        tally.handed_in.setdefault(name, set()).add(it.student)
+        digest = _digest(it.content, it.timestamp, releases[name])
+        if not options.again and records.digest(it.student, name) == digest:
+            tally.unchanged += 1
+        else:
+            to_do.setdefault(name, set()).add(it.student)
+    return tally, to_do, releases
+
+
+def _works(submissions: Path, to_do: dict[str, set[str]], releases: dict[str, str], options: Options) -> Iterator[Work]:
+    """What workers are given: read when they are ready for it, lesson by lesson, for a sandbox is made for one."""
     seed = secrets.randbelow(SEEDS)  # the same for the whole class, and new for each grading
-    by_work = {(it.student, it.lesson.name): it for it in to_do}
-
-    def works() -> Iterator[Work]:
-        for it in to_do:
-            yield Work(
-                it.student,
-                it.lesson.name,
-                it.content,
-                it.timestamp,
-                it.remarks,
-                releases[it.lesson.name],
-                seed,
-                options.seconds,
-                options.unsafe,
-            )
-
-    with cluster.connected(options.workers, options.scheduler, options.unsafe) as client:
-        done = 0
-        if progress:
-            progress(done, len(to_do))
-        for work, result in cluster.grade_all(client, works()):
-            if isinstance(result, Graded):
-                _write_pages(result, releases[work.lesson], folder, config)
-                records.record(result, digests[id(by_work[work.student, work.lesson])])
-                outcome.graded += 1
-            else:
-                outcome.not_graded.append(result)
-            done += 1
-            if progress:
-                progress(done, len(to_do))
+    for lesson in LESSONS:
+        if lesson.name not in to_do:
+            continue
+        for it in take_in(submissions, lesson):
+            if isinstance(it, Submission) and it.student in to_do[lesson.name]:
+                yield Work(
+                    it.student,
+                    lesson.name,
+                    it.content,
+                    it.timestamp,
+                    it.remarks,
+                    releases[lesson.name],
+                    seed,
+                    options.seconds,
+                    options.unsafe,
+                )
 
 
 def _config(folder: Path) -> Config:
@@ -186,9 +200,9 @@ def _prepare(lesson: Lesson, url: str) -> str:
         return lesson.notebook(course).read_text(encoding="utf-8")
 
 
-def _digest(submission: Submission, release: str, version: str) -> str:
-    """Tells what a grade was given for: this file, this lesson, these checks."""
-    parts = (submission.content, release.encode(), version.encode(), str(submission.timestamp).encode())
+def _digest(content: bytes, timestamp: datetime | None, release: str) -> str:
+    """Tells what a grade was given for: this file, this time, this lesson, these checks."""
+    parts = (content, str(timestamp).encode(), release.encode(), cluster.course_digest().encode())
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
