@@ -117,12 +117,16 @@ def draw_boxes(
         bottom = ymax * height - 0.5
         places = [(top, "bottom"), (max(top, 0), "top"), (bottom, "bottom"), (bottom, "top")]
         # Where there is no room above the box, the label goes inside.
-        _place_label(label_text, places if top > LABEL_ROOM * height else places[1:], taken)
+        place_label(label_text, places if top > LABEL_ROOM * height else places[1:], taken)
 
 
-def _place_label(label: Text, places: Sequence[tuple[float, str]], taken: list[Bbox]) -> None:
-    """Put a label where it covers no other: at the first of the places (y, vertical alignment) that is free, or else at
-    the first; and note the room that it takes.
+def place_label(label: Text, places: Sequence[tuple[float, str]], taken: list[Bbox]) -> None:
+    """Put a label where it covers no other, and note the room that it takes.
+
+    Args:
+        label: drawn already.
+        places: y and vertical alignment of each, best first; the first one counts where none is free.
+        taken: room of other labels, in dots; grows by this one's.
     """
     frame = label.axes.get_window_extent()
     for y, alignment in (*places, places[0]):

@@ -19,7 +19,7 @@ from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
 from ssdseg_course.work.workspace import being_checked
-from ssdseg_ref.plot import OKABE_ITO
+from ssdseg_ref.plot import LABEL_ROOM, OKABE_ITO, place_label
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK = OKABE_ITO
 WIDTH = 10.0  # inches, nearly a notebook's text column
@@ -69,7 +69,7 @@ def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = 
     Args:
         boxes: (N, 4) corners in fractions of the image.
         halo: width of the dark rim that keeps a line visible on any ground.
-        labels: a word for each box, written at its upper left corner.
+        labels: a word for each box, written at its upper left corner or where else it covers no other.
         style: of matplotlib's PolyCollection: edgecolor, linewidth, linestyle, alpha.
     """
     xmin, ymin, xmax, ymax = np.asarray(boxes, np.float64).reshape(-1, 4).T
@@ -79,13 +79,15 @@ def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = 
         width = style.get("linewidth", 1.0) + 2 * halo
         outlines.set_path_effects([Stroke(linewidth=width, foreground=BLACK, alpha=0.6), Normal()])
     axes.add_collection(outlines, autolim=False)
-    for x, y, label in zip(xmin, ymin, labels, strict=False):
+    taken = [text.get_window_extent() for text in axes.texts]
+    for x, top, bottom, label in zip(xmin, ymin, ymax, labels, strict=False):
         ground = {"facecolor": style.get("edgecolor", "white"), "edgecolor": BLACK, "linewidth": 0.8, "pad": 1.8}
-        va = "bottom" if y > 0.08 else "top"
-        text = axes.text(max(x, 0), max(y, 0), label, fontsize=8, color=BLACK, bbox=ground, clip_on=True, va=va)
+        text = axes.text(max(x, 0), max(top, 0), label, fontsize=8, color=BLACK, bbox=ground, clip_on=True)
         room = axes.get_window_extent().x1 - text.get_window_extent().x1
         if room < 0:  # at the right edge a label would be cut off, so it ends there
             text.set(x=axes.get_xlim()[1], ha="right")
+        places = [(top, "bottom"), (max(top, 0), "top"), (bottom, "top"), (bottom, "bottom")]
+        place_label(text, places if top > LABEL_ROOM else places[1:], taken)
 
 
 def draw_grid(axes: Axes, rows: int, cols: int) -> None:

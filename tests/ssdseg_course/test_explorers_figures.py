@@ -15,3 +15,15 @@ def test_a_label_ends_where_the_picture_ends(xmin):
     label, panel = axes[0].texts[0].get_window_extent(), axes[0].get_window_extent()
     assert panel.x0 <= label.x0
     assert label.x1 <= panel.x1 + 1
+
+
+def test_labels_of_boxes_that_share_a_corner_keep_apart():
+    figure, axes = panels(1)
+    axes[0].set(xlim=(0, 1), ylim=(1, 0))
+    box = [0.3, 0.4, 0.6, 0.8]
+    for word in ("person", "person?", "missed person"):  # drawn one after another, as the gallery of lesson 8 does
+        draw_boxes(axes[0], [box], labels=[word])
+    figure.canvas.draw()
+    first, *others = (text.get_window_extent().padded(-1) for text in axes[0].texts)
+    assert not any(first.overlaps(other) for other in others)
+    assert not others[0].overlaps(others[1])
