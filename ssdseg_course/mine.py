@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import takewhile
+from types import ModuleType
 
 from ssdseg_course.check import CheckFailed, draw_seed, find_exercise, report_on, show
 from ssdseg_course.checking.exercise import Exercise
@@ -48,7 +49,7 @@ def take(exercise_id: str) -> tuple[Callable, Report]:
     root = course_root()
     path = lesson.notebook(root)
     cells = _above_the_check(read_lesson(lesson, root), exercise)
-    function, error = define(statements(cells, path.name), exercise.name, path.stem)
+    function, error = define(statements(cells, path.name), exercise.name, ModuleType(path.stem))
     if error and not callable(function):
         problem = f"defining `{exercise.name}` stopped with {type(error).__name__}: {error}"
         raise NotebookError(f"{path}: {problem}") from error

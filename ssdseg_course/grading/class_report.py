@@ -1,13 +1,16 @@
 """How a class did: each exercise, and the mistakes that were made most, so that one knows what to teach again."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.grading.gradebook import Record
+from ssdseg_course.work.workspace import cut
 
 MOST_MISTAKES = 3  # an exercise
+LONGEST = 200  # characters of what was said
 UNWRITTEN = "not written yet"
 
 
@@ -49,7 +52,11 @@ def summarise(records: Sequence[Record]) -> list[ExerciseSummary]:
     for exercise, results in by_exercise.items():
         open_ones = [result for result in results if not result.earned]
         unwritten = [result for result in open_ones if result.first.startswith(UNWRITTEN)]
-        said = Counter(result.advice or result.first for result in open_ones if result not in unwritten)
+        said = Counter(
+            cut(" ".join((result.advice or result.first).split()), LONGEST)
+            for result in open_ones
+            if result not in unwritten
+        )
         mistakes = tuple(said.most_common(MOST_MISTAKES))
         summaries.append(
             ExerciseSummary(exercise, len(results), len(results) - len(open_ones), len(unwritten), mistakes)
@@ -73,5 +80,5 @@ def as_markdown(title: str, summaries: Sequence[ExerciseSummary]) -> str:
 
 
 def _plain(sentence: str) -> str:
-    """A sentence that may quote a learner's code, in one line and without markup."""
-    return " ".join(sentence.split()).replace("<", "&lt;")
+    """A sentence that may quote a learner's code, which may hold markup, as letters."""
+    return re.sub(r"([\\`*_{}\[\]()<>#!|])", r"\\\1", sentence)

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -13,6 +14,7 @@ from pathlib import Path
 import dask
 from distributed import Client, KilledWorker, LocalCluster, as_completed
 from distributed.comm.core import CommClosedError
+from distributed.security import Security
 
 import ssdseg_course
 import ssdseg_ref
@@ -22,8 +24,11 @@ from ssdseg_course.manifest import LESSONS
 
 AT_ONCE = 4  # submissions that each worker has before it: enough to be busy, few enough to hold in memory
 CONNECT_SECONDS = 10
+ADDRESS = re.compile(r"(\w+://)?[^/\s]+:\d+/?")
 SETTINGS = {
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+    "distributed.scheduler.http.routes": [],  # nothing to look at, for anybody
+    "distributed.worker.http.routes": [],
     "distributed.worker.memory.target": False,  # what a worker holds is small; answers run elsewhere
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -49,22 +54,30 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
         SandboxError: if a worker has no sandbox.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters becomes an error
+    security = None  # of another cluster: as Dask is configured
     with dask.config.set(SETTINGS), contextlib.ExitStack() as stack:
         if scheduler is None:
             Sandbox(LESSONS[0], unsafe).close()  # or say at once that there is none
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            security = Security.temporary()  # others on this machine can reach a port, but have no certificate
             scheduler = stack.enter_context(
                 LocalCluster(
                     n_workers=workers or cores or 1,
                     threads_per_worker=1,
                     host="127.0.0.1",
-                    dashboard_address=None,
+                    security=security,
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": False},
                     silence_logs=logging.CRITICAL,
                     memory_limit=0,
                 )
             )
+        elif not ADDRESS.fullmatch(scheduler):
+            raise ClusterError(f"{scheduler}: that is no address of a scheduler; for example tcp://10.0.0.5:8786")
         try:
-            client = stack.enter_context(Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False))
+            client = stack.enter_context(
+                Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False, security=security)
+            )
         except (OSError, TimeoutError, CommClosedError, ValueError) as error:
             raise ClusterError(f"{scheduler}: no Dask scheduler answers there ({_first_line(error)})") from None
         _look_at_workers(client, str(scheduler), unsafe)

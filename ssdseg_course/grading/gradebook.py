@@ -127,7 +127,7 @@ def open_gradebook(url: str, config: Config) -> Iterator["Records"]:
         GradebookError: if it cannot be opened, or written.
     """
     course = CourseDirectory(config=config).course_id
-    name = make_url(url).render_as_string(hide_password=True)
+    name = make_url(url).set(query={}).render_as_string(hide_password=True)
     try:
         with scripts_on_path():
             gradebook = Gradebook(url, course)
@@ -223,6 +223,8 @@ class Records:
 
     def export(self, path: Path) -> None:
         """Write all grades as `nbgrader export` does, whole or not at all."""
+        if path.is_dir():
+            raise GradebookError(f"{path}: that is a folder, where the table of grades should be written")
         half = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             CsvExportPlugin(to=str(half)).export(self.gradebook)

@@ -135,6 +135,9 @@ def _look_through(
             tally.not_graded.append(it)
             continue
         name = it.lesson.name
+        if it.student in tally.handed_in.get(name, ()):
+            tally.not_graded.append(Refusal(it.student, name, "it was handed in twice; what was found first counts"))
+            continue
         if name not in releases:
             releases[name] = _prepare(it.lesson, url)
         tally.handed_in.setdefault(name, set()).add(it.student)
@@ -152,8 +155,10 @@ def _works(submissions: Path, to_do: dict[str, set[str]], releases: dict[str, st
     for lesson in LESSONS:
         if lesson.name not in to_do:
             continue
+        left = set(to_do[lesson.name])
         for it in take_in(submissions, lesson):
-            if isinstance(it, Submission) and it.student in to_do[lesson.name]:
+            if isinstance(it, Submission) and it.student in left:
+                left.remove(it.student)
                 yield Work(
                     it.student,
                     lesson.name,
@@ -170,7 +175,10 @@ def _works(submissions: Path, to_do: dict[str, set[str]], releases: dict[str, st
 def _config(folder: Path) -> Config:
     """nbgrader's settings of the folder; those of the course where it has none."""
     at = folder if (folder / CONFIG).exists() else ROOT
-    config = load_pyconfig_files([CONFIG], str(at))
+    try:
+        config = load_pyconfig_files([CONFIG], str(at))
+    except SyntaxError as error:
+        raise ValueError(f"{at / CONFIG}, line {error.lineno}: {error.msg}") from None
     config.CourseDirectory.root = str(folder)
     return config
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from dateutil.parser import ParserError
 from nbgrader.utils import parse_utc
 
 from ssdseg_course.exercises import EXERCISES
@@ -160,10 +159,15 @@ def _look_through(root: Path) -> tuple[list[Path], list[str]]:
     """The notebooks below a learner's folder, without following a link; and what else is there, in words."""
     notebooks: list[Path] = []
     other: dict[str, list[str]] = {"link": [], "device or pipe": [], "other file": []}
-    open_folders, seen = [Path()], 0
+    open_folders, seen, unreadable = [Path()], 0, []
     while open_folders:
         below = open_folders.pop(0)
-        for entry in sorted(os.scandir(root / below), key=lambda entry: entry.name):
+        try:
+            entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
+        except OSError as error:
+            unreadable.append(f"{printable(below)}: {error.strerror}")
+            continue
+        for entry in entries:
             seen += 1
             path = below / entry.name
             if seen > MOST_FILES:
@@ -188,7 +192,7 @@ def _look_through(root: Path) -> tuple[list[Path], list[str]]:
         f"left out: {len(names)} {kind}{'s' * (len(names) > 1)} ({', '.join(names[:3])}{', …' * (len(names) > 3)})"
         for kind, names in other.items()
         if names
-    ]
+    ] + unreadable
 
 
 def _read(root: Path, parts: Sequence[str], most: int) -> bytes:
@@ -197,8 +201,9 @@ def _read(root: Path, parts: Sequence[str], most: int) -> bytes:
     Raises:
         _RefusedError: for anything else.
     """
-    descriptors = [os.open(root, os.O_RDONLY | os.O_DIRECTORY)]
+    descriptors: list[int] = []
     try:
+        descriptors.append(os.open(root, os.O_RDONLY | os.O_DIRECTORY))
         for part in parts[:-1]:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
             descriptors.append(os.open(part, flags, dir_fd=descriptors[-1]))
@@ -239,7 +244,7 @@ def _timestamp(root: Path, notebook: Path) -> datetime | None:
     try:
         text = _read(root, (*notebook.parts[:-1], TIMESTAMP), LONGEST_TIMESTAMP).decode("ascii").strip()
         return parse_utc(text)
-    except (_RefusedError, UnicodeDecodeError, ParserError, ValueError, OverflowError):
+    except Exception:  # whatever dateutil makes of what a learner may have written there
         return None
 
 

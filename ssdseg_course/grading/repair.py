@@ -22,6 +22,8 @@ MOST_CODE = 2_000_000  # characters
 CELL_TYPES = ("code", "markdown", "raw")
 MARKS = ("points", "grade", "solution", "locked", "task")  # of nbgrader, which a learner has no reason to change
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+LONGEST_NUMBER = 20  # digits
+BETWEEN = re.compile(r"[ \t\r\n,]*")
 FEW = 3  # names that are listed
 
 
@@ -78,7 +80,7 @@ def _decoded(content: bytes, remarks: list[str]) -> str:
 
 def _parsed(text: str, remarks: list[str]) -> dict:
     try:
-        notebook = json.loads(text, strict=False)
+        notebook = json.loads(text, strict=False, parse_int=_short)
     except RecursionError:
         raise NotebookError("the file is no notebook: it is nested far too deeply") from None
     except json.JSONDecodeError:
@@ -98,13 +100,18 @@ def _parsed(text: str, remarks: list[str]) -> dict:
     return notebook
 
 
+def _short(number: str) -> int:
+    """A whole number; Python refuses those of thousands of digits, and none of a notebook has."""
+    return int(number[:LONGEST_NUMBER])
+
+
 def _salvaged(text: str) -> list:
     """The cells of a broken file that can be read, from the first one on."""
     start = re.search(r'"cells"\s*:\s*\[', text)
-    decoder, cells = json.JSONDecoder(strict=False), []
+    decoder, cells = json.JSONDecoder(strict=False, parse_int=_short), []
     place = start.end() if start else len(text)
-    while place < len(text):
-        place += len(text[place:]) - len(text[place:].lstrip(" \t\r\n,"))
+    while place < len(text) and len(cells) <= MOST_CELLS:
+        place = BETWEEN.match(text, place).end()
         try:
             cell, place = decoder.raw_decode(text, place)
         except (json.JSONDecodeError, RecursionError):
@@ -203,6 +210,12 @@ def _functions(cell: Cell) -> list[str]:
     return re.findall(r"^(?:async\s+)?def\s+(\w+)", cell["source"], re.MULTILINE)
 
 
+def _is_defined(name: str, cell: Cell) -> bool:
+    """Whether a cell makes that name stand for something, in whatever way."""
+    ways = rf"^\s*(?:async\s+)?def\s+{name}\b|^\s*{name}\s*(?::[^=\n]*)?=(?!=)"
+    return re.search(ways, cell["source"], re.MULTILINE) is not None
+
+
 def _named(cells: list[Cell], release: Notebook, remarks: list[str]) -> list[Cell]:
     """The cells with the marks that the lesson gave them; whatever else they say of themselves is forgotten."""
     known = {grade_id(cell): cell for cell in release["cells"] if grade_id(cell)}
@@ -249,7 +262,7 @@ def _with_every_answer(cells: list[Cell], release: Notebook, remarks: list[str])
         written = [cell for cell in own if cell["source"].strip() != given["source"].strip()]
         if len(written) > 1:
             remarks.append(f"`{name}` has {len(written)} cells; the last one above its check counts")
-        if any(name in _functions(cell) for cell in written):
+        if any(_is_defined(name, cell) for cell in written):
             continue
         elsewhere = [cell for cell in cells if cell not in own and name in _functions(cell)]
         if not elsewhere:

@@ -26,7 +26,7 @@ from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.quiet import import_keras
 from ssdseg_course.sandboxed import zygote
 from ssdseg_course.sandboxed.definitions import Source
-from ssdseg_course.sandboxed.isolation import MEMORY_BYTES, SCRATCH_BYTES
+from ssdseg_course.sandboxed.isolation import MEMORY_BYTES, PROCESSES, SCRATCH_BYTES
 from ssdseg_course.sandboxed.wire import WireError, clean_text, read_report
 from ssdseg_course.sandboxed.zygote import State
 from ssdseg_course.work.running import exercises_of
@@ -180,6 +180,7 @@ def _understood(state: State, content: bytes, exercise: Exercise, cases: int, se
         State.KILLED_ITSELF: "it ended the process that runs it, or crashed it",
         State.TOO_LONG: f"it did not come to its end within {seconds} seconds, and did not let itself be interrupted",
         State.TOO_MUCH_MEMORY: f"it took more than {MEMORY_BYTES / GIB:.0f} GiB of memory",
+        State.TOO_MANY_PROCESSES: f"it started more than {PROCESSES} processes",
         State.TOO_MUCH_OUTPUT: "it gives back far more numbers than it should",
     }
     if state in endings:

@@ -1,19 +1,22 @@
 """Takes a function out of a notebook, with what it uses and without running the rest.
 
 A notebook draws figures, measures and trains; a function in it needs imports, constants and other functions. So the
-statements that define names are looked at, and those that the function needs are run, in the notebook's order.
+statements that make or change what the function uses are run, in the notebook's order, and no others.
 """
+
+import __future__
 
 import ast
 import linecache
+import re
 import symtable
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import NamedTuple
 
-# What defines a name. Loops and `with` blocks do as well, but those of a lesson draw its figures.
+# What defines a name at once. Anything else, such as a loop, may take its time.
 DEFINITIONS = (
     ast.FunctionDef,
     ast.AsyncFunctionDef,
@@ -27,6 +30,7 @@ DEFINITIONS = (
     ast.Try,
 )
 EVERYTHING = "*"  # what `from numpy import *` defines
+AROUND_A_CELL = re.compile(r"\A\s*%%(time|capture|prun)\b.*\n")  # magics that run the cell as it is
 
 
 class Source(NamedTuple):
@@ -50,13 +54,15 @@ class Statement:
     Attributes:
         code: the statement.
         file: what a traceback calls its cell.
-        names: it is run where one of these is needed.
+        names: it is run where one of these is needed, for it defines them.
+        changes: likewise, for it changes what they stand for: an entry of a table, an attribute.
         uses: names that it needs, now or when what it defines is called.
     """
 
     code: ast.stmt
     file: str
     names: frozenset[str]
+    changes: frozenset[str]
     uses: frozenset[str]
 
     @property
@@ -68,6 +74,11 @@ class Statement:
     def is_import(self) -> bool:
         """Whether the name that it defines is a module's, or comes from one."""
         return isinstance(self.code, ast.Import | ast.ImportFrom)
+
+    @property
+    def is_future(self) -> bool:
+        """Whether it is `from __future__ import annotations`."""
+        return isinstance(self.code, ast.ImportFrom) and self.code.module == "__future__"
 
 
 class Defined(NamedTuple):
@@ -88,65 +99,76 @@ def statements(sources: Sequence[Source], notebook: str, whole: frozenset[str] =
     Args:
         sources: the cells.
         notebook: the file's name, for tracebacks.
-        whole: names of cells that are run whole if at all: not only what they define, but also a loop that fills a
-            table. Of all other cells the definitions are taken one by one.
+        whole: names of cells that are run whole if at all. Of all other cells statements are taken one by one.
     """
     found = []
     for source in sources:
-        file = f"{notebook}, cell {source.place + 1}"
         try:
-            parts = _parts(source.text, file)
+            parts = _parts(source.text, f"{notebook}, cell {source.place + 1}")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         if source.name in whole:
             # An import is nothing of the cell's own: who needs `np` alone does not need the rest.
             together = frozenset({source.name}).union(*(part.names for part in parts if not part.is_import))
-            for part in parts:
-                names = together | part.names if part.is_import else together
-                found.append(Statement(part.code, part.file, names, part.uses))
-        else:
-            found += [part for part in parts if part.is_definition]
+            parts = [replace(part, names=together | part.names if part.is_import else together) for part in parts]
+        found += parts
     return found
 
 
 def define(
     found: Sequence[Statement],
     name: str,
-    module: str,
+    module: ModuleType,
     limit: Callable[[], AbstractContextManager] = nullcontext,
 ) -> Defined:
-    """Run the statements that a name needs, in the notebook's order, in a module of their own.
+    """Run the statements that a name needs, in the notebook's order.
 
     Args:
         found: statements, in that order.
         name: what is wanted.
-        module: the new module's name.
-        limit: makes what stands around each statement that defines nothing.
+        module: new; gets what they define.
+        limit: makes what stands around each statement that may take its time.
     """
+    imported = {it for statement in found if statement.is_import for it in statement.names}
+    changes = [it.changes - imported for it in found]  # `np.random.seed(0)` changes nothing that is the notebook's
     needed, wanted = {EVERYTHING}, {name}
     while wanted:
         needed |= wanted
-        wanted = {used for it in found if it.names & needed for used in it.uses} - needed
-    scope = vars(ModuleType(module))
-    first_error = None
-    for it in found:
-        if it.names & needed:
+        reached = (it for it, changed in zip(found, changes, strict=True) if (it.names | changed) & needed)
+        wanted = {used for it in reached for used in it.uses} - needed
+    flags, first_error = 0, None
+    for it, changed in zip(found, changes, strict=True):
+        if it.is_future:  # holds for all that follows
+            flags |= __future__.annotations.compiler_flag
+        if (it.names | changed) & needed:
             try:
+                code = compile(ast.Module([it.code], []), it.file, "exec", flags, dont_inherit=True)
                 with nullcontext() if it.is_definition else limit():
-                    exec(compile(ast.Module([it.code], []), it.file, "exec"), scope)
+                    exec(code, vars(module))
             except (Exception, SystemExit) as error:
                 first_error = first_error or error
-    return Defined(scope.get(name), first_error)
+    return Defined(vars(module).get(name), first_error)
 
 
 def _parts(text: str, file: str) -> list[Statement]:
-    """The statements of a cell, each known by what it defines."""
+    """The statements of a cell, each known by what it defines; but for those that nobody can make sense of."""
     from IPython.core.inputtransformer2 import TransformerManager  # a learner's cell may hold magics
 
-    text = TransformerManager().transform_cell(text)
+    text = TransformerManager().transform_cell(AROUND_A_CELL.sub("\n", text))
     tree = ast.parse(text)
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    return [Statement(part, file, *_names(part)) for statement in tree.body for part in _one_by_one(statement)]
+    lines = text.splitlines(keepends=True)
+    linecache.cache[file] = (len(text), None, lines, file)
+    parts = []
+    for statement in tree.body:
+        first = min([statement.lineno, *(it.lineno for it in getattr(statement, "decorator_list", ()))])
+        source = "".join(lines[first - 1 : statement.end_lineno])
+        for part in _one_by_one(statement):
+            try:
+                names, uses = _names(ast.unparse(part) if part is not statement else source, part)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                continue
+            parts.append(Statement(part, file, names, _changes(part), uses))
+    return parts
 
 
 def _one_by_one(statement: ast.stmt) -> list[ast.stmt]:
@@ -160,9 +182,9 @@ def _one_by_one(statement: ast.stmt) -> list[ast.stmt]:
     return parts
 
 
-def _names(statement: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
+def _names(source: str, statement: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
     """Names that a statement defines, and global names that it uses, also inside of functions."""
-    top = symtable.symtable(ast.unparse(statement), "<cell>", "exec")
+    top = symtable.symtable(source, "<cell>", "exec")
     defined = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
     used = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
     inner = list(top.get_children())
@@ -175,3 +197,25 @@ def _names(statement: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
     if isinstance(statement, ast.ImportFrom) and statement.names[0].name == EVERYTHING:
         defined.add(EVERYTHING)
     return frozenset(defined), frozenset(used)
+
+
+def _changes(statement: ast.stmt) -> frozenset[str]:
+    """Names whose things a statement changes: `T[0] = 1`, `T.one = 1`, `T.append(1)`, `@T.register`, `del T`."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        found = statement.decorator_list  # what stands inside happens later
+    else:
+        found = [node for node in ast.walk(statement) if isinstance(node, ast.Subscript | ast.Attribute)]
+        found = [node for node in found if isinstance(node.ctx, ast.Store | ast.Del)]
+        calls = [
+            node for node in ast.walk(statement) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+        ]
+        found += [call.value.func for call in calls if isinstance(call.value.func, ast.Attribute)]
+        found += [node for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del)]
+    return frozenset(name for name in map(_base, found) if name)
+
+
+def _base(node: ast.expr) -> str | None:
+    """The name that an expression such as `T.one[0].two` begins with."""
+    while isinstance(node, ast.Subscript | ast.Attribute | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else None

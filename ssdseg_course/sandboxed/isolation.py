@@ -24,6 +24,8 @@ MS_NOSUID, MS_NODEV = 0x2, 0x4
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_SET_SECUREBITS = 1, 4, 24, 38, 28
 NO_ROOT_WAYS_BACK = 0b101111  # securebits: a uid of 0 brings no rights, now and for good
 LAST_CAPABILITY = 63
+JOIN_KEYRING = {"x86_64": 250, "aarch64": 219}  # number of the system call keyctl
+JOIN_SESSION_KEYRING = 1
 CAPABILITY_VERSION = 0x20080522
 
 NOBODY = 65534
@@ -32,9 +34,10 @@ MIB = 2**20
 PAGE = resource.getpagesize()
 SCRATCH_BYTES = 64 * MIB  # of /tmp, which is memory
 SHOWN_OF_PROC = ("/proc/cpuinfo", "/proc/meminfo", "/proc/self/cmdline")  # TensorFlow stops without the last one
-FILE_BYTES = 32 * MIB
-OPEN_FILES = 256
-PROCESSES = 64  # threads count
+FILE_BYTES = 16 * MIB
+OPEN_FILES = 64
+PROCESSES = 8
+THREADS = 64  # of all of them
 MEMORY_BYTES = 2048 * MIB  # more than TensorFlow has at the start
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -56,6 +59,11 @@ def leave_the_rest() -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    with contextlib.suppress(OSError):  # or an answer could make itself root of more of them
+        Path("/proc/sys/user/max_user_namespaces").write_text("0")
+    # The keys of whoever grades; and notes that one answer could leave to another.
+    if platform.machine() in JOIN_KEYRING:
+        _libc.syscall(JOIN_KEYRING[platform.machine()], JOIN_SESSION_KEYRING, None)
 
 
 def hide_and_forget() -> None:
@@ -82,25 +90,31 @@ def hide_and_forget() -> None:
     _call("capset", header, (ctypes.c_uint32 * 6)())
 
 
-def limit_yourself(cpu_seconds: int, count_processes: bool) -> None:
-    """Limits on memory, time, files and, in namespaces of its own, processes; as far as the system knows them."""
+def limit_yourself(warned: int, ended: int, count_processes: bool) -> None:
+    """Limits on memory, time, files and, in namespaces of its own, processes; as far as the system knows them.
+
+    Args:
+        warned: seconds of work after which SIGXCPU comes.
+        ended: seconds of work after which the process is killed.
+        count_processes: whether to limit those, too.
+    """
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # where memory ends, this process goes first
     used = _address_space()
     limits = {
-        "RLIMIT_CPU": cpu_seconds,
-        "RLIMIT_FSIZE": FILE_BYTES,
-        "RLIMIT_NOFILE": OPEN_FILES,
-        "RLIMIT_CORE": 0,
+        "RLIMIT_CPU": (warned, ended),
+        "RLIMIT_FSIZE": (FILE_BYTES, FILE_BYTES),
+        "RLIMIT_NOFILE": (OPEN_FILES, OPEN_FILES),
+        "RLIMIT_CORE": (0, 0),
     }
     if used:
-        limits["RLIMIT_AS"] = used + MEMORY_BYTES
+        limits["RLIMIT_AS"] = used + MEMORY_BYTES, used + MEMORY_BYTES
     if count_processes and _linux_version() >= OWN_PROCESSES_COUNTED:
-        limits["RLIMIT_NPROC"] = PROCESSES
+        limits["RLIMIT_NPROC"] = THREADS, THREADS
     for name, value in limits.items():
         if hasattr(resource, name):
             with contextlib.suppress(ValueError, OSError):
-                resource.setrlimit(getattr(resource, name), (value, value))
+                resource.setrlimit(getattr(resource, name), value)
 
 
 def die_with_parent() -> None:

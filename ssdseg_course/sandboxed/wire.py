@@ -6,6 +6,7 @@ is unpickled or evaluated, and sizes are bounded before anything is made.
 
 import base64
 import json
+import math
 import re
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from ssdseg_course.checking.probe import Failure, Outcome
 from ssdseg_course.checking.values import Plain
 
 LONGEST_TEXT = 2000  # characters of an error's message or line
+MOST_SIDES, MOST_NUMBERS = 8, 2**23
 DEEPEST = 8  # tuples in tuples
 UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 DTYPE = re.compile(r"[<>|=]?(i1|i2|i4|i8|u1|u2|u4|u8|f2|f4|f8|f16)")
@@ -90,6 +92,8 @@ def _read_value(value, depth: int = 0) -> Plain:
     if not DTYPE.fullmatch(value["dtype"]):
         raise WireError("no array of numbers")
     shape = tuple(_natural(side) for side in value["shape"])
+    if len(shape) > MOST_SIDES or math.prod(side or 1 for side in shape) > MOST_NUMBERS:
+        raise WireError("too large")  # also where a side of 0 makes it empty: somebody may go through the others
     array = np.frombuffer(base64.b64decode(value["data"], validate=True), np.dtype(value["dtype"]))
     return array.reshape(shape).copy()
 

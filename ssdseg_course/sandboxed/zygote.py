@@ -8,9 +8,10 @@ so that all that it starts ends with it. That one ends by writing a word, a line
     missing    why there is no such function
     too long   json: where the answer was when it was stopped, as function, line number and line
 
-A job is (pickled) a dict of the arguments of `run_answer`, and the seconds that it may take.
+A job is (pickled) a dict of the arguments of `run_answer`, and the seconds of work that it may take.
 """
 
+import builtins
 import contextlib
 import gc
 import json
@@ -19,9 +20,11 @@ import pickle
 import select
 import signal
 import struct
+import sys
 import time
 from collections.abc import Callable
 from enum import IntEnum
+from types import ModuleType
 
 from ssdseg_course.checking.probe import describe, probe
 from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
@@ -31,6 +34,7 @@ from ssdseg_course.sandboxed.wire import write_report
 
 OUTCOMES, MISSING, TOO_LONG = b"outcomes", b"missing", b"too long"
 LARGEST_REPLY = 32 * isolation.MIB
+WALL = 2  # seconds on the clock that an answer may take for each second of work: the machine is busy
 SECONDS_TO_END = 3.0  # for an answer that does not let itself be interrupted
 SECONDS_BETWEEN_LOOKS = 0.05
 LONGEST_PAUSE = 0.1  # seconds between two looks of the warden
@@ -47,6 +51,7 @@ class State(IntEnum):
     TOO_MUCH_MEMORY = 3
     TOO_MUCH_OUTPUT = 4
     NO_SANDBOX = 5
+    TOO_MANY_PROCESSES = 6
 
 
 def read_frame(descriptor: int) -> tuple[int, bytes] | None:
@@ -166,19 +171,23 @@ def _watch_over(job: bytes, seconds: int, inlet: int, isolated: bool) -> State:
     if runner == 0:
         _run_in_here(job, seconds, inlet, isolated)
     os.close(inlet)
-    deadline = time.monotonic() + seconds + SECONDS_TO_END
+    deadline = time.monotonic() + WALL * seconds + SECONDS_TO_END
     others = _processes() if isolated else set()
     at_start = _resident(runner)
     state, pause = State.ENDED, _pauses(runner)
     while True:
-        pid, status = os.waitpid(runner, os.WNOHANG)
+        pid, status, usage = os.wait4(runner, os.WNOHANG)
         if pid:
-            return State.KILLED_ITSELF if state is State.ENDED and os.WIFSIGNALED(status) else state
+            if state is not State.ENDED or not os.WIFSIGNALED(status):
+                return state
+            return State.TOO_LONG if usage.ru_utime + usage.ru_stime >= seconds else State.KILLED_ITSELF
         if state is State.ENDED and time.monotonic() > deadline:
             state = State.TOO_LONG
         elif state is State.ENDED and isolated:
             # The fork shares its pages with its parent, and so do all that it forks itself.
             family = _processes() - others | {runner}
+            if len(family) > isolation.PROCESSES:
+                state = State.TOO_MANY_PROCESSES
             if sum(max(0, _resident(one) - at_start) for one in family) > isolation.MEMORY_BYTES:
                 state = State.TOO_MUCH_MEMORY
         if state is not State.ENDED:
@@ -218,7 +227,7 @@ def _run_in_here(job: bytes, seconds: int, inlet: int, isolated: bool) -> None:
         os.setsid()  # or a signal to its process group would reach us, namespaces or not
         isolation.die_with_parent()
         isolation.keep_only(inlet)
-        isolation.limit_yourself(int(2 * seconds + SECONDS_TO_END), count_processes=isolated)
+        isolation.limit_yourself(seconds, int(seconds + SECONDS_TO_END), count_processes=isolated)
         if isolated:
             isolation.hide_and_forget()
         word, content = run_answer(seconds=seconds, **pickle.loads(job))
@@ -243,16 +252,19 @@ def run_answer(*, sources, notebook, whole, name, run, cases, seconds) -> tuple[
         name: of the function.
         run: the exercise's way to run it.
         cases: the arguments.
-        seconds: that all of this may take.
+        seconds: of work that all of this may take.
 
     Returns:
         a word and a content, as the module says.
     """
     function = None
+    module = sys.modules["__main__"] = ModuleType("__main__")  # where pickle, for one, looks for a learner's classes
+    builtins.display = lambda *_, **__: None  # as Jupyter has it
+    signal.signal(signal.SIGXCPU, _time_is_up)
     try:
-        with time_limit(seconds):
+        with time_limit(WALL * seconds):
             found = statements(sources, notebook, whole)
-            function, error = define(found, name, "__main__", lambda: time_limit_inside(SHARE_OF_A_STATEMENT * seconds))
+            function, error = define(found, name, module, lambda: time_limit_inside(SHARE_OF_A_STATEMENT * seconds))
             if not callable(function):
                 return MISSING, _why_missing(sources, name, function, error).encode()
             trouble = f"{type(error).__name__}: {error}" if error else ""
@@ -260,6 +272,10 @@ def run_answer(*, sources, notebook, whole, name, run, cases, seconds) -> tuple[
     except KeyboardInterrupt as stop:
         place = describe(stop, function)
         return TOO_LONG, json.dumps([place.function, place.line_number, place.line]).encode()
+
+
+def _time_is_up(*_) -> None:
+    raise TimeIsUp
 
 
 @contextlib.contextmanager

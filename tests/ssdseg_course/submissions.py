@@ -120,6 +120,21 @@ GOOD = (
     Case("calls-check", attack(f"check('01.{TARGET}', 1)", RIGHT), ALL),
     Case("table-by-loop", attack("T = []\nfor k in range(9):\n    T.append(k)", RIGHT.replace("range", "list(T) and range")), ALL),
     Case("takes-mine", attack("from ssdseg_course import mine\niou = mine('02.iou')", RIGHT), ALL),
+    Case("cell-magic", saved(solved(**{TARGET: "%%time\n" + RIGHT})), ALL),
+    Case("future", saved(solved(**{TARGET: "from __future__ import annotations\n\n\n" + RIGHT.replace(
+        "(first, last, maps)", "(first: Unknown, last, maps) -> Sequence[float]")})), ALL),
+    Case("table-filled-in-own-cells", _insert("T = {}\nT['one'] = 1\nL = []\nL.append(1)\nfor k in range(3):\n    L.append(k)",
+        **{TARGET: RIGHT.replace("range", "T['one'] and L[3] == 2 and range")}), ALL),
+    Case("with-in-own-cell", _insert("import contextlib\nwith contextlib.suppress(ImportError):\n    one = 1\n(two := 2)",
+        **{TARGET: RIGHT.replace("range", "one and two and range")}), ALL),
+    Case("shadow-and-back", _insert("range = 3\ndel range"), ALL),
+    Case("lambda", _insert(WRONG, **{TARGET: f"{TARGET} = lambda first, last, maps: [first + (last - first) / (maps - 1) * k "
+                                             "for k in range(maps + 1)]"}), ALL),
+    Case("display", saved(solved(**{TARGET: RIGHT.replace("    return [", "    display(first)\n    return [")})), ALL),
+    Case("huge-literal", attack("BIG = 0x" + "f" * 5000, RIGHT.replace("range", "BIG and range")), ALL),
+    Case("pickles", attack("import pickle\n\n\nclass P:\n    pass\n\n\npickle.loads(pickle.dumps(P()))\nfine = 1",
+        RIGHT.replace("range", "fine and range")), ALL),
+    Case("long-number", edited(lambda notebook: notebook["metadata"].update(n=10**20)), ALL),
 )  # fmt: skip
 
 # Broken ones.
@@ -210,6 +225,7 @@ UMLAUT = RIGHT.replace("return [", "größe = 1\n    return [")
 OTHER_LESSON = find_lesson("02_matching").solution().read_bytes()
 
 BROKEN = (
+    Case("many-ones", saved('{"cells": [' + "1, " * 300_000 + '"一'), None, "none of the functions"),
     Case("truncated", _truncated, ALL - EXERCISES["01.choose_anchors"].points, "breaks off"),
     Case("empty", saved(""), None, "the file is empty"),
     Case("spaces", saved("  \n"), None, "the file is empty"),
@@ -362,7 +378,7 @@ HARMS = (
     Case("swallows-interrupts",
          body("while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"),
          BUT_THE_TARGET, "did not let itself be interrupted"),
-    Case("deaf", body(f"import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\n{LOOP}"), BUT_THE_TARGET,
+    Case("deaf", body(f"import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\n{LOOP}"), BUT_THE_TARGET,
          "did not let itself be interrupted"),
     Case("sleeps", body("import time\ntime.sleep(1000)"), BUT_THE_TARGET, "did not come to its end"),
     Case("flood", body("import os\nfor _ in range(10**5):\n    os.write(1, b'x' * 1000)\n    os.write(2, b'x')"),
@@ -385,6 +401,10 @@ HARMS = (
          attack("import subprocess\nsubprocess.Popen(['sleep', '98765'], start_new_session=True)", RIGHT), ALL),
     Case("leaves-a-thread", attack(
         "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,)).start()", RIGHT), ALL),
+    Case("hog", body("import os\nfor _ in range(55):\n    if os.fork() == 0:\n        os.setsid()\n        while True:\n"
+                     "            pass\nwhile True:\n    pass"), BUT_THE_TARGET, "more than 8 processes"),
+    Case("more-namespaces", body("import ctypes\nassert ctypes.CDLL(None).unshare(0x10020000) == 0"), BUT_THE_TARGET,
+         "AssertionError"),
     Case("recursion", body(f"return {TARGET}(first, last, maps)"), BUT_THE_TARGET, "RecursionError"),
     Case("reads-input", body("input()"), BUT_THE_TARGET, "EOFError"),
 )  # fmt: skip
@@ -406,6 +426,11 @@ FORGERIES = (
     Case("pickled-report",
          attack("import sys\nz = sys.modules['ssdseg_course.sandboxed.zygote']\n"
                 "z.write_report = lambda *a: b'\\x80\\x04\\x95cos\\nsystem\\n(S\"touch /tmp/owned\"\\ntR.'"),
+         BUT_THE_TARGET, "could not be read"),
+    Case("bomb",
+         attack("import sys\nz = sys.modules['ssdseg_course.sandboxed.zygote']\ne = '{\"dtype\": \"|u1\", \"shape\": [1, 2000000000, 0], \"data\": \"\"}'\n"
+                "one = '{\"value\": %s, \"type_name\": \"\", \"failure\": null, \"changed\": []}' % e\n"
+                "z.write_report = lambda outcomes, *a: ('{\"outcomes\": [%s], \"trouble\": \"\"}' % ', '.join([one] * len(outcomes))).encode()"),
          BUT_THE_TARGET, "could not be read"),
     Case("patched-judge", attack(
         "try:\n    import ssdseg_course.checking.judge as j\n    j.judge = lambda *a: None\nexcept ImportError:\n    pass"),

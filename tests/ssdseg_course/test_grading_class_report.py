@@ -33,5 +33,12 @@ def test_the_page_shows_what_to_teach_again():
     assert "<b>" not in page
 
 
+def test_what_learners_write_is_no_markup_and_not_long():
+    sentence = "it stopped with ValueError: ![x](http://host/x.png) " + "y" * 1000
+    page = as_markdown("Anchors", summarise([record("a", first=sentence)]))
+    assert "![x]" not in page
+    assert max(map(len, page.splitlines())) < 300
+
+
 def test_a_class_without_mistakes_has_no_list():
     assert "said most" not in as_markdown("Anchors", summarise(CLASS[:1]))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import submissions
+from distributed import Client
 from learners import LESSON
 from sandboxes import needs_sandbox
 from test_grading_recording import folder_of, rows, scores, wait_for
@@ -105,4 +106,18 @@ def test_without_a_sandbox_nothing_is_graded(monkeypatch):
 
     monkeypatch.setattr(cluster, "Sandbox", none)
     with pytest.raises(SandboxError, match="because"), connected(1, None, False):
+        pass
+
+
+@needs_sandbox
+def test_nobody_else_on_this_machine_can_use_our_own_cluster():
+    with connected(1, None, False) as client:
+        address = client.scheduler.address
+        with pytest.raises(OSError, match="Timed out"), Client(address.replace("tls://", "tcp://"), timeout=2):
+            pass
+        assert address.startswith("tls://127.0.0.1:")
+
+
+def test_what_is_no_address_is_named():
+    with pytest.raises(ClusterError, match="foo: that is no address"), connected(None, "foo", False):
         pass

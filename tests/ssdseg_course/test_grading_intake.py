@@ -64,7 +64,7 @@ def test_the_time_of_handing_in_is_nbgraders(tmp_path):
     put(tmp_path / "ada" / LESSON.name / f"{LESSON.name}.ipynb")
     put(tmp_path / "ada" / LESSON.name / "timestamp.txt", "2026-11-23 09:00:00.5 UTC")
     put(tmp_path / "bob" / LESSON.name / f"{LESSON.name}.ipynb")
-    put(tmp_path / "bob" / LESSON.name / "timestamp.txt", "yesterday " * 10**4)
+    put(tmp_path / "bob" / LESSON.name / "timestamp.txt", "//9999999999999999999999h0x")
     found = taken(tmp_path)
     assert found["ada", "01_anchors"].timestamp == datetime.datetime(2026, 11, 23, 9, 0, 0, 500_000)
     assert found["bob", "01_anchors"].timestamp is None
@@ -93,3 +93,9 @@ def test_what_can_be_no_lesson_is_named(tmp_path):
 
 def test_an_empty_folder_holds_nothing(tmp_path):
     assert taken(tmp_path) == {}
+
+
+def test_two_notebooks_of_one_name_are_both_told(tmp_path):
+    put(tmp_path / "ada" / LESSON.name / f"{LESSON.name}.ipynb")
+    put(tmp_path / "ada.ipynb")
+    assert [it.student for it in take_in(tmp_path)] == ["ada", "ada"]
