@@ -9,13 +9,13 @@ from sandboxes import needs_sandbox
 
 from ssdseg_course import EXERCISES
 from ssdseg_course.checking.judge import judge
+from ssdseg_course.grading import grader
 from ssdseg_course.grading import sandbox as sandboxes
 from ssdseg_course.grading.sandbox import Sandbox, SandboxError
 from ssdseg_course.grading.staging import CONFESSION, HIDDEN, stage
 from ssdseg_course.manifest import LESSONS, find_lesson
 from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.work.running import exercises_of
-from ssdseg_course.work.workspace import code_cells, grade_id, read_notebook
 
 GRID = EXERCISES["01.grid_centers"]
 SECONDS = 60
@@ -38,16 +38,14 @@ def sandbox():
 
 @needs_sandbox
 @every_lesson
-def test_the_solution_passes_in_the_sandbox(lesson):
-    notebook = read_notebook(lesson.solution())
-    sources = [Source(place, grade_id(cell), cell["source"]) for place, cell in code_cells(notebook)]
-    whole = frozenset(exercise.name for exercise in exercises_of(lesson))
-    with Sandbox(lesson) as opened:
-        for exercise in exercises_of(lesson):
-            probed = opened.probe(exercise, exercise.cases(5), sources, "n.ipynb", whole, SECONDS)
-            assert probed.outcomes is not None, probed.trouble
-            report = judge(exercise, probed.outcomes, 5)
-            assert report.passed, report
+def test_the_solution_gets_all_points_and_the_untouched_lesson_none(lesson):
+    release = lesson.notebook().read_text(encoding="utf-8")
+    for path, share in ((lesson.solution(), 1), (lesson.notebook(), 0)):
+        graded = grader.grade(grader.Work("ada", lesson.name, path.read_bytes(), None, (), release, seed=5))
+        assert graded.earned == share * graded.points, [str(report) for report in graded.reports]
+        assert graded.remarks == ()
+        assert len(graded.written) == share * len(graded.reports)
+    grader._close_sandbox()
 
 
 @every_lesson
