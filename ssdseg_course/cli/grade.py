@@ -14,8 +14,6 @@ from ssdseg_course.manifest import find_lesson
 if TYPE_CHECKING:
     from ssdseg_course.grading.grading import Tally
 
-WORST_SHOWN = 30  # characters of a remark in the table
-
 
 def grade(
     submissions: Annotated[Path, typer.Argument(metavar="SUBMISSIONS", help="Folder with one folder a learner.")],

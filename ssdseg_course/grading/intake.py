@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nbgrader.utils import parse_utc
 
-from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.grading.repair import most_alike
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.workspace import NotebookError, cut
 
@@ -278,13 +278,7 @@ def _lesson_of_name(parts: Sequence[str]) -> Lesson | None:
 def _lesson_of_content(content: bytes) -> Lesson | None:
     """The lesson most of whose functions are defined in a text."""
     text = content.decode("utf-8", errors="replace")
-    defined = set(re.findall(r"def (\w+)", text))
-    known = {
-        lesson: len(defined & {it.name for it in EXERCISES.values() if it.id.startswith(f"{lesson.number:02d}.")})
-        for lesson in LESSONS
-    }
-    best = max(LESSONS, key=known.get)
-    return best if known[best] else None
+    return most_alike(set(re.findall(r"def (\w+)", text)))
 
 
 def printable(name) -> str:

@@ -4,6 +4,8 @@ Nothing that a learner has handed in is shown as anything but text: the outputs 
 the prose is the lesson's.
 """
 
+import re
+
 from jinja2 import Environment
 
 from ssdseg_course.checking.report import Report
@@ -76,12 +78,8 @@ def graded_notebook(graded: Graded, release: Notebook) -> str:
 
 def _as_text(cell: Cell) -> Cell:
     """A cell of the learner's prose, which could hold a script, as what it is: letters."""
-    fence = "`" * (3 + max((len(run) for run in _runs_of_backticks(cell["source"])), default=0))
+    fence = "`" * (3 + max(map(len, re.findall("`+", cell["source"])), default=0))
     return {**cell, "cell_type": "markdown", "source": f"{fence}text\n{cell['source']}\n{fence}"}
-
-
-def _runs_of_backticks(text: str) -> list[str]:
-    return [run for run in "".join(letter if letter == "`" else " " for letter in text).split() if run]
 
 
 def _output(report: Report) -> dict:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import nbformat
 
-from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.carrying import CHECK, carry_over
-from ssdseg_course.work.running import CHECK_CALL
+from ssdseg_course.work.running import CHECK_CALL, exercises_of
 from ssdseg_course.work.workspace import Cell, Notebook, NotebookError, grade_id, is_answer
 
 MOST_CELLS = 2000
@@ -190,13 +189,21 @@ def _must_be_of(lesson: Lesson, cells: list[Cell]) -> None:
     """A notebook of another lesson has none of this one's names."""
     names = {_own_name(cell) for cell in cells} | {name for cell in cells for name in _functions(cell)}
 
-    def known(number: int) -> int:
-        return len(names & {it.name for it in EXERCISES.values() if it.id.startswith(f"{number:02d}.")})
-
-    if not known(lesson.number):
-        best = max(LESSONS, key=lambda other: known(other.number))
-        other = f"; it looks like {best.name}" if known(best.number) else ""
+    if not names & names_of(lesson):
+        best = most_alike(names)
+        other = f"; it looks like {best.name}" if best else ""
         raise NotebookError(f"none of the functions of {lesson.name} is in it{other}")
+
+
+def names_of(lesson: Lesson) -> set[str]:
+    """Names of the functions that a lesson asks for."""
+    return {exercise.name for exercise in exercises_of(lesson)}
+
+
+def most_alike(names: set[str]) -> Lesson | None:
+    """The lesson most of whose functions are among some names; None if no function of any is."""
+    best = max(LESSONS, key=lambda lesson: len(names & names_of(lesson)))
+    return best if names & names_of(best) else None
 
 
 def _own_name(cell: Cell) -> str | None:
