@@ -183,6 +183,8 @@ class Sandbox:
         """
         job = {
             **{part.name: getattr(code, part.name) for part in fields(code)},
+            "given": list(code.given.items()),
+            "beside": list(code.beside.items()),
             "name": exercise.name,
             "run": exercise.run,
             "cases": list(cases),

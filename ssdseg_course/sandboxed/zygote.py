@@ -28,7 +28,7 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from pathlib import PurePosixPath
 from types import ModuleType, SimpleNamespace
@@ -286,8 +286,8 @@ def run_answer(
         cases: the arguments.
         seconds: of work that all of this may take.
         way: how to find the function.
-        given: earlier functions of the lesson that are not the learner's, by their names: the cells that define each.
-        beside: content of the files that stand beside the notebook, by their paths.
+        given: names of earlier functions of the lesson that are not the learner's, each with the cells that define it.
+        beside: paths of the files that stand beside the notebook, and their content.
 
     Returns:
         a word and a content, as the module says.
@@ -299,7 +299,7 @@ def run_answer(
     signal.signal(signal.SIGXCPU, _time_is_up)
     try:
         with time_limit(WALL * seconds):
-            _write_files(dict(beside))
+            _write_files(beside)
             sys.path.insert(0, os.getcwd())
             found = statements(sources, notebook, whole)
             above = [it for it in found if it.place < check]
@@ -311,10 +311,8 @@ def run_answer(
             }
             if way is not Way.DEFINITIONS and adds_nothing(tried[way], tried[Way(way - 1)], name):
                 return THE_SAME, b""
-            givens = {
-                it: define(needed_for(statements(cells, "solution"), it), it, ModuleType(it)).function
-                for it, cells in dict(given).items()
-            }
+            solved = ((it, define(needed_for(statements(cells, ""), it), it, ModuleType(it))) for it, cells in given)
+            givens = {it: solution.function for it, solution in solved if callable(solution.function)}
             limit = _Limits(seconds, {id(it) for it in few if it.is_definition})
             function, error = define(tried[way], name, module, limit, givens, check)
             if not callable(function):
@@ -345,9 +343,9 @@ class _Limits:
         self._left -= time.monotonic() - start
 
 
-def _write_files(beside: Mapping[str, bytes]) -> None:
+def _write_files(beside: Iterable[tuple[str, bytes]]) -> None:
     """Write the files that stand beside the notebook where it would find them."""
-    for name, content in beside.items():
+    for name, content in beside:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
             continue
