@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ssdseg_course.check import SECONDS as CHECK_SECONDS
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.judge import AnswerKey, again, judge
-from ssdseg_course.checking.report import Report
-from ssdseg_course.checking.values import Plain
+from ssdseg_course.checking.report import Report, Verdict
+from ssdseg_course.checking.time_limit import SECONDS as CHECK_SECONDS
+from ssdseg_course.checking.values import Plain, in_words_together
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.grading.sandbox import LARGEST_REPLY, Code, Probed, Sandbox, SandboxError
@@ -35,7 +35,7 @@ from ssdseg_course.work.workspace import (
     read_notebook,
 )
 
-SECONDS = int(2 * CHECK_SECONDS)  # an exercise may take: twice what a check allows, for the machine is busy
+SECONDS = int(CHECK_SECONDS)  # of work, that an exercise may take
 UNJUDGED = "what it gives back cannot be compared with what is right"
 CASES_KEPT = 100  # exercises whose right answers a worker remembers
 TIMES_AS_MUCH = 16  # as the reference's numbers take, those of a wrong answer may take, written as text
@@ -163,24 +163,40 @@ def _reports(work: Work, lesson: Lesson, release: Notebook, notebook: Notebook) 
     for exercise in exercises:
         check = next(source.place for source in sources if source.name == f"{CHECK}{exercise.name}")
         code = Code(sources, check, f"{work.lesson}.ipynb", whole, work.beside)
-        report, remark = _report_on(exercise, code, work)
+        report, _ = _try(exercise, code, work)
+        remark = _remark_on(exercise, report)
         used = [it for it in wrong if it.name in _reached(exercise.name, sources, whole)] if not report.passed else []
         if used:
             given = {it.name: _solution(work.lesson, exercise.name, it.name) for it in used}
-            again, _ = _report_on(exercise, replace(code, given=given), work)
-            report = _passed_with(used, report) if again.passed else report
+            report = _with_helpers(report, used, *_try(exercise, replace(code, given=given), work))
         if not report.passed:
             wrong.append(exercise)
         results.append((report, remark))
     return results
 
 
-def _passed_with(used: Sequence[Exercise], report: Report) -> Report:
-    """The report on an answer that is right once the functions that it uses are."""
-    names = " and ".join(f"`{it.name}`" for it in used)
-    yours = "yours is not right yet" if len(used) == 1 else "yours are not right yet"
-    message = f"right, judged with the course's own {names}, for {yours}: mend {used[0].id} first"
-    return Report(report.exercise_id, True, report.points, (message,), report.seed)
+def _with_helpers(report: Report, used: Sequence[Exercise], again: Report, probed: Probed) -> Report:
+    """The report on an answer that uses earlier ones which are wrong.
+
+    Args:
+        report: with the learner's own.
+        used: these exercises.
+        again: with the course's own in their places.
+        probed: what came out then. Where that are values alone, what is said of them is the answer's own mistake; words
+            of the learner's could hold the course's text.
+    """
+    names = in_words_together([f"`{it.name}`" for it in used])
+    yours = f"yours {'is' if len(used) == 1 else 'are'} not right yet: mend {used[0].id} first"
+    judged = f"judged with the course's own {names}, for {yours}"
+    helpers = tuple(it.id for it in used)
+    if again.passed:
+        return replace(again, messages=(f"right, {judged}",), helpers=helpers, right_but_for_helpers=True)
+    if report.verdict is Verdict.UNWRITTEN:
+        return report
+    if probed.outcomes is not None and all(outcome.failure is None for outcome in probed.outcomes):
+        return replace(again, messages=(*again.messages, judged), helpers=helpers)
+    uses = f"it uses {names}, and {yours}"
+    return replace(report, messages=(*report.messages, uses), helpers=helpers)
 
 
 def _reached(name: str, sources: Sequence[Source], names: frozenset[str]) -> set[str]:
@@ -211,22 +227,20 @@ def _solution(lesson_name: str, above: str, name: str) -> tuple[Source, ...]:
     return tuple(cell for cell in cells if cell.place < last)
 
 
-def _report_on(exercise: Exercise, code: Code, work: Work) -> tuple[Report, str]:
-    """The report on an answer, found in the first of all ways that makes it right; and what the instructor should know.
+def _try(exercise: Exercise, code: Code, work: Work) -> tuple[Report, Probed]:
+    """The report on an answer, found in the first of all ways that makes it right, and what came out of the sandbox.
 
     Each way runs the learner's own code alone, on the same cases: so the best of them is the learner's own, too.
     """
-    best, best_probed = None, None
+    best = None
     for way in Way:
         probed = _probed(exercise, code, work, way)
         if probed is None:
             continue
-        result = _judged(exercise, probed, work)
-        if result[0].passed:
-            return result
-        if best is None or (probed.has_values and not best_probed.has_values):
-            best, best_probed = result, probed
-        if probed.was_ended or _is_stub(exercise, code, probed):
+        report = _judged(exercise, probed, work)
+        if report.passed or best is None or (probed.has_values and not best[1].has_values):
+            best = report, probed
+        if report.passed or probed.was_ended or _is_stub(exercise, code, probed):
             break
     return best
 
@@ -250,24 +264,29 @@ def _probed(exercise: Exercise, code: Code, work: Work, way: Way) -> Probed | No
     raise AssertionError
 
 
-def _judged(exercise: Exercise, probed: Probed, work: Work) -> tuple[Report, str]:
-    """The report on what came out of the sandbox, and what the instructor should know of it, "" if nothing."""
+def _judged(exercise: Exercise, probed: Probed, work: Work) -> Report:
+    """The report on what came out of the sandbox."""
     if probed.outcomes is None:
-        report = Report(exercise.id, False, exercise.points, (probed.trouble,), work.seed)
-    else:
-        try:
-            report = judge(exercise, probed.outcomes, work.seed, _answer_key(exercise.id, work.seed))
-        except Exception as error:  # values that no honest function gives, or a mistake of ours: somebody has to look
-            report = Report(exercise.id, False, exercise.points, (UNJUDGED,), work.seed)
-            return report, f"judging `{exercise.name}` stopped with {type(error).__name__}: look at it yourself"
+        verdict = Verdict.TOO_LONG if probed.took_too_long else None
+        return Report(exercise.id, False, exercise.points, (probed.trouble,), work.seed, verdict=verdict)
+    try:
+        report = judge(exercise, probed.outcomes, work.seed, _answer_key(exercise.id, work.seed))
+    except Exception as error:  # values that no honest function gives, or a mistake of ours: somebody has to look
+        return Report(exercise.id, False, exercise.points, (f"{UNJUDGED} ({type(error).__name__})",), work.seed)
     # The seed would show more cases than the one that failed.
     messages = [message for message in report.messages if message != again(exercise, work.seed)]
-    if not report.passed and probed.outcomes is not None and probed.trouble:
+    if not report.passed and probed.trouble:
         messages.append(f"on the way to `{exercise.name}` a statement stopped with {probed.trouble}")
-    report = replace(report, messages=tuple(cut(message, LONGEST_MESSAGE) for message in messages[:MOST_MESSAGES]))
+    return replace(report, messages=tuple(cut(message, LONGEST_MESSAGE) for message in messages[:MOST_MESSAGES]))
+
+
+def _remark_on(exercise: Exercise, report: Report) -> str:
+    """What the instructor should know of an answer, "" if nothing."""
+    if UNJUDGED in str(report):
+        return f"judging `{exercise.name}` was not possible: look at it yourself"
     if CONFESSION in str(report):
-        return report, f"`{exercise.name}` takes the reference's answer instead of being written"
-    return report, ""
+        return f"`{exercise.name}` takes the reference's answer instead of being written"
+    return ""
 
 
 @functools.lru_cache(maxsize=CASES_KEPT)

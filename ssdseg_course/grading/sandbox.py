@@ -67,11 +67,13 @@ class Probed:
         outcomes: what `probe` saw; None where it came to nothing.
         trouble: why it came to nothing, or what stopped on the way to the function; "" if all went well.
         was_ended: whether it had to be ended, or ended itself.
+        took_too_long: whether that was why.
     """
 
     outcomes: list[Outcome] | None
     trouble: str
     was_ended: bool = False
+    took_too_long: bool = False
 
     @property
     def has_values(self) -> bool:
@@ -218,13 +220,13 @@ def _understood(state: State, content: bytes, exercise: Exercise, cases: int, se
         raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why))
     endings = {
         State.KILLED_ITSELF: "it ended the process that runs it, or crashed it",
-        State.TOO_LONG: f"it did not come to its end within {seconds} seconds, and did not let itself be interrupted",
+        State.TOO_LONG: f"it did not come to its end within {seconds} seconds of work, and did not let itself be interrupted",
         State.TOO_MUCH_MEMORY: f"it took more than {MEMORY_BYTES / GIB:.0f} GiB of memory",
         State.TOO_MANY_PROCESSES: f"it started more than {PROCESSES} processes",
         State.TOO_MUCH_OUTPUT: "it gives back far more numbers than it should",
     }
     if state in endings:
-        return Probed(None, endings[state], was_ended=True)
+        return Probed(None, endings[state], was_ended=True, took_too_long=state is State.TOO_LONG)
     word, _, text = content.partition(b"\n")
     try:
         if word == zygote.THE_SAME:
@@ -234,7 +236,7 @@ def _understood(state: State, content: bytes, exercise: Exercise, cases: int, se
         if word == zygote.MISSING:
             return Probed(None, clean_text(text.decode()))
         if word == zygote.TOO_LONG:
-            return Probed(None, _where_it_was(exercise, json.loads(text), seconds), was_ended=True)
+            return Probed(None, _where_it_was(exercise, json.loads(text), seconds), was_ended=True, took_too_long=True)
     except (WireError, ValueError, TypeError, RecursionError):
         return Probed(None, "what it gave back could not be read")
     return Probed(None, "it ended the process that runs it")
@@ -242,7 +244,7 @@ def _understood(state: State, content: bytes, exercise: Exercise, cases: int, se
 
 def _where_it_was(exercise: Exercise, place: list, seconds: int) -> str:
     function, line_number, line = place
-    text = f"it did not come to its end within {seconds} seconds"
+    text = f"it did not come to its end within {seconds} seconds of work"
     if line and isinstance(line_number, int):
         text += f"; in line {line_number} of `{clean_text(function)}`: {clean_text(line)}"
     return text

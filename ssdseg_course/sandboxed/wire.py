@@ -61,6 +61,7 @@ def _written(outcome: Outcome) -> dict:
         "type_name": _cut(outcome.type_name),
         "failure": failure and [_cut(part) if isinstance(part, str) else part for part in vars(failure).values()],
         "changed": list(outcome.changed),
+        "shared": list(outcome.shared),
     }
 
 
@@ -79,6 +80,7 @@ def _read(part: dict) -> Outcome:
         type_name=clean_text(part["type_name"]),
         failure=None if failure is None else _read_failure(*failure),
         changed=tuple(_natural(place) for place in part["changed"]),
+        shared=tuple(_natural(place) for place in part.get("shared", ())),
     )
 
 

@@ -34,13 +34,12 @@ from pathlib import PurePosixPath
 from types import ModuleType, SimpleNamespace
 
 from ssdseg_course.checking.probe import describe, probe
-from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
+from ssdseg_course.checking.time_limit import WAITING, TimeIsUp, time_limit
 from ssdseg_course.sandboxed import isolation
 from ssdseg_course.sandboxed.definitions import Statement, adds_nothing, define, needed_for, statements
 from ssdseg_course.sandboxed.wire import write_report
 
 OUTCOMES, MISSING, TOO_LONG, THE_SAME = b"outcomes", b"missing", b"too long", b"the same"
-WALL = 2  # seconds on the clock that an answer may take for each second of work: the machine is busy
 SECONDS_TO_END = 3.0  # for an answer that does not let itself be interrupted
 LONGEST_PAUSE = 0.1  # seconds between two looks of the warden
 SHARE_OF_A_STATEMENT = 1 / 8  # of the time of an answer, for what stands beside the definitions in its cell
@@ -176,7 +175,7 @@ def _serve(replies: int, under_tmp: Sequence[str], isolated: bool) -> int:
 
 def _watch_over(runner: int, outlet: int, seconds: int, most: int, isolated: bool) -> tuple[State, bytes]:
     """Take what comes out of the process that runs the answer, and end it and all its offspring in time."""
-    deadline = time.monotonic() + WALL * seconds + SECONDS_TO_END
+    start, most_slept = time.monotonic(), WAITING * seconds + SECONDS_TO_END
     others = _processes() - {runner} if isolated else set()
     at_start = _resident(runner)
     os.set_blocking(outlet, False)
@@ -190,7 +189,7 @@ def _watch_over(runner: int, outlet: int, seconds: int, most: int, isolated: boo
             state = State.TOO_MUCH_OUTPUT
         if pid:
             break
-        if state is State.ENDED and time.monotonic() > deadline:
+        if state is State.ENDED and time.monotonic() - start > most_slept + _busy_seconds(runner):
             state = State.TOO_LONG
         elif state is State.ENDED and isolated:
             # The fork shares its pages with its parent, and so do all that it forks itself.
@@ -239,6 +238,15 @@ def _processes() -> set[int]:
     return {int(name) for name in os.listdir("/proc") if name.isdigit()}
 
 
+def _busy_seconds(process: int) -> float:
+    """Seconds that the first thread of a process has worked, or waited for a core because others had them all."""
+    try:
+        with open(f"/proc/{process}/schedstat") as file:
+            return sum(map(int, file.read().split()[:2])) / 1e9
+    except (OSError, ValueError):
+        return 0.0
+
+
 def _resident(process: int) -> int:
     """Bytes of memory that a process has, 0 if it has ended."""
     try:
@@ -255,7 +263,7 @@ def _run_in_here(job: dict, seconds: int, inlet: int, scratch: str, under_tmp: S
         os.setsid()  # or a signal to its process group would reach us, namespaces or not
         isolation.die_with_parent()
         isolation.keep_only(inlet)
-        isolation.limit_yourself(seconds, int(seconds + SECONDS_TO_END), count_processes=isolated)
+        isolation.limit_yourself(seconds + 1, int(seconds + SECONDS_TO_END), count_processes=isolated)
         if isolated:
             isolation.hide_and_forget(under_tmp)
         os.chdir(scratch)
@@ -298,7 +306,7 @@ def run_answer(
     builtins.get_ipython = lambda: SimpleNamespace(run_line_magic=_run_magic, run_cell_magic=_run_magic)
     signal.signal(signal.SIGXCPU, _time_is_up)
     try:
-        with time_limit(WALL * seconds):
+        with time_limit(seconds):
             _write_files(beside)
             sys.path.insert(0, os.getcwd())
             found = statements(sources, notebook, whole)
@@ -337,10 +345,11 @@ class _Limits:
         if id(statement) in self._free:
             yield
             return
-        start = time.monotonic()
-        with time_limit_inside(max(SHORTEST, min(self._each, self._left))):
+        start = time.process_time(), time.monotonic()
+        with contextlib.suppress(TimeIsUp), time_limit(max(SHORTEST, min(self._each, self._left))):
             yield
-        self._left -= time.monotonic() - start
+        worked, waited = time.process_time() - start[0], time.monotonic() - start[1]
+        self._left -= max(worked, waited / WAITING)
 
 
 def _write_files(beside: Iterable[tuple[str, bytes]]) -> None:
@@ -368,20 +377,6 @@ def _run_magic(magic: str, line: str, cell: str | None = None) -> None:
 
 def _time_is_up(*_) -> None:
     raise TimeIsUp
-
-
-@contextlib.contextmanager
-def time_limit_inside(seconds: float):
-    """A shorter limit inside of `time_limit`, which goes on afterwards."""
-    left, _ = signal.getitimer(signal.ITIMER_REAL)
-    start = time.monotonic()
-    signal.setitimer(signal.ITIMER_REAL, min(seconds, left), 1.0)
-    try:
-        yield
-    except TimeIsUp:
-        pass
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, max(0.1, left - (time.monotonic() - start)), 1.0)
 
 
 def _why_missing(sources, name: str, found, error: Exception | None) -> str:
