@@ -218,9 +218,10 @@ def _understood(state: State, content: bytes, exercise: Exercise, cases: int, se
     if state is State.NO_SANDBOX:
         why = content.decode(errors="replace")
         raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why))
+    too_long = f"it did not come to its end within {seconds} seconds of work"
     endings = {
         State.KILLED_ITSELF: "it ended the process that runs it, or crashed it",
-        State.TOO_LONG: f"it did not come to its end within {seconds} seconds of work, and did not let itself be interrupted",
+        State.TOO_LONG: f"{too_long}, and did not let itself be interrupted",
         State.TOO_MUCH_MEMORY: f"it took more than {MEMORY_BYTES / GIB:.0f} GiB of memory",
         State.TOO_MANY_PROCESSES: f"it started more than {PROCESSES} processes",
         State.TOO_MUCH_OUTPUT: "it gives back far more numbers than it should",
