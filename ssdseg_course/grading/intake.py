@@ -5,6 +5,7 @@ A folder of submissions holds, for each learner, a folder, a notebook or a zip a
 told by its name and by what is in it. What is found and cannot be graded is named with a reason; nothing is silent.
 """
 
+import json
 import os
 import re
 import stat
@@ -27,8 +28,7 @@ from ssdseg_course.work.workspace import NotebookError, has_work, parse_notebook
 
 LARGEST_FILE = 128 * MIB  # with its outputs
 LARGEST_NOTEBOOK = 20 * MIB  # without them
-LARGEST_LOOKED_INTO = 4 * MIB  # of several notebooks, to see in which something is written
-SMALL = MIB  # a notebook of this size is taken as it is, with its outputs
+SMALL = 4 * MIB  # a notebook of this size is taken as it is, with its outputs
 MOST_BYTES = 512 * MIB  # of one learner that are read, unpacked
 LONGEST_NOTE = 200  # bytes of a timestamp or a secret of nbgrader's
 HEAD = 4096  # bytes in which a notebook shows what it is
@@ -40,7 +40,7 @@ SECONDS_APART = 2  # of two files of which one is the newer: archives count in s
 FEW = 3  # names that are listed
 TIMESTAMP, SECRET = "timestamp.txt", "submission_secret.txt"  # that nbgrader's exchange lays beside a notebook
 NBGRADER_SECRET = re.compile(r"[\w-]{8,128}", re.ASCII)
-NOTEBOOK = re.compile(r"\.ipynb\b", re.IGNORECASE)
+NOTEBOOK = re.compile(r"\.ipynb(?![a-z0-9]|_checkpoints)", re.IGNORECASE)
 COPY = re.compile(r"([\s_-]*(\(\d+\)|-?copy\s*\d*|-checkpoint|\d+))?[\s_-]*\Z", re.IGNORECASE)  # added to a name
 SHOWS_A_NOTEBOOK = re.compile(rb'"(cells|nbformat|nbformat_minor|worksheets)"\s*:')
 NAMED = re.compile(rb'(?:def |"grade_id"\s*:\s*"(?:check_)?)(\w+)')
@@ -79,6 +79,8 @@ class Submission:
         learner: who, in full.
         secret: of nbgrader's exchange, for the learner to fetch feedback with; "" without one.
         file: what tells this file from all others where it has several names (hard links), else None.
+        path: of the file below the folder of submissions, and on into an archive.
+        packed: how many parts of that lead to the archive; 0 where it is in none.
     """
 
     student: str
@@ -89,6 +91,8 @@ class Submission:
     learner: Learner | None = None
     secret: str = ""
     file: tuple[int, int] | None = None
+    path: Parts = ()
+    packed: int = 0
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,7 @@ class _Found:
 
     def look_at(self, content: bytes) -> None:
         """See which lesson it is of, and whether anything is written in it."""
+        content = without_outputs(content)
         self.lesson = _lesson_of_content(content, self.lesson)
         self.empty = not content.strip(b"\x00 \t\r\n")
         self.blank = _is_blank(content)
@@ -293,7 +298,7 @@ def _cannot_be_told(it: _Found) -> str:
 
 def _is_blank(content: bytes) -> bool:
     """Whether nothing of a learner's is in a notebook. One that is damaged, or very large, may hold something."""
-    if len(content) > LARGEST_LOOKED_INTO:
+    if len(content) > SMALL:
         return False
     try:
         return not has_work(parse_notebook(content.decode("utf-8-sig"), ""))
@@ -332,19 +337,45 @@ def _submission(
     remarks = tuple(shown(remark, LONGEST_SENTENCE) for remark in remarks)
     if it.trouble:
         return Refusal(learner.id, lesson.name, "; ".join((f"{it.name}: {it.trouble}", *remarks)))
+    place = {"path": it.path, "packed": it.packed}
     try:
-        if it.packed:
-            return Submission(learner.id, lesson, _read_packed(folder, it), None, remarks, learner)
-        with _opened(folder, it.path) as file:
-            content, about = _light(_content(file, LARGEST_FILE)), os.fstat(file.fileno())
+        content, about = _read_again(folder, it.path, it.packed)
     except (_RefusedError, BulkError) as refused:
         return Refusal(learner.id, lesson.name, f"{it.name}: {refused}")
-    timestamp, secret = None, ""
-    if len(it.path) > 1:
-        beside = it.path[:-1]
-        timestamp, secret = _timestamp(folder, (*beside, TIMESTAMP)), _secret(folder, (*beside, SECRET))
-    one_of_several = (about.st_dev, about.st_ino) if about.st_nlink > 1 else None
-    return Submission(learner.id, lesson, content, timestamp, remarks, learner, secret, one_of_several)
+    if it.packed or len(it.path) == 1:
+        return Submission(learner.id, lesson, content, None, remarks, learner, **place)
+    beside = it.path[:-1]
+    timestamp, secret = _timestamp(folder, (*beside, TIMESTAMP)), _secret(folder, (*beside, SECRET))
+    file = (about.st_dev, about.st_ino) if about.st_nlink > 1 else None
+    return Submission(learner.id, lesson, content, timestamp, remarks, learner, secret, file, **place)
+
+
+def content_of(folder: Path, submission: Submission) -> bytes:
+    """What `take_in` has read for a submission, read again.
+
+    Raises:
+        NotebookError: if it is no longer there, or can no longer be read.
+    """
+    try:
+        return _read_again(folder, submission.path, submission.packed)[0]
+    except (_RefusedError, BulkError) as refused:
+        raise NotebookError(str(refused)) from None
+
+
+def _read_again(folder: Path, path: Parts, packed: int) -> tuple[bytes, os.stat_result]:
+    """The content of a notebook, and what the system says of its file or of its archive's."""
+    with _opened(folder, path[: packed or None]) as file:
+        about = os.fstat(file.fileno())
+        if not packed:
+            return _light(_content(file, LARGEST_FILE)), about
+        target = path[packed:]
+        on_the_way = members(
+            file, lambda parts, _: parts == target[: len(parts)], LARGEST_FILE, Budget(FEW, MOST_BYTES)
+        )
+        for member in on_the_way:
+            if member.parts == target and member.content is not None:
+                return _light(member.content), about
+    raise _RefusedError("it is no longer there")
 
 
 class _Search:
@@ -467,6 +498,8 @@ class _Search:
                     self._other["other file"].append(it.name)
                     continue
                 try:
+                    if len(member.content) > LARGEST_FILE:
+                        raise _RefusedError(_too_large(LARGEST_FILE))
                     it.look_at(_light(member.content))
                 except (_RefusedError, BulkError) as refused:
                     it.trouble = str(refused)
@@ -505,7 +538,8 @@ def _may_be_wanted(parts: Parts, folders: set[Parts]) -> bool:
             return False
         if DROPPINGS.fullmatch(part) and part != CHECKPOINTS:
             return False
-    return not Path(parts[-1]).suffix or ENDINGS.search(parts[-1]) is not None
+    last = parts[-1]
+    return not Path(last).suffix or bool(NOTEBOOK.search(last) or ENDINGS.search(last))
 
 
 def _is_of_a_class(file: BinaryIO) -> bool:
@@ -515,33 +549,22 @@ def _is_of_a_class(file: BinaryIO) -> bool:
     return sum(MOODLE.search(name) is not None for name in known) > 1
 
 
-def _read_packed(folder: Path, it: _Found) -> bytes:
-    """The content of a notebook in an archive."""
-    target = it.path[it.packed :]
-    with _opened(folder, it.path[: it.packed]) as file:
-        on_the_way = members(
-            file, lambda parts, _: parts == target[: len(parts)], LARGEST_FILE, Budget(FEW, MOST_BYTES)
-        )
-        for member in on_the_way:
-            if member.parts == target and member.content is not None:
-                return _light(member.content)
-    raise _RefusedError("it is no longer there")
-
-
 def _light(content: bytes) -> bytes:
     """A notebook, if it is large without its outputs.
 
     Raises:
         BulkError, _RefusedError: if it is too large all the same.
     """
-    if len(content) > LARGEST_FILE:
-        raise _RefusedError(_too_large(LARGEST_FILE))
     if len(content) <= SMALL:
         return content
-    content = without_outputs(content)
-    if len(content) > LARGEST_NOTEBOOK:
+    light = without_outputs(content)
+    if len(light) > LARGEST_NOTEBOOK:
         raise _RefusedError(f"{_too_large(LARGEST_NOTEBOOK)} without its outputs")
-    return content
+    try:
+        json.loads(light if len(light) <= SMALL else b"{}", strict=False)
+    except (ValueError, RecursionError):  # damaged: brackets may not stand for what they seem to
+        return content if len(content) <= LARGEST_NOTEBOOK else light
+    return light
 
 
 def _too_large(most: int) -> str:

@@ -95,7 +95,7 @@ def test_an_empty_folder_holds_nothing(tmp_path):
     assert taken(tmp_path) == {}
 
 
-def test_two_notebooks_of_one_name_are_both_told(tmp_path):
+def test_two_entries_of_one_learner_are_one_learners(tmp_path):
     put(tmp_path / "ada" / LESSON.name / f"{LESSON.name}.ipynb")
     put(tmp_path / "ada.ipynb")
     assert [it.student for it in take_in(tmp_path)] == ["ada", "ada"]
