@@ -336,15 +336,13 @@ def _write_feedback(
     try:
         page = feedback_page(record, standing, learner.name)
         when = f"{standing.timestamp:{TIMESTAMP_FORMAT}}" if standing.timestamp else ""
-        for step in ("feedback", "autograded"):
-            place = _place(folder, config, step, record.student, record.lesson)
-            if step == "feedback":
-                _write_if_new(place.with_suffix(".html"), page)
+        places = [_place(folder, config, it, record.student, record.lesson) for it in ("feedback", "autograded")]
+        _write_if_new(places[0].with_suffix(".html"), page)
+        kept = [it.with_name(SECRET) for it in places if it.with_name(SECRET).is_file()]
+        secret = secrets_of[record.student, record.lesson] or (kept[0].read_text() if kept else secrets.token_hex(16))
+        for place in places:
             _write_if_new(place.with_name(TIMESTAMP), when)
-            secret = place.with_name(SECRET)
-            given = secrets_of[record.student, record.lesson]
-            if given or not secret.is_file():
-                _write_if_new(secret, given or secrets.token_hex(16))
+            _write_if_new(place.with_name(SECRET), secret)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in EVERYBODYS:
             raise
