@@ -9,7 +9,7 @@ from ssdseg_course.check import CheckFailed, draw_seed, find_exercise, report_on
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.report import Report
 from ssdseg_course.manifest import LESSONS
-from ssdseg_course.sandboxed.definitions import Source, define, statements
+from ssdseg_course.sandboxed.definitions import Source, define, needed_for, statements
 from ssdseg_course.work.workspace import Notebook, NotebookError, code_cells, course_root, grade_id, read_lesson
 
 
@@ -49,7 +49,9 @@ def take(exercise_id: str) -> tuple[Callable, Report]:
     root = course_root()
     path = lesson.notebook(root)
     cells = _above_the_check(read_lesson(lesson, root), exercise)
-    function, error = define(statements(cells, path.name), exercise.name, ModuleType(path.stem))
+    function, error = define(
+        needed_for(statements(cells, path.name), exercise.name), exercise.name, ModuleType(path.stem)
+    )
     if error and not callable(function):
         problem = f"defining `{exercise.name}` stopped with {type(error).__name__}: {error}"
         raise NotebookError(f"{path}: {problem}") from error
