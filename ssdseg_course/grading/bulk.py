@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 MIB = 2**20
 LARGEST_DIRECTORY = 32 * MIB  # of an archive: some hundred thousand names
-MOST_TOKENS = 5_000_000  # brackets and strings of a notebook that are looked at
+MOST_TOKENS = 3_000_000  # brackets and strings of a notebook that are looked at
 DEEPEST = 24  # parts of a path in an archive
 DEEPEST_ARCHIVE = 8  # and of one at which another archive is still opened
 Parts = tuple[str, ...]
@@ -58,11 +58,13 @@ class Member:
     Attributes:
         parts: of its path in there.
         time: when it was last changed, in seconds since 1970; 0 where that is not known.
+        size: of the file, in bytes.
         content: of the file; None where it is not wanted.
     """
 
     parts: tuple[str, ...]
     time: float
+    size: int
     content: bytes | None = field(repr=False)
 
 
@@ -111,14 +113,14 @@ def members(
             for inner, info in files:
                 parts = (*within, *inner)
                 if not wanted(parts, folders):
-                    yield Member(parts, _time(info), None)
+                    yield Member(parts, _time(info), info.file_size, None)
                     continue
                 unpacked = _unpack(archive, info, most)
                 budget.take(len(unpacked))
                 if len(unpacked) <= most and is_archive(unpacked) and len(within) < DEEPEST_ARCHIVE:
                     yield from members(io.BytesIO(unpacked), wanted, most, budget, parts)
                 else:
-                    yield Member(parts, _time(info), unpacked)
+                    yield Member(parts, _time(info), info.file_size, unpacked)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         why = "it is locked with a password" if "encrypted" in str(error) else "it is damaged, or no zip archive"
         raise BulkError(f"{why}; a zip archive without a password can be read") from None

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from ssdseg_course.grading.gradebook import (
     open_gradebook,
 )
 from ssdseg_course.grading.grader import SECONDS, Graded, NotGraded, Work
-from ssdseg_course.grading.intake import SECRET, TAKE, TIMESTAMP, Refusal, Submission, content_of, take_in
+from ssdseg_course.grading.intake import SECRET, TAKE, TIMESTAMP, Refusal, Submission, read_again, take_in
 from ssdseg_course.grading.names import Learner, read_students
 from ssdseg_course.grading.nbgrader_course import GradingError, course_config, run_nbgrader
 from ssdseg_course.grading.pages import feedback_page, graded_notebook
@@ -187,11 +187,11 @@ def _look_through(
         secrets_of[it.student, name] = it.secret
         if it.file and (owner := files.setdefault(it.file, it.student)) != it.student:
             tally.notes.append(f"{owner} and {it.student} have handed in one and the same file (a hard link), {name}")
-        digest = _digest(it.content, it.timestamp, releases[name])
+        digest = _digest(it.content, it.beside, it.timestamp, releases[name])
         if not options.again and digests[name].get(it.student) == digest:
             tally.unchanged += 1
         else:
-            to_do.setdefault(name, []).append(replace(it, content=b""))
+            to_do.setdefault(name, []).append(replace(it, content=b"", beside={}))
     return tally, to_do, releases, secrets_of
 
 
@@ -203,7 +203,7 @@ def _works(
     for lesson in LESSONS:
         for it in to_do.get(lesson.name, ()):
             try:
-                content = content_of(submissions, it)
+                it = read_again(submissions, it)
             except Exception as error:  # it has changed since it was looked at
                 tally.not_graded.append(
                     NotGraded(it.student, lesson.name, f"it cannot be read any more: {shown(error)}")
@@ -213,13 +213,14 @@ def _works(
             yield Work(
                 it.student,
                 lesson.name,
-                content,
+                it.content,
                 it.timestamp,
                 it.remarks,
                 release,
                 seed,
                 options.seconds,
                 options.unsafe,
+                it.beside,
             )
 
 
@@ -233,7 +234,7 @@ def _keep(graded: Graded, work: Work, records: Records, folder: Path, config: Co
         graded = _worth_what_the_lesson_says(graded, release)
         path = _place(folder, config, "autograded", graded.student, graded.lesson).with_suffix(".ipynb")
         write_whole(path, graded_notebook(graded, release))
-        digest = _digest(work.content, work.timestamp, work.release)
+        digest = _digest(work.content, work.beside, work.timestamp, work.release)
         records.record(graded, digest, tally.learners.get(graded.student))
     except (GradebookError, OperationalError):
         raise
@@ -322,9 +323,10 @@ def _place(folder: Path, config: Config, step: str, student: str, lesson: str) -
     return _directory(folder, config, step, step) / student / lesson / lesson
 
 
-def _digest(content: bytes, timestamp: datetime | None, release: str) -> str:
-    """Tells what a grade was given for: this file, this time, this lesson, these checks."""
-    parts = (content, str(timestamp).encode(), release.encode(), cluster.course_digest().encode())
+def _digest(content: bytes, beside: Mapping[str, bytes], timestamp: datetime | None, release: str) -> str:
+    """Tells what a grade was given for: this file and those beside it, this time, this lesson, these checks."""
+    others = (part for name in sorted(beside) for part in (name.encode("utf-8", "surrogatepass"), beside[name]))
+    parts = (content, str(timestamp).encode(), release.encode(), cluster.course_digest().encode(), *others)
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 

@@ -11,8 +11,8 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -35,6 +35,7 @@ HEAD = 4096  # bytes in which a notebook shows what it is
 DEEPEST = 12  # folders below that of a learner
 MOST_ENTRIES = 20_000  # files and folders of one learner that are passed
 MOST_FILES = 1000  # of them that are looked into, besides those that are called notebooks
+MOST_BESIDE, LARGEST_BESIDE = 100, 8 * MIB  # files beside a notebook that it may use, and bytes of all
 MOST_REFUSALS = 20  # of one learner that are named
 SECONDS_APART = 2  # of two files of which one is the newer: archives count in steps of two seconds
 FEW = 3  # names that are listed
@@ -58,6 +59,7 @@ ENVIRONMENTS = {".venv", "venv", "node_modules", "site-packages"}
 ENVIRONMENT_MARKS = {"pyvenv.cfg", "conda-meta"}
 # Folders of the course that hold no work of a learner's; they are known by the folder `lessons` beside them.
 OF_THE_COURSE = {"solutions", "colab", "binder", "docs", "datasets", "tests", "ssdseg_course", "ssdseg_ref", ".ssdseg"}
+LEFT_OUT = {"link": "left out: ", "device or pipe": "left out: ", "other file": ""}
 ORDINARY, KEPT_ASIDE, CHECKPOINT = range(3)
 TAKE = ("newest", "oldest", "named")
 KNOWN: dict[bytes, list[Lesson]] = {}  # which lessons ask for a function of that name
@@ -79,8 +81,10 @@ class Submission:
         learner: who, in full.
         secret: of nbgrader's exchange, for the learner to fetch feedback with; "" without one.
         file: what tells this file from all others where it has several names (hard links), else None.
+        beside: content of the files that stand beside the notebook, by their paths from there.
         path: of the file below the folder of submissions, and on into an archive.
         packed: how many parts of that lead to the archive; 0 where it is in none.
+        others: paths of the files beside it, likewise.
     """
 
     student: str
@@ -91,8 +95,10 @@ class Submission:
     learner: Learner | None = None
     secret: str = ""
     file: tuple[int, int] | None = None
+    beside: dict[str, bytes] = field(default_factory=dict, repr=False)
     path: Parts = ()
     packed: int = 0
+    others: tuple[Parts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -266,7 +272,7 @@ def _of_learner(
         if whole_course and best.in_course and best.blank and not wanted:
             not_begun.append(lesson.name)
             continue
-        result = _submission(folder, learner, best, lesson, (*said, *remarks))
+        result = _submission(folder, learner, best, lesson, (*said, *remarks), search.others)
         if isinstance(result, Submission):
             is_graded = True
             yield result
@@ -276,9 +282,9 @@ def _of_learner(
         claiming = [it for it in unknown if it.claims]
         ordinary = [it for it in claiming if it.standing == ORDINARY]
         refusals += [Refusal(learner.id, "", f"{it.name}: {_cannot_be_told(it)}") for it in ordinary or claiming]
-        for lesson, name in search.lesson_folders.items():
-            if not of[lesson] and lesson.name not in not_begun:
-                reason = "; ".join((f"{name}: there is no notebook in it", *remarks))
+        for name, lesson in search.lesson_folders.items():
+            if not (of[lesson] or any(name == it.path[1] for it in found if len(it.path) > 2)):
+                reason = "; ".join((f"{shown(name)}: there is no notebook in it", *remarks))
                 refusals.append(Refusal(learner.id, lesson.name, reason))
     if not (is_graded or refusals):
         nothing = "there is no notebook" + " of this lesson" * (wanted is not None)
@@ -332,50 +338,73 @@ def _best(several: list[_Found], lesson: Lesson, take: str) -> tuple[_Found, lis
 
 
 def _submission(
-    folder: Path, learner: Learner, it: _Found, lesson: Lesson, remarks: tuple[str, ...]
+    folder: Path, learner: Learner, it: _Found, lesson: Lesson, remarks: tuple[str, ...], others: list[Parts]
 ) -> Submission | Refusal:
     remarks = tuple(shown(remark, LONGEST_SENTENCE) for remark in remarks)
     if it.trouble:
         return Refusal(learner.id, lesson.name, "; ".join((f"{it.name}: {it.trouble}", *remarks)))
-    place = {"path": it.path, "packed": it.packed}
+    here = it.path[:-1]
+    others = tuple(path for path in others if here and path[: len(here)] == here)[:MOST_BESIDE]
+    found = Submission(learner.id, lesson, b"", None, remarks, learner, path=it.path, packed=it.packed, others=others)
     try:
-        content, about = _read_again(folder, it.path, it.packed)
-    except (_RefusedError, BulkError) as refused:
+        found = read_again(folder, found)
+    except NotebookError as refused:
         return Refusal(learner.id, lesson.name, f"{it.name}: {refused}")
-    if it.packed or len(it.path) == 1:
-        return Submission(learner.id, lesson, content, None, remarks, learner, **place)
-    beside = it.path[:-1]
-    timestamp, secret = _timestamp(folder, (*beside, TIMESTAMP)), _secret(folder, (*beside, SECRET))
-    file = (about.st_dev, about.st_ino) if about.st_nlink > 1 else None
-    return Submission(learner.id, lesson, content, timestamp, remarks, learner, secret, file, **place)
+    if it.packed or not here:
+        return found
+    about = os.stat(folder.joinpath(*it.path), follow_symlinks=False)
+    return replace(
+        found,
+        timestamp=_timestamp(folder, (*here, TIMESTAMP)),
+        secret=_secret(folder, (*here, SECRET)),
+        file=(about.st_dev, about.st_ino) if about.st_nlink > 1 else None,
+    )
 
 
-def content_of(folder: Path, submission: Submission) -> bytes:
-    """What `take_in` has read for a submission, read again.
+def read_again(folder: Path, submission: Submission) -> Submission:
+    """A submission with its content, which need not be kept as long as others are read.
 
     Raises:
         NotebookError: if it is no longer there, or can no longer be read.
     """
+    path, packed = submission.path, submission.packed
+    wanted = {path, *submission.others}
+    beside: dict[str, bytes] = {}
+    budget = Budget(MOST_BESIDE, LARGEST_BESIDE)
+    content = None
     try:
-        return _read_again(folder, submission.path, submission.packed)[0]
+        for found, text in _contents(folder, path, wanted, packed):
+            if found == path:
+                content = _light(text)
+            elif found in wanted:
+                with suppress(BulkError):
+                    budget.take(len(text))
+                    beside["/".join(found[len(path) - 1 :])] = text
     except (_RefusedError, BulkError) as refused:
         raise NotebookError(str(refused)) from None
+    if content is None:
+        raise NotebookError("it is no longer there")
+    return replace(submission, content=content, beside=beside)
 
 
-def _read_again(folder: Path, path: Parts, packed: int) -> tuple[bytes, os.stat_result]:
-    """The content of a notebook, and what the system says of its file or of its archive's."""
-    with _opened(folder, path[: packed or None]) as file:
-        about = os.fstat(file.fileno())
-        if not packed:
-            return _light(_content(file, LARGEST_FILE)), about
-        target = path[packed:]
-        on_the_way = members(
-            file, lambda parts, _: parts == target[: len(parts)], LARGEST_FILE, Budget(FEW, MOST_BYTES)
-        )
-        for member in on_the_way:
-            if member.parts == target and member.content is not None:
-                return _light(member.content), about
-    raise _RefusedError("it is no longer there")
+def _contents(folder: Path, first: Parts, wanted: set[Parts], packed: int) -> Iterator[tuple[Parts, bytes]]:
+    """Of a notebook and files beside it, on disk or in one archive, the paths and contents; others may be gone."""
+    if not packed:
+        for path in (first, *sorted(wanted - {first})):
+            try:
+                with _opened(folder, path) as file:
+                    yield path, _content(file, LARGEST_FILE)
+            except _RefusedError:
+                if path == first:
+                    raise
+        return
+    archive = next(iter(wanted))[:packed]
+    inside = {path[packed:] for path in wanted}
+    on_the_way = {path[:k] for path in inside for k in range(1, len(path) + 1)}
+    with _opened(folder, archive) as file:
+        for member in members(file, lambda it, _: it in on_the_way, LARGEST_FILE, Budget(MOST_ENTRIES, MOST_BYTES)):
+            if member.content is not None:
+                yield (*archive, *member.parts), member.content
 
 
 class _Search:
@@ -383,15 +412,17 @@ class _Search:
 
     Attributes:
         found: what may be a notebook.
+        others: what is no notebook, and may be used by one that stands beside it.
         lesson_folders: the folders in the learner's own that are named after a lesson.
     """
 
     def __init__(self, folder: Path, entries: Sequence[os.DirEntry]):
         self.found: list[_Found] = []
-        self.lesson_folders: dict[Lesson, str] = {}
+        self.others: list[Parts] = []
+        self.lesson_folders: dict[str, Lesson] = {}
         self._folder = folder
         self._skip = 0 if len(entries) > 1 else 1  # parts of a path that need not be said
-        self._other: dict[str, list[str]] = {"link": [], "device or pipe": [], "other file": []}
+        self._other: dict[str, list[str]] = {kind: [] for kind in LEFT_OUT}
         self._notes: list[str] = []
         self._budget = Budget(MOST_ENTRIES, MOST_BYTES)
         self._looked_into = 0
@@ -405,7 +436,7 @@ class _Search:
     def remarks(self) -> list[str]:
         """What else there is, in words."""
         said = [
-            f"left out: {len(names)} {kind}{'s' * (len(names) > 1)} ({_listed(names)})"
+            f"{LEFT_OUT[kind]}{len(names)} {kind}{'s' * (len(names) > 1)} ({_listed(names)})"
             for kind, names in self._other.items()
             if names
         ]
@@ -445,7 +476,7 @@ class _Search:
                     if NOTEBOOK.search(entry.name):
                         self._notes.append(f"{self._name(path)} is a folder")
                     elif len(path) == 2 and (lesson := _lesson_of_name(path)):
-                        self.lesson_folders.setdefault(lesson, self._name(path))
+                        self.lesson_folders[entry.name] = lesson
 
     def _look_at(self, entry: os.DirEntry, path: Parts) -> None:
         """See whether a file is a notebook or an archive, and what it holds."""
@@ -468,7 +499,7 @@ class _Search:
                     self._unpack(file, it)
                     return
                 if not (it.claims or _looks_like_a_notebook(head)):
-                    self._other["other file"].append(it.name)
+                    self._note_other(it, about.st_size)
                     return
                 self._count(min(about.st_size, LARGEST_FILE))
                 it.look_at(_light(_content(file, LARGEST_FILE)))
@@ -495,7 +526,7 @@ class _Search:
                 it = _Found(path, self._name(path), member.time, NOTEBOOK.search(member.parts[-1]) is not None)
                 it.packed, it.lesson = len(archive.path), _lesson_of_name(path)
                 if member.content is None or not (it.claims or _looks_like_a_notebook(member.content[:HEAD])):
-                    self._other["other file"].append(it.name)
+                    self._note_other(it, member.size)
                     continue
                 try:
                     if len(member.content) > LARGEST_FILE:
@@ -510,6 +541,13 @@ class _Search:
             return
         if len(self.found) == before:
             self._notes.append(f"{archive.name}: there is no notebook in it")
+
+    def _note_other(self, it: _Found, size: int) -> None:
+        self._other["other file"].append(it.name)
+        if size > LARGEST_BESIDE:
+            self._notes.append(f"{it.name} is too large to be there for a notebook that uses it")
+        elif not any(part.startswith(".") for part in it.path[1:]):
+            self.others.append(it.path)
 
     def _name(self, path: Parts) -> str:
         """A path as it is shown, below the learner's folder."""
