@@ -17,6 +17,7 @@ import numpy as np
 
 from ssdseg_course.check import find_exercise
 from ssdseg_course.checking.exercise import call
+from ssdseg_course.checking.helpers import used_names
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.mine import take
 from ssdseg_course.quiet import import_keras
@@ -102,7 +103,7 @@ class Assembly:
         called = set(self.called)
         for piece in self.own:
             if piece.exercise_id in self.called:
-                called |= {f"{piece.exercise_id[:3]}{name}" for name in _names_reached(piece.function)}
+                called |= {f"{piece.exercise_id[:3]}{name}" for name in used_names(piece.function)}
         return tuple(piece for piece in self.pieces if piece.exercise_id in called)
 
     def table(self) -> str:
@@ -241,21 +242,6 @@ def _adapted(piece: Piece, original: Callable, note: Callable[[], None]) -> Call
         return _plain(result) if is_numpy else result
 
     return function
-
-
-def _names_reached(function: Callable) -> set[str]:
-    """Names of the notebook that a function uses, and that the functions use which they stand for."""
-    scope = getattr(function, "__globals__", {})
-    reached, waiting = set(), [getattr(function, "__code__", None)]
-    while waiting:
-        code = waiting.pop()
-        if code is None:
-            continue
-        waiting += [constant for constant in code.co_consts if inspect.iscode(constant)]
-        for name in {*code.co_names} & scope.keys() - reached:
-            reached.add(name)
-            waiting.append(getattr(scope[name], "__code__", None))
-    return reached
 
 
 def _all_anchors(make_anchors: Callable, spec) -> np.ndarray:
