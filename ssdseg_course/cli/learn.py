@@ -29,6 +29,7 @@ SIGNS = {
     "stopped": ("!", "red"),
     "took too long": ("!", "red"),
     "missing": ("?", "red"),
+    "lost when graded": ("!", "red"),
 }
 
 LAST = LESSONS[-1]
@@ -299,6 +300,8 @@ def _show(lesson: Lesson, result: "LessonResult") -> None:
         print_plain(result.to_mend.text)
     else:
         print_plain(f"\n{_what_comes_after(lesson)}")
+    for note in result.notes:
+        print_plain(f"\n{note}")
     if result.stops:
         more = f" So did {len(result.stops) - 1} more." if len(result.stops) > 1 else ""
         console.output.print("\nThe notebook does not run to its end:", style="bold")

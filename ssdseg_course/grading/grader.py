@@ -5,16 +5,17 @@ This is what a worker of a cluster does. It is given all it needs by value, and 
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from ssdseg_course.check import draw_seed
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.judge import AnswerKey, again, judge
 from ssdseg_course.checking.report import Report, Verdict
 from ssdseg_course.checking.time_limit import SECONDS as CHECK_SECONDS
 from ssdseg_course.checking.values import Plain, in_words_together
-from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.exercises import EXERCISES, exercises_of
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.grading.sandbox import LARGEST_REPLY, Code, Probed, Sandbox, SandboxError
 from ssdseg_course.grading.staging import CONFESSION
@@ -23,7 +24,6 @@ from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.sandboxed.isolation import MIB
 from ssdseg_course.sandboxed.zygote import Way
 from ssdseg_course.work.carrying import CHECK
-from ssdseg_course.work.running import exercises_of
 from ssdseg_course.work.workspace import (
     Notebook,
     NotebookError,
@@ -151,19 +151,10 @@ def _reports(work: Work, lesson: Lesson, release: Notebook, notebook: Notebook) 
     An exercise that fails, and uses an earlier one that is wrong, is tried once more with the course's own function in
     the place of that one.
     """
-    handed_out = {cell["source"] for _, cell in code_cells(release)}
-    cells = list(code_cells(notebook))
-    sources = [
-        Source(place, grade_id(cell), cell["source"], is_written(cell) or cell["source"] not in handed_out)
-        for place, cell in cells
-    ]
-    exercises = exercises_of(lesson)
-    whole = frozenset(it.name for it in exercises)
+    codes = _codes(lesson, release, notebook, work.beside)
     results, wrong = [], {}
-    for exercise in exercises:
-        check = next(source.place for source in sources if source.name == f"{CHECK}{exercise.name}")
-        code = Code(sources, check, f"{work.lesson}.ipynb", whole, work.beside)
-        used = [it for it in exercises if it.id in wrong and it.name in _reached(exercise.name, sources, whole)]
+    for exercise, code in codes:
+        used = [it for it, _ in codes if it.id in wrong and it.name in _reached(exercise.name, code)]
         given = {it.name: _solution(work.lesson, exercise.name, it.name) for it in used}
         with_given = replace(code, given=given)
         if any(wrong[it.id] is Verdict.TOO_LONG for it in used):  # it would only take as long once more
@@ -178,6 +169,23 @@ def _reports(work: Work, lesson: Lesson, release: Notebook, notebook: Notebook) 
             wrong[exercise.id] = report.verdict
         results.append((report, remark))
     return results
+
+
+def _codes(
+    lesson: Lesson, release: Notebook, notebook: Notebook, beside: Mapping[str, bytes]
+) -> list[tuple[Exercise, Code]]:
+    """The exercises of a lesson, in their order, and the code in which the answer to each is found."""
+    handed_out = {cell["source"] for _, cell in code_cells(release)}
+    sources = [
+        Source(place, grade_id(cell), cell["source"], is_written(cell) or cell["source"] not in handed_out)
+        for place, cell in code_cells(notebook)
+    ]
+    places = {source.name: source.place for source in sources}
+    whole = frozenset(it.name for it in exercises_of(lesson))
+    return [
+        (it, Code(sources, places[f"{CHECK}{it.name}"], f"{lesson.name}.ipynb", whole, beside))
+        for it in exercises_of(lesson)
+    ]
 
 
 def _with_helpers(report: Report, used: Sequence[Exercise], again: Report, probed: Probed) -> Report:
@@ -204,13 +212,13 @@ def _with_helpers(report: Report, used: Sequence[Exercise], again: Report, probe
     return replace(report, messages=(*report.messages, uses), helpers=helpers)
 
 
-def _reached(name: str, sources: Sequence[Source], names: frozenset[str]) -> set[str]:
+def _reached(name: str, code: Code) -> set[str]:
     """Names of exercises that the answer to one may use, itself or by others: all that its cells mention."""
     mentioned: dict[str, set[str]] = {}
     of_own_cells = set()
-    for source in sources:
-        found = set(WORD.findall(source.text)) & names
-        if source.name in names:
+    for source in code.sources:
+        found = set(WORD.findall(source.text)) & code.whole
+        if source.name in code.whole:
             mentioned.setdefault(source.name, set()).update(found)
         elif source.own:
             of_own_cells |= found
@@ -325,3 +333,55 @@ def _sandbox(lesson: str, unsafe: bool) -> Sandbox:
 def _close_sandbox() -> None:
     while _open:
         _open.popitem()[1].close()
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What grading would make of an answer.
+
+    Attributes:
+        report: as it would be.
+        needs_files: whether it is right with the files that stand beside the notebook alone.
+    """
+
+    report: Report
+    needs_files: bool
+
+
+def rehearse(
+    lesson: Lesson, release: Notebook, notebook: Notebook, beside: Mapping[str, bytes], wanted: Iterable[str]
+) -> dict[str, Rehearsed]:
+    """Try answers as grading will, without points for those who use an earlier one that is wrong.
+
+    Args:
+        lesson: whose.
+        release: its notebook as it was handed out.
+        notebook: the learner's, as `repair` gives it.
+        beside: content of the files that stand beside it, by their paths.
+        wanted: ids of the exercises.
+
+    Returns:
+        by the exercises' ids, what came of each.
+
+    Raises:
+        SandboxError: if this system cannot run them, not even without a sandbox.
+    """
+    work = Work("", lesson.name, b"", None, (), "", draw_seed())
+    try:
+        _sandbox(lesson.name, unsafe=False)
+    except SandboxError:
+        work = replace(work, unsafe=True)
+    wanted, found = set(wanted), {}
+    try:
+        for exercise, code in _codes(lesson, release, notebook, {}):
+            if exercise.id not in wanted:
+                continue
+            report, probed = _try(exercise, code, work)
+            needs_files = False
+            if beside and not report.passed and not _is_stub(exercise, code, probed):
+                with_files, _ = _try(exercise, replace(code, beside=beside), work)
+                report, needs_files = (with_files, True) if with_files.passed else (report, False)
+            found[exercise.id] = Rehearsed(report, needs_files)
+    finally:
+        _close_sandbox()
+    return found

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ssdseg_course.checking.exercise import Arguments, Exercise, call
 from ssdseg_course.checking.probe import Outcome
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.staging import stage
 from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.quiet import import_keras
@@ -30,7 +31,6 @@ from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.sandboxed.isolation import MEMORY_BYTES, MIB, PROCESSES, SCRATCH_BYTES
 from ssdseg_course.sandboxed.wire import WireError, clean_text, read_report
 from ssdseg_course.sandboxed.zygote import State, Way
-from ssdseg_course.work.running import exercises_of
 
 # Of the system and of Python only what holds programs and libraries: below /usr there may be an exchange of nbgrader's.
 PREFIXES = ("/", "/usr", "/usr/local")
@@ -39,6 +39,7 @@ SYSTEM = ("/nix/store", "/usr/share/zoneinfo", "/etc/alternatives", "/etc/localt
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 SCRATCH = Path("/tmp")  # inside, that of an answer alone
 LARGEST_REPLY = 32 * MIB
+MOST_BESIDE, LARGEST_BESIDE = 100, 8 * MIB  # files beside a notebook that it may use, and bytes of all
 INSIDE = "/course"  # where the staged course stands in there
 LIBRARIES = ("numpy", "keras", "tensorflow", "IPython")
 THREADS = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")  # one each: all cores are busy

@@ -15,6 +15,7 @@ class State(StrEnum):
     STOPPED = "stopped"
     TIMED_OUT = "took too long"
     MISSING = "missing"
+    LOST = "lost when graded"
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,12 @@ class LessonResult:
     Attributes:
         results: of its exercises, in their order.
         stops: of the cells that did not run to their end, in words, in their order.
+        notes: what else to know before it is handed in.
     """
 
     results: tuple[Result, ...]
     stops: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def earned(self) -> int:

@@ -1,5 +1,7 @@
 """Runs a learner's notebook in a process of its own, and says which of its exercises are right.
 
+Where grading could come to something else, each answer is tried as grading will, too, and that counts.
+
 The file is only read. Cells run in their order in a fresh kernel, and where a check stands the exercise is judged.
 A cell that fails stops nothing but itself. A cell that neither ends nor lets itself be interrupted, or that ends the
 kernel, costs a new run without it, so that it costs no other exercise its points.
@@ -12,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty
 
@@ -23,10 +25,21 @@ from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.report import Report
 from ssdseg_course.checking.time_limit import LONGEST, SECONDS
 from ssdseg_course.exercises import exercises_of
-from ssdseg_course.manifest import Lesson
+from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.work import in_kernel
+from ssdseg_course.work.fresh import handed_out
 from ssdseg_course.work.results import LessonResult, Result, State
-from ssdseg_course.work.workspace import CHECKING, Notebook, cell_in_words, code_cells, cut, grade_id, read_lesson
+from ssdseg_course.work.workspace import (
+    CHECKING,
+    Notebook,
+    NotebookError,
+    cell_in_words,
+    code_cells,
+    cut,
+    grade_id,
+    parse_notebook,
+    read_lesson,
+)
 
 CELL_SECONDS = 60.0
 CHECK_SECONDS = (LONGEST + 1) * SECONDS  # on the clock; the check itself stops an answer that has worked for too long
@@ -39,6 +52,12 @@ EXPECTED_ERRORS = ("CheckFailed", in_kernel.TookTooLong.__name__)  # what is wro
 FILE_OF_A_CELL = re.compile(r"\(\S+\.py, line (\d+)\)")  # IPython's name for it means nothing to a reader
 LONGEST_ERROR = 200  # characters
 CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")
+
+WOULD_BE_LOST = "it is right here, and would be lost when it is graded:"
+FOUND_LATER = (
+    "the check in your notebook does not see that yet: something that the answer needs comes only below it. "
+    "Grading finds it there."
+)
 
 Progress = Callable[[int, int], None]
 
@@ -61,7 +80,52 @@ def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None, mea
         KernelError: if no process starts that could run it.
     """
     run = _Run(read_lesson(lesson, root), exercises_of(lesson), lesson.notebook(root).parent, progress, measure)
-    return run.result()
+    return run.result() if measure else _as_graded(lesson, root, run.result())
+
+
+def _as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
+    """The result as grading would have it, where that could be another one."""
+    tried = {it.exercise.id for it in result.results if it.state in (State.PASSED, State.WRONG, State.MISSING)}
+    if not tried or not hasattr(os, "fork"):
+        return result
+    from ssdseg_course.grading import rehearsal
+    from ssdseg_course.grading.repair import repair
+
+    path = lesson.notebook(root)
+    try:
+        release = parse_notebook(handed_out(lesson, ROOT), lesson.name)
+        notebook = repair(path.read_bytes(), lesson, release).notebook
+        if not rehearsal.may_differ(notebook, release):
+            return result
+        beside = rehearsal.files_beside(path)
+        found = rehearsal.rehearse(lesson, release, notebook, beside, tried)
+    except (NotebookError, OSError):  # no solution to make the lesson anew from, or no way to run an answer
+        return result
+    files = rehearsal.in_words(beside)
+    notes = [f"{name}: {rehearsal.NEEDS_FILES.format(files=files)}." for name, it in found.items() if it.needs_files]
+    results = tuple(
+        _as_rehearsed(it, found[it.exercise.id].report) if it.exercise.id in found else it for it in result.results
+    )
+    return replace(result, results=results, notes=tuple(notes))
+
+
+def _as_rehearsed(result: Result, report: Report) -> Result:
+    """The result of an exercise, given what grading would say of it."""
+    from ssdseg_course.grading import rehearsal
+
+    if result.state is State.PASSED and not report.passed:
+        first, *lines = str(report).splitlines()
+        lines = (
+            first,
+            "  it is right here, and would be lost when it is graded:",
+            *lines,
+            f"  {rehearsal.HOW_TO_MEND}",
+        )
+        return replace(result, state=State.LOST, text="\n".join(lines))
+    if result.state is not State.PASSED and report.passed:
+        text = f"{report}\n  {FOUND_LATER}"
+        return replace(result, state=State.PASSED, text=text)
+    return result
 
 
 @dataclass
