@@ -18,7 +18,7 @@ from learners import (
 
 from ssdseg_course.check import _hints_given, hint
 from ssdseg_course.exercises import exercises_of
-from ssdseg_course.work import standing
+from ssdseg_course.work import record, standing
 from ssdseg_course.work.record import note, recall, record_path
 from ssdseg_course.work.results import LessonResult, Result, State
 from ssdseg_course.work.standing import check_now, known_result
@@ -116,7 +116,7 @@ class TestResults:
         assert known_result(LESSON, root) is None
 
     def test_another_version_of_the_course_is_a_reason(self, root, monkeypatch):
-        monkeypatch.setattr(standing, "_course_version", lambda: "another")
+        monkeypatch.setattr(record, "course_version", lambda: "another")
         assert known_result(LESSON, root) is None
 
     def test_a_module_of_the_learners_is_a_reason(self, root):
