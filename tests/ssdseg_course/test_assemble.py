@@ -223,6 +223,6 @@ def test_differences_are_told_in_words():
     yours = {**right, "classes": right["classes"][..., ::-1], "offsets": right["offsets"] + 3}
     off = {key: float(np.abs(right[key] - yours[key]).max()) for key in right}
     told = list(_differences(right, yours, off))
-    assert [line.split()[0] for line in told] == ["100", "boxes"]
+    assert [line.split()[0] for line in told] == ["100.0", "boxes"]
     assert "anchors are given another class" in told[0]
     assert "look at what follows them" in next(_differences(right, right, dict.fromkeys(right, 0.0)))

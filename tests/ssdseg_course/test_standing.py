@@ -18,6 +18,7 @@ from learners import (
 
 from ssdseg_course.check import _hints_given, hint
 from ssdseg_course.exercises import exercises_of
+from ssdseg_course.manifest import LESSONS
 from ssdseg_course.work import record, standing
 from ssdseg_course.work.record import note, recall, record_path
 from ssdseg_course.work.results import LessonResult, Result, State
@@ -129,7 +130,7 @@ class TestResults:
         save(notebook, root)
         check_now(LESSON, root)
         assert known_result(LESSON, root) == NOTHING
-        other = standing.LESSONS[2]
+        other = LESSONS[2]
         save(with_answers(handed_out(), coverage="x"), root, other)
         assert known_result(LESSON, root) is None
 
