@@ -413,11 +413,12 @@ def _threshold_alone(ious):
     return np.full(len(ious), UNMATCHED)
 
 
-def _threshold_first(greedy_over):
-    """By the threshold first, then greedily for the boxes that have none.
+def _threshold_first(greedy_over, greedy=greedy_match):
+    """By the threshold first, then one anchor for each box that has none.
 
     Args:
         greedy_over: (N,) bool, which anchors may serve those, of the matches by the threshold.
+        greedy: (N,) indices of boxes, of (N, M) IoUs: how these boxes get one.
     """
 
     def match(anchors, boxes, threshold):
@@ -426,7 +427,7 @@ def _threshold_first(greedy_over):
             return np.full(len(anchors), UNMATCHED)
         matches = np.where(ious.max(axis=1) >= threshold, ious.argmax(axis=1), UNMATCHED)
         left_out = ~np.isin(np.arange(len(boxes)), matches)
-        own = greedy_match(ious * left_out * greedy_over(matches)[:, None])
+        own = greedy(ious * left_out * greedy_over(matches)[:, None])
         return np.where(own != UNMATCHED, own, matches)
 
     return match
@@ -451,6 +452,24 @@ def _box_by_box_over_the_threshold(order, free_alone: bool):
     return match
 
 
+def _only_the_first_anchors(best_of):
+    """The second half in a loop over as many anchors as there are boxes.
+
+    Args:
+        best_of: the IoUs that are held to the threshold, of the (N, M) table.
+    """
+
+    def match(anchors, boxes, threshold):
+        ious = pairwise_iou(anchors, boxes)
+        matches = greedy_match(ious)
+        for anchor in range(min(ious.shape)):
+            if matches[anchor] == UNMATCHED and best_of(ious)[anchor] >= threshold:
+                matches[anchor] = ious[anchor].argmax()
+        return matches
+
+    return match
+
+
 def _without_brackets(matches, best, threshold):
     """What `matches == -1 & (best >= threshold)` means: & binds before ==."""
     return matches == (UNMATCHED & (best >= threshold))
@@ -466,6 +485,12 @@ def _strictly_over_the_threshold(anchors, boxes, threshold):
 
 _UNDER_THEM = np.array([0, 0.5, 0.5, 0.75])  # an anchor that overlaps the lower of the boxes of BOTH a little
 
+# The first box has an anchor that fits, the second one. No anchor fits the two others, and their best one is the same.
+_COMPETING = (
+    np.array([[0.25, 0.25, 0.75, 0.75], [0, 0, 0.5, 0.46875], [0.75, 0, 1, 0.5], [0.75, 0.4375, 1, 0.9375]]),
+    np.array([[0, 0, 0.5, 0.5], [0.75, 0.375, 1, 0.5], [0.75, 0, 1, 0.1875]]),
+)
+
 MATCH_ANCHORS = Exercise(
     id="02.match_anchors",
     title="Then the threshold",
@@ -480,6 +505,7 @@ MATCH_ANCHORS = Exercise(
         (*BOTH, 0.5),
         (SHARED[0], SHARED[1][::-1], 0.5),
         (np.vstack([BOTH[0], _UNDER_THEM]), BOTH[1][::-1], 0.5),
+        (*_COMPETING, 0.5),
         (*GRADED, 0.25),
         (*EXACT, 0.5),
         (GRADED[0], np.zeros((0, 4)), 0.5),
@@ -561,6 +587,25 @@ MATCH_ANCHORS = Exercise(
             _threshold_first(lambda matches: np.full(len(matches), True)),
             "the threshold came first, then greedy_match for the boxes left out. Taken by itself, without the pairs "
             "that fit better, it chooses otherwise: first greedy for all boxes.",
+        ),
+        Mutant(
+            _threshold_first(lambda matches: matches == UNMATCHED, greedy=_box_by_box),
+            "the threshold came first, then the boxes left out took what was left, one after the other. First "
+            "greedy_match for all boxes, then the threshold.",
+        ),
+        Mutant(
+            _threshold_first(lambda matches: np.full(len(matches), True), greedy=_best_anchor_of_each_box),
+            "the threshold came first, then the boxes left out took their best anchors, also from others. First "
+            "greedy_match for all boxes, then the threshold.",
+        ),
+        Mutant(
+            _only_the_first_anchors(lambda ious: ious.max(axis=1)),
+            "only as many anchors were held to the threshold as there are boxes. Go through all anchors: len(anchors).",
+        ),
+        Mutant(
+            _only_the_first_anchors(lambda ious: ious.max(axis=0)),
+            "the loop runs over the boxes, and takes their numbers for those of anchors: axis=0 gives the best of each "
+            "box, axis=1 of each anchor.",
         ),
         Mutant(
             _match(takes=_without_brackets),
