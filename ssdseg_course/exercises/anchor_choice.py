@@ -164,6 +164,7 @@ CHOOSE_ANCHORS = Exercise(
     fixed_cases=((),),
     draw=None,
     compare=compare_choice,
+    returns=("scales", "aspect_ratios"),
     hints=(
         "Begin with the shapes. Each cell has its extra square anyway: which two others does the histogram ask for?",
         "Most people have a ratio between 0.35 and 0.55, most rails one around 2. Two ratios leave room in the budget. "

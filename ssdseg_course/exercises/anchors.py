@@ -65,6 +65,16 @@ def _middles(x_of, y_of):
     return centers
 
 
+def _middles_of(place_of):
+    """`grid_centers` of cells that are counted through, each put at (j, i), as `place_of` says of its number."""
+
+    def centers(rows, cols):
+        j, i = place_of(np.arange(rows * cols), rows, cols)
+        return np.stack([(j + 0.5) / cols, (i + 0.5) / rows], axis=1)
+
+    return centers
+
+
 def _right_x(j, rows, cols):
     return (j + 0.5) / cols
 
@@ -194,6 +204,54 @@ GRID_CENTERS = Exercise(
             lambda rows, cols: [((k + 0.5) / cols, (k + 0.5) / rows) for k in range(min(rows, cols))],
             "the first x was paired with the first y, the second with the second. Every x goes with every y.",
         ),
+        Mutant(
+            _middles_of(lambda k, rows, cols: (k // cols, k % cols)),
+            "rows became x and columns y. np.mgrid gives the row number first; x is made of the column number.",
+        ),
+        Mutant(
+            _middles_of(lambda k, rows, cols: (k % cols, k / cols)),
+            "y rises within a row. `/` gives parts of rows: `//` gives whole ones.",
+        ),
+        Mutant(
+            lambda rows, cols: np.stack(
+                [np.repeat(grid_centers(1, cols)[:, 0], rows), np.repeat(grid_centers(rows, 1)[:, 1], cols)], axis=1
+            ),
+            "x and y were both repeated one by one, by np.repeat. Row by row, x runs through as a whole: np.tile.",
+        ),
+        Mutant(
+            lambda rows, cols: np.stack(
+                [np.tile(grid_centers(1, cols)[:, 0], rows), np.tile(grid_centers(rows, 1)[:, 1], cols)], axis=1
+            ),
+            "x and y were both repeated as whole lists, by np.tile. Row by row, y stays for a whole row: np.repeat.",
+        ),
+        Mutant(
+            lambda rows, cols: _border_to_border(rows + 1, cols + 1),
+            "these are the corners of all cells, one more a side than there are cells. Wanted is a middle for each.",
+        ),
+        Mutant(
+            lambda rows, cols: list(grid_centers(rows, cols).reshape(rows, cols, 2)[:-1, :-1].reshape(-1, 2)),
+            "the last row and the last column are missing: range(n) goes to n - 1 by itself.",
+        ),
+        Mutant(
+            lambda rows, cols: np.round(grid_centers(rows, cols), 2),
+            "the numbers were rounded to two decimals. Leave them as they are.",
+        ),
+        Mutant(
+            lambda rows, cols: grid_centers(rows, cols).T.reshape(2 * rows, cols),
+            "these are two grids, one below the other, one of all x and one of all y. Wanted is a list of points.",
+        ),
+        Mutant(
+            lambda rows, cols: np.hstack(grid_centers(rows, cols).T.reshape(2, rows, cols)).reshape(-1, 2),
+            "the x of a row stand before its y, and that was cut into pairs. np.stack([x, y], axis=-1) puts each x "
+            "beside its y.",
+        ),
+    ),
+    errors=(
+        (
+            "same shape",
+            "there are as many x as columns and as many y as rows. Every x goes with every y: make all pairs.",
+        ),
+        ("takes exactly one argument", "append takes one thing. A point is a pair in brackets of its own: ((x, y))."),
     ),
 )
 
@@ -307,6 +365,7 @@ ANCHOR_SIZES = Exercise(
         (0.1, 0.3, (3.0,), PORTRAIT),
         (0.5, 0.8, (0.33, 0.5), (32, 320)),
         (0.5, 0.7, [4], LANDSCAPE),  # a list, and of whole numbers
+        (0.9, 1.1, (3.0, 0.25), LANDSCAPE),  # wider and higher than the image
     ),
     draw=_draw_anchor_sizes,
     hints=(
@@ -472,6 +531,44 @@ ANCHOR_SIZES = Exercise(
             "the sizes were cut down to whole pixels. A size may end between two pixels: leave the numbers as they "
             "are.",
         ),
+        Mutant(
+            lambda s, t, ratios, size: np.round(anchor_sizes(s, t, ratios, size), 2),
+            "the sizes were rounded to two decimals. Leave them as they are.",
+        ),
+        Mutant(
+            lambda s, t, ratios, size: np.minimum(anchor_sizes(s, t, ratios, size), 1),
+            "sizes were cut off at 1. An anchor may be larger than the image: leave it as it is.",
+        ),
+        Mutant(
+            lambda s, t, ratios, size: np.floor(anchor_sizes(s, t, ratios, size)),
+            "what stood behind the point was dropped, as `//` and int() do. Divide with `/`.",
+        ),
+        Mutant(
+            lambda s, t, ratios, size: _in_pixels(s, t, ratios, size) / max(size),
+            "widths and heights were both divided by the longer side. A width is a fraction of the width, a height of "
+            "the height.",
+        ),
+        Mutant(
+            lambda s, t, ratios, size: _in_pixels(s, t, ratios, size) / [224, 160],
+            "224 and 160 were used whatever `image_size` is. Take the argument.",
+        ),
+        Mutant(
+            lambda s, t, ratios, size: anchor_sizes(s, t, ratios, size).T.reshape(-1, 2),
+            "all widths were written down, then all heights, and that was cut into pairs. np.stack(..., axis=1) puts "
+            "each width beside its height.",
+        ),
+        Mutant(
+            lambda s, t, ratios, size: anchor_sizes(s, t, ratios, size).T.ravel(),
+            "all widths stand in a row, and behind them all heights. Each anchor should be a row of its own.",
+        ),
+        Mutant(
+            lambda s, t, ratios, size: anchor_sizes(s, t, ratios, size)[:1],
+            "this is the first anchor alone. Does a `return` stand inside the loop?",
+        ),
+        Mutant(
+            lambda s, t, ratios, size: anchor_sizes(np.sqrt(s * t), np.sqrt(s * t), ratios, size),
+            "all anchors have the size of the extra square. The others have this map's own scale.",
+        ),
     ),
     errors=(
         (
@@ -479,6 +576,7 @@ ANCHOR_SIZES = Exercise(
             "`aspect_ratios` may be a list or a tuple, and `+` wants the same on both sides: [*aspect_ratios, 1] takes "
             "either.",
         ),
+        ("takes exactly one argument", "append takes one thing. A size is a pair in brackets of its own: ((w, h))."),
         ("no attribute 'append'", "a tuple cannot grow, and it is the caller's: [*aspect_ratios, 1] is a new list."),
         ("unsupported operand", "a list or a tuple does no arithmetic: go through its ratios, or make it an array."),
         (
@@ -690,6 +788,34 @@ MAP_ANCHORS = Exercise(
             lambda rows, cols, s, t, *rest: map_anchors(rows, cols, t, s, *rest),
             "scale and next_scale have changed places on their way to anchor_sizes.",
         ),
+        Mutant(
+            lambda *arguments: np.minimum(map_anchors(*arguments), 1),
+            "what reaches over the right and the lower border was cut off. Let anchors reach over it: cut, they would "
+            "have another shape.",
+        ),
+        Mutant(
+            lambda *arguments: np.array(
+                [box for box in map_anchors(*arguments) if box.min() >= 0 and box.max() <= 1]
+            ).reshape(-1, 4),
+            "anchors that reach over the border are missing. Keep all: every cell has as many as every other.",
+        ),
+        Mutant(
+            _paired(
+                lambda middles, sizes: (
+                    np.concatenate([middles[:, None] - sizes, middles[:, None] + sizes], axis=-1).reshape(-1, 4) / 2
+                )
+            ),
+            "middle and size were both halved: a division comes after what stands in brackets. Halve the size alone.",
+        ),
+        Mutant(
+            _paired(
+                lambda middles, sizes: _corners(
+                    middles[: min(len(middles), len(sizes))], sizes[: min(len(middles), len(sizes))]
+                )
+            ),
+            "the first middle was paired with the first size, the second with the second. Every middle goes with every "
+            "size.",
+        ),
     ),
     errors=(
         (
@@ -708,6 +834,7 @@ MAP_ANCHORS = Exercise(
             "must match exactly",
             "to be put side by side, all arrays need a row for each pair of middle and size.",
         ),
+        ("takes exactly one argument", "append takes one thing. A box is four numbers in brackets of its own."),
         ("cannot reshape", "reshape(-1, 4) needs four numbers a box: two of each corner."),
     ),
 )
@@ -806,6 +933,31 @@ LINEAR_SCALES = Exercise(
         Mutant(
             lambda first, last, maps: first + (last - first) / max(maps - 2, 1) * np.arange(maps + 1),
             "the step is too large: it was divided by maps - 2. How many steps lead from the first map to the last?",
+        ),
+        Mutant(
+            lambda first, last, maps: (last - first) / (maps - 1) * np.arange(maps + 1),
+            "the scales begin at 0: `first` has to be added to the steps.",
+        ),
+        Mutant(
+            lambda first, last, maps: first + (last - first) / maps * np.arange(maps + 1) - 1,
+            "1 was taken off the scale, not off the number of maps: a division comes first. Put maps - 1 in brackets.",
+        ),
+        Mutant(
+            lambda first, last, maps: first + (last - first / (maps - 1)) * np.arange(maps + 1),
+            "only `first` was divided: a division comes first. Put last - first in brackets.",
+        ),
+        Mutant(
+            lambda first, last, maps: np.linspace(first, 1, maps + 1),
+            "the scales rise to 1. The coarsest map has the scale `last`, and one step more follows.",
+        ),
+        Mutant(
+            lambda first, last, maps: np.geomspace(first, last, maps + 1),
+            "each scale is the one before times a factor, and the last one is `last`. They rise by equal steps, and "
+            "one more stands behind `last`.",
+        ),
+        Mutant(
+            lambda first, last, maps: np.append(np.linspace(first, last, maps), last + first),
+            "the maps' own scales are right, but the one behind them is last + first. It is one step behind `last`.",
         ),
         Mutant(
             lambda first, last, maps: np.append(np.linspace(first, last, maps), last + (last - first) / maps),
@@ -1065,6 +1217,25 @@ MAKE_ANCHORS = Exercise(
             ),
             "the last map is missing. Every map has anchors: `scales` has one entry more than there are maps.",
         ),
+        Mutant(
+            _map_by_map(lambda scales, k: (scales[k], scales[k - 1])),
+            "the extra square stands between a map and the one before it. It needs the scale of the next map.",
+        ),
+        Mutant(
+            _map_by_map(lambda scales, k: (scales[k], 1.0)),
+            "1 was taken for every next scale. It is the entry of `scales` behind the map's own.",
+        ),
+        Mutant(
+            lambda *arguments: np.vstack([np.zeros(4), make_anchors(*arguments)]),
+            "there is a row of zeros in front, from which the array has grown. Collect the maps in a list, then join "
+            "them.",
+        ),
+        Mutant(
+            lambda size, maps, scales, ratios: np.concatenate(
+                [map_anchors(*one, *scales[k : k + 2], ratios, size) for one in maps for k in range(len(scales) - 1)]
+            ),
+            "every map got all scales, one pair after the other. Map k gets scales[k] and scales[k + 1] alone.",
+        ),
     ),
     errors=(
         (
@@ -1088,6 +1259,9 @@ MAKE_ANCHORS = Exercise(
             "has no len()",
             "hand all `aspect_ratios` on to every map: they are the same for all.",
         ),
+        ("'NoneType'", "append gives back nothing: write maps.append(...) without an assignment."),
+        ("positional argument", "map_anchors takes six: rows, cols, scale, next_scale, aspect_ratios, image_size."),
+        ("argument after *", "hand all `aspect_ratios` on to every map: they are the same for all."),
         ("need at least one array", "the list of maps is empty. Does it collect what map_anchors gives?"),
         ("inhomogeneous", "each map has another number of anchors: np.concatenate joins them, np.array cannot."),
         ("must have the same shape", "np.stack wants equal shapes: np.concatenate joins maps of different sizes."),
@@ -1217,6 +1391,20 @@ COVERAGE = Exercise(
             lambda anchors, boxes, threshold: (_best(anchors, boxes) >= threshold).sum(),
             "this is how many boxes are covered. Which share of all boxes is that?",
             unguarded=0.0,
+        ),
+        *_guarded_or_not(
+            lambda anchors, boxes, threshold: (_best(boxes, anchors) >= threshold).sum() / len(boxes),
+            "anchors that meet a box were counted, and divided by the number of boxes. Count the boxes that meet an "
+            "anchor.",
+        ),
+        Mutant(
+            _coverage_by(
+                lambda anchors, boxes, threshold: (
+                    _best(anchors, boxes)[_best(anchors, boxes) >= threshold].sum()
+                    / max((_best(anchors, boxes) >= threshold).sum(), 1)
+                )
+            ),
+            "this is the mean IoU of the covered boxes. Wanted is their share of all boxes.",
         ),
         *_guarded_or_not(
             lambda anchors, boxes, threshold: 100 * (_best(anchors, boxes) >= threshold).mean(),

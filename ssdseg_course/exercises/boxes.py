@@ -122,8 +122,21 @@ CORNERS_TO_CENTERS = Exercise(
             _with(middle=(1, 0.5)),
             "only the lower right corner was halved: a division comes before a sum. Put the sum in brackets.",
         ),
+        Mutant(
+            _with(middle=(0.5, -0.5)),
+            "half the size, with a minus, stands where the middle should be. A middle is a mean: add.",
+        ),
+        Mutant(
+            _with(middle=(1.5, 0.5)),
+            "half of both corners was added to the upper left one. To that belongs half the size; or halve the sum of "
+            "both, and add nothing.",
+        ),
         Mutant(_with(middle=(1, 1)), "the two corners were added and not halved: their mean is the middle."),
-        Mutant(_with(size=0.5), "the sizes are only half as large: these are the ways from the middle to the sides."),
+        Mutant(
+            _with(size=0.5),
+            "the sizes are only half as large, as the ways from the middle to the sides are. Or was a middle written "
+            "over its corner before the size was taken?",
+        ),
         Mutant(_with(size=-1), "the sizes are negative. Which corner has the larger numbers?"),
         Mutant(
             lambda boxes: corners_to_centers(boxes) + np.array([0, 0, 1, 1]),
@@ -193,6 +206,10 @@ CORNERS_TO_CENTERS = Exercise(
         Mutant(
             lambda boxes: corners_to_centers(boxes).ravel(),
             "the numbers are right, but they make one long row. Each box should be a row of its own.",
+        ),
+        Mutant(
+            lambda boxes: corners_to_centers(boxes).T.ravel(),
+            "all x come first, then all y, in one long row. Each box should be a row: np.stack(..., axis=1).",
         ),
         Mutant(
             lambda boxes: corners_to_centers(boxes)[0],
@@ -433,6 +450,18 @@ IOU = Exercise(
             "minimum and maximum have changed places, so this is the box around both, and some unions came out under "
             "0. The shared piece begins at the larger of the two beginnings.",
         ),
+        *_first_guarded_then_not(
+            lambda over: _with_shared(lambda a, b: np.maximum(_sides(a, b, np.minimum), 0).prod(axis=-1), over),
+            "the shared piece begins at the smaller of the two beginnings. That belongs to one box alone: take the "
+            "larger, np.maximum.",
+        ),
+        *_first_guarded_then_not(
+            lambda over: _with_shared(
+                lambda a, b: np.maximum(_sides(a, b, np.maximum, np.maximum), 0).prod(axis=-1), over
+            ),
+            "the shared piece ends at the larger of the two ends. That belongs to one box alone: take the smaller, "
+            "np.minimum.",
+        ),
         Mutant(
             _with_shared(_hull, _over),
             "minimum and maximum have changed places, so this is the box around both, and some IoUs are even negative. "
@@ -506,6 +535,14 @@ IOU = Exercise(
                 "not little. Change a union only where it is 0.",
             )
             for more in (1e-2, 1e-3, 1e-4, 1e-5)
+        ),
+        Mutant(
+            lambda a, b: 100 * pairwise_iou(a, b),
+            "these are percentages. An IoU lies between 0 and 1.",
+        ),
+        Mutant(
+            lambda a, b: np.round(pairwise_iou(a, b), 1),
+            "the IoUs were rounded to one decimal. Leave them as they are.",
         ),
         Mutant(
             lambda a, b: np.round(pairwise_iou(a, b), 2),

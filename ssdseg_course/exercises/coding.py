@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from ssdseg_course.checking.compare import Complaint, compare_arrays
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.values import Plain
 from ssdseg_course.exercises.boxes import BOTH, GRADED, SHARED, SMALL, STEPS, draw_anchors_and_boxes, draw_boxes
 from ssdseg_ref import coding as reference
 from ssdseg_ref.boxes import centers_to_corners, corners_to_centers, pairwise_iou
@@ -22,6 +20,7 @@ def decode(offsets, anchors):
     return reference.decode(offsets, anchors)
 
 
+ONE_COLUMN = "one of the arrays is a single column: [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."
 LIST_OF_A_HELPER = (
     "does your corners_to_centers give a list? Make an array of it, np.array(...), to index and to count."
 )
@@ -277,6 +276,28 @@ ENCODE = Exercise(
             "moves and stretches are two arrays. Put them side by side: np.concatenate([...], axis=1).",
         ),
         Mutant(
+            lambda boxes, anchors: np.stack(np.split(encode(boxes, anchors), 2, axis=1), axis=1),
+            "move and stretch have got an axis of their own, (N, 2, 2). np.concatenate joins along one that is there.",
+        ),
+        Mutant(
+            lambda boxes, anchors: (encode(boxes, anchors) * VARIANCES)[:, [2, 3, 0, 1]] / VARIANCES,
+            "the stretches come before the moves, and each was divided by the other's variance. The order is x, y, "
+            "width, height.",
+        ),
+        Mutant(
+            _encode(move=lambda box, anchor: box[:, :2] - anchor[:, :2] / anchor[:, 2:]),
+            "only the anchor's middle was divided: a division comes before a difference. Put the difference in "
+            "brackets.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: np.abs(np.log(box[:, 2:] / anchor[:, 2:]))),
+            "the stretches have lost their sign. Where the box is smaller than its anchor they are under 0.",
+        ),
+        Mutant(
+            _encode(box_as=centers_to_corners, anchor_as=centers_to_corners),
+            "corners were taken for centers and turned into corners once more. The way is corners_to_centers.",
+        ),
+        Mutant(
             lambda boxes, anchors: encode(boxes, anchors).T,
             "all x stand in the first row, all y in the second. A row should belong to a box: turn it back, .T.",
         ),
@@ -285,6 +306,7 @@ ENCODE = Exercise(
         ("list indices", LIST_OF_A_HELPER),
         ("too many indices", LIST_OF_A_HELPER),
         ("unsupported operand", LIST_OF_A_HELPER),
+        ("same number of dimensions", ONE_COLUMN),
         ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),
         ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
     ),
@@ -431,6 +453,23 @@ DECODE = Exercise(
             "the boxes have the sizes of their anchors: the stretches have not been used.",
         ),
         Mutant(
+            _decode(move=lambda offsets, anchor: anchor[:, :2]),
+            "the boxes have the middles of their anchors: the moves have not been used.",
+        ),
+        Mutant(
+            _decode(move=lambda offsets, anchor: anchor[:, :2] + offsets / anchor[:, 2:]),
+            "the moves were divided by the anchor's size. encode has divided: multiply.",
+        ),
+        Mutant(
+            _decode(move=lambda offsets, anchor: (anchor[:, :2] + offsets) * anchor[:, 2:]),
+            "middle and move were both multiplied by the anchor's size. The move alone counts in it: put no brackets "
+            "around the sum.",
+        ),
+        Mutant(
+            _decode(anchor_as=centers_to_corners),
+            "the anchors were taken for centers and turned into corners once more. The way is corners_to_centers.",
+        ),
+        Mutant(
             _decode(stretch=lambda offsets, anchor: np.exp(offsets)),
             "the size is np.exp of the stretch alone. It should be so many times the anchor's size.",
         ),
@@ -509,6 +548,14 @@ DECODE = Exercise(
             "each row is (ymin, xmin, ymax, xmax). x comes before y.",
         ),
         Mutant(
+            lambda offsets, anchors: decode(offsets, anchors)[:, [2, 3, 0, 1]],
+            "maxima come before minima. The upper left corner, middle - size / 2, comes first.",
+        ),
+        Mutant(
+            lambda offsets, anchors: np.stack(np.split(decode(offsets, anchors), 2, axis=1)),
+            "the two corners are two arrays. Put them side by side: np.concatenate([...], axis=1).",
+        ),
+        Mutant(
             lambda offsets, anchors: np.clip(decode(offsets, anchors), 0, 1),
             "boxes were cut off at the border of the image. Leave them: decode should undo encode, and no more.",
         ),
@@ -517,6 +564,11 @@ DECODE = Exercise(
         ("list indices", LIST_OF_A_HELPER),
         ("too many indices", LIST_OF_A_HELPER),
         ("unsupported operand", LIST_OF_A_HELPER),
+        ("same number of dimensions", ONE_COLUMN),
+        (
+            "positional argument",
+            "centers_to_corners takes one array, middles and sizes side by side: np.concatenate([...], axis=1).",
+        ),
         ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),
         ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
     ),
@@ -524,22 +576,6 @@ DECODE = Exercise(
 
 
 # 02.encode_targets
-
-
-TWO_ARRAYS = "return two arrays: `return classes, offsets`."
-
-
-def compare_targets(value: Plain, expected: tuple) -> Complaint | None:
-    """The first thing that is wrong with (classes, offsets), the classes first."""
-    if not isinstance(value, tuple) or len(value) != len(expected):
-        count = len(value) if isinstance(value, tuple) else 1
-        return Complaint((f"it should return two arrays, classes and offsets, and it returned {count}",), TWO_ARRAYS)
-    for name, part, wanted in zip(("classes", "offsets"), value, expected, strict=True):
-        complaint = compare_arrays(part, wanted)
-        if complaint is not None:
-            first, *others = complaint.lines
-            return Complaint((f"{name}: {first}", *others), complaint.advice)
-    return None
 
 
 def _with_classes(classes, without_boxes=0, offsets=encode_targets):
@@ -614,6 +650,25 @@ def _an_entry_for_each_box(boxes, labels, anchors, threshold):
     return np.where(positive, labels, 0), offsets
 
 
+def _of_positives(keep_classes: bool):
+    """`encode_targets` with rows for positive anchors alone, of the classes, too, or of the offsets only."""
+
+    def targets(*arguments):
+        classes, offsets = encode_targets(*arguments)
+        return (classes if keep_classes else classes[classes > 0]), offsets[classes > 0]
+
+    return targets
+
+
+def _truth_of_an_index(boxes, labels, anchors, threshold):
+    """Asks `if box`, which is false for box 0 and true for -1, the last one."""
+    if len(boxes) == 0:
+        return encode_targets(boxes, labels, anchors, threshold)
+    matches = match_anchors(anchors, boxes, threshold)
+    offsets = np.where((matches != 0)[:, None], encode(boxes[matches], anchors), 0)
+    return np.where(matches != 0, labels[matches], 0), offsets
+
+
 def _box_0_is_none(boxes, labels, anchors, threshold):
     classes, offsets = encode_targets(boxes, labels, anchors, threshold)
     lost = match_anchors(anchors, boxes, threshold) <= 0
@@ -649,7 +704,7 @@ ENCODE_TARGETS = Exercise(
         (np.zeros((0, 4)), np.zeros(0, np.int32), GRADED[0], 0.5),
     ),
     draw=_draw_encode_targets,
-    compare=compare_targets,
+    returns=("classes", "offsets"),
     hints=(
         "match_anchors says which box each anchor has. Begin with zeros for all anchors, and fill in those that have a "
         "box. Which label, and which box, belongs to each of them?",
@@ -690,8 +745,29 @@ ENCODE_TARGETS = Exercise(
             "the classes are the numbers of the boxes. Look up the label of each box.",
         ),
         Mutant(
-            _with_classes(lambda labels, matches: matches),
+            _with_classes(lambda labels, matches: matches, without_boxes=-1),
             "the classes are what match_anchors gave, indices of boxes. Look up the label of each box.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: np.where(matches >= 0, matches, 0)),
+            "the classes are indices of boxes, and 0 for none. Look up the label of each box.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: np.zeros(len(matches))),
+            "the offsets are right, and the classes are still 0 throughout. Anchors with a box have its label.",
+        ),
+        Mutant(
+            _of_positives(keep_classes=False),
+            "only anchors with a box have an entry here. Each anchor needs one: class 0 and zeros for the others.",
+        ),
+        Mutant(
+            _of_positives(keep_classes=True),
+            "the classes are right, but only anchors with a box have offsets. Each anchor needs a row: zeros for the "
+            "others.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: np.where(matches >= 0, 0, labels[0])),
+            "anchors without a box have got a class, those with one have not. Turn the mask: with a box is >= 0.",
         ),
         Mutant(
             _with_classes(lambda labels, matches: (matches >= 0).astype(int)),
@@ -750,6 +826,11 @@ ENCODE_TARGETS = Exercise(
         Mutant(
             lambda boxes, labels, anchors, threshold: encode_targets(boxes, labels, anchors, 0.5),
             "0.5 was used whatever `threshold` is. Hand the argument on.",
+        ),
+        Mutant(
+            _truth_of_an_index,
+            "anchors of box 0 were taken for anchors without one, and those without one got the last box: to `if`, 0 "
+            "is false and -1 is true. Ask for >= 0.",
         ),
         Mutant(
             _by_the_largest_iou,

@@ -190,11 +190,11 @@ def _own_ious(without: float):
 def _draw_greedy_match(rng: np.random.Generator):
     """A table without two equal numbers but 0, which about a third of them are.
 
-    The others are over 0.4 or very small: whoever stops early, at 0.05 or at 0.3, makes one and the same mistake.
+    The others are over 0.45 or very small: whoever stops early, at 0.05 or at 0.3, makes one and the same mistake.
     """
     shape = int(rng.integers(3, 8)), int(rng.integers(2, 5))
     order = (1 + rng.permutation(np.prod(shape))) / (1 + np.prod(shape))
-    table = np.where(rng.random(len(order)) < 0.25, 0.01 * order, 0.4 + 0.6 * order)
+    table = np.where(rng.random(len(order)) < 0.25, 0.001 + 0.01 * order, 0.45 + 0.55 * order)
     return (np.round(table * (rng.random(len(order)) > 0.3), 5).reshape(shape),)
 
 
@@ -206,11 +206,12 @@ GREEDY_MATCH = Exercise(
     minutes=25,
     reference=greedy_match,
     fixed_cases=(
-        (np.array([[0.2, 0.1, 0.0], [0.7, 0.8, 0.0], [0.6, 0.3, 0.0], [0.0, 0.0, 0.4]]),),
-        (np.array([[0.8, 0.7, 0.1], [0.5, 0.6, 0.0]]),),
+        (np.array([[0.2, 0.1, 0.0], [0.7, 0.8, 0.0], [0.6, 0.3, 0.0], [0.0, 0.0, 0.46]]),),
+        (np.array([[0.5, 0.6, 0.0], [0.8, 0.7, 0.1]]),),
         (np.array([[0.5, 0.0], [0.3, 0.0], [0.0, 0.0]]),),
         (np.array([[0.3, 0.9, 0.2, 0.6]]),),
-        (np.array([[0.9, 0.0], [0.6, 0.004]]),),
+        (np.array([[0.9, 0.0], [0.6, 0.0004]]),),
+        (np.array([[0.701, 0.0], [0.704, 0.5]]),),
         (np.array([[0.9, 0.8], [0.7, 0.45]]),),
         (np.array([[0.9, 0.0], [0.8, 0.5], [0.0, 0.7]]),),
         (np.array([[0.9, 0.8, 0.0], [0.0, 0.5, 0.7]]),),
@@ -330,6 +331,20 @@ GREEDY_MATCH = Exercise(
             "what is left.",
         ),
         Mutant(
+            lambda ious: greedy_match(np.round(ious, 2)),
+            "the IoUs were rounded to two decimals, and pairs became equal that are not. Compare them as they are.",
+        ),
+        Mutant(
+            lambda ious: ious.argmax(axis=1) if ious.size else np.full(len(ious), UNMATCHED),
+            "every anchor took a box, also where all IoUs are 0, and some boxes have several anchors. Take the largest "
+            "number of the whole table, strike out, and repeat.",
+        ),
+        Mutant(
+            lambda ious: _pairs(ious)[:, 1] if len(_pairs(ious)) else np.zeros(0),
+            "these are the boxes in the order in which they were taken. Wanted is an entry for each anchor: write the "
+            "box down at the place of its anchor.",
+        ),
+        Mutant(
             _pairs,
             "these are the pairs (anchor, box). Wanted is an entry for each anchor: the index of its box, or -1.",
         ),
@@ -375,6 +390,10 @@ GREEDY_MATCH = Exercise(
     ),
     errors=(
         ("IndexError", "np.unravel_index gives the row first, and that is the anchor, then the column, the box."),
+        (
+            "to unpack",
+            "np.argwhere gives a row for each place it finds: np.argwhere(...)[0] is the first, (anchor, box).",
+        ),
         ("empty sequence", "a table without entries has no largest number. See to `ious.size` before you ask for one."),
         (
             "zero-size array",
@@ -470,6 +489,13 @@ def _only_the_first_anchors(best_of):
     return match
 
 
+def _with_the_iou_itself(anchors, boxes, threshold):
+    """Writes the largest IoU down instead of its place, and an array of whole numbers cuts it to 0 or 1."""
+    right, first = match_anchors(anchors, boxes, threshold), greedy_match(pairwise_iou(anchors, boxes))
+    best = pairwise_iou(anchors, boxes).max(axis=1, initial=0)
+    return np.where(right == first, first, best.astype(int))
+
+
 def _without_brackets(matches, best, threshold):
     """What `matches == -1 & (best >= threshold)` means: & binds before ==."""
     return matches == (UNMATCHED & (best >= threshold))
@@ -491,6 +517,8 @@ _COMPETING = (
     np.array([[0, 0, 0.5, 0.5], [0.75, 0.375, 1, 0.5], [0.75, 0, 1, 0.1875]]),
 )
 
+_NEARLY_HALF = np.array([[0, 0, 0.5, 0.4], [0, 0, 0.5, 0.249]])  # the second has an IoU of 0.498 with a box of GRADED
+
 MATCH_ANCHORS = Exercise(
     id="02.match_anchors",
     title="Then the threshold",
@@ -506,6 +534,7 @@ MATCH_ANCHORS = Exercise(
         (SHARED[0], SHARED[1][::-1], 0.5),
         (np.vstack([BOTH[0], _UNDER_THEM]), BOTH[1][::-1], 0.5),
         (*_COMPETING, 0.5),
+        (_NEARLY_HALF, GRADED[1], 0.5),
         (*GRADED, 0.25),
         (*EXACT, 0.5),
         (GRADED[0], np.zeros((0, 4)), 0.5),
@@ -597,6 +626,28 @@ MATCH_ANCHORS = Exercise(
             _threshold_first(lambda matches: np.full(len(matches), True), greedy=_best_anchor_of_each_box),
             "the threshold came first, then the boxes left out took their best anchors, also from others. First "
             "greedy_match for all boxes, then the threshold.",
+        ),
+        Mutant(
+            _match(_best_anchor_even_at_0),
+            "every box took its best anchor, also where two wanted the same, and where a box touches none. That is what "
+            "greedy_match is there for.",
+        ),
+        Mutant(
+            _match(takes=lambda matches, best, threshold: (matches == UNMATCHED) | (best >= threshold)),
+            "free anchors and those that reach the threshold have taken their best boxes. It should be those that are "
+            "both: & instead of |.",
+        ),
+        Mutant(
+            _with_the_iou_itself,
+            "free anchors have got a number that is no index of their box. max says how well the best box fits, argmax "
+            "which one that is.",
+        ),
+        Mutant(
+            lambda anchors, boxes, threshold: _match(
+                takes=lambda matches, best, least: (matches == UNMATCHED) & (np.round(best, 2) >= least)
+            )(anchors, boxes, threshold),
+            "the IoUs were rounded to two decimals, and one a little under the threshold came to it. Compare them as "
+            "they are.",
         ),
         Mutant(
             _only_the_first_anchors(lambda ious: ious.max(axis=1)),

@@ -149,6 +149,11 @@ TO_PIXELS = Exercise(
             if places not in (RIGHT, *WITH_A_SENTENCE_OF_THEIR_OWN)
         ),
     ),
+    errors=(
+        ("broadcast", "a box has four numbers and an image two sides: which number goes with which side?"),
+        ("to unpack", "`image_size` holds two numbers, (height, width), and `box` four, (xmin, ymin, xmax, ymax)."),
+        ("no attribute", "`box` is an array of four numbers: box[0] is xmin, and so on."),
+    ),
 )
 
 
