@@ -629,8 +629,8 @@ MATCH_ANCHORS = Exercise(
         ),
         Mutant(
             _match(_best_anchor_even_at_0),
-            "every box took its best anchor, also where two wanted the same, and where a box touches none. That is what "
-            "greedy_match is there for.",
+            "every box took its best anchor, also where two wanted the same, and where a box touches none. That is "
+            "what greedy_match is there for.",
         ),
         Mutant(
             _match(takes=lambda matches, best, threshold: (matches == UNMATCHED) | (best >= threshold)),
