@@ -4,9 +4,11 @@ import operator
 from fractions import Fraction
 
 import numpy as np
-from answers import assert_passes, assert_told, every_mistake, every_variant, exercises_of
+import pytest
+from answers import assert_passes, assert_told, every_mistake, every_variant, exercises_of, report_on, words
 
 from ssdseg_course.exercises import anchor_choice
+from ssdseg_course.exercises.anchor_choice import CHOOSE_ANCHORS
 from ssdseg_ref import anchors as reference
 from ssdseg_ref.boxes import pairwise_iou
 
@@ -387,3 +389,27 @@ def test_the_boxes_of_the_choice_are_those_of_the_first_training_scenes():
     assert np.array_equal(drawn[:, 0], kept[1]), "run ssdseg_course.exercises.anchor_choice.save_boxes()"
     pixels = kept[0] * (224, 160, 224, 160)
     np.testing.assert_allclose(drawn[:, 1:], pixels, atol=1e-3)
+
+
+def test_what_a_hint_says_of_the_boxes_is_so():
+    boxes, labels = anchor_choice.warehouse_boxes()
+    widths, heights = ((boxes[:, 2:] - boxes[:, :2]) * (224, 160)).T
+    ratios, scales = widths / heights, np.sqrt(widths * heights) / 160
+    people, rails = ratios[labels == 1], ratios[labels == 3]
+    assert np.mean((people >= 0.25) & (people <= 0.65)) == pytest.approx(4 / 5, abs=0.02)
+    assert np.mean((rails >= 1.5) & (rails <= 3)) == pytest.approx(2 / 3, abs=0.02)
+    assert np.mean(scales < 0.17) == pytest.approx(1 / 8, abs=0.005)
+    assert np.mean(scales > 0.7) < 0.01
+    assert np.mean(scales[labels == 1] < 0.3) > 0.7  # what `TOO_LARGE` says
+    assert np.mean(scales[labels == 2] > 0.4) > 0.6  # what `TOO_SMALL` says
+
+
+def test_a_choice_of_very_many_ratios_is_counted_and_not_laid():
+    report = report_on(CHOOSE_ANCHORS, lambda: ((0.1, 0.2, 0.3, 0.4, 0.5), np.full(10**6, 0.5)))
+    assert "747,000,747 anchors" in words(report)
+
+
+def test_a_complaint_about_ratios_stays_short():
+    report = report_on(CHOOSE_ANCHORS, lambda: ((0.1, 0.2, 0.3, 0.4, 0.5), np.full((3, 10_000), 0.5)))
+    assert "the same ratios for all maps" in words(report)
+    assert len(words(report)) < 500
