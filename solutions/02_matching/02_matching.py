@@ -81,17 +81,17 @@ def label_boxes(axes, boxes, names, **style):
 
 
 figure, (left, right) = panels(2, image_size=ROOM)
-for panel in (left, right):
-    draw_scene(panel)
+draw_scene(left)
+draw_scene(right, fade=0.35)
 label_boxes(left, boxes, names, **figures.TRUTH)
 left.set_title(f"what is there: {len(boxes)} boxes")
 draw_boxes(right, boxes, **figures.TRUTH)
-draw_boxes(right, anchors[classes > 0], **figures.CAUGHT)
-right.set_title(f"who answers for it: {np.count_nonzero(classes)} of {len(anchors):,} anchors (dashed)")
+draw_boxes(right, anchors[classes > 0], **figures.ANCHOR)
+right.set_title(f"who answers for it: {np.count_nonzero(classes)} of {len(anchors):,} anchors (thin)")
 show(
     figure,
     alt="Left: a warehouse with four boxes: 0, a small person half hidden on the left; 1 and 2, two overhead monorails "
-    "with nearly the same box; 3, a person on the right. Right: the same boxes and nine dashed anchors: six around "
+    "with nearly the same box; 3, a person on the right. Right: the same boxes and nine thin anchors: six around "
     "person 3, one around person 0 that is far too large, and one for each of the monorails.",
 )
 
@@ -177,14 +177,13 @@ with after("2.1"):
     figure, (axes,) = panels(1, width=6)
     draw_image(axes, scene.image, fade=0.2)
     draw_boxes(axes, boxes, **figures.TRUTH)
-    for (x, y, _, _), (_, _, w, h), up in zip(
-        corners_to_centers(boxes), corners_to_centers(to_pixels(boxes, IMAGE_SIZE)), (1, -1, 1, 1), strict=True
-    ):
+    in_pixels = corners_to_centers(to_pixels(boxes, IMAGE_SIZE))
+    for number, ((x, y, _, _), (_, _, w, h)) in enumerate(zip(corners_to_centers(boxes), in_pixels, strict=True)):
         axes.plot(x, y, "o", color=figures.ORANGE, markeredgecolor="black")
         axes.annotate(
-            f"{w:.0f} × {h:.0f}",
+            f"{number}: {w:.0f} × {h:.0f}",
             (x, y),
-            xytext=(0, -14 * up),
+            xytext=(0, 15 if number == 1 else -15),  # the middles of the two monorails are hardly a pixel apart
             textcoords="offset points",
             ha="center",
             va="center",
@@ -347,8 +346,8 @@ figure, axes = panels(2, image_size=ROOM)
 for panel, matches, title in zip(axes, (by_threshold, by_best), ("A: the threshold", "B: the best one"), strict=True):
     found = np.isin(np.arange(len(boxes)), matches)
     counts = [np.sum(matches == box) for box in range(len(boxes))]
-    draw_scene(panel)
-    draw_boxes(panel, anchors[matches >= 0], **figures.CAUGHT)
+    draw_scene(panel, fade=0.35)
+    draw_boxes(panel, anchors[matches >= 0], **figures.ANCHOR)
     words = [f"{name}: {count or 'none'}" for name, count in zip(names, counts, strict=True)]
     label_boxes(panel, boxes, words, **figures.TRUTH)
     panel.set_title(f"{title}: {np.sum(~found)} of 4 boxes left out")
@@ -386,26 +385,31 @@ picks = sorted(((row, own[row]) for row in np.flatnonzero(own >= 0)), key=lambda
 figure, axes = panels(3, image_size=(1, 1.15))
 for done, panel in enumerate(axes, start=1):
     taken = picks[:done] if done < 3 else picks
-    panel.set(xlim=(-0.5, 3.5), ylim=(4.5, -0.5), xticks=range(4), yticks=range(5))
+    order = {pick: place for place, pick in enumerate(taken, start=1)}
+    out_rows, out_columns = ({pick[side] for pick in taken} for side in (0, 1))
+    panel.set(xlim=(-0.5, 3.5), ylim=(4.5, -0.5))
     panel.set_xticks(range(4), [name.replace(" ", "\n") for name in names])
     panel.set_yticks(range(5), few)
     panel.tick_params(length=0, labelsize=9)
     panel.xaxis.tick_top()
     panel.set_xlabel(f"{len(taken)} taken")
     for row, column in np.ndindex(5, 4):
-        panel.text(column, row, f"{table[few[row], column]:.3f}", ha="center", va="center", fontsize=10)
-    for order, (row, column) in enumerate(taken, start=1):
-        panel.hlines(row, -0.5, 3.5, color="gray", linewidth=1.2)
-        panel.vlines(column, -0.5, 4.5, color="gray", linewidth=1.2)
-        ring = {"boxstyle": "round,pad=0.35", "facecolor": figures.YELLOW, "edgecolor": "black", "linewidth": 1.6}
-        panel.text(column, row, f"{table[few[row], column]:.3f}", ha="center", va="center", fontsize=10, bbox=ring)
-        panel.text(column + 0.43, row - 0.3, f"{order}.", ha="right", va="center", fontsize=8, weight="bold")
+        words, style = f"{table[few[row], column]:.3f}", {}
+        if (row, column) in order:
+            words = f"{order[row, column]}.\n{words}"
+            style = {"weight": "bold", "bbox": {"facecolor": figures.YELLOW, "edgecolor": "black", "pad": 3}}
+        elif row in out_rows or column in out_columns:
+            left, right, top, bottom = column - 0.5, column + 0.5, row - 0.5, row + 0.5
+            panel.fill([left, right, right, left], [top, top, bottom, bottom], facecolor="#DDDDDD", edgecolor="none")
+            style = {"color": "#595959"}
+        panel.text(column, row, words, ha="center", va="center", fontsize=10, **style)
+first, second, third, fourth = (f"{table[few[row], column]:.3f}" for row, column in picks)
 show(
     figure,
-    alt="A table of IoUs, five anchors down and four boxes across, three times. First 0.628, anchor 2001 with person "
-    "3, is circled, and its row and column are struck out. Second 0.569, anchor 2110 with monorail 2: that strikes out "
-    "0.558, the best of monorail 1. In the last panel all four are taken: third 0.491, anchor 2107 with monorail 1, "
-    "and fourth 0.161, anchor 855 with person 0.",
+    alt=f"A table of IoUs, five anchors down and four boxes across, three times. First {first}, anchor 2001 with "
+    f"person 3, is framed, and the rest of its row and its column turns grey. Second {second}, anchor 2110 with "
+    f"monorail 2: that turns {table[2110, 1]:.3f} grey, the best of monorail 1. In the last panel all four are taken: "
+    f"third {third}, anchor 2107 with monorail 1, and fourth {fourth}, anchor 855 with person 0.",
 )
 
 # %% [markdown]
@@ -510,14 +514,13 @@ with after("2.4"):
         matches = np.asarray(match_anchors(anchors, boxes, threshold))
         draw_image(panel, scene.image, fade=0.5)
         panel.set(xlim=(0.35, 1.05), ylim=(1.1, 0.3))
-        style = {"edgecolor": figures.VERMILION, "linestyle": (0, (4, 1.5)), "halo": 0}
-        draw_boxes(panel, anchors[matches == 3], linewidth=0.8 if threshold < 0.5 else 1.6, **style)
         draw_boxes(panel, boxes[3], **figures.TRUTH)
+        draw_boxes(panel, anchors[matches == 3], **{**figures.ANCHOR, "linewidth": 1.0, "halo": 0})
         counts = f"{np.sum(matches >= 0)} anchors, {np.sum(matches == 3)} of person 3"
         panel.set_title(f"threshold {threshold}:\n{counts}", fontsize=11)
     show(
         figure,
-        alt="Person 3 with the anchors that answer for it, dashed, at three thresholds. At 0.3 they are 45 of 81 in "
+        alt="Person 3 with the anchors that answer for it at three thresholds. At 0.3 they are 45 of 81 in "
         "the whole scene, and many reach far beyond the person to all sides; at 0.5 they are six of nine, all close "
         "to its box; at 0.7 one of four.",
     )
@@ -639,13 +642,13 @@ for panel, values, bins, marks, title in zip(
     (ratios, np.log(ratios)),
     (np.linspace(0, 2.5, 51), np.linspace(-1.25, 1.25, 51)),
     ((0.5, 1, 2), (np.log(0.5), 0, np.log(2))),
-    ("size of the box / size of the anchor", "its logarithm"),
+    ("width and height of the box / those of the anchor", "their logarithms"),
     strict=True,
 ):
     panel.hist(values, bins=bins, color=figures.SKY, edgecolor="black", linewidth=0.4)
     for mark, name, style in zip(marks, ("half", "same", "double"), (":", "-", "--"), strict=True):
         panel.axvline(mark, ymax=0.8, color="black", linestyle=style, label=f"{name}: {mark:.2f}")
-    panel.set(title=title, ylabel="widths and heights", ylim=(0, 290))  # room for the legend above the lines
+    panel.set(title=title, ylabel="how many", ylim=(0, 290))  # room for the legend above the lines
     panel.legend(fontsize=8, loc="upper center", ncols=3)
 show(
     figure,
@@ -855,14 +858,14 @@ with after("2.6 and 2.7"):
 
     figure, (left, right) = panels(2, image_size=ROOM)
     for panel in (left, right):
-        draw_scene(panel)
-    draw_boxes(left, anchors[positive], **figures.CAUGHT)
-    left.set_title(f"{np.sum(positive)} positive anchors (dashed)")
-    draw_boxes(right, np.asarray(decode(offsets, anchors))[positive], **figures.CAUGHT)
+        draw_scene(panel, fade=0.35)
+    draw_boxes(left, anchors[positive], **figures.ANCHOR)
+    left.set_title(f"{np.sum(positive)} positive anchors")
+    draw_boxes(right, np.asarray(decode(offsets, anchors))[positive], **figures.ANCHOR)
     right.set_title("the same, moved and stretched by their offsets")
     show(
         figure,
-        alt="Left: the nine positive anchors, dashed, near the objects. Right: the same nine after decoding. They have "
+        alt="Left: the nine positive anchors, near the objects. Right: the same nine after decoding. They have "
         "become four boxes that lie exactly on the objects, six of them on top of each other on person 3.",
     )
 
