@@ -31,7 +31,7 @@ TRUTH = {"edgecolor": "white", "linewidth": 2.0}
 CAUGHT = {"edgecolor": ORANGE, "linewidth": 2.2, "linestyle": (0, (4, 1.5))}
 MISSED = {"edgecolor": SKY, "linewidth": 2.2, "linestyle": (0, (1, 1.2))}
 ANCHOR = {"edgecolor": VERMILION, "linewidth": 1.4, "halo": 0.7}  # thin: of many that lie in each other, all are seen
-FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.05, "halo": 0}
+FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.012, "halo": 0}  # of thousands, many lie on one line
 
 
 def panels(columns: int, image_size: tuple[int, int] = (160, 224), width: float = WIDTH) -> tuple[Figure, np.ndarray]:
