@@ -30,7 +30,8 @@ COLORS = 256
 TRUTH = {"edgecolor": "white", "linewidth": 2.0}
 CAUGHT = {"edgecolor": ORANGE, "linewidth": 2.2, "linestyle": (0, (4, 1.5))}
 MISSED = {"edgecolor": SKY, "linewidth": 2.2, "linestyle": (0, (1, 1.2))}
-FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.05, "halo": 0}
+ANCHOR = {"edgecolor": VERMILION, "linewidth": 1.4, "halo": 0.7}  # thin: of many that lie in each other, all are seen
+FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.012, "halo": 0}  # of thousands, many lie on one line
 
 
 def panels(columns: int, image_size: tuple[int, int] = (160, 224), width: float = WIDTH) -> tuple[Figure, np.ndarray]:
@@ -138,18 +139,32 @@ def show(figure: Figure, alt: str) -> None:
     display(HTML(f"<details><summary>This figure in words</summary>{html.escape(alt)}</details>"))
 
 
+class AnswerError(Exception):
+    """A cell of a lesson cannot go on with what a learner's function gave it."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython asks for this instead of a traceback, which would lead through the lesson's own code.
+        return [str(self)]
+
+
 @contextmanager
 def after(exercise: str) -> Iterator[None]:
-    """What stands under it needs the learner's function: say so kindly while that is not written, or not there.
+    """What stands under it needs the learner's function: say so kindly while that is not there, or not right.
 
     Args:
         exercise: as its heading calls it, such as "1.1"; or several.
+
+    Raises:
+        AnswerError: if the function is there, and what stands under it fails all the same.
     """
+    several = " " in exercise
+    answers, it, its = ("answers to exercises", "them", "their") if several else ("answer to exercise", "it", "its")
     try:
         yield
     except (NotImplementedError, NameError) as error:
         if isinstance(error, NameError):  # its cell was not run, or has another name in it
             print(f"{error}.")
-        several = " " in exercise
-        answers, it, its = ("answers to exercises", "them", "their") if several else ("answer to exercise", "it", "its")
         print(f"This needs your {answers} {exercise}. Write {it}, run {its} cell{'s' * several}, then this one again.")
+    except Exception as error:  # an answer of another shape, for instance
+        what = f"This uses your {answers} {exercise}, and stopped with {type(error).__name__}: {error}."
+        raise AnswerError(f"{what} What do{'' if several else 'es'} {its} check{'s' * several} say?") from error
