@@ -3,9 +3,11 @@
 Images hold halves and kernels whole numbers, so that sums are exact in float32 too, and short to read.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
-from ssdseg_course.checking.compare import Complaint, compare_arrays, shape_in_words
+from ssdseg_course.checking.compare import Complaint, compare_arrays, compare_whole_numbers, shape_in_words
 from ssdseg_course.checking.exercise import Exercise, Mutant
 from ssdseg_course.checking.values import Plain, close, row_in_words, same
 from ssdseg_ref.convolution import (
@@ -17,6 +19,7 @@ from ssdseg_ref.convolution import (
     separable_conv2d,
 )
 
+FEW = 3  # random cases of what has many fixed ones, and may be slow
 STEPS = ((1, 1), (2, 1), (3, 1), (1, 2), (1, 3))  # (stride, dilation); Keras refuses both above 1
 
 
@@ -70,6 +73,11 @@ def _draw_steps(rng: np.random.Generator) -> tuple[int, int]:
     return STEPS[rng.integers(len(STEPS))]
 
 
+WHOLE_NUMBERS = (
+    "your output has the type {}, and that one has no place for halves: `np.zeros(shape)` makes room for fractions."
+)
+
+
 def compare_maps(value: Plain, expected: np.ndarray) -> Complaint | None:
     """What is wrong with a map (H, W, C), told by row and column of the first wrong pixel."""
     complaint = compare_arrays(value, expected)
@@ -84,7 +92,9 @@ def compare_maps(value: Plain, expected: np.ndarray) -> Complaint | None:
         f"but the pixel in row {row}, column {col} should be {wanted} and yours is {got} "
         f"({wrong.sum()} of {wrong.size} pixels differ{where})"
     )
-    return Complaint((*complaint.lines[:-1], difference), complaint.advice)
+    if value.dtype.kind in "iu" and not np.array_equal(expected, np.round(expected)):
+        return Complaint((*complaint.lines[:-1], difference), WHOLE_NUMBERS.format(value.dtype), complaint.kind)
+    return replace(complaint, lines=(*complaint.lines[:-1], difference))
 
 
 def _compare_named(*names: str):
@@ -95,7 +105,8 @@ def _compare_named(*names: str):
         if complaint is not None and not (isinstance(value, np.ndarray) and value.shape == expected.shape):
             is_array = isinstance(value, np.ndarray)
             yours = shape_in_words(value.shape) if is_array else f"a list of {len(value)} that cannot be made one array"
-            return Complaint((f"it should be {len(names)} numbers, ({', '.join(names)}), and yours is {yours}",))
+            lines = (f"it should be {len(names)} numbers, ({', '.join(names)}), and yours is {yours}",)
+            return Complaint(lines, kind="shape")
         if complaint is None or not _comparable(value, expected):
             return complaint
         right, wrong = [], []
@@ -104,7 +115,7 @@ def _compare_named(*names: str):
                 right.append(f"{name}: {wanted:,} is right")
             else:
                 wrong.append(f"{name}: should be {wanted:,}, yours is {got:,}")
-        return Complaint((*right, *wrong))  # whatever is said of an array in general is not true of these
+        return replace(complaint, lines=(*right, *wrong))
 
     return compare
 
@@ -118,6 +129,11 @@ OTHER_TYPES = (
         "same_kind",
         "the output has the picture's own type, and a picture may hold whole numbers, as photographs do: "
         "`np.zeros(shape)` makes room for fractions.",
+    ),
+    (
+        "not in the list of allowed values",
+        "TensorFlow wants a picture of numbers with a point, and a picture may hold whole numbers, as photographs do: "
+        "cast it first.",
     ),
     (
         "expected to be a",
@@ -172,9 +188,9 @@ POINTWISE_CONV2D = Exercise(
     minutes=10,
     reference=pointwise_conv2d,
     fixed_cases=(
-        (_counting(1, 2, 2), np.array([[[[1], [10]]]], np.float32)),
-        (_counting(1, 2, 2), np.array([[[[1, 2], [10, 20]]]], np.float32)),
-        (_counting(2, 2, 3), np.array([[[[1, 0], [0, 1], [0, -1]]]], np.float32)),
+        (_counting(1, 3, 2), np.array([[[[1], [10]]]], np.float32)),  # wider than deep, or `*` would do for `@`
+        (_counting(1, 3, 2), np.array([[[[1, 2], [10, 20]]]], np.float32)),
+        (_counting(2, 4, 3), np.array([[[[1, 0], [0, 1], [0, -1]]]], np.float32)),
         (_image(_RNG, 4, 3, 2), _kernel(_RNG, 1, 1, 2, 5)),
         (_image(_RNG, 1, 1, 4), _kernel(_RNG, 1, 1, 4, 1)),
         (_photograph(2, 3, 2), _half_of_one_tap(1, 0, 0, 2, 1)),
@@ -347,10 +363,7 @@ _more_at_the_beginning = _padding(split=lambda missing: _halves(missing)[::-1])
 
 
 def _compare_padding(value: Plain, expected: np.ndarray) -> Complaint | None:
-    complaint = _compare_named("before", "after")(value, expected)
-    if complaint is None and value.dtype.kind == "f":  # where the numbers are right, these are 1.0 and the like
-        return Complaint((f"the numbers are right, but {value[0]} and {value[1]} are no whole numbers to Python",))
-    return complaint
+    return _compare_named("before", "after")(value, expected) or compare_whole_numbers(value, expected)
 
 
 SAME_PADDING = Exercise(
@@ -360,6 +373,7 @@ SAME_PADDING = Exercise(
     difficulty="medium",
     minutes=20,
     reference=same_padding,
+    returns=("before", "after"),
     compare=_compare_padding,
     fixed_cases=(
         (7, 3, 1, 1),
@@ -831,8 +845,8 @@ def _mean_of_the_window(image, kernel, stride, dilation):
 ONE_CHANNEL = "only the first input channel counts. An output channel sums over all of them."
 DIVIDED = "the sum was divided by the number of products. A convolution is a weighted sum, no mean."
 OUTSIDE = (
-    "did a tap leave the padded image? That is short where `same_padding` was not asked for the height and for the "
-    "width, in this order; or the output is too large: ceil(side / stride) each. A kernel is (k, k, Cin, Cout)."
+    "did a tap leave the padded image? `same_padding` is asked for the height and for the width, in this order; the "
+    "output is ceil(side / stride) each; a tap lies at y * stride + i * dilation; and a kernel is (k, k, Cin, Cout)."
 )
 
 CONV2D_LOOPS = Exercise(
@@ -844,6 +858,7 @@ CONV2D_LOOPS = Exercise(
     reference=conv2d_loops,
     fixed_cases=_map_cases(_RNG, _standard_channels),
     draw=_map_draw(_standard_channels),
+    random_cases=FEW,
     hints=(
         "Pad first, with what `same_padding` gives for the height and for the width. Then the formula has six letters "
         "that run (y, x, o and i, j, c): each is a loop.",
@@ -860,6 +875,14 @@ CONV2D_LOOPS = Exercise(
         ),
         Mutant(_first_channel_alone, ONE_CHANNEL),
         Mutant(_mean_of_the_window, DIVIDED),
+        Mutant(
+            lambda *arguments: np.cumsum(conv2d(*arguments), axis=-1),
+            "each output channel still holds the sum of those before it. Start from 0 for each of them.",
+        ),
+        Mutant(
+            lambda *arguments: np.cumsum(conv2d(*arguments)).reshape(conv2d(*arguments).shape),
+            "the sum goes on from pixel to pixel. Start from 0 for each pixel and each output channel.",
+        ),
     ),
     compare=compare_maps,
     errors=(
@@ -886,6 +909,7 @@ CONV2D = Exercise(
     reference=conv2d,
     fixed_cases=_map_cases(_RNG, _standard_channels),
     draw=_map_draw(_standard_channels),
+    random_cases=FEW,
     hints=(
         "Hold one tap (i, j) fast, and let the window wander over the padded image. Which pixels does this tap meet, "
         "in which rows and columns? They form a smaller image.",
@@ -955,9 +979,12 @@ def _channels_by_tile(image, kernel, stride, dilation):
 
 def _turned_around(image, kernel, stride, dilation):
     channels, multiplier = kernel.shape[2:]
-    if channels not in (1, multiplier):
+    if channels == 1:
+        return depthwise_conv2d(image, kernel, stride, dilation)
+    if multiplier not in (1, channels):
         return np.nan  # the shapes do not fit: NumPy stops with an error there
-    return depthwise_conv2d(image, kernel.swapaxes(2, 3).reshape(kernel.shape), stride, dilation)
+    turned = np.broadcast_to(kernel.swapaxes(2, 3), (*kernel.shape[:2], channels, channels))
+    return depthwise_conv2d(image, turned, stride, dilation)
 
 
 DEPTHWISE_CONV2D = Exercise(
@@ -973,6 +1000,7 @@ DEPTHWISE_CONV2D = Exercise(
         (_image(_RNG, 3, 5, 2), _kernel(_RNG, 2, 2, 2, 3), 2, 1),
     ),
     draw=_map_draw(_depthwise_channels),
+    random_cases=FEW,
     hints=(
         "Go tap by tap as before: the same slices. But now channel c is only weighted, by kernel[i, j, c], and not "
         "mixed with the others.",
@@ -1423,6 +1451,7 @@ CONV_COST = Exercise(
             "the two numbers have changed places. Parameters come first.",
         ),
     ),
+    returns=("parameters", "multiply-adds"),
     compare=_compare_named("parameters", "multiply-adds"),
 )
 

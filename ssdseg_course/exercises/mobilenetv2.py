@@ -8,10 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from ssdseg_course.checking.compare import Complaint, compare_arrays
+from ssdseg_course.checking.compare import compare_whole_numbers
 from ssdseg_course.checking.exercise import Exercise, Mutant
 from ssdseg_course.checking.networks import KINDS, compare_networks, run_network
-from ssdseg_course.checking.values import Plain
 from ssdseg_course.lazy import LazyModule
 
 keras = LazyModule("keras")
@@ -124,14 +123,6 @@ def _down_with_the_rule(channels, divisor):
     return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
-def _compare_whole(value: Plain, expected: np.ndarray) -> Complaint | None:
-    """As numbers are compared; and a whole number has to be one to Python as well, since Keras counts with it."""
-    complaint = compare_arrays(value, expected)
-    if complaint is None and value.dtype.kind == "f":
-        return Complaint((f"its value is right, but {value} is no whole number to Python",))
-    return complaint
-
-
 def _draw_channels(rng: np.random.Generator):
     return float(rng.integers(1, 160)) + 0.5 * int(rng.integers(2)), int(rng.choice([4, 8, 16]))
 
@@ -150,7 +141,7 @@ MAKE_DIVISIBLE = Exercise(
         *((10, 3), (71, 16), (70.0, 8)),  # just a tenth, nearly a tenth, less than a tenth below what is nearer above
     ),
     draw=_draw_channels,
-    compare=_compare_whole,
+    compare=compare_whole_numbers,
     hints=(
         "Three steps: the nearest multiple, at least one divisor, and then a look at whether too much was lost.",
         "The nearest multiple: add half a divisor, then divide with `//`, which cuts off, and multiply again. Mind "

@@ -15,7 +15,7 @@ def rounded_by_comparing(channels, divisor):
     below = int(channels) - int(channels) % divisor
     candidates = [multiple for multiple in (below, below + divisor) if multiple > 0]
     nearest = min(candidates, key=lambda multiple: (abs(multiple - channels), -multiple))
-    return float(nearest) if nearest >= 0.9 * channels else nearest + divisor
+    return nearest if nearest >= 0.9 * channels else nearest + divisor
 
 
 def conv_bn_by_layers_of_their_own(x, filters, kernel_size, stride, activation):
