@@ -314,7 +314,7 @@ def depthwise_bn(x, kernel_size, stride, dilation, activation):
 
 def _depthwise_block(
     change=None, *, bias=False, norms=1, standard=False, always=False, never=False, padding="same", fixed=None,
-    first_activation=False, inside=False, around=False, mixed=False, training=None, multiplier=None,
+    first_activation=False, inside=False, around=False, mixed=False, training=None, multiplier=False, counted=False,
 ):  # fmt: skip
     """A block with one mistake, for `depthwise_bn`."""
 
@@ -326,6 +326,8 @@ def _depthwise_block(
         x = layers.ZeroPadding2D(d * (k // 2))(x) if around else x
         if standard:
             x = layers.Conv2D(channels, k, s, dilation_rate=d, **options)(x)
+        elif counted:
+            x = layers.DepthwiseConv2D(channels, kernel_size, **options)(x)
         elif multiplier:
             x = layers.DepthwiseConv2D(k, s, depth_multiplier=dilation, **options)(x)
         else:
@@ -398,6 +400,11 @@ DEPTHWISE_BN = Exercise(
             _depthwise_block(multiplier=True),
             "the dilation was given as the depth multiplier, how many kernels a channel has: say `dilation_rate=` "
             "before it.",
+        ),
+        Mutant(
+            _depthwise_block(counted=True),
+            "the number of channels was given first, where the kernel size belongs: a depthwise convolution counts its "
+            "channels itself.",
         ),
         Mutant(_depthwise_block(mixed=True), "a pointwise convolution has come in: here no channel hears of another."),
         Mutant(
