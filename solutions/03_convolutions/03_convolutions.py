@@ -460,8 +460,8 @@ show(
     alt="Four times the numbers 1 to 16 in four rows, with the pixels marked that one tap meets. In the first three "
     "there is a frame of hatched zeros around them. Tap (0, 0): the 4 by 4 square in the upper left corner of the "
     "frame. Tap (1, 2): the square one column to the right of the middle. Tap (2, 2): that in the lower right corner. "
-    "In the fourth, at stride 2, zeros stand below and on the right alone; tap (1, 1) meets every second number of every "
-    "second row, 6, 8, 14 and 16.",
+    "In the fourth, at stride 2, zeros stand below and on the right alone; tap (1, 1) meets every second number of "
+    "every second row, 6, 8, 14 and 16.",
 )
 
 # %% [markdown]

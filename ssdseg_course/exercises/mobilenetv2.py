@@ -208,7 +208,7 @@ def conv_bn(x, filters, kernel_size, stride, activation):
 
 def _conv_block(
     convolution=None, *, bias=False, norms=1, first_activation=False, fixed=None, always=False, never=False,
-    padding="same", around=False, inside=False, training=None,
+    padding="same", around=False,
 ):  # fmt: skip
     """A block with one mistake, for `conv_bn`."""
 
@@ -216,13 +216,12 @@ def _conv_block(
         filters, kernel_size, stride = (convolution or _as_they_are)(filters, kernel_size, stride)
         name = (fixed or activation) if activation else ("relu6" if always else None)
         x = layers.ZeroPadding2D(kernel_size // 2)(x) if around else x
-        within = name if inside else None
-        x = layers.Conv2D(filters, kernel_size, stride, padding, use_bias=bias, activation=within)(x)
+        x = layers.Conv2D(filters, kernel_size, stride, padding, use_bias=bias)(x)
         if name and first_activation:
             x = layers.Activation(name)(x)
         for _ in range(norms):
-            x = layers.BatchNormalization()(x, training=training)
-        return layers.Activation(name)(x) if name and not (first_activation or inside or never) else x
+            x = layers.BatchNormalization()(x)
+        return layers.Activation(name)(x) if name and not (first_activation or never) else x
 
     return block
 
@@ -278,16 +277,6 @@ CONV_BN = Exercise(
             _conv_block(lambda f, k, s: (k, f, s)),
             "filters and kernel size have changed places. In Conv2D the number of filters comes first.",
         ),
-        Mutant(
-            _conv_block(training=True),
-            "the normalisation always works as in training, with the mean of its own batch. Say nothing of `training`: "
-            "Keras knows when it trains.",
-        ),
-        Mutant(
-            _conv_block(inside=True),
-            "the activation was given to the convolution, so it comes before the normalisation. It comes last, as a "
-            "layer of its own.",
-        ),
         Mutant(_conv_block(norms=2), "there are two batch normalisations, one behind the other; one is wanted."),
         Mutant(_conv_block(never=True), "where is the activation? Behind the normalisation comes what it names."),
         Mutant(
@@ -314,14 +303,14 @@ def depthwise_bn(x, kernel_size, stride, dilation, activation):
 
 def _depthwise_block(
     change=None, *, bias=False, norms=1, standard=False, always=False, never=False, padding="same", fixed=None,
-    first_activation=False, inside=False, around=False, mixed=False, training=None, multiplier=False, counted=False,
+    first_activation=False, around=False, mixed=False, multiplier=False, counted=False,
 ):  # fmt: skip
     """A block with one mistake, for `depthwise_bn`."""
 
     def block(x, kernel_size, stride, dilation, activation):
         k, s, d = (change or _as_they_are)(kernel_size, stride, dilation)
         name = (fixed or activation) if activation else ("relu6" if always else None)
-        options = {"padding": padding, "use_bias": bias, "activation": name if inside else None}
+        options = {"padding": padding, "use_bias": bias}
         channels = x.shape[-1]
         x = layers.ZeroPadding2D(d * (k // 2))(x) if around else x
         if standard:
@@ -336,8 +325,8 @@ def _depthwise_block(
         if name and first_activation:
             x = layers.Activation(name)(x)
         for _ in range(norms):
-            x = layers.BatchNormalization()(x, training=training)
-        return layers.Activation(name)(x) if name and not (first_activation or inside or never) else x
+            x = layers.BatchNormalization()(x)
+        return layers.Activation(name)(x) if name and not (first_activation or never) else x
 
     return block
 
@@ -390,11 +379,6 @@ DEPTHWISE_BN = Exercise(
             _depthwise_block(first_activation=True),
             "the activation stands before the batch normalisation; it comes last.",
         ),
-        Mutant(
-            _depthwise_block(inside=True),
-            "the activation was given to the convolution, so it comes before the normalisation. It comes last, as a "
-            "layer of its own.",
-        ),
         Mutant(_depthwise_block(never=True), "where is the activation? Behind the normalisation comes what it names."),
         Mutant(
             _depthwise_block(multiplier=True),
@@ -407,11 +391,6 @@ DEPTHWISE_BN = Exercise(
             "channels itself.",
         ),
         Mutant(_depthwise_block(mixed=True), "a pointwise convolution has come in: here no channel hears of another."),
-        Mutant(
-            _depthwise_block(training=True),
-            "the normalisation always works as in training, with the mean of its own batch. Say nothing of `training`: "
-            "Keras knows when it trains.",
-        ),
         Mutant(_depthwise_block(norms=2), "there are two batch normalisations, one behind the other; one is wanted."),
         Mutant(
             _depthwise_block(around=True, padding="valid"),
