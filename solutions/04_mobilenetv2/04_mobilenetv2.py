@@ -193,8 +193,8 @@ print("two pictures through it:", model(np.zeros((2, 160, 224, 3), np.float32)).
 # comes behind the normalisation. What comes back is the last tensor. (`layers.BatchNormalization()` needs no argument.)
 #
 # The check gives your network weights, pictures, and averages of the training that nobody expects; then it compares
-# layer by layer. Names do not matter to it, nor in how many lines you say it, nor which of Keras's layers you take, as
-# long as the same weights give the same numbers.
+# layer by layer. Names do not matter to it, nor in how many lines you say it, nor whether another of Keras's layers
+# does the same with the same weights.
 
 
 # %% nbgrader={"grade_id": "conv_bn", "solution": true}
@@ -214,8 +214,8 @@ check("04.conv_bn", conv_bn)
 # ### Exercise 4.3 - the same, depthwise  ·  10 points  ·  easy  ·  about 5 minutes
 #
 # Write `depthwise_bn(x, kernel_size, stride, dilation, activation)`: as before, with a *depthwise* convolution (lesson
-# 3). Which layer of Keras is that? Why does it want no number of filters, and what does it call the dilation? Type
-# `layers.D` and press the tabulator key, and ask a layer by its name with a question mark: `layers.Conv2D?`.
+# 3), one layer for all channels. What is it called in Keras, why does it want no number of filters, and what does it
+# call the dilation? Type `layers.D` and press the tabulator key; `layers.Conv2D?` asks what a layer takes.
 
 
 # %% nbgrader={"grade_id": "depthwise_bn", "solution": true}
