@@ -134,7 +134,7 @@ show(
 # for which three weights are enough, 1, 0 and -1.
 #
 # To get $C_{out}$ new channels from $C_{in}$ old ones, take $C_{out}$ such mixes. The weights form a matrix $K$ with a
-# row for each old channel and a column for each new one. For the picture $X$ at row $y$ and column $x$,
+# row for each old channel and a column for each new one. For row $y$, column $x$ and the new channel $o$,
 #
 # $$Y_{y,x,o} = \sum_{c=0}^{C_{in}-1} X_{y,x,c} \, K_{c,o}$$
 #
@@ -245,9 +245,8 @@ show(
 )
 
 # %% [markdown]
-# The marked window gives $-1 \cdot 1 + 0 \cdot 1 + 1 \cdot 5 \; - \; 2 \cdot 1 + 0 \cdot 1 + 2 \cdot 5 \; - \; 1 \cdot
-# 9 + 0 \cdot 9 + 1 \cdot 9 = 12$: it is darker on its left than on its right. (Take a pencil: which window gives the 16
-# above it?)
+# The marked window gives $(5 - 1) + 2 \cdot (5 - 1) + (9 - 9) =$ 12<!-- = 4 + 2 * 4 + 0 -->: it is darker on its left
+# than on its right. (Take a pencil: which window gives the 16 above it?)
 #
 # At the border, a window hangs over. The zeros around the picture, hatched, are there for that: they are the
 # **padding**. With as many as here, the output has as many pixels as the picture, and the padding is called **"same"**.
@@ -441,9 +440,9 @@ with after("3.3"):
 # ## 5. The same without a loop over pixels
 #
 # The long loops are those over $y$ and $x$: thousands of turns. Those over $i$ and $j$ take nine turns in all. So turn
-# the nest around: hold one tap fast, and ask what it does for *all* output pixels at once.
+# the nest around: keep one tap fixed, and ask what it does for *all* output pixels at once.
 #
-# While the window wanders over the padded picture, the tap $(i, j)$ meets one pixel for every output pixel, here in
+# While the window slides over the padded picture, the tap $(i, j)$ meets one pixel for every output pixel, here in
 # yellow:
 
 # %% jupyter={"source_hidden": true}
@@ -511,7 +510,7 @@ def shifted_images(image, k, stride, dilation):
 check("03.conv2d", conv2d)
 
 # %% [markdown]
-# What was it worth? The same small picture again, on your machine:
+# What has that gained? The same small picture again, on your machine:
 
 
 # %%
@@ -535,8 +534,8 @@ with after("3.3 and 3.4"):
         print("many seconds. Can you leave only the two loops over the taps?")
 
 # %% [markdown]
-# The products are the same and as many. What went away is Python between them, which takes longer for each turn of a
-# loop than for the product in it.
+# The products are the same, and there are just as many. What went away is the Python between them, which takes longer
+# for each turn of a loop than for the product in it.
 #
 # ### Farther for the same price: dilation
 #
@@ -581,7 +580,7 @@ with after("3.4"):
 # - **pointwise**: each pixel's channels are mixed, as in exercise 3.1. No pixel hears of another.
 #
 # Together they are a **depthwise-separable convolution**. What is missing is the depthwise step. Its formula is the one
-# from section 4 without the sum over channels:
+# from section 4, without the sum over channels:
 #
 # $$Y_{y,x,\,c \cdot D + d} = \sum_{i=0}^{k-1} \sum_{j=0}^{k-1}
 # P_{\,y \cdot \text{stride} + i \cdot \text{dilation},\;\; x \cdot \text{stride} + j \cdot \text{dilation},\;\; c}
@@ -766,9 +765,9 @@ with after("3.7"):
 # $$\frac{\text{separable}}{\text{standard}} =
 # \frac{k^2 \, C_{in} + C_{in} \, C_{out}}{k^2 \, C_{in} \, C_{out}} = \frac{1}{C_{out}} + \frac{1}{k^2}$$
 #
-# (Section 3.1 of the MobileNet paper.) Looking around was done for every new channel, and is now done once: $1 /
-# C_{out}$ remains. Mixing was done at every tap, and is now done once: $1 / k^2$ remains. With hundreds of channels the
-# first part hardly counts, and for $k = 3$ the whole is a little more than a ninth.
+# (Section 3.1 of the MobileNet paper.) Looking around was done for every new channel, and is now done once:
+# $1 / C_{out}$ remains. Mixing was done at every tap, and is now done once: $1 / k^2$ remains. With hundreds of channels
+# the first part hardly counts, and for $k = 3$ the whole is a little more than a ninth.
 
 # %% jupyter={"source_hidden": true}
 with after("3.7"):

@@ -327,7 +327,7 @@ for panel, (channels, steps, afterwards), title in (
     (axes[1], INVERTED, "inverted residual: narrow - wide - narrow"),
 ):
     for place, number in enumerate(channels):
-        is_wide, height = number == max(channels), number / max(channels)
+        is_wide, height = number == max(channels), number / 256
         panel.bar(
             place,
             height,

@@ -911,7 +911,7 @@ CONV2D = Exercise(
     draw=_map_draw(_standard_channels),
     random_cases=FEW,
     hints=(
-        "Hold one tap (i, j) fast, and let the window wander over the padded image. Which pixels does this tap meet, "
+        "Keep one tap (i, j) fixed, and let the window slide over the padded image. Which pixels does this tap meet, "
         "in which rows and columns? They form a smaller image.",
         "Tap (i, j) meets the rows i * dilation, i * dilation + stride, i * dilation + 2 * stride ..., one for each "
         "output row, and columns likewise: a slice with a step. What it adds is that image, with channels mixed by "
