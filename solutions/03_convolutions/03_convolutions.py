@@ -766,8 +766,8 @@ with after("3.7"):
 # \frac{k^2 \, C_{in} + C_{in} \, C_{out}}{k^2 \, C_{in} \, C_{out}} = \frac{1}{C_{out}} + \frac{1}{k^2}$$
 #
 # (Section 3.1 of the MobileNet paper.) Looking around was done for every new channel, and is now done once:
-# $1 / C_{out}$ remains. Mixing was done at every tap, and is now done once: $1 / k^2$ remains. With hundreds of channels
-# the first part hardly counts, and for $k = 3$ the whole is a little more than a ninth.
+# $1 / C_{out}$ remains. Mixing was done at every tap, and is now done once: $1 / k^2$ remains. With hundreds of
+# channels the first part hardly counts, and for $k = 3$ the whole is a little more than a ninth.
 
 # %% jupyter={"source_hidden": true}
 with after("3.7"):

@@ -90,8 +90,8 @@ show(
 
 # %% [markdown]
 # Narrow, wide, narrow, wide: sixteen times, after a first block that does not widen. The narrow maps carry what is
-# known from step to step; at the wide ones the network thinks. The MobileNets of lesson 3 were as wide everywhere as
-# they had to be somewhere. This is what the change was worth (Sandler et al. 2018, table 4):
+# known from step to step; at the wide ones the network thinks. The MobileNets of lesson 3 have no narrow maps between.
+# This is what the change was worth (Sandler et al. 2018, table 4):
 #
 # | network | right answers on ImageNet | parameters | multiply-adds |
 # |---|---|---|---|
@@ -104,9 +104,9 @@ show(
 # %% [markdown]
 # ## 2. How wide, please?
 #
-# One number makes the whole network wider or narrower: the **width multiplier** $\alpha$ ("alpha"). With
-# $\alpha = 0.5$ most layers have half their channels, the network takes about a third of the multiply-adds, and gives a
-# few right answers less. So one design serves a phone and a server.
+# One number makes the whole network wider or narrower: the **width multiplier** $\alpha$ ("alpha"). With $\alpha = 0.5$
+# most layers have half their channels, and the network takes about a third of the multiply-adds and gives somewhat
+# fewer right answers. So one design serves a phone and a server.
 #
 # But 0.35 times 96 channels makes 33.6<!-- = 0.35 * 96 --> channels. And processors work through numbers in packs of 8
 # or 16; a layer of 33 channels takes as long as one of 40. Hence the rule of the authors' code:
@@ -143,8 +143,8 @@ def make_divisible(channels, divisor):
 check("04.make_divisible", make_divisible)
 
 # %% [markdown]
-# The widths of the paper's table, under the multipliers for which weights are published (look at 24 with $\alpha =
-# 0.5$: not every layer halves):
+# The widths of the paper's table, under the multipliers for which weights are published (look at 24 with
+# $\alpha = 0.5$: not every layer halves):
 
 # %%
 with after("4.1"):
@@ -193,8 +193,8 @@ print("two pictures through it:", model(np.zeros((2, 160, 224, 3), np.float32)).
 # comes behind the normalisation. What comes back is the last tensor. (`layers.BatchNormalization()` needs no argument.)
 #
 # The check gives your network weights, pictures, and averages of the training that nobody expects; then it compares
-# layer by layer. Names do not matter to it, nor in how many lines you say it, nor whether another of Keras's layers
-# does the same with the same weights.
+# layer by layer. Names do not matter to it, nor how many lines you take, nor whether another of Keras's layers does the
+# same with the same weights.
 
 
 # %% nbgrader={"grade_id": "conv_bn", "solution": true}
@@ -215,7 +215,7 @@ check("04.conv_bn", conv_bn)
 #
 # Write `depthwise_bn(x, kernel_size, stride, dilation, activation)`: as before, with a *depthwise* convolution (lesson
 # 3), one layer for all channels. What is it called in Keras, why does it want no number of filters, and what does it
-# call the dilation? Type `layers.D` and press the tabulator key; `layers.Conv2D?` asks what a layer takes.
+# call the dilation? Type `layers.D` and press the Tab key; `layers.Conv2D?` asks what a layer takes.
 
 
 # %% nbgrader={"grade_id": "depthwise_bn", "solution": true}
@@ -314,7 +314,7 @@ explore_relu(dimensions=3)
 #
 # Each step has its batch normalisation. And one thing more: where what comes out has the shape of what came in, **the
 # input is added to the output**. The block then only has to say what should *change*, and the gradient has a way past
-# it; networks of a hundred layers can be trained only since people know that (He et al. 2016, ResNet). There, the sums
+# it, which is what makes networks of a hundred layers trainable (He et al. 2016, ResNet). There, the sums
 # stood at the wide places, with a narrow middle. Here they stand at the narrow ones: an **inverted residual**. What has
 # to be kept for the sum is a sixth as large.
 
