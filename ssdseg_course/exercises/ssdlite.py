@@ -377,7 +377,6 @@ CLASS_CROSS_ENTROPY = Exercise(
         (np.array([1, 2, 0], np.int32), np.array([[1, 0, 2], [-2, 1, 3], [0.5, -1, -3]], np.float32)),
         (np.array([[2, 0]], np.int32), np.array([[[0, 500, 0], [-300, 100, 0]]], np.float32)),
         (np.arange(12).reshape(2, 3, 2).astype(np.int64) % 3, _maps(2, 3, 2, 3)),
-        (np.array(1, np.int32), np.array([2, 0.5, 1], np.float32)),
     ),
     draw=_draw_logits,
     random_cases=3,
@@ -544,10 +543,6 @@ SMOOTH_L1 = Exercise(
             "the *size* of the difference decides, by ops.abs: a large negative one is far out, too.",
         ),
         Mutant(
-            _smooth(_half_square, _less_half, size=lambda d: d),
-            "the difference has its sign still: its *size* is meant, by ops.abs, in both formulas.",
-        ),
-        Mutant(
             lambda t, p: ops.where(ops.abs(t - p) < 1, 0.5 * ops.square(t - p), t - p - 0.5),
             "far out, too, the *size* of the difference counts: a loss is never negative.",
         ),
@@ -663,6 +658,7 @@ MINE_HARD_NEGATIVES = Exercise(
             np.array([[0.2, 0.9, 0.4, 0.1, 0.8, 0.3, 0.6, 0.7], [0.6, 0.1, 0.5, 0.9, 0.2, 0.8, 0.3, 0.7]], np.float32),
             _marks("PP......", "........"),
         ),
+        _draw_losses(np.random.default_rng(8)),
     ),
     draw=_draw_losses,
     hints=(
@@ -1140,6 +1136,8 @@ NON_MAX_SUPPRESSION = Exercise(
         (_CHAIN, _scores(0.9, 0.8, 0.7, 0.6), 0.5, 0.1, 10),
         (_CHAIN[[3, 1, 0, 2]], _scores(0.25, 0.8, 0.9, 0.7), 0.5, 0.25, 10),
         (_QUARTER, _scores(0.5, 0.75), 0.25, 0.125, 10),
+        (_QUARTER, _scores(0.5, 0.75), 0.5, 0.125, 10),
+        (_CHAIN, _scores(0.9, 0.7, 0.6, 0.8), 0.5, 0.1, 10),
         (_CHAIN, _scores(0.9, 0.8, 0.7, 0.6), 0.25, 0.1, 10),
         (_CHAIN, _scores(0.9, 0.8, 0.7, 0.2), 0.5, 0.3, 10),
         (_CHAIN, _scores(0.9, 0.8, 0.7, 0.6), 0.5, 0.1, 2),
