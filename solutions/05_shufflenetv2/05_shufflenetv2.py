@@ -60,8 +60,9 @@ def draw_map(panel, level, left, channels, color=figures.BLUE, hatch=""):
 
 def draw_step(panel, level, x, words, to=None):
     arrow = {"arrowstyle": "->", "color": "black", "shrinkA": 0, "shrinkB": 0}
-    panel.annotate("", (x if to is None else to, level + 0.82), (x, level + 0.18), arrowprops=arrow)
-    panel.text(x + 12, level + 0.5, words, va="center", fontsize=9)
+    to = x if to is None else to
+    panel.annotate("", (to, level + 0.82), (x, level + 0.18), arrowprops=arrow)
+    panel.text((x + to) / 2 + (12 if x == to else 32), level + 0.5, words, va="center", fontsize=9)
 
 
 residual, unit = axes
@@ -87,17 +88,16 @@ unit.text(66, 0, "116", va="center", fontsize=9)
 draw_step(unit, 0, -29, "", to=-129)
 draw_step(unit, 0, 29, "split", to=129)
 draw_map(unit, 1, -158, 58, **PASSES)
-draw_step(unit, 1, -129, "")
-unit.text(-170, 2.5, "passes\nas it is", ha="right", va="center", fontsize=9)
-unit.plot([-129, -129], [1.8, 4.2], color="black", linewidth=1)
-draw_step(unit, 3.4, -129, "", to=-35)
+unit.text(-145, 2.5, "passes\nas it is", ha="right", va="center", fontsize=9)
+unit.plot([-129, -129], [1.18, 4.18], color="black", linewidth=1)
+draw_step(unit, 4, -129, "", to=-29)
 for level, words in enumerate(("pointwise", "depthwise 3 × 3", "pointwise"), start=1):
     draw_map(unit, level, 100, 58)
     unit.text(166, level, "58", va="center", fontsize=9)
     draw_step(unit, level, 129, words)
 draw_map(unit, 4, 100, 58)
 unit.text(166, 4, "58", va="center", fontsize=9)
-draw_step(unit, 4, 129, "concatenate", to=35)
+draw_step(unit, 4, 129, "concatenate", to=29)
 draw_map(unit, 5, -58, 58, **PASSES)
 draw_map(unit, 5, 0, 58)
 unit.text(66, 5, "116", va="center", fontsize=9)
@@ -302,33 +302,36 @@ MEASURED = {} if being_checked() else {name: stopwatch(rivals) for name, rivals 
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(4, image_size=(1, 1))
-for panel, (guideline, times) in zip(axes, MEASURED.items(), strict=False):
-    first = np.median(next(iter(times.values())))
-    for place, (name, rounds) in enumerate(times.items()):
-        low, middle, high = quartiles(rounds) / first
+ratios = {  # of each round's times to the first bar's in the same round, and their quartiles
+    guideline: {name: quartiles(np.divide(rounds, next(iter(times.values())))) for name, rounds in times.items()}
+    for guideline, times in MEASURED.items()
+}
+farthest = max((high for bars in ratios.values() for _, _, high in bars.values()), default=0)
+for panel, (guideline, bars) in zip(axes, ratios.items(), strict=False):
+    for place, (name, (low, middle, high)) in enumerate(bars.items()):
         color, hatch = (figures.BLUE, "") if place == 0 else (figures.ORANGE, "////")
         panel.barh(place, middle, height=0.36, color=color, hatch=hatch, edgecolor="black")
         panel.errorbar(middle, place, xerr=[[middle - low], [high - middle]], color="black", capsize=4, linewidth=1.5)
         ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # or the dotted line would run through it
         panel.text(0.03, place + 0.36, f"{name}: {middle:.2f}", fontsize=8, va="center", bbox=ground)
     panel.axvline(1, color="black", linewidth=1, linestyle=":")
-    farthest = max(quartiles(rounds)[2] / first for rounds in times.values())
-    panel.set(ylim=(3.7, -0.5), yticks=[], xlim=(0, max(2.6, 1.05 * farthest)), xlabel="time, the first bar's = 1")
+    panel.set(ylim=(3.7, -0.5), yticks=[], xlim=(0, max(2.6, 1.05 * farthest)), xlabel="time, the first bar's is 1")
     panel.tick_params(labelsize=8)
     panel.xaxis.label.set_fontsize(8)
     panel.set_title(guideline, fontsize=9)
 show(
     figure,
-    alt="Four panels of bars: median times on this machine, each divided by the first of its panel, which is 1, over "
-    "an axis of these ratios; a whisker spans the middle half of the rounds, and the number stands below each bar. G1: "
+    alt="Four panels of bars over the same axis: times on this machine, each divided by the first bar's of the same "
+    "round; a bar is the median, a whisker the middle half of the rounds, and the number stands below each bar. G1: "
     "from equal to unequal numbers of channels. G2: from 1 to 16 groups. G3: one large piece, four small ones in a "
     "row, four side by side. G4: without small operations, with additions, with ReLUs, with both.",
 )
 
 # %% [markdown]
-# In every panel all bars have the same multiply-adds (G4: of convolutions). A whisker is the spread of the rounds:
-# where two of them overlap, a difference may be chance. Yours will differ from ours, and that is the point: time
-# belongs to a machine, multiply-adds do not. What to look for:
+# In every panel all bars have the same multiply-adds (G4: of convolutions). A bar is how long it took, divided by the
+# first bar's time in the same round; its whisker is the spread of the rounds. Where a whisker reaches over the dotted
+# line, the difference may be chance. Yours will differ from ours, and that is the point: time belongs to a machine,
+# multiply-adds do not. What to look for:
 #
 # - **G1: as many channels in as out.** Then the fewest numbers have to pass.
 # - **G2: groups cost.** A convolution in $g$ groups has a $g$-th of the weights, so for the same multiply-adds one can
@@ -632,16 +635,19 @@ with after("5.6"):
         name: (lambda x, model=model: model(x, training=False), random_tensor(4, side, side, 3))
         for name, (model, side) in rivals.items()
     }
-    rates = {} if being_checked() else {n: 4000 / np.array(times) for n, times in stopwatch(turns, rounds=11).items()}
-    for name, rate in rates.items():
-        low, middle, high = quartiles(rate)
+    times = {} if being_checked() else stopwatch(turns, rounds=11)
+    for name, rounds in times.items():
+        low, middle, high = quartiles(4000 / np.array(rounds))
         print(f"{name}: {middle:4.0f} pictures a second, half of the rounds {low:.0f} to {high:.0f}")
+    if times:
+        shuffle, mobile = times.values()
+        print(f"ShuffleNetV2 was faster in {sum(np.less(shuffle, mobile))} of {len(shuffle)} rounds")
 
 # %% [markdown]
-# On a processor the two are close, and if the spreads overlap, this measurement does not say which one is faster: run
-# the cell again, and the winner may change. The 58% of section 1 are nowhere to be seen, for they belong to a graphics
-# card. That is what holds on every machine: multiply-adds alone do not tell, and a stopwatch does, for *one* machine.
-# In lesson 8 both will stand under the same heads, trained on the same scenes.
+# On a processor the two are close. Unless one of them wins nearly every round, this measurement does not say which is
+# faster: run the cell again, and the winner may change. The 58% of section 1 are nowhere to be seen, for they belong to
+# a graphics card. What holds on every machine is this: multiply-adds alone do not tell, and a stopwatch does, for *one*
+# machine. In lesson 8 both will stand under the same heads, trained on the same scenes.
 #
 # ## 9. Compare with the reference
 #
