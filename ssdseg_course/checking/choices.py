@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ssdseg_course.checking.exercise import Arguments
-from ssdseg_course.checking.networks import run_tensors
+from ssdseg_course.checking.losses import run_mask
 from ssdseg_course.checking.probe import WrongAnswer
 
 
@@ -16,7 +16,7 @@ def run_choice(function: Callable, arguments: Arguments) -> np.ndarray:
     """Run a function of tensors that marks some of many, and let no order of equal ones matter.
 
     Args:
-        function: from losses (B, N), positive (B, N) and perhaps more, to (B, N) of true and false.
+        function: from losses (B, N) and positive (B, N) to (B, N) of true and false.
         arguments: what it is called with.
 
     Returns:
@@ -24,21 +24,9 @@ def run_choice(function: Callable, arguments: Arguments) -> np.ndarray:
         ones, so many as were chosen.
 
     Raises:
-        WrongAnswer: if no tensor comes back, or one of numbers.
+        WrongAnswer: if what comes back is no tensor of true and false.
     """
-    returned = []
-
-    def remembering(*tensors):
-        returned.append(function(*tensors))
-        return returned[-1]
-
-    chosen = run_tensors(remembering, arguments)
-    kind = getattr(returned[0].dtype, "name", returned[0].dtype)
-    if kind != "bool":
-        raise WrongAnswer(
-            f"it should return true and false, and returned numbers ({kind}): a comparison such as `a < b` gives true "
-            "and false, and so does `ops.logical_and`"
-        )
+    chosen = run_mask(function, arguments)
     losses, positive = np.asarray(arguments[0]), np.asarray(arguments[1], bool)
     return _first_of_equals(chosen, losses, positive) if chosen.shape == losses.shape else chosen
 
