@@ -7,7 +7,7 @@ import numpy as np
 
 from ssdseg_course.checking.compare import Complaint
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.networks import KINDS, Network, compare_networks, run_network, show_network
+from ssdseg_course.checking.networks import KINDS, Network, compare_networks, run_network
 from ssdseg_course.checking.values import Plain
 from ssdseg_course.exercises.mobilenetv2 import HEAD_LAYERS, KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
@@ -282,7 +282,6 @@ CHANNEL_SHUFFLE = Exercise(
     ),
     run=run_network,
     compare=_compare_shuffled,
-    show=show_network,
     errors=(
         (
             "NoneType",
@@ -485,7 +484,6 @@ BASIC_UNIT = Exercise(
     ),
     run=run_network,
     compare=compare_networks(),
-    show=show_network,
     errors=UNIT_ERRORS,
 )
 
@@ -570,7 +568,6 @@ DOWNSAMPLING_UNIT = Exercise(
     ),
     run=run_network,
     compare=compare_networks(),
-    show=show_network,
     errors=UNIT_ERRORS,
 )
 
@@ -700,7 +697,6 @@ SHUFFLENET_V2_FEATURES = Exercise(
     ),
     run=run_network,
     compare=compare_networks(_where_in_the_network),
-    show=show_network,
     errors=(
         ("KeyError: 0.5", 'the keys of `WIDTHS` are texts, such as "0.5"; look up WIDTHS[width].stages.'),
         ("KeyError: 1.0", 'the keys of `WIDTHS` are texts, such as "1.0"; look up WIDTHS[width].stages.'),
@@ -781,7 +777,6 @@ SHUFFLENET_V2 = Exercise(
     ),
     run=run_network,
     compare=compare_networks(_where_in_the_network),
-    show=show_network,
     errors=(
         ("KeyError: 0.5", 'the keys of `WIDTHS` are texts, such as "0.5".'),
         ("KeyError: 2.0", 'the keys of `WIDTHS` are texts, such as "2.0".'),

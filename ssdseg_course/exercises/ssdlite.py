@@ -8,14 +8,7 @@ import numpy as np
 from ssdseg_course.checking.choices import run_choice, run_indices
 from ssdseg_course.checking.compare import Complaint
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.networks import (
-    compare_losses,
-    compare_networks,
-    run_loss,
-    run_network,
-    show_loss,
-    show_network,
-)
+from ssdseg_course.checking.networks import compare_losses, compare_networks, run_loss, run_network
 from ssdseg_course.checking.values import Plain, close
 from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
@@ -155,7 +148,6 @@ EXTRA_MAPS = Exercise(
     ),
     run=run_network,
     compare=compare_networks(),
-    show=show_network,
     errors=KERAS_ERRORS,
 )
 
@@ -300,7 +292,6 @@ PREDICTION_HEAD = Exercise(
     ),
     run=run_network,
     compare=compare_networks(),
-    show=show_network,
     errors=(
         ("NoneType", "-1 in a shape says: as many as come out. `layers.Reshape` leaves the pictures' axis alone."),
         *KERAS_ERRORS,
@@ -474,7 +465,6 @@ CLASS_CROSS_ENTROPY = Exercise(
     ),
     run=run_loss(wrt=(1,)),
     compare=_compare_entropies,
-    show=show_loss,
     errors=OPS_ERRORS,
 )
 
@@ -570,7 +560,6 @@ SMOOTH_L1 = Exercise(
     ),
     run=run_loss(wrt=(1,)),
     compare=compare_losses,
-    show=show_loss,
     errors=OPS_ERRORS,
 )
 
@@ -1011,7 +1000,6 @@ MULTIBOX_LOSS = Exercise(
     ),
     run=run_loss(wrt=(2, 3)),
     compare=compare_losses,
-    show=show_loss,
     errors=OPS_ERRORS,
 )
 
