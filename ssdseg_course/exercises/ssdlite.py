@@ -465,7 +465,13 @@ CLASS_CROSS_ENTROPY = Exercise(
     ),
     run=run_loss(wrt=(1,)),
     compare=_compare_entropies,
-    errors=OPS_ERRORS,
+    errors=(
+        (
+            "must be in the range",
+            "is that axis there? The rows may lie in one axis, or in several: the classes are the last axis, -1.",
+        ),
+        *OPS_ERRORS,
+    ),
 )
 
 
@@ -587,7 +593,7 @@ def _three_a_positive(found):
 
 def _mine_with(
     *, wanted=_three_a_positive, found=_count, hardness=lambda values: values, of_positives=-1e9, rank=_rank,
-    among=lambda rank, wanted: rank < wanted, dropped=True, with_positives=False,
+    among=lambda rank, wanted: rank < wanted, clamped=False, dropped=True, with_positives=False,
 ):  # fmt: skip
     """Mining with one mistake.
 
@@ -598,6 +604,7 @@ def _mine_with(
         of_positives: the hardness of these; None leaves them theirs.
         rank: from the hardness.
         among: which ranks are chosen.
+        clamped: whether no more are wanted than there are negatives.
         dropped: whether positives are left out in the end.
         with_positives: whether they are marked as well.
     """
@@ -605,7 +612,9 @@ def _mine_with(
     def mine(values, positive):
         hard = hardness(values)
         hard = hard if of_positives is None else ops.where(positive, of_positives, hard)
-        chosen = among(rank(hard), wanted(found(positive)))
+        count = wanted(found(positive))
+        count = ops.minimum(count, ops.shape(values)[1] - _count(positive)) if clamped else count
+        chosen = among(rank(hard), count)
         chosen = ops.logical_and(chosen, ops.logical_not(positive)) if dropped else chosen
         return ops.logical_or(chosen, positive) if with_positives else chosen
 
@@ -699,6 +708,10 @@ MINE_HARD_NEGATIVES = Exercise(
         Mutant(
             _mine_with(of_positives=0.0, dropped=False),
             "a positive of hardness 0 is as hard as a negative whose loss is 0, and may take its place: give it less.",
+        ),
+        Mutant(
+            _mine_with(of_positives=0.0, clamped=True, dropped=False),
+            "a positive of hardness 0 can stand before a negative whose loss is 0: -1 is below every loss.",
         ),
         Mutant(
             _mine_with(of_positives=0.0),
@@ -1000,6 +1013,7 @@ MULTIBOX_LOSS = Exercise(
     ),
     run=run_loss(wrt=(2, 3)),
     compare=compare_losses,
+    returns=("class_loss", "box_loss"),
     errors=OPS_ERRORS,
 )
 

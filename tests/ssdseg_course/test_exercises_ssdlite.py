@@ -199,7 +199,9 @@ def history_of_the_classes_forgotten(classes, offsets, class_logits, predicted_o
     return multibox_with_weights(classes, offsets, ops.stop_gradient(class_logits), predicted_offsets)
 
 
-def multibox_of(divide=lambda positives, mined, images: np.maximum(positives, images), mine=mine_hard_negatives):
+def multibox_of(
+    divide=lambda positives, mined, images: ops.maximum(ops.sum(positives), images), mine=mine_hard_negatives
+):
     """The loss, with the divisor as a learner writes it; `positives` and `mined` are (B, N) of 0 and 1."""
 
     def loss(classes, offsets, class_logits, predicted_offsets):
@@ -280,7 +282,7 @@ def entropy_that_overflows(classes, logits):
 
 
 def entropy_of_a_softmax(classes, logits):
-    return keras.losses.sparse_categorical_crossentropy(classes, ops.softmax(logits), from_logits=True)
+    return entropy_by_taking(classes, ops.softmax(logits))
 
 
 def mined_of(hidden=-1.0, wanted=lambda found: ops.maximum(3 * found, 3), rank=None, give=lambda mask: mask):
@@ -396,7 +398,7 @@ MISTAKES = {
         (history_of_the_classes_forgotten, "`stop_gradient` stands between"),
         (multibox_of(lambda p, m, images: ops.maximum(ops.sum(p + m), images)), "the mined negatives do not count"),
         (multibox_of(lambda p, m, images: ops.sum(p + m)), "the mined negatives do not count"),
-        (multibox_of(lambda p, m, images: ops.sum(p)), "and then that divides by 0"),
+        (multibox_of(lambda p, m, images: ops.sum(p)), "nan from 0 / 0"),
         (multibox_of(lambda p, m, images: ops.sum(p) + images), "not by their sum"),
         (multibox_of(lambda p, m, images: ops.maximum(ops.sum(p, axis=1, keepdims=True), 1.0)), "its own positives"),
         (
