@@ -1,22 +1,26 @@
 """`check` and `hint`: what a learner calls from a notebook."""
 
+import contextlib
 import difflib
+import itertools
 import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ssdseg_course.checking.exercise import Exercise
-from ssdseg_course.checking.judge import again, judge
-from ssdseg_course.checking.probe import describe, probe
-from ssdseg_course.checking.report import Report
-from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
+from ssdseg_course.checking.exercise import Exercise, call
+from ssdseg_course.checking.helpers import blame
+from ssdseg_course.checking.judge import AnswerKey, again, judge
+from ssdseg_course.checking.probe import Outcome, describe, probe
+from ssdseg_course.checking.report import Report, Verdict
+from ssdseg_course.checking.time_limit import SECONDS, TimeIsUp, time_limit
 from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.quiet import import_keras
 from ssdseg_course.work.record import note, recall
 from ssdseg_course.work.workspace import NotebookError, being_checked, course_root
 
 SEEDS = 10_000
-SECONDS = 20.0  # a check takes less than one; an answer in plain loops perhaps five
+AN_END = "where there is a loop, does every turn bring it nearer to its end?"
 
 _hints_given: dict[str, int] = {}
 
@@ -47,7 +51,7 @@ class _ShownReport(Report):
 def check(exercise_id: str, function: Callable, seed: int | None = None) -> Report:
     """Try a function on fixed and on random cases, and say what is right or the first thing that is wrong.
 
-    A function that does not come to its end is stopped after 20 seconds.
+    A function that does not come to its end is stopped after 40 seconds of work.
 
     Args:
         exercise_id: such as "01.grid_centers".
@@ -78,24 +82,57 @@ def report_on(exercise: Exercise, function: Callable, seed: int) -> Report:
         function: the answer.
         seed: of the random cases.
     """
+    return examine(exercise, function, AnswerKey(exercise, seed))[0]
+
+
+def examine(exercise: Exercise, function: Callable, key: AnswerKey) -> tuple[Report, list[Outcome] | None]:
+    """What a check says of a function, and what the function gave; None if it was stopped.
+
+    Args:
+        exercise: what was asked.
+        function: the answer.
+        key: of the exercise and a seed.
+    """
+    if exercise.run is not call:
+        import_keras()  # takes seconds, and is no work of the learner's
     try:
         with time_limit(SECONDS):
-            outcomes = probe(function, exercise.cases(seed), exercise.run)
+            outcomes = probe(function, key.cases, exercise.run)
     except KeyboardInterrupt as stop:
-        return _unfinished(exercise, function, stop, seed)
-    return judge(exercise, outcomes, seed)
+        return unfinished(exercise, function, stop, key.seed), None
+    report = judge(exercise, outcomes, key.seed, key)
+    if not report.passed:
+        with contextlib.suppress(KeyboardInterrupt), time_limit(SECONDS):
+            guilty = blame(exercise, function, earlier_exercises(exercise), key)
+            report = judge(exercise, outcomes, key.seed, key, guilty) if guilty else report
+    return report, outcomes
 
 
-def _unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt, seed: int) -> Report:
-    """The report on an answer that was stopped, by the learner or by the clock."""
+def earlier_exercises(exercise: Exercise) -> list[Exercise]:
+    """Those of the same lesson that come before."""
+    before = itertools.takewhile(lambda it: it.id != exercise.id, EXERCISES.values())
+    return [it for it in before if it.lesson == exercise.lesson]
+
+
+def unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt, seed: int) -> Report:
+    """The report on an answer that was stopped, by the learner or by the time limit.
+
+    Args:
+        exercise: what was asked.
+        function: the answer.
+        stop: what stopped it.
+        seed: of the random cases.
+    """
     place = describe(stop, function)
+    too_long = isinstance(stop, TimeIsUp)
     messages = (
-        f"it took longer than {SECONDS:g} seconds" if isinstance(stop, TimeIsUp) else "it was interrupted",
+        str(stop) if too_long else "it was interrupted",
         *([f"in line {place.line_number} of `{place.function}`: {place.line}"] if place.line else []),
-        "is that a loop that never ends? Every turn should bring it nearer to its end.",
+        *([] if too_long and stop.by_clock else [AN_END]),
         again(exercise, seed),
     )
-    return Report(exercise.id, False, exercise.points, messages, seed)
+    verdict = Verdict.TOO_LONG if too_long else Verdict.INTERRUPTED
+    return Report(exercise.id, False, exercise.points, messages, seed, verdict=verdict)
 
 
 def hint(exercise_id: str) -> None:

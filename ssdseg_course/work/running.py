@@ -20,15 +20,16 @@ from queue import Empty
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from ssdseg_course.check import SECONDS as CHECK_SECONDS
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.report import Report
+from ssdseg_course.checking.time_limit import LONGEST, SECONDS
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.manifest import Lesson
 from ssdseg_course.work import in_kernel
 from ssdseg_course.work.workspace import CHECKING, Notebook, cell_in_words, code_cells, cut, grade_id, read_lesson
 
 CELL_SECONDS = 60.0
+CHECK_SECONDS = (LONGEST + 1) * SECONDS  # on the clock; the check itself stops an answer that has worked for too long
 INTERRUPT_SECONDS = 3.0  # what a cell may take to notice that it is interrupted
 START_SECONDS = 60.0
 POLL_SECONDS = 0.2
@@ -223,6 +224,8 @@ class _Run:
 
     def _result_of(self, exercise: Exercise, reply: "_Reply") -> Result:
         handed_out = next((result for result in reply.results if result.get("exercise") == exercise.id), None)
+        if handed_out and handed_out["state"] == in_kernel.TIMED_OUT and handed_out["text"]:
+            return Result(exercise, State.TIMED_OUT, handed_out["text"])
         if reply.timed_out or (handed_out and handed_out["state"] == in_kernel.TIMED_OUT):
             return _failed(exercise, State.TIMED_OUT, f"it did not come to its end within {CHECK_SECONDS:.0f} seconds")
         if reply.kernel_lost or not handed_out:
