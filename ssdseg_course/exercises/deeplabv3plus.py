@@ -113,6 +113,10 @@ FIELD_OF_VIEW = Exercise(
             _field_with(early=True), "a layer's own stride counts for the layers *behind* it: multiply step afterwards."
         ),
         Mutant(
+            _field_with(early=True, grow=lambda step, stride, d: stride),
+            "a layer's gaps are multiplied by the strides of the layers *before* it, all of them, and not by its own.",
+        ),
+        Mutant(
             _field_with(grow=lambda step, stride, d: stride),
             "all strides before a layer count, multiplied, not the last one alone: 2 and 2 make places of 4 pixels.",
         ),
@@ -258,8 +262,9 @@ ASPP = Exercise(
     compare=compare_networks(),
     errors=(
         (
-            "Concatenate",
-            "what is concatenated has one height and width: is the image's branch resized to x.shape[1:3]?",
+            "oncatenate",
+            "what is concatenated has one height and width: is the image's branch resized to x.shape[1:3]? And a rate "
+            "is a dilation, no stride.",
         ),
         ("ExpandDims", "`resize` wants (B, H, W, C): keepdims=True keeps the two sides of the pooling."),
         ("must be 3D or 4D", "`resize` wants (B, H, W, C): pool with keepdims=True."),
@@ -484,7 +489,9 @@ DECODER = Exercise(
     run=run_network,
     compare=compare_networks(),
     errors=(
-        ("Concatenate", "what is concatenated has one height and width: resize x to low_level.shape[1:3] first."),
+        ("oncatenate", "what is concatenated has one height and width: resize x to low_level.shape[1:3] first."),
+        ("ncompatible shapes", "the two maps need not have the same channels: they are concatenated, not added."),
+        ("broadcast", "the two maps need not have the same channels: they are concatenated, not added."),
         *KERAS_ERRORS,
     ),
 )
@@ -643,7 +650,7 @@ def dice_loss(mask, logits):
 
 def _dice_with(
     *, ignore=True, background=True, twice=2, share="softmax", axes=(0, 1, 2), present="truth", power=False,
-    one_minus=True, hide=("truth", "share"), smooth=(0, 0), jaccard=False, total=False,
+    one_minus=True, hide=("truth", "share"), smooth=(0, 0), jaccard=False, total=False, guarded=True,
 ):  # fmt: skip
     """Dice as a loss with one mistake; `hide` says what is set to 0 where the mask is 255."""
 
@@ -664,7 +671,7 @@ def _dice_with(
         overlap = ops.sum(truth * shares, axes)
         areas = ops.sum(truth, axes) + ops.sum(ops.square(shares) if power else shares, axes)
         areas = areas - overlap if jaccard else areas
-        areas = ops.where(ops.abs(areas) < 1e-7, 1e-7, areas)
+        areas = ops.where(ops.abs(areas) < 1e-7, 1e-7, areas) if guarded else areas
         dice = (twice * overlap + smooth[0]) / (areas + smooth[1])
         there = {
             "truth": lambda: ops.cast(ops.sum(truth, axes) > 0, logits.dtype),
@@ -747,6 +754,15 @@ DICE_LOSS = Exercise(
             _dice_with(share="over the picture"), "the softmax runs over the classes, the last axis, not over places."
         ),
         Mutant(_dice_with(share="none"), "those are logits; the overlap wants shares, a softmax."),
+        Mutant(
+            _dice_with(share="none", guarded=False),
+            "those are logits; the overlap wants shares, a softmax. (And with no pixel that counts you divide 0 by 0.)",
+        ),
+        Mutant(
+            _dice_with(axes=(0, 1, 2, 3), present="all"),
+            "with all classes in one sum the large ones decide: a dice for each, then the mean of those that the masks "
+            "hold.",
+        ),
     ),
     run=run_loss(wrt=(1,)),
     compare=compare_losses,

@@ -20,6 +20,9 @@ ssdlite = LazyModule("ssdseg_ref.ssdlite")
 deeplabv3plus = LazyModule("ssdseg_ref.deeplabv3plus")
 multitask = LazyModule("ssdseg_ref.multitask")
 
+INDICES = "wanted are indices: np.flatnonzero makes indices of true and false."
+TRUE_AND_FALSE = (("of bool", INDICES), ("with a bool", INDICES))
+
 EXTRA_CHANNELS, MASK_CHANNELS, RATES, LOW_LEVEL_CHANNELS = (96,), 64, (2, 4), 24  # of the lesson's network
 
 
@@ -304,6 +307,7 @@ def _crop_with(
         keep = {
             "area": share > least if strict else share >= least,
             "signed": np.prod(high - low, axis=1) >= least * whole,
+            "signed, cut": np.prod(high - low, axis=1) >= least * whole,
             "middle": ((middle > 0) & (middle < 1)).all(axis=1),
             "any": share > 0,
             "inside": share > 1 - 1e-6,
@@ -403,6 +407,11 @@ CROP_BOXES = Exercise(
             "behind the window's corner both sides of the overlap are negative, and their product is positive: no side "
             "may count as less than 0.",
         ),
+        Mutant(
+            _crop_with(rule="signed, cut"),
+            "a box behind the window's corner is kept: both sides of its overlap are negative, and multiplied they "
+            "make a positive area.",
+        ),
         Mutant(_crop_with(least=0.5), "a quarter is enough, not a half."),
         Mutant(_crop_with(strict=True), "exactly a quarter is enough."),
         Mutant(_crop_with(all_boxes=True), "the boxes that are dropped are still there."),
@@ -411,7 +420,7 @@ CROP_BOXES = Exercise(
         Mutant(_crop_with(swapped=True), "the boxes come first, then their indices."),
     ),
     returns=("boxes", "indices"),
-    errors=(("broadcast", "four numbers for four sides: [xmin, ymin, xmin, ymin]."),),
+    errors=(("broadcast", "four numbers for four sides: [xmin, ymin, xmin, ymin]."), *TRUE_AND_FALSE),
 )
 
 
@@ -442,35 +451,39 @@ def _picture_and_maps(image_size, backbone, scale, offset):
 
 @lru_cache(maxsize=16)
 def _mask_head(image_size, backbone, scale, offset, classes, size):
+    """Logits of the mask, and the decoder's map."""
     _, maps = _picture_and_maps(image_size, backbone, scale, offset)
-    mask, _ = deeplabv3plus.deeplabv3plus(
+    return deeplabv3plus.deeplabv3plus(
         maps, size, classes, channels=MASK_CHANNELS, rates=RATES, low_level_channels=LOW_LEVEL_CHANNELS
     )
-    return mask
 
 
-@lru_cache(maxsize=16)
-def _detector(image_size, backbone, scale, offset, classes, anchors_per_cell, strides, order):
+@lru_cache(maxsize=32)
+def _detector(image_size, backbone, scale, offset, classes, anchors_per_cell, strides, order, extra_from, channels):
     _, maps = _picture_and_maps(image_size, backbone, scale, offset)
     chosen = [maps[stride] for stride in strides]
-    chosen += ssdlite.extra_maps(chosen[-1], EXTRA_CHANNELS * (len(anchors_per_cell) - len(chosen)))
+    missing = len(anchors_per_cell) - len(chosen)
+    chosen += ssdlite.extra_maps(maps[extra_from or strides[-1]], (channels,) * missing)
     return ssdlite.ssdlite(chosen[::order], anchors_per_cell, classes)
 
 
 def _network(
-    *, scale=1 / 127.5, offset=-1.0, order=1, last=32, classes_more=0, size=None, as_list=False, swapped=False
+    *, scale=1 / 127.5, offset=-1.0, order=1, strides=(8, 16, 32), extra_from=None, extra_channels=EXTRA_CHANNELS[0],
+    more_in_detector=0, more_in_mask=0, size=None, as_list=False, swapped=False, mask_of=None, classes_of=None,
 ):  # fmt: skip
-    """The network with one mistake, or with none."""
+    """The network with one mistake, or with none; `mask_of` and `classes_of` say what is made of the logits."""
 
     def build(image_size, backbone, anchors_per_cell, classes):
         below = (image_size, backbone, scale, offset)
         image, _ = _picture_and_maps(*below)
-        classes += classes_more
-        mask = _mask_head(*below, classes, size or image_size)
-        strides = tuple(stride for stride in (8, 16, 32) if stride <= last)
-        logits, offsets = _detector(*below, classes, anchors_per_cell, strides, order)
+        mask, decoded = _mask_head(*below, classes + more_in_mask, size or image_size)
+        logits, offsets = _detector(
+            *below, classes + more_in_detector, anchors_per_cell, strides, order, extra_from, extra_channels
+        )
         if swapped:
             logits, offsets = offsets, logits
+        logits = classes_of(logits) if classes_of else logits
+        mask = mask_of(mask, decoded) if mask_of else mask
         if as_list:
             return keras.Model(image, [logits, offsets, mask])
         return keras.Model(image, {"classes": logits, "offsets": offsets, "mask": mask})
@@ -512,12 +525,45 @@ JOINT_NETWORK = Exercise(
         Mutant(_network(scale=None), "pixels come as 0..255; the backbone wants -1..1: layers.Rescaling first."),
         Mutant(_network(scale=1 / 255, offset=0.0), "that scales to 0..1; the backbone wants -1..1."),
         Mutant(_network(scale=1 / 127.5, offset=0.0), "that scales to 0..2: the offset of -1 is missing."),
+        Mutant(_network(scale=2 / 255, offset=1.0), "that scales to 1..3: the offset is subtracted, so it is -1."),
         Mutant(_network(order=-1), "the detector's maps come finest first, as the anchors do."),
-        Mutant(_network(last=16), "the map of stride 32 is missing among the detector's."),
-        Mutant(_network(classes_more=1), "the heads add the background themselves: give them `classes`."),
+        Mutant(_network(strides=(8, 16)), "the map of stride 32 is missing among the detector's."),
+        Mutant(
+            _network(strides=(4, 8, 16, 32)),
+            "the detector does not look at the map of stride 4: strides 8, 16, 32, and then the extra map.",
+        ),
+        Mutant(
+            _network(strides=(4, 8, 16)),
+            "the detector's maps begin with stride 8: yours are 4, 8, 16 and an extra one.",
+        ),
+        Mutant(_network(strides=(4, 16, 32)), "the detector's first map is that of stride 8; yours has stride 4."),
+        Mutant(_network(extra_from=16), "the extra map is made from the map of stride 32, not of stride 16."),
+        Mutant(_network(extra_channels=MASK_CHANNELS), "the extra map has 96 channels; 64 are those of the decoder."),
+        Mutant(
+            _network(more_in_detector=1, more_in_mask=1),
+            "the heads add the background themselves: give them `classes`.",
+        ),
+        Mutant(_network(more_in_detector=1), "ssdlite adds the background itself: give it `classes`, not one more."),
+        Mutant(_network(more_in_mask=1), "deeplabv3plus adds the background itself: give it `classes`, not one more."),
         Mutant(_network(as_list=True), "a dict is wanted, so that nobody has to remember an order."),
         Mutant(_network(swapped=True), "classes and offsets are exchanged: ssdlite gives the logits first."),
         Mutant(_network(size=(32, 32)), "the mask has the size of the picture."),
+        Mutant(
+            _network(mask_of=lambda mask, decoded: decoded),
+            "that is the decoder's map; of the two things that deeplabv3plus gives, the first are the mask's logits.",
+        ),
+        Mutant(
+            _network(mask_of=lambda mask, decoded: ops.argmax(mask, axis=-1)),
+            "the mask's *logits* are wanted, a number for each class: a loss can learn nothing from an argmax.",
+        ),
+        Mutant(
+            _network(mask_of=lambda mask, decoded: ops.softmax(mask)),
+            "the mask comes as logits: the softmax is in the loss.",
+        ),
+        Mutant(
+            _network(classes_of=lambda logits: ops.softmax(logits)),
+            "the classes come as logits: the softmax is in the loss, and when boxes are predicted.",
+        ),
         Mutant(_two_passes, "the backbone is built twice. One, for both heads: that is the point."),
     ),
     run=run_network,
@@ -978,6 +1024,7 @@ SEGMENTATION_GATE = Exercise(
     errors=(
         ("IndexError", "np.bincount has no place for a class that never comes: minlength makes room for it."),
         ("only integer", "an empty list has floats in it: np.array([...], int)."),
+        *TRUE_AND_FALSE,
     ),
 )
 
