@@ -6,11 +6,14 @@ import itertools
 import secrets
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from ssdseg_course.checking.case import Case, case_of
 from ssdseg_course.checking.exercise import Exercise, call
 from ssdseg_course.checking.helpers import blame
-from ssdseg_course.checking.judge import AnswerKey, again, judge
+from ssdseg_course.checking.judge import AnswerKey, again, is_told_in_full, judge
 from ssdseg_course.checking.probe import Outcome, describe, probe
 from ssdseg_course.checking.report import Report, Verdict
 from ssdseg_course.checking.time_limit import SECONDS, TimeIsUp, time_limit
@@ -22,7 +25,10 @@ from ssdseg_course.work.workspace import NotebookError, being_checked, course_ro
 SEEDS = 10_000
 AN_END = "where there is a loop, does every turn bring it nearer to its end?"
 
+LOOK = "look at it: case = check.last()"
+
 _hints_given: dict[str, int] = {}
+_last: Callable[[], Case] | None = None  # gives the case that the last check told
 
 
 class CheckFailed(Exception):
@@ -51,7 +57,8 @@ class _ShownReport(Report):
 def check(exercise_id: str, function: Callable, seed: int | None = None) -> Report:
     """Try a function on fixed and on random cases, and say what is right or the first thing that is wrong.
 
-    A function that does not come to its end is stopped after 40 seconds of work.
+    A function that does not come to its end is stopped after 40 seconds of work. `check.last()` gives the case that
+    the report tells, with what your function gave and what is right.
 
     Args:
         exercise_id: such as "01.grid_centers".
@@ -67,11 +74,46 @@ def check(exercise_id: str, function: Callable, seed: int | None = None) -> Repo
     if not callable(function):
         name, kind = exercise.name, type(function).__name__
         raise TypeError(f'write check("{exercise_id}", {name}): the function itself, no brackets; this is a {kind}')
-    report = report_on(exercise, function, draw_seed() if seed is None else seed)
+    key = AnswerKey(exercise, draw_seed() if seed is None else seed)
+    report, outcomes = examine(exercise, function, key)
+    remember(report, outcomes, key)
+    if report.case is not None and not is_told_in_full(key.cases[report.case]):
+        report = replace(report, messages=(*report.messages, LOOK))
     show(report)
     if not report.passed:
         raise CheckFailed(report) from None
     return _ShownReport(**vars(report)) if _shell() else report
+
+
+def remember(report: Report, outcomes: list[Outcome] | None, key: AnswerKey) -> None:
+    """Keep the case that a report tells, for `last`.
+
+    Args:
+        report: of which.
+        outcomes: what the function gave; None if it was stopped.
+        key: of the exercise and the seed.
+    """
+    global _last
+    number = report.case or 0
+    _last = partial(case_of, key, number, outcomes[number]) if outcomes else None
+
+
+def last() -> Case:
+    """The case that the last check told, to be looked at: `case = check.last()`.
+
+    `case.arguments` is what your function was called with, a dict by name: `my_function(**case.arguments)` tries it
+    again. `case.yours` is what your function gave, `case.right` what is right. Where all was right, it is the first
+    case.
+
+    Raises:
+        LookupError: if nothing has been checked yet, or the answer was stopped before it gave anything.
+    """
+    if _last is None:
+        raise LookupError("there is no case to look at: check an answer first")
+    return _last()
+
+
+check.last = last
 
 
 def report_on(exercise: Exercise, function: Callable, seed: int) -> Report:

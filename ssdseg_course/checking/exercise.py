@@ -47,6 +47,7 @@ class Exercise:
         random_cases: how many are drawn.
         returns: names of the things that are returned together, ("boxes", "indices"); () for a single one. With the
             default `compare`, each is compared by itself.
+        show: gives a judged value in the form in which a learner looks at it; None where it is what was returned.
         errors: words of an error ("IndexError", or a part of NumPy's message) or of a wrong type ("array of bool"),
             each with the sentence that helps whoever meets it; the first whose words are there counts.
     """
@@ -65,6 +66,7 @@ class Exercise:
     run: Callable[[Callable, Arguments], object] = call
     random_cases: int = RANDOM_CASES
     returns: tuple[str, ...] = ()
+    show: Callable[[Plain], object] | None = None
     errors: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -100,7 +100,7 @@ def _best_to_tell(complaints: _Complaints, first: int) -> int:
     """Number of the case to tell: the first wrong one or, where it is too large to read, one with the same mistake."""
     cases = complaints.key.cases
     for number in range(first, len(cases)):
-        if all(map(_is_short, cases[number])):
+        if is_told_in_full(cases[number]):
             complaint = complaints[number]
             if complaint and complaint.kind == complaints[first].kind:
                 return number
@@ -256,9 +256,9 @@ def _call_in_words(exercise: Exercise, arguments: Arguments) -> list[str]:
     return ["called with " + ", ".join(text.replace(" ", NO_BREAK) if len(text) < WIDTH else text for text in values)]
 
 
-def _is_short(value) -> bool:
-    """Whether an argument is told in full."""
-    return "<an array" not in _in_words(value)
+def is_told_in_full(arguments: Arguments) -> bool:
+    """Whether a report shows all numbers of the arguments."""
+    return "<an array" not in " ".join(map(_in_words, arguments))
 
 
 def _in_words(value) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from IPython.display import display
 
-from ssdseg_course.check import draw_seed, examine
+from ssdseg_course.check import draw_seed, examine, remember
 from ssdseg_course.checking.exercise import Arguments, call
 from ssdseg_course.checking.judge import AnswerKey
 from ssdseg_course.checking.probe import Outcome
@@ -49,6 +49,7 @@ def judge_here(exercise_id: str, scope: dict, measure: bool = False) -> None:
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             report, outcomes = examine(exercise, function, key)
+            remember(report, outcomes, key)
             if outcomes is None:  # its time is up
                 replace(exercise_id, scope)
                 _hand_out(exercise_id, state=TIMED_OUT, text=str(report))

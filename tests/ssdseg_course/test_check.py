@@ -7,10 +7,11 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from ssdseg_course import EXERCISES, CheckFailed, Report, check, hint
-from ssdseg_course.check import _hints_given
+from ssdseg_course.check import _hints_given, report_on
 
 
 def grid_centers(rows, cols):
@@ -106,6 +107,90 @@ def test_no_alarm_rings_after_a_check():
 def test_outside_the_main_thread_a_check_works_without_an_alarm():
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(check, "01.grid_centers", grid_centers).result().passed
+
+
+def test_the_last_case_can_be_looked_at_and_tried_again():
+    def swapped(rows, cols):
+        return [point[::-1] for point in grid_centers(rows, cols)]
+
+    with pytest.raises(CheckFailed):
+        check("01.grid_centers", swapped)
+    case = check.last()
+    assert case.arguments == {"rows": 2, "cols": 3}
+    np.testing.assert_array_equal(case.yours, swapped(**case.arguments))
+    np.testing.assert_allclose(case.right, grid_centers(**case.arguments))
+    lines = repr(case).splitlines()
+    assert lines[0] == "01.grid_centers, case 1 of 11"
+    assert [line.split(" = ")[0].strip() for line in lines if " = " in line] == ["rows", "cols", "yours", "right"]
+    assert "case = check.last()" not in check_text("01.grid_centers", swapped)  # its numbers stand there in full
+
+
+def test_a_case_too_large_to_be_told_is_offered_and_things_returned_together_have_names():
+    assert "look at it: case = check.last()" in check_text("08.flip", lambda *arguments: arguments)
+    case = check.last()
+    case.arguments["boxes"][:] = 7
+    assert not (case.arguments["boxes"] == 7).any()  # a fresh copy each time
+
+
+def test_the_last_case_of_an_error_says_so_and_that_of_a_right_answer_is_its_first():
+    assert "1 / 0" in check_text("01.grid_centers", lambda rows, cols: 1 / 0)
+    assert check.last().yours is None
+    assert "yours = it stopped with ZeroDivisionError" in repr(check.last())
+    check("01.grid_centers", grid_centers)
+    assert check.last().number == 1
+
+
+def check_text(exercise_id, function) -> str:
+    with pytest.raises(CheckFailed) as caught:
+        check(exercise_id, function)
+    return str(caught.value)
+
+
+def iou_by_half(a, b):
+    return EXERCISES["02.iou"].reference(a, b) / 2
+
+
+def iou_unwritten(a, b):
+    raise NotImplementedError("not written yet")
+
+
+MATCHING = """
+def overlaps(anchors, boxes):
+    return iou(a=anchors, b=boxes)
+
+def match_anchors(anchors, boxes, threshold):
+    if not np.allclose(overlaps(anchors, boxes), right_iou(anchors, boxes)):
+        return np.zeros(len(anchors), int)
+    return right_matches(anchors, boxes, threshold){spoil}
+"""
+
+
+@pytest.mark.parametrize(
+    ("iou", "spoil", "sentence", "right"),
+    [
+        (iou_by_half, "", "your `match_anchors` itself is right: the mistake is in your `iou` (02.iou)", True),
+        (iou_unwritten, "", "your `iou` (02.iou), which it calls, is not written yet. Write that one first.", True),
+        (iou_by_half, " + 5", "your `iou` (02.iou), which it calls, is not right either. Mend that one first.", False),
+    ],
+)
+def test_a_wrong_function_that_an_answer_calls_is_named(iou, spoil, sentence, right):
+    scope = {
+        "np": np,
+        "iou": iou,
+        "right_iou": EXERCISES["02.iou"].reference,
+        "right_matches": EXERCISES["02.match_anchors"].reference,
+    }
+    exec(MATCHING.format(spoil=spoil), scope)
+    report = report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0)
+    assert sentence in " ".join(str(report).split())
+    assert (report.passed, report.helpers, report.right_but_for_helpers) == (False, ("02.iou",), right)
+    assert scope["iou"] is iou
+
+
+def test_a_function_that_an_answer_does_not_call_is_not_blamed():
+    scope = {"iou": iou_by_half, "right_matches": EXERCISES["02.match_anchors"].reference}
+    exec("def match_anchors(a, b, t):\n    return right_matches(a, b, t) + 5", scope)
+    assert report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0).helpers == ()
 
 
 def test_hints_grow_stronger_and_the_last_one_stays(capsys):

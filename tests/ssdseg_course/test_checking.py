@@ -297,6 +297,54 @@ def test_a_wrong_value_is_told_before_a_changed_argument():
     assert COVERAGE.reference(*COVERAGE.fixed_cases[1]) == 0.75
 
 
+def test_an_answer_that_writes_over_what_it_still_needs_is_told_so():
+    def corners_to_centers(boxes):
+        boxes[:, 2:] -= boxes[:, :2]
+        boxes[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
+        return boxes
+
+    text = says(corners_to_centers, EXERCISES["02.corners_to_centers"])
+    assert "it is no new array, but its argument `boxes` itself, written over: whatever it reads there" in text
+    text = says(lambda boxes: corners_to_centers(boxes) + 0, EXERCISES["02.corners_to_centers"])
+    assert "and on the way it changed its argument `boxes`: whatever it reads there" in text
+
+
+def parted(count):
+    return np.arange(count), np.zeros((count, 2))
+
+
+PARTED = dataclasses.replace(
+    GRID, reference=parted, fixed_cases=((3,), (0,)), draw=None, mutants=(), returns=("indices", "boxes")
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (lambda count: np.zeros((count, 2)), "it should return 2 things, indices and boxes, and it returned 3 things"),
+        (lambda count: None, "it should return indices and boxes, and returned None"),
+        (lambda count: (np.arange(count), np.ones((count, 2))), "boxes: shape is right: (3, 2) but row 0"),
+        (lambda count: (np.arange(count), "boxes"), "it should return indices and boxes, and returned something else"),
+        (lambda count: np.arange(count) > 1, "true and false are no numbers here"),
+    ],
+)
+def test_things_that_are_returned_together_are_told_by_name(wrong, sentence):
+    assert sentence in says(wrong, PARTED)
+
+
+def test_of_things_that_are_returned_together_one_may_be_an_empty_list():
+    assert judge(PARTED, probe(lambda count: parted(count) if count else ([], []), PARTED.cases(0)), 0).passed
+
+
+def test_of_cases_with_the_same_mistake_one_that_can_be_read_is_told():
+    large, small = np.ones((5, 5)), np.ones((2, 2))
+    exercise = dataclasses.replace(
+        GRID, reference=copies, fixed_cases=((large,), (small,)), draw=None, mutants=(), returns=()
+    )
+    assert "called with array=[[1, 1], [1, 1]]" in says(lambda array: array + 1, exercise)
+    assert "called with array=<an array" in says(lambda array: array + 1 if len(array) > 2 else None, exercise)
+
+
 class Agreeable(np.ndarray):
     """Says that it is equal to everything."""
 
