@@ -176,13 +176,12 @@ def aspp(x, channels, rates):
 
 
 def _aspp_with(
-    *, point=conv_bn, image=True, atrous=None, plain=False, joined="concat", axis=-1, project=True, last="relu6",
+    *, point=conv_bn, image=True, look_at=lambda rates: rates, plain=False, joined="concat", axis=-1, project=True, last="relu6",
     kernel=1, order=(0, 1, 2), pool="average", narrow=True, chained=False,
 ):  # fmt: skip
     def pyramid(x, channels, rates):
         looks, y = [], x
-        for k, rate in enumerate(rates):
-            rate = rate if atrous is None else atrous[k % len(atrous)]
+        for rate in look_at(rates):
             y = y if chained else x
             if plain:
                 y = layers.Conv2D(channels, 3, padding="same", dilation_rate=rate, use_bias=False)(y)
@@ -228,9 +227,18 @@ ASPP = Exercise(
             _aspp_with(point=separable_conv_bn),
             "the first branch is a pointwise convolution: the place itself, without its neighbours.",
         ),
-        Mutant(_aspp_with(atrous=(1,)), "all branches look with dilation 1: each has its own rate."),
-        Mutant(_aspp_with(atrous=(6, 12, 18)), "those are the paper's rates, 6, 12 and 18; yours come in, as `rates`."),
-        Mutant(_aspp_with(atrous=(2, 4)), "those are our lesson network's rates, 2 and 4; yours come in, as `rates`."),
+        Mutant(
+            _aspp_with(look_at=lambda rates: [1] * len(rates)),
+            "all branches look with dilation 1: each has its own rate.",
+        ),
+        Mutant(
+            _aspp_with(look_at=lambda rates: (6, 12, 18)),
+            "those are the paper's rates, 6, 12 and 18; yours come in, as `rates`.",
+        ),
+        Mutant(
+            _aspp_with(look_at=lambda rates: (2, 4)),
+            "those are our lesson network's rates, 2 and 4; yours come in, as `rates`.",
+        ),
         Mutant(
             _aspp_with(chained=True),
             "each rate starts from the branch before; all of them start from the same map, x.",
@@ -796,7 +804,7 @@ def _confusion_with(
             if not background:
                 mask, guess = mask[mask > 0], guess[mask > 0]
             inside = (mask < rows) & (guess < rows)
-            pairs = (mask[inside] * (classes + step)).astype(dtype) + guess[inside].astype(dtype)
+            pairs = mask[inside].astype(dtype) * dtype(classes + step) + guess[inside].astype(dtype)
             one = np.bincount(pairs, minlength=rows**2)[: rows**2].reshape(rows, rows)
             one = np.diag(np.diag(one)) if hits else one
             matrix += one / max(one.sum(), 1) if share in ("sum", "mean") else one

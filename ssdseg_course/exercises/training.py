@@ -333,7 +333,8 @@ _BOXES_AROUND = np.array(
     [
         [0.3125, 0.1875, 0.5, 0.3125],  # all of it
         [0.125, 0.125, 0.3125, 0.25],  # a third, but not its middle
-        [0.0, 0.0, 0.5, 0.25],  # half of one side and half of the other: exactly a quarter
+        [0.0625, 0.1875, 0.3125, 0.25],  # exactly a quarter
+        [0.09375, 0.046875, 0.34375, 0.171875],  # three eighths of either side, which is less
         [0.625, 0.25, 0.8125, 0.3125],  # two thirds, and its middle
         [0.25, 0.3125, 0.375, 0.8125],  # an eighth, over its whole width
         [0.0, 0.0, 1.0, 1.0],  # an eighth, which fills the window
@@ -359,12 +360,14 @@ CROP_BOXES = Exercise(
     fixed_cases=(
         (np.array([[0.25, 0.25, 0.5, 0.5]]), (0.25, 0.0, 0.75, 1.0)),
         (
-            np.array([[0, 0, 0.5, 0.5], [0.4, 0.4, 0.6, 0.6], [0.125, 0.5, 0.375, 0.75], [0.7, 0.7, 1.0, 1.0]]),
+            np.array(
+                [[0.0625, 0.5, 0.3125, 0.75], [0.4, 0.4, 0.6, 0.6], [0.15625, 0.5, 0.40625, 0.75], [0.7, 0.7, 1.0, 1.0]]
+            ),
             (0.25, 0.25, 0.75, 0.75),
         ),
         # Beside the window, and diagonally behind its corners: there both sides of the overlap are negative.
         (
-            np.array([[0.75, 0.75, 1, 1], [0, 0, 0.125, 0.125], [0.25, 0.5, 0.5, 0.75], [0, 0.625, 0.25, 0.75]]),
+            np.array([[0.75, 0.75, 1, 1], [0, 0, 0.125, 0.125], [0.25, 0.53125, 0.5, 0.78125], [0, 0.625, 0.25, 0.75]]),
             (0.25, 0.5, 0.5, 0.625),
         ),
         (_BOXES_AROUND, (0.25, 0.125, 0.75, 0.375)),
@@ -572,6 +575,7 @@ JOINT_NETWORK = Exercise(
         ("zip()", "as many maps as numbers of anchors: strides 8, 16, 32, and one extra map."),
         ("unpack", "deeplabv3plus gives two things, ssdlite too: name both."),
         ("KeyError", "the maps are a dict by stride: 2, 4, 8, 16, 32."),
+        ("Kernel shape must", "extra_maps gives a list: `*extra_maps(...)` puts what is in it among the other maps."),
         *KERAS_ERRORS,
     ),
 )
@@ -602,18 +606,15 @@ def _precision_with(
         _, found = _sorted_by(scores, hits, **order)
         if not len(found):
             return 0.0
-        recall, curve = found / positives_are(found, positives), found / np.arange(1, len(found) + 1)
-        if swapped:
-            recall, curve = curve, recall
+        recall, precisions = found / positives_are(found, positives), found / np.arange(1, len(found) + 1)
         curve = {
-            "to come": lambda: np.maximum.accumulate(curve[::-1])[::-1],
-            "so far": lambda: np.maximum.accumulate(curve),
-            "here": lambda: curve,
+            "to come": lambda: np.maximum.accumulate(precisions[::-1])[::-1],
+            "so far": lambda: np.maximum.accumulate(precisions),
+            "here": lambda: precisions,
         }[best]()
         points = np.linspace(first, 1, recalls)
-        if swapped:  # no longer rising
-            each = [curve[recall >= point].max(initial=0) for point in points]
-            return float(np.mean(each))
+        if swapped:
+            return float(np.mean([recall[precisions >= point].max(initial=0) for point in points]))
         at = np.searchsorted(recall, points, side=side)
         return float(mean(np.append(curve, 0)[at], at < len(curve)))
 
