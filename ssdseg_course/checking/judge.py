@@ -19,7 +19,7 @@ from ssdseg_course.checking.compare import (
     compare_parts,
     value_in_words,
 )
-from ssdseg_course.checking.exercise import Arguments, Exercise
+from ssdseg_course.checking.exercise import Arguments, Exercise, call
 from ssdseg_course.checking.probe import Failure, Outcome, WrongAnswer
 from ssdseg_course.checking.report import Report, Verdict
 from ssdseg_course.checking.values import Plain, in_words_together, row_in_words, same, to_plain
@@ -202,9 +202,14 @@ def _mutant_sentence(key: AnswerKey, outcomes: Sequence[Outcome], wrong: Outcome
         return None
     answered = [(number, outcome.value) for number, outcome in enumerate(outcomes) if outcome.value is not None]
     for mutant in key.exercise.mutants:
-        if all(same(value, key.value(mutant.function, number)) for number, value in answered):
+        if all(_is_alike(key.exercise, value, key.value(mutant.function, number)) for number, value in answered):
             return mutant.sentence
     return None
+
+
+def _is_alike(exercise: Exercise, value: Plain, other: Plain) -> bool:
+    """Whether two answers are the same; networks may be, although they were written in another order."""
+    return same(value, other) or (exercise.run is not call and exercise.compare(value, other) is None)
 
 
 def _failed(

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.networks import compare_losses, compare_networks, run_loss, run_network, run_tensors
+from ssdseg_course.checking.networks import compare_losses, compare_networks, run_loss, run_mask, run_network
 from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
 from ssdseg_ref import nms
@@ -444,7 +444,7 @@ MINE_HARD_NEGATIVES = Exercise(
             "again.",
         ),
     ),
-    run=run_tensors,
+    run=run_mask,
     errors=(
         ("keepdims", "`keepdims=True` goes into the sum, so that (B,) is (B, 1) and lies beside (B, N)."),
         (
