@@ -176,12 +176,12 @@ def aspp(x, channels, rates):
 
 
 def _aspp_with(
-    *, point=conv_bn, image=True, look_at=lambda rates: rates, plain=False, joined="concat", axis=-1, project=True, last="relu6",
+    *, point=conv_bn, image=True, rates_are=None, plain=False, joined="concat", axis=-1, project=True, last="relu6",
     kernel=1, order=(0, 1, 2), pool="average", narrow=True, chained=False,
 ):  # fmt: skip
     def pyramid(x, channels, rates):
         looks, y = [], x
-        for rate in look_at(rates):
+        for rate in rates_are or rates:
             y = y if chained else x
             if plain:
                 y = layers.Conv2D(channels, 3, padding="same", dilation_rate=rate, use_bias=False)(y)
@@ -203,6 +203,10 @@ def _aspp_with(
         return blocks.conv_bn(y, channels, kernel, activation=last, name=_new_name()) if project else y
 
     return pyramid
+
+
+def _all_near(x, channels, rates):
+    return aspp(x, channels, [1] * len(rates))
 
 
 ASPP = Exercise(
@@ -228,15 +232,15 @@ ASPP = Exercise(
             "the first branch is a pointwise convolution: the place itself, without its neighbours.",
         ),
         Mutant(
-            _aspp_with(look_at=lambda rates: [1] * len(rates)),
+            _all_near,
             "all branches look with dilation 1: each has its own rate.",
         ),
         Mutant(
-            _aspp_with(look_at=lambda rates: (6, 12, 18)),
+            _aspp_with(rates_are=(6, 12, 18)),
             "those are the paper's rates, 6, 12 and 18; yours come in, as `rates`.",
         ),
         Mutant(
-            _aspp_with(look_at=lambda rates: (2, 4)),
+            _aspp_with(rates_are=(2, 4)),
             "those are our lesson network's rates, 2 and 4; yours come in, as `rates`.",
         ),
         Mutant(
@@ -804,7 +808,7 @@ def _confusion_with(
             if not background:
                 mask, guess = mask[mask > 0], guess[mask > 0]
             inside = (mask < rows) & (guess < rows)
-            pairs = mask[inside].astype(dtype) * dtype(classes + step) + guess[inside].astype(dtype)
+            pairs = mask[inside].astype(dtype) * dtype(rows - 1 + step) + guess[inside].astype(dtype)
             one = np.bincount(pairs, minlength=rows**2)[: rows**2].reshape(rows, rows)
             one = np.diag(np.diag(one)) if hits else one
             matrix += one / max(one.sum(), 1) if share in ("sum", "mean") else one
