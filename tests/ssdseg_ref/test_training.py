@@ -13,6 +13,7 @@ from keras import layers
 
 from ssdseg_ref.blocks import conv_bn, predict
 from ssdseg_ref.data import warehouse
+from ssdseg_ref.data.sample import Sample
 from ssdseg_ref.multitask import LESSON
 from ssdseg_ref.training import CHECKPOINTS, LOG, TENSORBOARD, JointTraining, Recipe, finished_epochs, optimizer, train
 
@@ -71,8 +72,18 @@ def test_tensorboard_can_read_the_log(uninterrupted):
         assert [event.step for event in events.Tensors("epoch_loss")] == [0, 1, 2]
 
 
-def test_a_finished_training_leaves_no_checkpoint_behind(uninterrupted):
-    assert not (uninterrupted[2] / CHECKPOINTS).exists()
+def test_a_finished_training_leaves_no_more_than_its_best_weights(uninterrupted):
+    kept = sorted(path.name for path in (uninterrupted[2] / CHECKPOINTS).iterdir())
+    assert [name[4:] for name in kept] == [".best.weights.h5", ".json"]
+
+
+def test_a_finished_training_gives_its_network_back_and_trains_no_more(uninterrupted, scenes):
+    network, _, folder = uninterrupted
+    again = tiny_network()
+    history = train(again, CONFIG, RECIPE, scenes[:8], scenes[8:], folder, verbose=0)
+    assert history.epoch == []
+    for first, second in zip(network.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_the_network_ends_with_the_averaged_weights_of_its_best_epoch(uninterrupted, scenes):
@@ -95,16 +106,14 @@ from ssdseg_ref.data import warehouse
 from ssdseg_ref import training
 
 scenes = [warehouse.render(seed, CONFIG.image_size) for seed in range(12)]
-if sys.argv[2] == "kill":
-    class Killer(keras.callbacks.CSVLogger):
-        def on_epoch_end(self, epoch, logs=None):
-            super().on_epoch_end(epoch, logs)
-            if epoch == 1:
-                os._exit(9)
-    training.callbacks.CSVLogger = Killer
+class Killer(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            os._exit(9)
 keras.utils.set_random_seed(3)
 network = tiny_network()
-training.train(network, CONFIG, RECIPE, scenes[:8], scenes[8:], sys.argv[1], verbose=0)
+watchers = [Killer()] if sys.argv[2] == "kill" else []
+training.train(network, CONFIG, RECIPE, scenes[:8], scenes[8:], sys.argv[1], verbose=0, watchers=watchers)
 network.save_weights(sys.argv[1] + "/end.weights.h5")
 """
 
@@ -127,6 +136,71 @@ def test_a_killed_training_goes_on_and_ends_where_it_would_have_ended(uninterrup
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
     losses = [float(row["loss"]) for row in rows]
     np.testing.assert_allclose(losses, uninterrupted[1].history["loss"], rtol=0.02)
+
+
+def grey(label):
+    """A grey picture without boxes whose every pixel has one class."""
+    size = CONFIG.image_size
+    picture, nothing = np.full((*size, 3), 100, np.uint8), np.zeros((0, 4), np.float32)
+    return Sample(picture, nothing, np.zeros(0, np.int32), np.full(size, label, np.uint8))
+
+
+class Stop(keras.callbacks.Callback):
+    """Ctrl-C as an epoch begins."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_a_training_that_is_gone_on_with_remembers_its_best_epoch(tmp_path):
+    """Behind the stop validation asks for what nobody learned, so the best epoch lies before it."""
+    recipe = replace(RECIPE, epochs=2, patience=9)
+    learn = [grey(1)] * 4
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_network(), CONFIG, recipe, learn, [grey(1)] * 4, tmp_path, verbose=0, watchers=[Stop(1)])
+    assert finished_epochs(tmp_path) == 1
+    (first,) = (path.read_bytes() for path in (tmp_path / CHECKPOINTS).glob("*.best.weights.h5"))
+    train(tiny_network(), CONFIG, recipe, learn, [grey(3)] * 4, tmp_path, verbose=0)
+    (last,) = (path.read_bytes() for path in (tmp_path / CHECKPOINTS).glob("*.best.weights.h5"))
+    assert first == last
+    with open(tmp_path / LOG, newline="") as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == 2
+    assert losses[0] < losses[1]
+
+
+def test_a_training_that_diverges_says_so_and_keeps_what_was_there_before(scenes, tmp_path):
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.network.trainable_weights[0].assign(self.model.network.trainable_weights[0] * np.nan)
+
+    network = tiny_network()
+    fresh = network.get_weights()
+    with pytest.raises(ValueError, match=r"diverged: in epoch 2 its loss is nan; .* keeps the 1 epochs before"):
+        train(network, CONFIG, RECIPE, scenes[:4], scenes[8:], tmp_path, verbose=0, watchers=[Spoil()])
+    assert finished_epochs(tmp_path) == 1
+    for before, after in zip(fresh, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_a_training_that_diverges_at_its_last_step_is_found_by_its_validation(scenes, tmp_path):
+    wild = replace(RECIPE, epochs=1, learning_rate=1e41)
+    with pytest.raises(ValueError, match="diverged: in epoch 1 its val_loss is nan"):
+        train(tiny_network(), CONFIG, wild, scenes[:4], scenes[8:], tmp_path, verbose=0)
+    assert finished_epochs(tmp_path) == 0
+
+
+@pytest.mark.parametrize("classes", [1, 5, 20])
+def test_another_number_of_classes_wants_as_many_weights(classes, tmp_path):
+    config = replace(CONFIG, classes=tuple(f"class {number}" for number in range(classes)))
+    with pytest.raises(ValueError, match=f"want {classes + 1} class_weights, background first, got 4"):
+        train(tiny_network(), config, RECIPE, [grey(1)] * 4, [grey(1)] * 4, tmp_path, verbose=0)
 
 
 def test_training_stops_when_validation_no_longer_improves(scenes, tmp_path):
