@@ -232,3 +232,24 @@ def test_norms_and_biases_do_not_decay():
 def test_too_few_samples_are_refused(scenes, tmp_path):
     with pytest.raises(ValueError, match="3 samples do not fill a batch of 4"):
         train(tiny_network(), CONFIG, RECIPE, scenes[:3], scenes[8:], tmp_path, verbose=0)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_network_of_mixed_precision_trains_with_a_finite_loss(policy, scenes, tmp_path):
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        network = tiny_network()
+        history = train(network, CONFIG, replace(RECIPE, epochs=1), scenes[:4], scenes[8:], tmp_path, verbose=0)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert np.isfinite(history.history["loss"]).all()
+    assert np.isfinite(history.history["val_loss"]).all()
+    assert {weight.dtype for weight in network.trainable_weights} == {"float32"}
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64"])
+def test_weights_of_another_precision_are_refused_with_the_way_out(kind, tmp_path):
+    """What "floatx" in keras.json makes of a network."""
+    network = keras.Sequential([keras.Input((2,)), layers.Dense(1, dtype=kind)])
+    with pytest.raises(ValueError, match=f'weights of float32, these are {kind}; mend "floatx" in keras.json'):
+        train(network, CONFIG, RECIPE, [], [], tmp_path, verbose=0)
