@@ -12,12 +12,14 @@ well, should a disk lose what it said that it had written.
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import h5py
 import keras
+import numpy as np
 
-from ssdseg_ref.keeping import sweep_files, whole_file, write_whole
+from ssdseg_ref.keeping import sweep_files, write_whole
 
 CHECKPOINTS = "checkpoints"  # in a run's folder: what a training that was stopped goes on from
 LOG = "log.csv"  # in a run's folder: a row an epoch
@@ -78,9 +80,9 @@ class Checkpoints:
                 )
             log = content["log"]
             try:
-                network.load_weights(self._best(_best_epoch(log)))
+                _load(network.weights, self._best(_best_epoch(log)))
                 if self._raw(len(log)).exists():  # else the training had finished
-                    trainer.load_weights(self._raw(len(log)))
+                    _load(_all_of(trainer), self._raw(len(log)))
             except DAMAGED:
                 continue
             except ValueError as error:
@@ -100,7 +102,7 @@ class Checkpoints:
             OSError: if they cannot be written; the epoch before is kept still.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_weights(trainer, self._raw(self.epochs + 1))
+        _save(_all_of(trainer), self._raw(self.epochs + 1))
 
     def add(self, network: keras.Model, logs: Mapping[str, float]) -> None:
         """Count the epoch whose weights `write` has kept.
@@ -114,7 +116,7 @@ class Checkpoints:
         """
         log = [*self.log, {name: float(value) for name, value in logs.items()}]
         if _best_epoch(log) == len(log):
-            _write_weights(network, self._best(len(log)))
+            _save(network.weights, self._best(len(log)))
         content = {"begun_with": self.begun_with, "log": log}
         write_whole(self._record(len(log)), json.dumps(content) + "\n")
         self.log = log
@@ -123,7 +125,7 @@ class Checkpoints:
 
     def finish(self, network: keras.Model) -> None:
         """Give the network the weights of the best epoch, and forget what only a training would need."""
-        network.load_weights(self._best(self.best_epoch))
+        _load(network.weights, self._best(self.best_epoch))
         self._forget_but(self._record(self.epochs), self._best(self.best_epoch))
 
     def _files(self, log: Log) -> tuple[Path, ...]:
@@ -173,9 +175,33 @@ def _best_epoch(log: Log) -> int:
     return min(range(1, len(log) + 1), key=lambda epoch: log[epoch - 1][JUDGED_BY], default=0)
 
 
-def _write_weights(model: keras.Model, path: Path) -> None:
+def _all_of(trainer: keras.Model) -> list:
+    return [*trainer.weights, *trainer.optimizer.variables]
+
+
+def _save(variables: Sequence, path: Path) -> None:
+    """Keep the values in their order. They are put together in memory: where a disk is full, HDF5 itself would go on
+    complaining until the process ends."""
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        for index, variable in enumerate(variables):
+            file[f"{index:04d}"] = keras.ops.convert_to_numpy(variable)
     try:
-        with whole_file(path) as draft:
-            model.save_weights(draft)
-    except (OSError, RuntimeError) as error:  # the latter from h5py, where a file cannot be closed
-        raise OSError(f"{path}: cannot be written, perhaps the disk is full; what was kept before is there") from error
+        write_whole(path, memory.getvalue())
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"{path}: cannot be written ({reason}); what was kept before is there still") from error
+
+
+def _load(variables: Sequence, path: Path) -> None:
+    """Give the variables their values back, all of them or none.
+
+    Raises:
+        ValueError: if they are not those that were kept.
+    """
+    with h5py.File(path) as file:
+        values = [np.asarray(file[name]) for name in sorted(file)]
+    if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+        raise ValueError(f"{path}: holds the values of other variables")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -181,9 +181,10 @@ def test_a_stop_at_any_moment_leaves_a_whole_epoch(tmp_path, monkeypatch, where)
 
 
 def test_a_full_disk_is_named_and_what_was_kept_stays(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(keras.Model, "save_weights", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
-    with pytest.raises(OSError, match=r"0004\.weights\.h5: cannot be written, perhaps the disk is full"):
+    monkeypatch.setattr(keeping, "bring_to_disk", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OSError, match=r"0004\.weights\.h5: cannot be written \(No space left\)"):
         run.epoch(0.1)
+    monkeypatch.undo()
     assert Run(tmp_path).read().kept.epochs == 3
 
 
