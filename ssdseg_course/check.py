@@ -1,24 +1,34 @@
 """`check` and `hint`: what a learner calls from a notebook."""
 
+import contextlib
 import difflib
+import itertools
 import secrets
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from ssdseg_course.checking.exercise import Exercise
-from ssdseg_course.checking.judge import again, judge
-from ssdseg_course.checking.probe import describe, probe
-from ssdseg_course.checking.report import Report
-from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
+from ssdseg_course.checking.case import Case, case_of
+from ssdseg_course.checking.exercise import Exercise, call
+from ssdseg_course.checking.helpers import blame
+from ssdseg_course.checking.judge import AnswerKey, again, is_told_in_full, judge
+from ssdseg_course.checking.probe import Outcome, describe, probe
+from ssdseg_course.checking.report import Report, Verdict
+from ssdseg_course.checking.time_limit import SECONDS, TimeIsUp, time_limit
 from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.quiet import import_keras
 from ssdseg_course.work.record import note, recall
 from ssdseg_course.work.workspace import NotebookError, being_checked, course_root
 
 SEEDS = 10_000
-SECONDS = 20.0  # a check takes less than one; an answer in plain loops perhaps five
+AN_END = "where there is a loop, does every turn bring it nearer to its end?"
+
+LOOK = "look at it: case = check.last()"
 
 _hints_given: dict[str, int] = {}
+_last: Callable[[], Case] | None = None  # gives the case that the last check told
 
 
 class CheckFailed(Exception):
@@ -47,7 +57,8 @@ class _ShownReport(Report):
 def check(exercise_id: str, function: Callable, seed: int | None = None) -> Report:
     """Try a function on fixed and on random cases, and say what is right or the first thing that is wrong.
 
-    A function that does not come to its end is stopped after 20 seconds.
+    A function that does not come to its end is stopped after 40 seconds of work. `check.last()` gives the case that
+    the report tells, with what your function gave and what is right.
 
     Args:
         exercise_id: such as "01.grid_centers".
@@ -63,11 +74,46 @@ def check(exercise_id: str, function: Callable, seed: int | None = None) -> Repo
     if not callable(function):
         name, kind = exercise.name, type(function).__name__
         raise TypeError(f'write check("{exercise_id}", {name}): the function itself, no brackets; this is a {kind}')
-    report = report_on(exercise, function, draw_seed() if seed is None else seed)
+    key = AnswerKey(exercise, draw_seed() if seed is None else seed)
+    report, outcomes = examine(exercise, function, key)
+    remember(report, outcomes, key)
+    if report.case is not None and not is_told_in_full(key.cases[report.case]):
+        report = replace(report, messages=(*report.messages, LOOK))
     show(report)
     if not report.passed:
         raise CheckFailed(report) from None
     return _ShownReport(**vars(report)) if _shell() else report
+
+
+def remember(report: Report, outcomes: list[Outcome] | None, key: AnswerKey) -> None:
+    """Keep the case that a report tells, for `last`.
+
+    Args:
+        report: of which.
+        outcomes: what the function gave; None if it was stopped.
+        key: of the exercise and the seed.
+    """
+    global _last
+    number = report.case or 0
+    _last = partial(case_of, key, number, outcomes[number]) if outcomes else None
+
+
+def last() -> Case:
+    """The case that the last check told, to be looked at: `case = check.last()`.
+
+    `case.arguments` is what your function was called with, a dict by name: `my_function(**case.arguments)` tries it
+    again. `case.yours` is what your function gave, `case.right` what is right. Where all was right, it is the first
+    case.
+
+    Raises:
+        LookupError: if nothing has been checked yet, or the answer was stopped before it gave anything.
+    """
+    if _last is None:
+        raise LookupError("there is no case to look at: check an answer first")
+    return _last()
+
+
+check.last = last
 
 
 def report_on(exercise: Exercise, function: Callable, seed: int) -> Report:
@@ -78,28 +124,71 @@ def report_on(exercise: Exercise, function: Callable, seed: int) -> Report:
         function: the answer.
         seed: of the random cases.
     """
+    return examine(exercise, function, AnswerKey(exercise, seed))[0]
+
+
+def examine(exercise: Exercise, function: Callable, key: AnswerKey) -> tuple[Report, list[Outcome] | None]:
+    """What a check says of a function, and what the function gave; None if it was stopped.
+
+    Args:
+        exercise: what was asked.
+        function: the answer.
+        key: of the exercise and a seed.
+    """
+    if exercise.run is not call:
+        import_keras()  # takes seconds, and is no work of the learner's
     try:
         with time_limit(SECONDS):
-            outcomes = probe(function, exercise.cases(seed), exercise.run)
+            outcomes = probe(function, key.cases, exercise.run)
     except KeyboardInterrupt as stop:
-        return _unfinished(exercise, function, stop, seed)
-    return judge(exercise, outcomes, seed)
+        return unfinished(exercise, function, stop, key.seed), None
+    report = judge(exercise, outcomes, key.seed, key)
+    if not report.passed:
+        with contextlib.suppress(KeyboardInterrupt), time_limit(SECONDS):
+            guilty = blame(exercise, function, earlier_exercises(exercise), key)
+            report = judge(exercise, outcomes, key.seed, key, guilty) if guilty else report
+    return report, outcomes
 
 
-def _unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt, seed: int) -> Report:
-    """The report on an answer that was stopped, by the learner or by the clock."""
+def earlier_exercises(exercise: Exercise) -> list[Exercise]:
+    """Those of the same lesson that come before."""
+    before = itertools.takewhile(lambda it: it.id != exercise.id, EXERCISES.values())
+    return [it for it in before if it.lesson == exercise.lesson]
+
+
+def unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt, seed: int) -> Report:
+    """The report on an answer that was stopped, by the learner or by the time limit.
+
+    Args:
+        exercise: what was asked.
+        function: the answer.
+        stop: what stopped it.
+        seed: of the random cases.
+    """
     place = describe(stop, function)
+    too_long = isinstance(stop, TimeIsUp)
     messages = (
-        f"it took longer than {SECONDS:g} seconds" if isinstance(stop, TimeIsUp) else "it was interrupted",
+        str(stop) if too_long else "it was interrupted",
         *([f"in line {place.line_number} of `{place.function}`: {place.line}"] if place.line else []),
-        "is that a loop that never ends? Every turn should bring it nearer to its end.",
+        *([] if too_long and stop.by_clock else [AN_END]),
         again(exercise, seed),
     )
-    return Report(exercise.id, False, exercise.points, messages, seed)
+    verdict = Verdict.TOO_LONG if too_long else Verdict.INTERRUPTED
+    return Report(exercise.id, False, exercise.points, messages, seed, verdict=verdict)
 
 
-def hint(exercise_id: str) -> None:
-    """Print the next stronger hint of an exercise; the last one again when all are known."""
+def hint(exercise_id: str | None = None) -> None:
+    """Print the next stronger hint of an exercise; the last one again when all are known.
+
+    Args:
+        exercise_id: such as "01.grid_centers".
+
+    Raises:
+        ValueError: if there is no such exercise.
+    """
+    if exercise_id is None:
+        print('write hint("01.grid_centers"), with the id of your exercise: it stands in the check below your answer')
+        return
     print(next_hint(find_exercise(exercise_id), _course_of_the_learner()))
 
 
@@ -110,14 +199,13 @@ def next_hint(exercise: Exercise, root: Path | None) -> str:
         exercise: to which.
         root: the course folder, whose record counts the hints given; None to count for this process only.
     """
-    given = _hints_given.get(exercise.id, 0)
     noted = recall(root, "hints", exercise.id) if root else None
-    if isinstance(noted, int):
-        given = max(given, noted)
-    number = _hints_given[exercise.id] = min(given + 1, len(exercise.hints))
-    if root:
-        note(root, "hints", exercise.id, number)
-    return f"hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}"
+    given = max(noted if isinstance(noted, int) else 0, _hints_given.get(exercise.id, 0))
+    number = min(given + 1, len(exercise.hints))
+    if not (root and note(root, "hints", exercise.id, number)):
+        _hints_given[exercise.id] = number
+    last = ", the last one" if number == len(exercise.hints) else ""
+    return f"hint {number} of {len(exercise.hints)}{last}: {exercise.hints[number - 1]}"
 
 
 def _course_of_the_learner() -> Path | None:

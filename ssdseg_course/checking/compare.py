@@ -1,10 +1,12 @@
 """Compares an array with the one it should be, and says the first thing that is wrong."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
 
 import numpy as np
 
-from ssdseg_course.checking.values import Plain, close, row_in_words, same
+from ssdseg_course.checking.values import Plain, close, in_words_together, parts_of, row_in_words
 
 
 @dataclass(frozen=True)
@@ -14,36 +16,103 @@ class Complaint:
     Attributes:
         lines: the facts, in words and numbers.
         advice: a sentence that helps, if the comparison knows one. Where it does not, the exercise's mutants may.
+        kind: of the mistake, in a word; of several cases with one kind of mistake, the one that reads best is told.
+        everywhere: whether the advice is about the answer as a whole: then every wrong case has to bear it out.
+        part: number of the thing that is wrong, of those that are returned together.
     """
 
     lines: tuple[str, ...]
     advice: str | None = None
+    kind: str = ""
+    everywhere: bool = False
+    part: int | None = None
 
 
 def compare_arrays(value: Plain, expected: np.ndarray) -> Complaint | None:
     """The first thing that is wrong with an array: its shape, then nan and infinity, then its numbers."""
     wanted = shape_in_words(expected.shape)
     if isinstance(value, tuple):
-        return Complaint((f"it should be {wanted}, and yours is a list of {len(value)} that cannot be made one array",))
-    if value.shape != expected.shape:
-        return Complaint((f"it should be {wanted}, and yours is {shape_in_words(value.shape)}",))
+        yours = f"a list of {len(value)} that cannot be made one array"
+        return Complaint((f"it should be {wanted}, and yours is {yours}",), kind="shape")
+    if value.shape != expected.shape and not _nothing(value, expected):
+        return Complaint((f"it should be {wanted}, and yours is {shape_in_words(value.shape)}",), kind="shape")
     shape_is_right = (f"shape is right: {value.shape}",) if expected.ndim else ()
     if not np.isfinite(value).all():
-        return Complaint((*shape_is_right, _strange_numbers(value)), STRANGE_NUMBERS)
+        return Complaint((*shape_is_right, _strange_numbers(value)), STRANGE_NUMBERS, "strange numbers")
+    if value.shape != expected.shape:
+        return None
     agree = close(value, expected)
     if agree.all():
         return None
-    return Complaint((*shape_is_right, _first_difference(value, expected, agree)), _general_advice(value, expected))
+    advice = _cut_off(value, expected) or _other_order(value, expected)
+    lines = (*shape_is_right, _first_difference(value, expected, agree))
+    return Complaint(lines, advice, "numbers", everywhere=True)
 
 
-STRANGE_NUMBERS = "inf comes from dividing by 0, nan from 0 / 0 or from the root of a negative number."
-WHOLE_NUMBERS = "your array holds whole numbers only ({dtype}): what stood behind the point was cut off."
-OTHER_ORDER = "all the right rows are there, but in another order. Which index should move fastest?"
+def compare_whole_numbers(value: Plain, expected: np.ndarray) -> Complaint | None:
+    """As `compare_arrays`, of whole numbers in type, too: 32 and not 32.0, for what a later step takes no float for."""
+    complaint = compare_arrays(value, expected)
+    if complaint is not None or value.dtype.kind in "iu":
+        return complaint
+    what = "a whole number" if expected.ndim == 0 else "whole numbers"
+    first = value.reshape(-1)[:1]
+    example = f": {float(first[0])}" if first.size else ""
+    return Complaint(
+        (f"its value is right, but it should be {what} in type, too (int), and yours is {value.dtype}{example}",),
+        "sides, numbers of channels and indices are whole numbers, and what uses them takes no float: `//` of whole "
+        "numbers gives one, and so does `int(...)` in the end.",
+        kind="type",
+    )
+
+
+def compare_parts(value: Plain, expected: Plain, names: Sequence[str], compare: Callable) -> Complaint | None:
+    """The first thing that is wrong with things that are returned together, told by its name.
+
+    Args:
+        value: what came back.
+        expected: what should have.
+        names: of the things, in order.
+        compare: of one of them.
+    """
+    parts = parts_of(value)
+    if len(parts) != len(names):
+        yours = f"{len(parts)} things" if len(parts) != 1 else "one"
+        lines = (f"it should return {len(names)} things, {in_words_together(names)}, and it returned {yours}",)
+        return Complaint(lines, f"return them together: `return {', '.join(names)}`.", kind="shape")
+    for place, (part, wanted) in enumerate(zip(parts, parts_of(expected), strict=True)):
+        complaint = compare(part, wanted)
+        if complaint is not None:
+            return replace(complaint, part=place)
+    return None
+
+
+STRANGE_NUMBERS = (
+    "inf comes from a division by 0, from the logarithm of 0 or from a number too large, as exp(1000) is; nan from 0 / "
+    "0, inf - inf, 0 * inf or the root of a negative number."
+)
+CUT_OFF = "yours is what remains of the right numbers when all that stands behind the point is cut off{why}."
+ROUNDED = "yours are the right numbers, rounded to whole ones{why}: the fraction is wanted, too."
+OTHER_ORDER = "all the right rows are there, but in another order."
+OTHER_INDEX = "all the right rows are there, but in another order. Which index should move fastest?"
+REVERSED = "all the right rows are there, but in the opposite order: the last one comes first."
+ORDERS = {OTHER_ORDER, OTHER_INDEX, REVERSED}
 
 
 def shape_in_words(shape: tuple[int, ...]) -> str:
     """What a learner should see for a shape: "one number", "an array of shape (6, 2)"."""
     return f"an array of shape {tuple(shape)}" if shape else "one number"
+
+
+def value_in_words(value: Plain) -> str:
+    """What a learner should see for what is wanted: "one number", "2 things: one number and an array of shape (3,)"."""
+    if not isinstance(value, tuple):
+        return shape_in_words(value.shape)
+    return f"{len(value)} things: {in_words_together([value_in_words(part) for part in value])}"
+
+
+def _nothing(value: np.ndarray, expected: np.ndarray) -> bool:
+    """An empty list, for an array without rows: there is nothing that could be wrong with its rows."""
+    return value.shape == (0,) and expected.shape[:1] == (0,)
 
 
 def _strange_numbers(value: np.ndarray) -> str:
@@ -72,15 +141,47 @@ def _first(array: np.ndarray, marked: np.ndarray) -> tuple[str, np.ndarray]:
     return f"{name} {', '.join(map(str, index))}", array[index]
 
 
-def _general_advice(value: np.ndarray, expected: np.ndarray) -> str | None:
-    if value.dtype.kind in "iu" and not np.array_equal(expected, np.round(expected)):
-        return WHOLE_NUMBERS.format(dtype=value.dtype)
-    if value.ndim and same(_sorted_rows(value), _sorted_rows(expected)):
-        return OTHER_ORDER
-    return None
+def _cut_off(value: np.ndarray, expected: np.ndarray) -> str | None:
+    """Advice where nothing but the fractions of the right numbers is lost."""
+    whole_type = value.dtype.kind in "iu"
+    if np.array_equal(expected, np.round(expected)) or not np.array_equal(value, np.round(value)):
+        return None
+    if not value.any() and not (whole_type and value.ndim):  # zeros come from elsewhere, but in an array of int
+        return None
+    why = f": an array of {value.dtype} has no place for it" if whole_type and value.ndim else ""
+    if close(value, np.trunc(expected)).all():
+        return CUT_OFF.format(why=why)
+    return ROUNDED.format(why=why) if close(value, np.round(expected)).all() else None
 
 
-def _sorted_rows(array: np.ndarray) -> np.ndarray:
-    rows = array.reshape(len(array), -1).astype(np.float64)
+def _other_order(value: np.ndarray, expected: np.ndarray) -> str | None:
+    """Advice where a list of rows has the right ones in another order; indices and lone numbers are no such rows."""
+    if value.ndim != 2 or value.shape[1] < 2 or "f" not in (value.dtype.kind, expected.dtype.kind):
+        return None
+    mine, right = _sorted_rows(value), _sorted_rows(expected)
+    if not close(value[mine], expected[right]).all():
+        return None
+    order = np.empty(len(value), int)  # of the right rows, as yours stand
+    order[mine] = right
+    if np.array_equal(order, np.arange(len(value))[::-1]):
+        return REVERSED
+    return OTHER_INDEX if _is_grid_turned(order) else OTHER_ORDER
+
+
+def _sorted_rows(rows: np.ndarray) -> np.ndarray:
+    """Places of the rows, sorted."""
     # Rounded for the order alone: columns that are equal but for the last bit must not decide it.
-    return rows[np.lexsort(np.round(rows, 5).T[::-1])]
+    return np.lexsort(np.round(rows.astype(np.float64), 5).T[::-1])
+
+
+def _is_grid_turned(order: np.ndarray) -> bool:
+    """Whether rows that count the cells of some grid have been counted along its axes in another order."""
+    count = len(order)
+    sides = [side for side in range(1, count + 1) if count % side == 0]
+    shapes = {(a, b, count // (a * b)) for a in sides for b in sides if count % (a * b) == 0}
+    return any(
+        np.array_equal(order, np.arange(count).reshape(shape).transpose(axes).ravel())
+        for shape in shapes
+        for axes in permutations(range(3))
+        if axes != (0, 1, 2) and not np.array_equal(order, np.arange(count))
+    )

@@ -45,6 +45,9 @@ class Exercise:
         compare: says what is wrong with a value, given what the reference gives.
         run: gives what is judged, from a function and arguments; of a network, for instance, what it computes.
         random_cases: how many are drawn.
+        returns: names of the things that are returned together, ("boxes", "indices"); () for a single one. With the
+            default `compare`, each is compared by itself.
+        show: gives a judged value in the form in which a learner looks at it; None where it is what was returned.
         errors: words of an error ("IndexError", or a part of NumPy's message), each with the sentence that helps
             whoever meets it; the first whose words are there counts.
     """
@@ -62,12 +65,19 @@ class Exercise:
     compare: Callable[[Plain, Plain], Complaint | None] = compare_arrays
     run: Callable[[Callable, Arguments], object] = call
     random_cases: int = RANDOM_CASES
+    returns: tuple[str, ...] = ()
+    show: Callable[[Plain], object] | None = None
     errors: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
         """The function's name."""
         return self.id.split(".")[1]
+
+    @property
+    def lesson(self) -> str:
+        """The lesson's number, "01"."""
+        return self.id.split(".")[0]
 
     @property
     def argument_names(self) -> tuple[str, ...]:

@@ -6,18 +6,28 @@ The judge sees plain values only. It never calls the learner's code, so that no 
 import copy
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from ssdseg_course.checking.compare import Complaint, shape_in_words
+from ssdseg_course.checking.blame import Blame
+from ssdseg_course.checking.compare import (
+    ORDERS,
+    OTHER_ORDER,
+    Complaint,
+    compare_arrays,
+    compare_parts,
+    value_in_words,
+)
 from ssdseg_course.checking.exercise import Arguments, Exercise
 from ssdseg_course.checking.probe import Failure, Outcome, WrongAnswer
-from ssdseg_course.checking.report import Report
-from ssdseg_course.checking.values import Plain, row_in_words, same, to_plain
+from ssdseg_course.checking.report import Report, Verdict
+from ssdseg_course.checking.values import Plain, in_words_together, row_in_words, same, to_plain
 
 WIDTH = 110
 NO_BREAK = "\N{NO-BREAK SPACE}"  # where a line should not be broken
 FEW_ROWS, FEW_NUMBERS = 4, 16
+UNWRITTEN = "not written"  # the kind of a complaint about a stub
 
 
 class AnswerKey:
@@ -43,7 +53,13 @@ class AnswerKey:
         return self._known[known]
 
 
-def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, key: AnswerKey | None = None) -> Report:
+def judge(
+    exercise: Exercise,
+    outcomes: Sequence[Outcome],
+    seed: int,
+    key: AnswerKey | None = None,
+    blame: Blame | None = None,
+) -> Report:
     """The report on an answer.
 
     Args:
@@ -51,20 +67,56 @@ def judge(exercise: Exercise, outcomes: Sequence[Outcome], seed: int, key: Answe
         outcomes: what `probe` saw for `exercise.cases(seed)`, in that order.
         seed: of the cases.
         key: of the exercise and the seed, where many answers to the same cases are judged.
+        blame: the earlier functions that it calls and that are wrong, where that is known.
     """
     key = key or AnswerKey(exercise, seed)
-    cases = key.cases
-    for number, (arguments, outcome) in enumerate(zip(cases, outcomes, strict=True)):
-        complaint = _complaint(key, number, outcome)
-        if complaint is not None:
-            advice = _mutant_sentence(key, outcomes, outcome) or complaint.advice
-            return _failed(exercise, arguments, complaint, advice, seed)
-    for arguments, outcome in zip(cases, outcomes, strict=True):
+    complaints = _Complaints(key, outcomes)
+    number = next((number for number in range(len(outcomes)) if complaints[number]), None)
+    if number is not None:
+        number = _best_to_tell(complaints, number)
+        return _failed(key, outcomes, number, _advised(complaints, number), blame)
+    for number, outcome in enumerate(outcomes):
         if outcome.changed:
-            complaint = _about_changes(exercise, outcome)
-            return _failed(exercise, arguments, complaint, complaint.advice, seed)
-    messages = (f"right in all {len(cases)} cases",) if len(cases) > 1 else ()
+            return _failed(key, outcomes, number, _about_changes(exercise, outcome))
+    messages = (f"right in all {len(outcomes)} cases",) if len(outcomes) > 1 else ()
     return Report(exercise.id, True, exercise.points, messages, seed)
+
+
+class _Complaints:
+    """What is wrong in each case, looked at when asked: a network takes its time."""
+
+    def __init__(self, key: AnswerKey, outcomes: Sequence[Outcome]):
+        self.key = key
+        self.outcomes = outcomes
+        self._known: dict[int, Complaint | None] = {}
+
+    def __getitem__(self, number: int) -> Complaint | None:
+        if number not in self._known:
+            self._known[number] = _complaint(self.key, number, self.outcomes[number])
+        return self._known[number]
+
+
+def _best_to_tell(complaints: _Complaints, first: int) -> int:
+    """Number of the case to tell: the first wrong one or, where it is too large to read, one with the same mistake."""
+    cases = complaints.key.cases
+    for number in range(first, len(cases)):
+        if is_told_in_full(cases[number]):
+            complaint = complaints[number]
+            if complaint and complaint.kind == complaints[first].kind:
+                return number
+    return first
+
+
+def _advised(complaints: _Complaints, number: int) -> Complaint:
+    """The complaint, without advice that another case does not bear out."""
+    complaint = complaints[number]
+    if not complaint.advice or not complaint.everywhere:
+        return complaint
+    every = [complaints[other] for other in range(len(complaints.outcomes))]
+    advice = {other.advice for other in every if other and other.kind == complaint.kind}
+    if len(advice) == 1:
+        return complaint
+    return replace(complaint, advice=OTHER_ORDER if advice <= ORDERS else None)
 
 
 def _complaint(key: AnswerKey, number: int, outcome: Outcome) -> Complaint | None:
@@ -74,40 +126,69 @@ def _complaint(key: AnswerKey, number: int, outcome: Outcome) -> Complaint | Non
         return _about_failure(exercise, outcome.failure)
     expected = key.value(exercise.reference, number)
     if outcome.value is None:
-        return _about_type(outcome, expected)
-    return exercise.compare(outcome.value, expected)
+        return _about_type(exercise, outcome, expected)
+    if len(exercise.returns) > 1 and exercise.compare is compare_arrays:
+        complaint = compare_parts(outcome.value, expected, exercise.returns, compare_arrays)
+    else:
+        complaint = exercise.compare(outcome.value, expected)
+    if complaint is None:
+        return None
+    if complaint.part is not None and exercise.returns:
+        first, *others = complaint.lines
+        complaint = replace(complaint, lines=(f"{exercise.returns[complaint.part]}: {first}", *others))
+    return _with_aliasing(exercise, outcome, complaint) if outcome.changed else complaint
 
 
 def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
     # Keras raises the same error for a loop over its tensors; a stub's is raised by the line itself.
     if failure.error == "NotImplementedError" and (not failure.line or failure.line.startswith("raise")):
-        if failure.function == exercise.name:
-            return Complaint(("not written yet: put your code where the function says `raise NotImplementedError`",))
-        return Complaint((f"it calls your `{failure.function}`, and that one is not written yet",))
+        line = "not written yet: put your code where the function says `raise NotImplementedError`"
+        if failure.function != exercise.name:
+            line = f"it calls your `{failure.function}`, and that one is not written yet"
+        return Complaint((line,), kind=UNWRITTEN)
     if failure.error == WrongAnswer.__name__:
-        return Complaint((failure.message,))
+        return Complaint((failure.message,), kind=failure.message)
     error = f"{failure.error}: {failure.message}" if failure.message else failure.error
     lines = [f"it stopped with {error}"]
     if failure.line:
         lines.append(f"in line {failure.line_number} of `{failure.function}`: {failure.line}")
-    return Complaint(tuple(lines), next((advice for words, advice in exercise.errors if words in error), None))
+    advice = next((advice for words, advice in exercise.errors if words in error), None)
+    return Complaint(tuple(lines), advice, kind=f"{failure.error} {failure.line_number}")
 
 
-def _about_type(outcome: Outcome, expected: Plain) -> Complaint:
-    wanted = shape_in_words(expected.shape) if isinstance(expected, np.ndarray) else "a tuple of numbers"
+def _about_type(exercise: Exercise, outcome: Outcome, expected: Plain) -> Complaint:
+    several = len(exercise.returns) > 1
+    wanted = in_words_together(exercise.returns) if several else value_in_words(expected)
     if outcome.type_name == "NoneType":
         return Complaint(
-            (f"it should return {wanted}, and returned None",), "does every way through it end in `return`?"
+            (f"it should return {wanted}, and returned None",), "does every way through it end in `return`?", "type"
         )
-    return Complaint((f"it should return {wanted}, and returned something else: {outcome.type_name}",))
+    advice = TRUE_AND_FALSE if "bool" in outcome.type_name.split() else None
+    return Complaint((f"it should return {wanted}, and returned something else: {outcome.type_name}",), advice, "type")
+
+
+TRUE_AND_FALSE = "true and false are no numbers here: `.astype(int)` of an array, or `int(...)`, makes 1 and 0 of them."
+COPY = "whoever called it may still need that as it was: work on a copy."
+READ_LATER = "whatever it reads there afterwards is no longer what was given: work on a copy, or build a new array."
 
 
 def _about_changes(exercise: Exercise, outcome: Outcome) -> Complaint:
-    names = " and ".join(f"`{exercise.argument_names[k]}`" for k in outcome.changed)
-    return Complaint(
-        (f"what it returns is right, but on the way it changed its argument {names}",),
-        "whoever called it may still need that as it was: work on a copy.",
-    )
+    what = _changes_in_words(exercise, outcome)
+    return Complaint((f"what it returns is right, but {what}",), COPY)
+
+
+def _with_aliasing(exercise: Exercise, outcome: Outcome, complaint: Complaint) -> Complaint:
+    """The complaint about a value that is wrong, perhaps because the function has written over what it still needed."""
+    what = _changes_in_words(exercise, outcome)
+    # An argument written over says more than what one case's numbers look like.
+    return replace(complaint, lines=(*complaint.lines, f"and {what}"), advice=READ_LATER, everywhere=False)
+
+
+def _changes_in_words(exercise: Exercise, outcome: Outcome) -> str:
+    names = in_words_together([f"`{exercise.argument_names[k]}`" for k in outcome.changed])
+    if set(outcome.changed) & set(outcome.shared):
+        return f"it is no new array, but its argument {names} itself, written over"
+    return f"on the way it changed its argument {names}"
 
 
 def _mutant_sentence(key: AnswerKey, outcomes: Sequence[Outcome], wrong: Outcome) -> str | None:
@@ -121,16 +202,40 @@ def _mutant_sentence(key: AnswerKey, outcomes: Sequence[Outcome], wrong: Outcome
     return None
 
 
-def _failed(exercise: Exercise, arguments: Arguments, complaint: Complaint, advice: str | None, seed: int) -> Report:
-    messages = [*_call_in_words(exercise, arguments), *complaint.lines]
+def _failed(
+    key: AnswerKey, outcomes: Sequence[Outcome], number: int, complaint: Complaint, blame: Blame | None = None
+) -> Report:
+    exercise, seed = key.exercise, key.seed
+    if blame and blame.right_otherwise:  # then no sentence about a mistake in this function is true
+        advice = blame.in_words(exercise)
+    else:
+        advice = _mutant_sentence(key, outcomes, outcomes[number]) or complaint.advice
+    messages = [*_call_in_words(exercise, key.cases[number]), *complaint.lines]
     if advice:
         messages[-1] += ":"
         messages.append(advice)
+    if blame and not blame.right_otherwise:
+        messages.append(blame.in_words(exercise))
     if exercise.draw is not None:
         messages.append(again(exercise, seed))
+    return Report(
+        exercise.id,
+        False,
+        exercise.points,
+        wrapped(messages),
+        seed,
+        advice or "",
+        verdict=Verdict.UNWRITTEN if complaint.kind == UNWRITTEN else None,
+        case=number,
+        helpers=tuple(helper.id for helper in blame.wrong) if blame else (),
+        right_but_for_helpers=bool(blame and blame.right_otherwise),
+    )
+
+
+def wrapped(messages: Sequence[str]) -> tuple[str, ...]:
+    """The messages, each broken into lines that can be read."""
     lines = ("\n".join(textwrap.wrap(message, WIDTH, break_long_words=False)) for message in messages)
-    messages = tuple(line.replace(NO_BREAK, " ") for line in lines)
-    return Report(exercise.id, False, exercise.points, messages, seed, advice or "")
+    return tuple(line.replace(NO_BREAK, " ") for line in lines)
 
 
 def again(exercise: Exercise, seed: int) -> str:
@@ -146,9 +251,18 @@ def _call_in_words(exercise: Exercise, arguments: Arguments) -> list[str]:
     return ["called with " + ", ".join(text.replace(" ", NO_BREAK) if len(text) < WIDTH else text for text in values)]
 
 
+def is_told_in_full(arguments: Arguments) -> bool:
+    """Whether a report shows all numbers of the arguments."""
+    return "<an array" not in " ".join(map(_in_words, arguments))
+
+
 def _in_words(value) -> str:
     if callable(value):
         return value.__name__
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_in_words(part)}' for key, part in value.items())}}}"
+    if type(value) in (list, tuple) and any(isinstance(part, np.ndarray | list | tuple | dict) for part in value):
+        return f"[{', '.join(map(_in_words, value))}]"
     if not isinstance(value, np.ndarray):
         return repr(value)
     shape = ""

@@ -53,12 +53,14 @@ class Outcome:
         type_name: what kind of thing came back.
         failure: the error, if one came.
         changed: places of the arguments that the function changed.
+        shared: places of the arguments in whose memory stands what came back.
     """
 
     value: Plain | None
     type_name: str
     failure: Failure | None
     changed: tuple[int, ...]
+    shared: tuple[int, ...] = ()
 
 
 def probe(
@@ -75,10 +77,18 @@ def _call(function: Callable, arguments: Arguments, run: Callable) -> Outcome:
     try:
         returned = run(function, given)
         value, type_name, failure = to_plain(returned), type_in_words(returned), None
+        shared = tuple(k for k, argument in enumerate(given) if _share(returned, argument))
     except (Exception, SystemExit) as error:
-        value, type_name, failure = None, "", describe(error, function)
+        value, type_name, failure, shared = None, "", describe(error, function), ()
     changed = tuple(k for k, (now, before) in enumerate(zip(given, arguments, strict=True)) if _differ(now, before))
-    return Outcome(value, type_name, failure, changed)
+    return Outcome(value, type_name, failure, changed, shared)
+
+
+def _share(returned, argument) -> bool:
+    parts = returned if type(returned) in (tuple, list) else [returned]
+    return isinstance(argument, np.ndarray) and any(
+        isinstance(part, np.ndarray) and np.may_share_memory(part, argument) for part in parts
+    )
 
 
 def _differ(now, before) -> bool:

@@ -30,12 +30,26 @@ def type_in_words(value) -> str:
     dtype = getattr(value, "dtype", None)
     if isinstance(value, list | tuple):
         strange = [type_in_words(part) for part in value if to_plain(part) is None]
-        return f"{type(value).__name__} with {_article(strange[0])}" if strange else type(value).__name__
+        return f"{type(value).__name__} with {with_article(strange[0])}" if strange else type(value).__name__
     return f"array of {dtype}" if isinstance(dtype, np.dtype) else type(value).__name__
 
 
-def _article(kind: str) -> str:
-    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
+def with_article(kind: str) -> str:
+    """ "an array", "a list"; None has none."""
+    if kind == "NoneType":
+        return "None"
+    return f"{'an' if kind[0] in 'aeioAEIO' else 'a'} {kind}"
+
+
+def parts_of(value: Plain) -> list[Plain]:
+    """The things that were returned together: of one shape, they have become one array."""
+    return list(value) if isinstance(value, tuple) or value.ndim else [value]
+
+
+def in_words_together(names) -> str:
+    """ "image, boxes and mask"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def close(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -46,8 +60,10 @@ def close(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.isclose(a.astype(np.float64), b.astype(np.float64), rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
-def same(a: Plain, b: Plain) -> bool:
+def same(a: Plain | None, b: Plain | None) -> bool:
     """Whether two plain values have the same structure and close numbers."""
+    if a is None or b is None:
+        return a is b
     if isinstance(a, tuple) or isinstance(b, tuple):
         return (
             isinstance(a, tuple)

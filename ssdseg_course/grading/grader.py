@@ -7,10 +7,10 @@ import functools
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ssdseg_course.check import SECONDS as CHECK_SECONDS
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.judge import AnswerKey, again, judge
 from ssdseg_course.checking.report import Report
+from ssdseg_course.checking.time_limit import SECONDS as CHECK_SECONDS
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.grading.sandbox import Sandbox, SandboxError
@@ -21,7 +21,7 @@ from ssdseg_course.work.carrying import CHECK
 from ssdseg_course.work.running import exercises_of
 from ssdseg_course.work.workspace import Notebook, NotebookError, code_cells, grade_id, is_written, parse_notebook
 
-SECONDS = int(2 * CHECK_SECONDS)  # an exercise may take: twice what a check allows, for the machine is busy
+SECONDS = int(CHECK_SECONDS)  # of work, that an exercise may take
 UNJUDGED = "what it gives back cannot be compared with what is right"
 CASES_KEPT = 100  # exercises whose right answers a worker remembers
 

@@ -16,6 +16,7 @@ def check(*_, **__) -> None:
 
 
 hint = check
+check.last = check
 
 
 def mine(exercise_id: str):

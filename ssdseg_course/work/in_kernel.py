@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 
 from IPython.display import display
 
-from ssdseg_course.check import draw_seed
+from ssdseg_course.check import draw_seed, examine, remember
 from ssdseg_course.checking.exercise import Arguments, call
-from ssdseg_course.checking.judge import judge
-from ssdseg_course.checking.probe import Outcome, probe
-from ssdseg_course.checking.values import same, to_plain
+from ssdseg_course.checking.judge import AnswerKey
+from ssdseg_course.checking.probe import Outcome
+from ssdseg_course.checking.values import same
 from ssdseg_course.exercises import EXERCISES
 
 RESULT = "application/vnd.ssdseg.result+json"
@@ -44,30 +44,33 @@ def judge_here(exercise_id: str, scope: dict, measure: bool = False) -> None:
     if not callable(function):
         _hand_out(exercise_id, state=MISSING)
         return
-    seed = draw_seed()
-    cases = exercise.cases(seed)
+    key = AnswerKey(exercise, draw_seed())
     agrees = seconds = None
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            outcomes = probe(function, cases, exercise.run)
-            report = judge(exercise, outcomes, seed)
+            report, outcomes = examine(exercise, function, key)
+            remember(report, outcomes, key)
+            if outcomes is None:  # its time is up
+                replace(exercise_id, scope)
+                _hand_out(exercise_id, state=TIMED_OUT, text=str(report))
+                return
             if measure:
                 agrees = all(
-                    map(_agrees, outcomes, (exercise.run(exercise.reference, case) for case in exercise.cases(seed)))
+                    _agrees(outcome, key.value(exercise.reference, number)) for number, outcome in enumerate(outcomes)
                 )
             if measure and report.passed and exercise.run is call:
                 with contextlib.suppress(KeyboardInterrupt):  # right, and too slow to be measured
-                    seconds = _seconds((function, exercise.reference), cases)
+                    seconds = _seconds((function, exercise.reference), key.cases)
     except KeyboardInterrupt:  # from outside: the time is up
         replace(exercise_id, scope)
-        _hand_out(exercise_id, state=TIMED_OUT)
+        _hand_out(exercise_id, state=TIMED_OUT, text="")
         return
     _hand_out(
         exercise_id,
         state=UNWRITTEN if _is_not_written(outcomes[0]) else WRITTEN,
         passed=report.passed,
         text=str(report),
-        cases=len(cases),
+        cases=len(key.cases),
         agrees=agrees,
         seconds=seconds,
     )
@@ -88,7 +91,7 @@ def _is_not_written(outcome: Outcome) -> bool:
 
 
 def _agrees(outcome: Outcome, expected) -> bool:
-    return outcome.value is not None and same(outcome.value, to_plain(expected))
+    return outcome.value is not None and same(outcome.value, expected)
 
 
 def _hand_out(exercise_id: str, **result) -> None:

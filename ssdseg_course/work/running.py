@@ -13,22 +13,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from queue import Empty
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from ssdseg_course.check import SECONDS as CHECK_SECONDS
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.report import Report
-from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.checking.time_limit import LONGEST, SECONDS
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import Lesson
 from ssdseg_course.work import in_kernel
+from ssdseg_course.work.results import LessonResult, Result, State
 from ssdseg_course.work.workspace import CHECKING, Notebook, cell_in_words, code_cells, cut, grade_id, read_lesson
 
 CELL_SECONDS = 60.0
+CHECK_SECONDS = (LONGEST + 1) * SECONDS  # on the clock; the check itself stops an answer that has worked for too long
 INTERRUPT_SECONDS = 3.0  # what a cell may take to notice that it is interrupted
 START_SECONDS = 60.0
 POLL_SECONDS = 0.2
@@ -44,79 +45,6 @@ Progress = Callable[[int, int], None]
 
 class KernelError(ValueError):
     """The process that should run a notebook does not start."""
-
-
-class State(StrEnum):
-    """What has become of an exercise."""
-
-    PASSED = "passed"
-    WRONG = "not right yet"
-    UNWRITTEN = "not written yet"
-    STOPPED = "stopped"
-    TIMED_OUT = "took too long"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What has become of one exercise.
-
-    Attributes:
-        exercise: which.
-        state: in short.
-        text: in full, for the learner.
-        cases: how many inputs were tried.
-        agrees: whether all results are those of the reference, which a right answer's need not be where there are
-            many; None where not measured.
-        seconds: of the answer and of the reference, for one go through all inputs; None where not measured.
-    """
-
-    exercise: Exercise
-    state: State
-    text: str
-    cases: int = 0
-    agrees: bool | None = None
-    seconds: tuple[float, float] | None = None
-
-    @property
-    def earned(self) -> int:
-        """All the points or none."""
-        return self.exercise.points if self.state is State.PASSED else 0
-
-
-@dataclass(frozen=True)
-class LessonResult:
-    """What has become of a lesson.
-
-    Attributes:
-        results: of its exercises, in their order.
-        stops: of the cells that did not run to their end, in words, in their order.
-    """
-
-    results: tuple[Result, ...]
-    stops: tuple[str, ...]
-
-    @property
-    def earned(self) -> int:
-        """Points so far."""
-        return sum(result.earned for result in self.results)
-
-    @property
-    def points(self) -> int:
-        """Points that there are."""
-        return sum(result.exercise.points for result in self.results)
-
-    @property
-    def to_mend(self) -> Result | None:
-        """What to look at first: the first answer that is wrong, else the first that is not written."""
-        open_ones = [result for result in self.results if result.state is not State.PASSED]
-        wrong = [result for result in open_ones if result.state is not State.UNWRITTEN]
-        return next(iter(wrong or open_ones), None)
-
-
-def exercises_of(lesson: Lesson) -> list[Exercise]:
-    """The exercises of a lesson, in their order."""
-    return [exercise for exercise in EXERCISES.values() if exercise.id.startswith(f"{lesson.number:02d}.")]
 
 
 def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None, measure: bool = False) -> LessonResult:
@@ -223,6 +151,8 @@ class _Run:
 
     def _result_of(self, exercise: Exercise, reply: "_Reply") -> Result:
         handed_out = next((result for result in reply.results if result.get("exercise") == exercise.id), None)
+        if handed_out and handed_out["state"] == in_kernel.TIMED_OUT and handed_out["text"]:
+            return Result(exercise, State.TIMED_OUT, handed_out["text"])
         if reply.timed_out or (handed_out and handed_out["state"] == in_kernel.TIMED_OUT):
             return _failed(exercise, State.TIMED_OUT, f"it did not come to its end within {CHECK_SECONDS:.0f} seconds")
         if reply.kernel_lost or not handed_out:

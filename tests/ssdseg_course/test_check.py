@@ -7,10 +7,11 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from ssdseg_course import EXERCISES, CheckFailed, Report, check, hint
-from ssdseg_course.check import _hints_given
+from ssdseg_course.check import _hints_given, report_on
 
 
 def grid_centers(rows, cols):
@@ -64,11 +65,12 @@ def test_an_answer_that_does_not_end_is_stopped_and_told_where_it_was(monkeypatc
             except Exception:  # does not catch the alarm
                 pass
 
-    monkeypatch.setattr(sys.modules["ssdseg_course.check"], "SECONDS", 0.2)
-    with pytest.raises(CheckFailed, match=r"took longer than 0\.2 seconds") as caught:
+    monkeypatch.setattr(sys.modules["ssdseg_course.check"], "SECONDS", 0.05)
+    with pytest.raises(CheckFailed, match=r"took too long: it was stopped after 0\.0\S* seconds of work") as caught:
         check("01.grid_centers", grid_centers)
     assert re.search(r"in line \d+ of `grid_centers`: ", str(caught.value))
-    assert "a loop that never ends" in str(caught.value)
+    assert "does every turn bring it nearer to its end?" in str(caught.value)
+    assert caught.value.report.verdict == "took too long"
 
 
 def test_an_answer_that_swallows_the_alarm_is_stopped_by_the_next_one(monkeypatch):
@@ -82,8 +84,8 @@ def test_an_answer_that_swallows_the_alarm_is_stopped_by_the_next_one(monkeypatc
                 alarms.append(alarm)
         raise alarms[-1]
 
-    monkeypatch.setattr(sys.modules["ssdseg_course.check"], "SECONDS", 0.1)
-    with pytest.raises(CheckFailed, match="took longer"):
+    monkeypatch.setattr(sys.modules["ssdseg_course.check"], "SECONDS", 0.02)
+    with pytest.raises(CheckFailed, match=r"seconds on the clock, in which it worked for .*: what does it wait for"):
         check("01.grid_centers", grid_centers)
 
 
@@ -107,13 +109,103 @@ def test_outside_the_main_thread_a_check_works_without_an_alarm():
         assert pool.submit(check, "01.grid_centers", grid_centers).result().passed
 
 
+def test_the_last_case_can_be_looked_at_and_tried_again():
+    def swapped(rows, cols):
+        return [point[::-1] for point in grid_centers(rows, cols)]
+
+    with pytest.raises(CheckFailed):
+        check("01.grid_centers", swapped)
+    case = check.last()
+    assert case.arguments == {"rows": 2, "cols": 3}
+    np.testing.assert_array_equal(case.yours, swapped(**case.arguments))
+    np.testing.assert_allclose(case.right, grid_centers(**case.arguments))
+    lines = repr(case).splitlines()
+    assert lines[0] == "01.grid_centers, case 1 of 11"
+    assert [line.split(" = ")[0].strip() for line in lines if " = " in line] == ["rows", "cols", "yours", "right"]
+    assert "case = check.last()" not in check_text("01.grid_centers", swapped)  # its numbers stand there in full
+
+
+def test_a_case_too_large_to_be_told_is_offered_and_things_returned_together_have_names():
+    assert "look at it: case = check.last()" in check_text("08.flip", lambda *arguments: arguments)
+    case = check.last()
+    case.arguments["boxes"][:] = 7
+    assert not (case.arguments["boxes"] == 7).any()  # a fresh copy each time
+
+
+def test_the_last_case_of_an_error_says_so_and_that_of_a_right_answer_is_its_first():
+    assert "1 / 0" in check_text("01.grid_centers", lambda rows, cols: 1 / 0)
+    assert check.last().yours is None
+    assert "yours = it stopped with ZeroDivisionError" in repr(check.last())
+    check("01.grid_centers", grid_centers)
+    assert check.last().number == 1
+
+
+def check_text(exercise_id, function) -> str:
+    with pytest.raises(CheckFailed) as caught:
+        check(exercise_id, function)
+    return str(caught.value)
+
+
+def iou_by_half(a, b):
+    return EXERCISES["02.iou"].reference(a, b) / 2
+
+
+def iou_unwritten(a, b):
+    raise NotImplementedError("not written yet")
+
+
+MATCHING = """
+def overlaps(anchors, boxes):
+    return iou(a=anchors, b=boxes)
+
+def match_anchors(anchors, boxes, threshold):
+    if not np.allclose(overlaps(anchors, boxes), right_iou(anchors, boxes)):
+        return np.zeros(len(anchors), int)
+    return right_matches(anchors, boxes, threshold){spoil}
+"""
+
+
+@pytest.mark.parametrize(
+    ("iou", "spoil", "sentence", "right"),
+    [
+        (iou_by_half, "", "your `match_anchors` itself is right: the mistake is in your `iou` (02.iou)", True),
+        (iou_unwritten, "", "your `iou` (02.iou), which it calls, is not written yet. Write that one first.", True),
+        (iou_by_half, " + 5", "your `iou` (02.iou), which it calls, is not right either. Mend that one first.", False),
+    ],
+)
+def test_a_wrong_function_that_an_answer_calls_is_named(iou, spoil, sentence, right):
+    scope = {
+        "np": np,
+        "iou": iou,
+        "right_iou": EXERCISES["02.iou"].reference,
+        "right_matches": EXERCISES["02.match_anchors"].reference,
+    }
+    exec(MATCHING.format(spoil=spoil), scope)
+    report = report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0)
+    assert sentence in " ".join(str(report).split())
+    assert (report.passed, report.helpers, report.right_but_for_helpers) == (False, ("02.iou",), right)
+    assert scope["iou"] is iou
+
+
+def test_a_function_that_an_answer_does_not_call_is_not_blamed():
+    scope = {"iou": iou_by_half, "right_matches": EXERCISES["02.match_anchors"].reference}
+    exec("def match_anchors(a, b, t):\n    return right_matches(a, b, t) + 5", scope)
+    assert report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0).helpers == ()
+
+
 def test_hints_grow_stronger_and_the_last_one_stays(capsys):
     _hints_given.clear()
     for _ in range(4):
         hint("01.grid_centers")
     lines = capsys.readouterr().out.splitlines()
-    assert [line[:13] for line in lines] == ["hint 1 of 3: ", "hint 2 of 3: ", "hint 3 of 3: ", "hint 3 of 3: "]
+    last = "hint 3 of 3, the last one"
+    assert [line.partition(":")[0] for line in lines] == ["hint 1 of 3", "hint 2 of 3", last, last]
     assert lines[0].endswith(EXERCISES["01.grid_centers"].hints[0])
+
+
+def test_a_hint_without_an_id_says_where_the_id_stands(capsys):
+    hint()
+    assert 'write hint("01.grid_centers"), with the id of your exercise' in capsys.readouterr().out
 
 
 def test_the_hint_of_an_unknown_exercise_is_answered_with_the_nearest_ones():
@@ -152,8 +244,30 @@ def test_networks_that_are_kept_for_the_next_check_survive_a_cleared_session(exe
         assert mutant.sentence in " ".join(str(caught.value).split())
 
 
-def test_the_package_does_not_import_tensorflow():
-    code = "import sys, ssdseg_course; sys.exit('tensorflow' in sys.modules)"
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import ssdseg_course", {"numpy", "rich", "IPython"}),
+        ("import ssdseg_course.cli", {"numpy", "IPython", "jupyter_client"}),
+        ("from ssdseg_course import check, hint, mine, EXERCISES", {"tensorflow", "keras", "matplotlib"}),
+        ("from ssdseg_course import EXERCISES; EXERCISES['01.coverage']", {"ssdseg_course.exercises.training"}),
+        ("from ssdseg_course.cli.learn import hint; hint('1.1')", {"tensorflow", "IPython", "jupyter_client"}),
+        ("from ssdseg_course.cli.learn import progress; progress()", {"tensorflow", "matplotlib"}),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(statement, unwanted):
+    code = f"import sys\n{statement}\nsys.exit(', '.join({unwanted} & set(sys.modules)) or None)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_functions_of_the_package_are_not_lost_to_the_modules_of_their_names():
+    code = (
+        "import ssdseg_course.check, ssdseg_course.mine\n"
+        "from ssdseg_course.check import find_exercise\n"
+        "from ssdseg_course import check, mine\n"
+        "assert callable(check) and callable(mine) and ssdseg_course.check is check\n"
+        "assert {'EXERCISES', 'check', 'hint', 'mine'} <= set(dir(ssdseg_course))\n"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

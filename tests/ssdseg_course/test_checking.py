@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ssdseg_course import EXERCISES
-from ssdseg_course.checking.compare import compare_arrays
+from ssdseg_course.checking.compare import compare_arrays, compare_whole_numbers
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.judge import judge
 from ssdseg_course.checking.probe import probe
@@ -153,15 +153,41 @@ def test_nan_and_infinity_are_told_before_the_values(strange):
 
     text = says(spoiled)
     assert f"but row 5 holds what is no number: (0.8333, {strange})" in text
-    assert "inf comes from dividing by 0" in text
+    assert "inf comes from a division by 0" in text
 
 
 def test_a_lone_nan_is_told():
     assert "it is nan, which is no number" in says(lambda *arguments: np.nan, COVERAGE)
 
 
-def test_whole_numbers_are_named_as_the_reason():
-    assert "holds whole numbers only (int64)" in says(lambda rows, cols: right(rows, cols).astype(np.int64))
+def test_fractions_that_were_cut_off_are_named_as_the_reason():
+    text = says(lambda rows, cols: right(rows, cols).astype(np.int64))
+    assert "when all that stands behind the point is cut off: an array of int64 has no place for it" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "advice"),
+    [
+        (np.floor, [1.5, 2.25], "cut off."),
+        (np.round, [1.75, 2.25], "rounded to whole ones:"),
+        (lambda x: np.ceil(x).astype(int), [1.25, 2.25], None),  # whole, and no fraction is what they lack
+        (lambda x: np.zeros(2), [0.5, 0.25], None),
+        (lambda x: np.array(3), 0.75, None),  # a count in the place of a share
+        (lambda x: np.array(0), 0.75, None),
+        (lambda x: np.round(x) + 1, [1.75, 2.25], None),
+    ],
+)
+def test_whole_numbers_are_blamed_only_where_nothing_but_the_fractions_is_lost(value, expected, advice):
+    expected = np.array(expected)
+    complaint = compare_arrays(value(expected), expected)
+    assert (complaint.advice is None) if advice is None else (advice in complaint.advice)
+
+
+def test_advice_that_another_case_does_not_bear_out_is_not_given():
+    def rounded_once(rows, cols):
+        return np.round(right(rows, cols)) if (rows, cols) == (2, 3) else right(rows, cols) + 1
+
+    assert "rounded" not in says(rounded_once)
 
 
 def test_the_first_wrong_row_is_told_with_its_numbers():
@@ -179,8 +205,33 @@ def test_a_small_difference_is_told_with_enough_digits():
 
 
 def test_the_right_rows_in_another_order_are_seen():
-    text = says(lambda rows, cols: right(rows, cols)[::-1])
-    assert "all the right rows are there, but in another order" in text
+    assert "in the opposite order" in says(lambda rows, cols: right(rows, cols)[::-1])
+    text = says(lambda rows, cols: right(rows, cols)[np.random.default_rng(0).permutation(rows * cols)])
+    assert "but in another order. again" in text
+
+
+def test_a_grid_that_is_counted_column_by_column_is_asked_for_its_fastest_index():
+    rows = np.arange(24.0).reshape(-1, 2)
+    turned = rows.reshape(3, 4, 2).swapaxes(0, 1).reshape(-1, 2)
+    assert "Which index should move fastest?" in compare_arrays(turned, rows).advice
+
+
+@pytest.mark.parametrize("right", [np.array([2, 0, 1]), np.array([2.5, 0.5]), np.array([[2, 0], [1, 3]])])
+def test_indices_and_lone_numbers_are_no_rows_in_another_order(right):
+    assert compare_arrays(right[::-1], right).advice is None
+
+
+@pytest.mark.parametrize("wanted", [(0,), (0, 4), (0, 2, 2)])
+def test_an_empty_list_is_as_good_as_an_array_without_rows(wanted):
+    assert compare_arrays(np.array([]), np.empty(wanted)) is None
+
+
+def test_a_whole_number_is_demanded_in_type_too():
+    right = np.array(32)
+    assert compare_whole_numbers(np.array(32, np.int32), right) is None
+    complaint = compare_whole_numbers(np.array(32.0), right)
+    assert "a whole number in type, too (int), and yours is float64: 32.0" in complaint.lines[0]
+    assert "it should be 32 and yours is 31" in compare_whole_numbers(np.array(31.0), right).lines[0]
 
 
 def copies(array):
@@ -244,6 +295,54 @@ def test_a_wrong_value_is_told_before_a_changed_argument():
 
     assert "it should be 0.75 and yours is 1" in says(overwriting, COVERAGE)
     assert COVERAGE.reference(*COVERAGE.fixed_cases[1]) == 0.75
+
+
+def test_an_answer_that_writes_over_what_it_still_needs_is_told_so():
+    def corners_to_centers(boxes):
+        boxes[:, 2:] -= boxes[:, :2]
+        boxes[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
+        return boxes
+
+    text = says(corners_to_centers, EXERCISES["02.corners_to_centers"])
+    assert "it is no new array, but its argument `boxes` itself, written over: whatever it reads there" in text
+    text = says(lambda boxes: corners_to_centers(boxes) + 0, EXERCISES["02.corners_to_centers"])
+    assert "and on the way it changed its argument `boxes`: whatever it reads there" in text
+
+
+def parted(count):
+    return np.arange(count), np.zeros((count, 2))
+
+
+PARTED = dataclasses.replace(
+    GRID, reference=parted, fixed_cases=((3,), (0,)), draw=None, mutants=(), returns=("indices", "boxes")
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (lambda count: np.zeros((count, 2)), "it should return 2 things, indices and boxes, and it returned 3 things"),
+        (lambda count: None, "it should return indices and boxes, and returned None"),
+        (lambda count: (np.arange(count), np.ones((count, 2))), "boxes: shape is right: (3, 2) but row 0"),
+        (lambda count: (np.arange(count), "boxes"), "it should return indices and boxes, and returned something else"),
+        (lambda count: np.arange(count) > 1, "true and false are no numbers here"),
+    ],
+)
+def test_things_that_are_returned_together_are_told_by_name(wrong, sentence):
+    assert sentence in says(wrong, PARTED)
+
+
+def test_of_things_that_are_returned_together_one_may_be_an_empty_list():
+    assert judge(PARTED, probe(lambda count: parted(count) if count else ([], []), PARTED.cases(0)), 0).passed
+
+
+def test_of_cases_with_the_same_mistake_one_that_can_be_read_is_told():
+    large, small = np.ones((5, 5)), np.ones((2, 2))
+    exercise = dataclasses.replace(
+        GRID, reference=copies, fixed_cases=((large,), (small,)), draw=None, mutants=(), returns=()
+    )
+    assert "called with array=[[1, 1], [1, 1]]" in says(lambda array: array + 1, exercise)
+    assert "called with array=<an array" in says(lambda array: array + 1 if len(array) > 2 else None, exercise)
 
 
 class Agreeable(np.ndarray):

@@ -9,13 +9,13 @@ from sandboxes import needs_sandbox
 
 from ssdseg_course import EXERCISES
 from ssdseg_course.checking.judge import judge
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading import grader
 from ssdseg_course.grading import sandbox as sandboxes
 from ssdseg_course.grading.sandbox import Sandbox, SandboxError
 from ssdseg_course.grading.staging import CONFESSION, HIDDEN, stage
 from ssdseg_course.manifest import LESSONS, find_lesson
 from ssdseg_course.sandboxed.definitions import Source
-from ssdseg_course.work.running import exercises_of
 
 GRID = EXERCISES["01.grid_centers"]
 SECONDS = 60

@@ -1,0 +1,104 @@
+"""Looks for the mistake in the learner's own earlier functions, which the answer to a composed exercise calls.
+
+What an answer calls is read from its code: names of functions in its own notebook, through functions of the learner's
+own as far as they go. Those that are answers to earlier exercises are checked; where one is wrong, the answer is tried
+once more with the reference's function in its place.
+"""
+
+import dis
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from types import CodeType, FunctionType
+
+from ssdseg_course.checking.blame import Blame
+from ssdseg_course.checking.exercise import Exercise
+from ssdseg_course.checking.judge import AnswerKey, judge
+from ssdseg_course.checking.probe import probe
+from ssdseg_course.checking.report import Report, Verdict
+
+GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME")
+
+
+def blame(exercise: Exercise, function: Callable, earlier: Sequence[Exercise], key: AnswerKey) -> Blame | None:
+    """Which of the functions that a wrong answer calls are wrong themselves; None if none is.
+
+    Args:
+        exercise: what was asked.
+        function: the learner's, which is not right.
+        earlier: the exercises whose functions it may call.
+        key: of the exercise.
+    """
+    scope = _scope(function)
+    names = used_names(function)
+    used = [helper for helper in earlier if helper.name in names and callable(scope[helper.name])]
+    reports = [(helper, _report_on(helper, scope[helper.name])) for helper in used]
+    wrong = [helper for helper, report in reports if not report.passed]
+    if not wrong:
+        return None
+    right_ones = {helper.name: _called_alike(helper.reference, scope[helper.name]) for helper in wrong}
+    with _in_their_places(scope, right_ones):
+        outcomes = probe(function, key.cases, exercise.run)
+    unwritten = all(report.passed or report.verdict is Verdict.UNWRITTEN for _, report in reports)
+    return Blame(tuple(wrong), judge(exercise, outcomes, key.seed, key).passed, unwritten)
+
+
+def used_names(function: Callable) -> set[str]:
+    """Names of all that a function uses of its own notebook, and the functions there that it calls."""
+    scope = _scope(function)
+    found: set[str] = set()
+    waiting = [function]
+    while waiting:
+        code = getattr(inspect.unwrap(waiting.pop()), "__code__", None)
+        for name in _global_names(code) - found if code else ():
+            if name in scope:
+                found.add(name)
+                thing = scope[name]
+                if _scope(thing) is scope:
+                    waiting.append(thing)
+    return found
+
+
+def _scope(function) -> dict:
+    inner = inspect.unwrap(function) if callable(function) else None
+    return inner.__globals__ if isinstance(inner, FunctionType) else {}
+
+
+def _global_names(code: CodeType) -> set[str]:
+    """Also those in the functions that are defined inside."""
+    names = {step.argval for step in dis.get_instructions(code) if step.opname in GLOBALS}
+    return names.union(*(_global_names(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
+
+
+def _report_on(helper: Exercise, function: Callable) -> Report:
+    if function is helper.reference:
+        return Report(helper.id, True, helper.points, (), 0)
+    alone = replace(helper, draw=None, mutants=())  # the fixed cases tell right from wrong, and no words are wanted
+    return judge(alone, probe(function, alone.cases(0), alone.run), 0)
+
+
+def _called_alike(reference: Callable, learners: Callable) -> Callable:
+    """The reference's function, to be called as the learner's is: with the same names of arguments and defaults."""
+
+    @functools.wraps(reference)
+    def stand_in(*args, **kwargs):
+        try:
+            given = inspect.signature(learners).bind(*args, **kwargs)
+        except (TypeError, ValueError):
+            return reference(*args, **kwargs)
+        given.apply_defaults()
+        return reference(*given.arguments.values())
+
+    return stand_in
+
+
+@contextmanager
+def _in_their_places(scope: dict, functions: dict[str, Callable]) -> Iterator[None]:
+    before = {name: scope[name] for name in functions}
+    scope.update(functions)
+    try:
+        yield
+    finally:
+        scope.update(before)
