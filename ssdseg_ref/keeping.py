@@ -48,7 +48,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield draft
         bring_to_disk(draft)
-        os.replace(draft, path)
+        draft.replace(path)
         bring_to_disk(path.parent)
     finally:
         with suppress(OSError):
@@ -68,7 +68,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     draft, lock = _new_draft_folder(target)
     try:
         yield draft
-        os.replace(draft, target)
+        draft.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         if lock is not None:
