@@ -50,6 +50,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         bring_to_disk(draft)
         draft.replace(path)
         bring_to_disk(path.parent)
+    except OSError as error:
+        if error.filename == str(draft):  # nobody knows that name
+            error.filename = str(path)
+        raise
     finally:
         with suppress(OSError):
             draft.unlink()
