@@ -4,7 +4,8 @@ The optimiser is AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regu
 warm-up; what is judged and kept is an exponential moving average of the weights, which is smoother than the weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -169,38 +170,52 @@ def train(
         history = callbacks.History()
         history.on_train_begin()  # of no epoch yet
         if not _has_finished(kept, recipe):
-            history = trainer.fit(
-                batches(
-                    training,
-                    config,
-                    recipe.batch_size,
-                    seed=recipe.seed,
-                    first_batch=kept.epochs * steps,
-                    zoom_share=recipe.zoom_share,
-                ),
-                epochs=recipe.epochs,
-                initial_epoch=kept.epochs,
-                steps_per_epoch=steps,
-                shuffle=False,  # `batches` has done it
-                validation_data=batches(validation, config, recipe.batch_size),
-                # In this order: a checkpoint holds the raw weights, what is judged and kept as the best the averaged.
-                callbacks=[
-                    _KeepRaw(kept),
-                    callbacks.SwapEMAWeights(swap_on_epoch=True),
-                    _KeepBest(kept, recipe),
-                    # TensorFlow's own, so not there where Keras runs on another backend.
-                    *(
-                        [callbacks.TensorBoard(folder / TENSORBOARD, write_graph=False)]
-                        if keras.backend.backend() == "tensorflow"
-                        else []
+            with _full_disk_named(folder / TENSORBOARD):
+                history = trainer.fit(
+                    batches(
+                        training,
+                        config,
+                        recipe.batch_size,
+                        seed=recipe.seed,
+                        first_batch=kept.epochs * steps,
+                        zoom_share=recipe.zoom_share,
                     ),
-                    *watchers,
-                ],
-                verbose=verbose,
-            )
+                    epochs=recipe.epochs,
+                    initial_epoch=kept.epochs,
+                    steps_per_epoch=steps,
+                    shuffle=False,  # `batches` has done it
+                    validation_data=batches(validation, config, recipe.batch_size),
+                    callbacks=[*_keeping(kept, recipe), *_tensorboard(folder), *watchers],
+                    verbose=verbose,
+                )
         kept.finish(twin)
         network.set_weights(twin.get_weights())
     return history
+
+
+def _keeping(kept: Checkpoints, recipe: Recipe) -> list[callbacks.Callback]:
+    """In this order: a checkpoint holds the raw weights, what is judged and kept as the best the averaged ones."""
+    return [_KeepRaw(kept), callbacks.SwapEMAWeights(swap_on_epoch=True), _KeepBest(kept, recipe)]
+
+
+def _tensorboard(folder: Path) -> list[callbacks.Callback]:
+    """TensorFlow's own log, so none where Keras runs on another backend."""
+    if keras.backend.backend() != "tensorflow":
+        return []
+    return [callbacks.TensorBoard(folder / TENSORBOARD, write_graph=False)]
+
+
+@contextmanager
+def _full_disk_named(log: Path) -> Iterator[None]:
+    """TensorFlow has errors of its own for a log that cannot be written."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.startswith("tensorflow") and str(log) in str(error):
+            raise OSError(
+                f"{log}: cannot be written, perhaps the disk is full; what was kept before is there"
+            ) from error
+        raise
 
 
 class _KeepRaw(callbacks.Callback):

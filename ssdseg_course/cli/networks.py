@@ -112,8 +112,9 @@ def _save(network: "keras.Model", path: Path) -> None:
         with whole_file(path) as draft:
             network.save(draft)
     except (OSError, RuntimeError) as error:  # the latter from h5py
+        reason = getattr(error, "strerror", None) or error
         raise OSError(
-            f"{path}: cannot be written ({error}); the training is kept, once there is room the same command saves it"
+            f"{path}: cannot be written ({reason}); the training is kept, once there is room the same command saves it"
         ) from error
 
 

@@ -11,6 +11,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from ssdseg_ref.blocks import conv_bn, predict
@@ -265,3 +266,13 @@ def test_weights_of_another_precision_are_refused_with_the_way_out(kind, tmp_pat
     network = keras.Sequential([keras.Input((2,)), layers.Dense(1, dtype=kind)])
     with pytest.raises(ValueError, match=f'weights of float32, these are {kind}; mend "floatx" in keras.json'):
         train(network, CONFIG, RECIPE, [], [], tmp_path, verbose=0)
+
+
+def test_a_full_disk_under_tensorboard_s_log_gets_one_sentence(scenes, tmp_path):
+    class Full(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise tf.errors.ResourceExhaustedError(None, None, f"{tmp_path / TENSORBOARD}/x; No space left on device")
+
+    with pytest.raises(OSError, match=r"tensorboard: cannot be written, perhaps the disk is full"):
+        train(tiny_network(), CONFIG, RECIPE, scenes[:4], scenes[8:], tmp_path, verbose=0, watchers=[Full()])
+    assert finished_epochs(tmp_path) == 1
