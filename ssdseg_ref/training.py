@@ -4,6 +4,7 @@ The optimiser is AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regu
 warm-up; what is judged and kept is an exponential moving average of the weights, which is smoother than the weights.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -153,7 +154,8 @@ def train(
 
     Raises:
         ValueError: if there are too few samples for a batch, if classes and weights differ in number, if the folder
-            holds another training, or one at work, and if the loss is no number any more; the epochs before are kept.
+            holds another training, or one at work, if a sample cannot be read or holds a class that the network does
+            not know, and if the loss is no number any more; the epochs before are kept.
         OSError: if the folder cannot be written into; the epochs before are kept.
     """
     _can_train(network)
@@ -170,7 +172,7 @@ def train(
         history = callbacks.History()
         history.on_train_begin()  # of no epoch yet
         if not _has_finished(kept, recipe):
-            with _full_disk_named(folder / TENSORBOARD):
+            with _one_sentence_errors(folder / TENSORBOARD):
                 history = trainer.fit(
                     batches(
                         training,
@@ -206,15 +208,19 @@ def _tensorboard(folder: Path) -> list[callbacks.Callback]:
 
 
 @contextmanager
-def _full_disk_named(log: Path) -> Iterator[None]:
-    """TensorFlow has errors of its own for a log that cannot be written."""
+def _one_sentence_errors(log: Path) -> Iterator[None]:
+    """What TensorFlow says on pages of its own, of a sample that cannot be read or a log that cannot be written."""
     try:
         yield
     except Exception as error:
-        if type(error).__module__.startswith("tensorflow") and str(log) in str(error):
+        if not type(error).__module__.startswith("tensorflow"):
+            raise
+        if str(log) in str(error):
             raise OSError(
-                f"{log}: cannot be written, perhaps the disk is full; what was kept before is there"
+                f"{log}: cannot be written, perhaps the disk is full; what was kept is there"
             ) from error
+        if of_a_sample := re.search(r"^(?:ValueError|FileNotFoundError): (.+)$", str(error), re.MULTILINE):
+            raise ValueError(of_a_sample[1]) from error
         raise
 
 

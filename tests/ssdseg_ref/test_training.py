@@ -16,6 +16,7 @@ from keras import layers
 
 from ssdseg_ref.blocks import conv_bn, predict
 from ssdseg_ref.data import warehouse
+from ssdseg_ref.data.files import LazySamples
 from ssdseg_ref.data.sample import Sample
 from ssdseg_ref.multitask import LESSON
 from ssdseg_ref.training import CHECKPOINTS, LOG, TENSORBOARD, JointTraining, Recipe, finished_epochs, optimizer, train
@@ -276,3 +277,14 @@ def test_a_full_disk_under_tensorboard_s_log_gets_one_sentence(scenes, tmp_path)
     with pytest.raises(OSError, match=r"tensorboard: cannot be written, perhaps the disk is full"):
         train(tiny_network(), CONFIG, RECIPE, scenes[:4], scenes[8:], tmp_path, verbose=0, watchers=[Full()])
     assert finished_epochs(tmp_path) == 1
+
+
+def test_a_sample_that_cannot_be_read_is_named_in_one_sentence(scenes, tmp_path):
+    def read(entry):
+        if entry == 3:
+            raise ValueError("photo.jpg: not a picture that can be read")
+        return scenes[entry]
+
+    samples = LazySamples(range(4), read)
+    with pytest.raises(ValueError, match=r"^photo\.jpg: not a picture that can be read$"):
+        train(tiny_network(), CONFIG, RECIPE, samples, scenes[8:], tmp_path, verbose=0)
