@@ -190,8 +190,8 @@ axes[1].set_title("how much each pixel can change the value in the middle", font
 show(
     figure,
     alt=f"Two panels with the same two squares around the middle: a solid one of {sides[0]} pixels, from which half of "
-    f"all influence comes, and a dashed one of {sides[1]}, with 90 percent. Left a warehouse scene; right the influence "
-    "of each pixel: dark in the middle, and fading to nearly white towards the edges.",
+    f"all influence comes, and a dashed one of {sides[1]}, with 90 percent. Left a warehouse scene; right the "
+    "influence of each pixel: dark in the middle, and fading to nearly white towards the edges.",
 )
 
 # %% [markdown]
@@ -248,9 +248,9 @@ draw_flow(
 axes.set_title("ASPP, with our network's numbers: 64 channels, rates 2 and 4", fontsize=10)
 show(
     figure,
-    alt="A diagram of ASPP. From x, 10 × 14 × 288, four arrows go out: to a pointwise convolution; to a separable 3 × 3 "
-    "of rate 2; to one of rate 4; and to the mean over all places, which goes on through a pointwise convolution and a "
-    "resize to 10 × 14. All four, 64 channels each, are concatenated to 256; the projection makes 64 of them.",
+    alt="A diagram of ASPP. From x, 10 × 14 × 288, four arrows go out: to a pointwise convolution; to a separable 3 × "
+    "3 of rate 2; to one of rate 4; and to the mean over all places, which goes on through a pointwise convolution "
+    "and a resize to 10 × 14. All four, 64 channels each, are concatenated to 256; the projection makes 64 of them.",
 )
 
 # %% [markdown]
@@ -432,9 +432,9 @@ draw_flow(
 axes.set_title("the decoder, with our network's numbers", fontsize=10)
 show(
     figure,
-    alt="A diagram of the decoder. Above, x from ASPP, 10 × 14 × 64, is resized to 40 × 56. Below, the fine map of stride "
-    "4, 40 × 56 × 96, is narrowed by a pointwise convolution to 24 channels. Both are concatenated to 40 × 56 × 88; two "
-    "separable 3 × 3 convolutions follow and give 40 × 56 × 64.",
+    alt="A diagram of the decoder. Above, x from ASPP, 10 × 14 × 64, is resized to 40 × 56. Below, the fine map of "
+    "stride 4, 40 × 56 × 96, is narrowed by a pointwise convolution to 24 channels. Both are concatenated to 40 × 56 "
+    "× 88; two separable 3 × 3 convolutions follow and give 40 × 56 × 64.",
 )
 
 # %% [markdown]
@@ -643,9 +643,9 @@ if said_by:
     paint(figure, axes, scenes[shown], {"true": masks[shown]} | {name: said[shown] for name, said in said_by.items()})
     show(
         figure,
-        alt="The scene under four masks. The true one; without a decoder: large round blots, masts and legs are missing; "
-        "with the decoder: outlines follow the things; with dice in the place of the cross-entropy: the same outlines, "
-        "with more pixels given to thin and small things.",
+        alt="The scene under four masks. The true one; without a decoder: large round blots, masts and legs are "
+        "missing; with the decoder: outlines follow the things; with dice in the place of the cross-entropy: the same "
+        "outlines, with more pixels given to thin and small things.",
     )
 
 # %% [markdown]

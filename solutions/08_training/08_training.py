@@ -244,9 +244,9 @@ with after("8.2 8.3"):
     show(
         figure,
         alt="A scene in four panels. Mirrored, its boxes still around the same things. As it is, with a window in "
-        f"white dashes: {is_kept.sum()} boxes in solid orange are kept, {(~is_kept).sum()} in dotted blue dropped, for less "
-        "than a quarter of it lies in the window. The window enlarged, with the boxes cut at its edge. And its mask's "
-        f"{(zoomed.mask == 255).sum():,} pixels of 255, where pieces of the dropped things are, in grey.",
+        f"white dashes: {is_kept.sum()} boxes in solid orange are kept, {(~is_kept).sum()} in dotted blue dropped, "
+        "for less than a quarter of it lies in the window. The window enlarged, with the boxes cut at its edge. And "
+        f"its mask's {(zoomed.mask == 255).sum():,} pixels of 255, where pieces of the dropped things are, in grey.",
     )
 
 # %% [markdown]
