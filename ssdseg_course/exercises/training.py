@@ -336,6 +336,7 @@ _BOXES_AROUND = np.array(
         [0.0625, 0.1875, 0.3125, 0.25],  # exactly a quarter
         [0.09375, 0.046875, 0.34375, 0.171875],  # three eighths of either side, which is less
         [0.625, 0.25, 0.8125, 0.3125],  # two thirds, and its middle
+        [0.15625, 0.078125, 0.40625, 0.203125],  # its middle, but less than a half
         [0.25, 0.3125, 0.375, 0.8125],  # an eighth, over its whole width
         [0.0, 0.0, 1.0, 1.0],  # an eighth, which fills the window
     ]

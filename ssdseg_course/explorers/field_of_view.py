@@ -91,10 +91,10 @@ def field_view(state: FieldState) -> tuple[np.ndarray, str]:
     span = (TAPS - 1) * state.rate + 1
     return np.asarray(image), (
         f"A 3 x 3 kernel with rate {state.rate} spans {span} x {span} places; the map, in white, has {rows} x {cols}. "
-        f"For the place with the cross, row {row}, column {col}, {len(inside)} of its 9 taps fall on the map, marked by "
-        f"orange discs; the other {9 - len(inside)} fall beside it, where a 0 stands. Over all places {counts.mean():.1f} "
-        f"taps fall on the map on average, and for {np.mean(counts == 1):.0%} of the places the middle one alone, which "
-        "makes it a 1 x 1 kernel."
+        f"For the place with the cross, row {row}, column {col}, {len(inside)} of its 9 taps fall on the map, marked "
+        f"by orange discs; the other {9 - len(inside)} fall beside it, where a 0 stands. Over all places "
+        f"{counts.mean():.1f} taps fall on the map on average, and for {np.mean(counts == 1):.0%} of the places the "
+        "middle one alone, which makes it a 1 x 1 kernel."
     )
 
 
