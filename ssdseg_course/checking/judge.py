@@ -27,6 +27,7 @@ from ssdseg_course.checking.values import Plain, in_words_together, row_in_words
 WIDTH = 110
 NO_BREAK = "\N{NO-BREAK SPACE}"  # where a line should not be broken
 FEW_ROWS, FEW_NUMBERS = 4, 16
+LONGEST_ERROR = 1000  # characters
 UNWRITTEN = "not written"  # the kind of a complaint about a stub
 
 
@@ -149,7 +150,7 @@ def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
     if failure.error == WrongAnswer.__name__:
         return Complaint((failure.message,), kind=failure.message)
     error = f"{failure.error}: {failure.message}" if failure.message else failure.error
-    lines = [f"it stopped with {error}"]
+    lines = [f"it stopped with {error if len(error) <= LONGEST_ERROR else error[:LONGEST_ERROR] + '...'}"]
     if failure.line:
         lines.append(f"in line {failure.line_number} of `{failure.function}`: {failure.line}")
     return Complaint(tuple(lines), _known(exercise, error), kind=f"{failure.error} {failure.line_number}")

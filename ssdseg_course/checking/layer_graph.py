@@ -29,6 +29,7 @@ class Node:
     Attributes:
         layer: the Keras layer.
         operation: what is called in the graph: the layer, or a step of it.
+        call: number of the call, among all of that operation.
         kind: its class, "Conv2D"; a convolution with groups is a "grouped Conv2D".
         weights: its variables, by kind.
         output: the Keras tensor that comes out of it, before an activation inside of it.
@@ -43,6 +44,7 @@ class Node:
 
     layer: object
     operation: object
+    call: int
     kind: str
     weights: dict[str, object]
     output: object
@@ -72,7 +74,7 @@ def weighted_nodes(graph: FlatGraph) -> list[Node]:
             for node, names in nearest(parent).items():
                 below[node] = below.get(node, frozenset()) | names
         if _has_weights(operation):
-            own = _node(operation, tensor, list(below))
+            own = _node(operation, index, tensor, list(below))
             own.place = graph.places.get(id(tensor), ())
             for node, names in below.items():
                 node.activations |= names
@@ -151,10 +153,10 @@ def _has_weights(operation) -> bool:
 DEPTHWISE = "depthwise_kernel"
 
 
-def _node(operation, tensor, below: list[Node]) -> Node:
+def _node(operation, call: int, tensor, below: list[Node]) -> Node:
     layer, kind, weights = _taken_apart(operation)
     depth = 1 + max((node.depth for node in below), default=0)
-    node = Node(layer, operation, kind, weights, tensor, below, depth, "")
+    node = Node(layer, operation, call, kind, weights, tensor, below, depth, "")
     own = (
         sorted((name, _shape_for_all(node, name)) for name in weights),
         stride_of(node),

@@ -115,9 +115,12 @@ def compare_losses(value: Plain, expected: Plain) -> Complaint | None:
 
 
 def show_loss(value: Plain) -> dict:
-    """A value of `run_loss` as a learner looks at it: an exercise's `show`."""
+    """A value of `run_loss` as a learner looks at it."""
     loss, (_, *gradients) = value
     return {"loss": loss, **{f"gradient {place + 1}": gradient for place, gradient in enumerate(gradients)}}
+
+
+_run_loss.show = show_loss
 
 
 def _first_part(yours: Plain, right: Plain) -> int | None:

@@ -6,11 +6,12 @@ they were written. Where they are not, layers are counted as the learner has cal
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from ssdseg_course.checking.compare import Complaint
+from ssdseg_course.checking.compare import Complaint, compare_arrays
 from ssdseg_course.checking.flat_graph import ACTIVATIONS
 from ssdseg_course.checking.values import Plain, with_article
 
@@ -38,6 +39,7 @@ class Layer(NamedTuple):
         inside: whether that is inside of the layer.
         normalised: whether nothing but batch normalisations stand on it.
         uses: how often the very same layer is in the network.
+        in_channels: of what it is applied to.
     """
 
     kind: int
@@ -53,6 +55,7 @@ class Layer(NamedTuple):
     inside: int = 0
     normalised: int = 0
     uses: int = 1
+    in_channels: int = 0
 
     def __str__(self) -> str:
         kind = with_article(KINDS[self.kind]) if self.kind >= 0 else "another layer"
@@ -72,7 +75,7 @@ class Network(NamedTuple):
     """What is compared of a network.
 
     Attributes:
-        layers: (L, 13) those with weights, a `Layer` a row, in the order in which they were called.
+        layers: (L, 14) those with weights, a `Layer` a row, in the order in which they were called.
         signatures: (L,) of each with all that it stands on.
         edges: (E, 2) numbers of a layer and of one that it stands on.
         samples: (L, SAMPLES) values of each one's output, under the drawn weights.
@@ -134,7 +137,7 @@ def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> 
 
 
 def show_network(value: Plain) -> dict:
-    """A value of `run_network` as a learner looks at it: an exercise's `show`."""
+    """A value of `run_network` as a learner looks at it."""
     network = Network(*value)
     layers = [f"{number}: {layer}" for number, layer in enumerate(network.rows(), start=1)]
     return {"layers": "\n".join(layers), **dict(_leaves(network.outputs) or [])}
@@ -222,7 +225,18 @@ def _one_too_many(lines: list[str], yours: Network, number: int, partners: dict[
 
 def _about_a_layer(lines: list[str], number: int, got: Layer, right: Layer, place: str) -> Complaint:
     line = f"layer {number + 1}{place} should be {right}; yours is {got}"
-    return Complaint((*lines, line), _about_a_bias(got, right), kind="layer")
+    return Complaint((*lines, line), _about_a_bias(got, right) or _about_its_input(got, right), kind="layer")
+
+
+def _about_its_input(got: Layer, right: Layer) -> str | None:
+    """Advice where the layer itself is right, and what it is applied to is not."""
+    if got[:4] + got[6:9] == right[:4] + right[6:9] and got.in_channels == right.in_channels:
+        return (
+            "the layer itself is right, but not the size of its map: look at its padding and at what it is applied to."
+        )
+    if got[:7] == right[:7] and got.in_channels != right.in_channels:
+        return f"it is applied to {got.in_channels} channels, and should be to {right.in_channels}."
+    return None
 
 
 def _about_a_bias(got: Layer, right: Layer) -> str | None:
@@ -251,7 +265,8 @@ def _other_outputs(yours: Network, right: Network) -> Complaint | None:
         pairs = zip(_leaves(yours.outputs), _leaves(right.outputs), strict=True)
         name, mine, one = next((name, *two) for (name, *_), *two in _with_shapes(pairs) if two[0] != two[1])
         line = f"{name} should be a tensor of shape {one}; yours is one of shape {mine}"
-    return Complaint((*_known(right), f"but {line}"), kind="outputs", part=None)
+    known = _known(right)
+    return Complaint((*known, f"but {line}") if known else (line,), kind="outputs")
 
 
 def _with_shapes(pairs):
@@ -283,28 +298,29 @@ def _other_numbers(yours: Network, right: Network, partners: dict[int, int], pla
         if not _near(yours.samples[number], right.samples[other]):
             line = f"with the same weights layer {number + 1}{place(other)} gives other numbers: {layers[other]}"
             below = yours.below(number)
-            # Where several are built alike, a partner's partners need not be those that it stands on.
-            advice = _about_activations(below, got, layers, partners, place) or BETWEEN
-            return Complaint((*known, f"but {line}"), advice, "numbers")
+            inside, advice = _about_activations(below, got, layers, partners, place)
+            return Complaint((*known, f"but {line}", *inside), advice or BETWEEN, "numbers")
     pairs = list(zip(_leaves(yours.outputs), _leaves(right.outputs), strict=True))
     wrong = [name for (name, mine), (_, wanted) in pairs if not _near(mine, wanted)]
     if not wrong:
         return None
+    if not known:
+        complaint = next(filter(None, (compare_arrays(mine, wanted) for (_, mine), (_, wanted) in pairs)), None)
+        return complaint and replace(complaint, advice=None)
     what = wrong[0] if wrong[0] else "what comes back"
     rest = "" if len(wrong) == 1 or not wrong[0] else f" (and {len(wrong) - 1} more of {len(pairs)})"
-    line = f"but {what} does not{rest}" if known else f"{what} should hold other numbers{rest}"
     last = [number for number in range(len(got)) if number not in yours.edges[:, 1]]
-    advice = _about_activations(last, got, layers, partners, place) or (BEHIND if known else None)
-    return Complaint((*known, "and give the right numbers", line) if known else (line,), advice, "numbers")
+    inside, advice = _about_activations(last, got, layers, partners, place)
+    lines = (*known, "and give the right numbers", f"but {what} does not{rest}", *inside)
+    return Complaint(lines, advice or BEHIND, "numbers")
 
 
 def _other_activation(yours: Network, right: Network, partners: dict[int, int], place: Place) -> Complaint:
     """Where all numbers agree, and would not for larger ones."""
     got, layers = yours.rows(), right.rows()
-    advice = _about_activations(list(range(len(got))), got, layers, partners, place)
-    return Complaint(
-        (*_known(right), "but an activation differs, which large numbers would show"), advice, "activation"
-    )
+    inside, advice = _about_activations(list(range(len(got))), got, layers, partners, place)
+    lines = (*_known(right), "but an activation differs, which large numbers would show", *inside)
+    return Complaint(lines, advice, "activation")
 
 
 BETWEEN = (
@@ -323,18 +339,18 @@ def _known(right: Network) -> tuple[str, ...]:
 
 def _about_activations(
     numbers: list[int], got: list[Layer], layers: list[Layer], partners: dict[int, int], place: Place
-) -> str | None:
-    """Advice where one of these layers has another activation behind it than it should have."""
+) -> tuple[tuple[str, ...], str | None]:
+    """Whether the first wrong activation behind one of these layers is inside of it, in words, and advice."""
     for number in numbers:
         mine, wanted = got[number].activation, layers[partners[number]].activation
         if mine == wanted or -1 in (mine, wanted):
             continue
-        inside = "; it is inside of the layer, its `activation=...`" if mine and got[number].inside else ""
+        at = f"layer {number + 1}{place(partners[number])}"
+        inside = (f"{at} has an activation inside, its `activation=...`",) if mine and got[number].inside else ()
         yours = with_article(f"`{ACTIVATIONS[mine - 1]}`") if mine else "none"
         right = f"`{ACTIVATIONS[wanted - 1]}`" if wanted else "no activation"
-        at = f"layer {number + 1}{place(partners[number])}"
-        return f"behind {at} there should be {right}, and yours has {yours}{inside}."
-    return None
+        return inside, f"behind {at} there should be {right}, and yours has {yours}."
+    return (), None
 
 
 def _leaves(outputs: Plain, name: str = "") -> list[tuple[str, np.ndarray]]:

@@ -1,7 +1,7 @@
 """Exercises on networks: how the learner's function is run, and what is looked at of the network that it builds.
 
 `run_network` stands in an exercise's `run`; what it gives back is made of plain arrays, like any other answer.
-`compare_networks` stands in its `compare`, `show_network` in its `show`. Those for losses are in `losses`.
+`compare_networks` stands in its `compare`. Those for losses are in `losses`.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.flat_graph import ACTIVATIONS, FlatGraph, flat_graph
 from ssdseg_course.checking.layer_graph import Node, dilation_of, draw_weights, stride_of, weighted_nodes
-from ssdseg_course.checking.losses import compare_losses, run_loss, run_mask, show_loss
+from ssdseg_course.checking.losses import compare_losses, run_loss, run_mask
 from ssdseg_course.checking.network_differences import KINDS, Layer, Network, compare_networks, show_network
 from ssdseg_course.checking.probe import WrongAnswer
 from ssdseg_course.lazy import LazyModule
@@ -25,8 +25,6 @@ __all__ = (
     "run_loss",
     "run_mask",
     "run_network",
-    "show_loss",
-    "show_network",
 )
 
 keras = LazyModule("keras")
@@ -78,6 +76,9 @@ def run_network(function: Callable, arguments: Arguments) -> Network:
         samples=np.stack([_sample(value) for value in results[: len(nodes)]] or [np.zeros(SAMPLES)]),
         outputs=_rebuilt(built, results[len(nodes) :]),
     )
+
+
+run_network.show = show_network
 
 
 def _of_a_model(built) -> tuple[FlatGraph, object, list[np.ndarray]]:
@@ -225,6 +226,7 @@ def _describe(node: Node, uses: int) -> Layer:
         inside=int(node.inside),
         normalised=int(bool(node.above) and all(it.kind == "BatchNormalization" for it in node.above)),
         uses=uses,
+        in_channels=int(node.operation._inbound_nodes[node.call].input_tensors[0].shape[-1] or 0),
     )
 
 

@@ -188,7 +188,10 @@ def two_with(*, fine="relu", coarse="relu", head="sigmoid", keys=(2, 16, 4), sha
         ({"head": "softmax"}, ["the map with the key 4 does not", "should be `sigmoid`, and yours has a `softmax`."]),
         ({"head": "linear"}, ["behind layer 4 there should be `sigmoid`, and yours has none."]),
         ({"fine": "relu6"}, ["behind layer 1 there should be `relu`, and yours has a `relu6`."]),
-        ({"coarse": "tanh"}, ["layer 3 gives other numbers", "yours has a `tanh`; it is inside of the layer"]),
+        (
+            {"coarse": "tanh"},
+            ["layer 3 gives", "layer 2 has an activation inside", "yours has a `tanh`."],
+        ),
         ({"keys": ("2", 16, 4)}, ["it should return a dict with the keys 2, 4, 16", "with the keys 4, 16, '2'"]),
         ({"keys": (16, 2, 4)}, ["the map with the key 2 should be a tensor of shape (2, 6, 6, 6)"]),
         ({"bias": False}, ["its bias is missing: no normalisation stands behind it that would have one."]),
@@ -231,14 +234,28 @@ def test_a_normalisation_that_always_trains_is_told():
     assert "is called with `training` given (batch_normalization" in said(BLOCK, training)
 
 
+def test_a_layer_that_is_applied_to_something_else_is_said_to_be():
+    text = said(BLOCK, lambda x, channels, stride: filter_and_project(layers.ZeroPadding2D(1)(x), channels, stride))
+    assert "the layer itself is right, but not the size of its map" in text
+    task = exercise(lambda x: layers.Conv2D(4, 1)(x[..., :3]), [(MAPS,)], run=run_network, compare=compare_networks())
+    assert "it is applied to 8 channels, and should be to 3." in said(task, layers.Conv2D(4, 1))
+
+
 def test_a_separable_convolution_is_its_two_steps():
     def two_steps(x):
         return layers.Conv2D(5, 1)(layers.DepthwiseConv2D(3, 2, "same", use_bias=False)(x))
 
     task = exercise(two_steps, [(MAPS,)], run=run_network, compare=compare_networks())
     assert report_on(task, lambda x: layers.SeparableConv2D(5, 3, 2, "same")(x)).passed
-    assert "inside of the layer" in said(task, lambda x: layers.Conv2D(5, 1, activation="relu")(
-        layers.DepthwiseConv2D(3, 2, "same", use_bias=False)(x)))  # fmt: skip
+
+
+def test_an_activation_inside_of_a_layer_is_told_to_be_there():
+    def two_steps(x):
+        return layers.Conv2D(5, 1)(layers.Conv2D(4, 1)(x))
+
+    task = exercise(two_steps, [(MAPS,)], run=run_network, compare=compare_networks())
+    text = said(task, lambda x: layers.Conv2D(5, 1)(layers.Conv2D(4, 1, activation="relu")(x)))
+    assert "layer 1 has an activation inside, its `activation=...`" in text
 
 
 @pytest.mark.parametrize(
@@ -261,7 +278,7 @@ def test_what_is_no_model_is_told_in_words(wrong, sentence):
 def test_without_layers_with_weights_nothing_is_said_of_them():
     task = exercise(lambda x: ops.flip(x, axis=-1), [(MAPS,)], run=run_network, compare=compare_networks())
     text = said(task, lambda x: x + 0)
-    assert "what comes back should hold other numbers" in text
+    assert "but row 0, 0, 0 should be" in text
     assert "layer" not in text
 
 
