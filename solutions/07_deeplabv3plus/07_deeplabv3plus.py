@@ -79,7 +79,7 @@ def paint(figure, axes, scene, masks_by_title):
         for label, name in enumerate(CLASSES, start=1)
         if any((mask == label).any() for mask in masks_by_title.values())
     ]
-    figure.set_figheight(figure.get_figheight() + 0.4)  # room for the legend
+    figure.set_figheight(figure.get_figheight() + 0.12)  # room for the legend
     figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=9, handlelength=3)
 
 
@@ -195,10 +195,10 @@ show(
 )
 
 # %% [markdown]
-# What *could* matter is the whole picture; what does matter is a blot in the middle. A dilation reaches out of it in
-# one step, with full weight. How far should it reach? With a rate of 18 it sees nearly four times as far as our picture
-# is wide. Is that good? Look at where its nine taps fall. The paper's maps had 33 × 33 places, our lesson network's has
-# 10 × 14. Drag `rate` up to 18:
+# What *could* matter is the whole picture; what does matter is a blot in the middle: half of all influence comes from
+# 75<!-- above --> × 75<!-- above --> pixels. A dilation reaches out of it in one step, with full weight. How far should
+# it reach? With a rate of 18 it sees nearly four times as far as our picture is wide. Is that good? Look at where its
+# nine taps fall. The paper's maps had 33 × 33 places, our lesson network's has 10 × 14. Drag `rate` up to 18:
 
 # %%
 explore_field_of_view(rate=6)
@@ -419,7 +419,7 @@ draw_flow(
     {
         "x": (0, 0, "x, from ASPP\n10 × 14 × 64", MAP),
         "large": (1.2, 0, "resize to\n40 × 56", WORK),
-        "fine": (0, 1.4, "low_level, of stride 4\n40 × 56 × 96", MAP),
+        "fine": (0, 1.4, "low_level\n40 × 56 × 96", MAP),
         "narrow": (1.2, 1.4, "pointwise\nto 24", WORK),
         "join": (2.4, 0.7, "concatenate\n40 × 56 × 88", JOIN),
         "first": (3.5, 0.7, "separable\n3 × 3", WORK),
