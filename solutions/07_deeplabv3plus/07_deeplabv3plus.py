@@ -117,7 +117,8 @@ show(
 #
 # <details><summary>Compare</summary>
 #
-# The first: 3. Behind it a place is 2 pixels. The second has two gaps of 2 places, so 4 places, 8 pixels: 3 + 8 = 11.
+# The first: 3. Behind it a place is 2 pixels. The second has two gaps of 2 places, so 4 places, 8 pixels: 3 + 8 =
+# 11<!-- = convolution.field_of_view([(3, 2, 1), (3, 1, 2)]) -->.
 #
 # </details>
 #

@@ -434,7 +434,7 @@ print(f"In what follows {whose} is judged.")
 # <details><summary>Compare</summary>
 #
 # Precision 1, 1/2, 2/3; recall 1/2, 1/2, 1. Up to a recall of one half the best to come is 1, beyond it 2/3: about
-# 0.83.
+# 0.83<!-- = metrics.average_precision([0.9, 0.8, 0.7], [True, False, True], 2) -->.
 #
 # </details>
 #
