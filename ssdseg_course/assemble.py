@@ -207,10 +207,10 @@ def _take(exercise_id: str, root: Path) -> tuple[Callable | None, str]:
 
 
 def _replace_everywhere(original: Callable, function: Callable) -> list[tuple[dict, str, Callable]]:
-    """Put a function wherever a module of the reference knows the original, and say where."""
+    """Put a function wherever a module of the reference, or the notebook, knows the original, and say where."""
     changed = []
     for module_name, module in list(sys.modules.items()):
-        if module_name == "ssdseg_ref" or module_name.startswith("ssdseg_ref."):
+        if module_name in ("__main__", "ssdseg_ref") or module_name.startswith("ssdseg_ref."):
             scope = vars(module)
             names = [name for name, value in scope.items() if value is original]
             changed += [(scope, name, original) for name in names]
