@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.grader import rehearse
 from ssdseg_course.grading.intake import lesson_of, read_plain
 from ssdseg_course.grading.rehearsal import NEEDS_FILES, files_beside, in_words
@@ -81,12 +80,14 @@ def _tried(
     if not hasattr(os, "fork"):  # on Windows, where no class is graded
         return (), ()
     beside = files_beside(path)
-    wanted = [exercise.id for exercise in exercises_of(lesson) if exercise.name in written]
-    found = rehearse(lesson, release, notebook, beside, wanted)
+    found = {
+        it: tried for it, tried in rehearse(lesson, release, notebook, beside).items() if it.split(".")[1] in written
+    }
     lost = tuple(str(it.report) for it in found.values() if not it.report.passed)
-    files = in_words(beside)
-    notes = tuple(f"{name}: {NEEDS_FILES.format(files=files)}" for name, it in found.items() if it.needs_files)
-    return lost, notes
+    files = NEEDS_FILES.format(files=in_words(beside))
+    notes = [f"{name}: {files}" for name, it in found.items() if it.needs_files]
+    notes += [f"{name}: {it.report.messages[0]}" for name, it in found.items() if it.report.right_but_for_helpers]
+    return lost, tuple(notes)
 
 
 def mend(path: Path, examined: Examined) -> Path:

@@ -5,22 +5,15 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from ssdseg_course.grading.grader import Rehearsed, rehearse
 from ssdseg_course.grading.sandbox import LARGEST_BESIDE, MOST_BESIDE
 from ssdseg_course.work.workspace import Notebook, code_cells, grade_id, is_answer, is_written
 
 DEEPEST = 3  # folders below that of the notebook
-HOW_TO_MEND = (
-    "grading runs your own cells in an empty folder, with what you hand in beside the notebook, with the course's "
-    "libraries alone and without a network: put what the answer needs into the notebook, or beside it."
-)
 NEEDS_FILES = "it needs what stands beside the notebook: hand in {files} with it"
 # What reaches beyond the cell that it stands in. All else is the same wherever it runs.
 REACHING = re.compile(
     r"\b(?:import|open|mine|exec|eval|globals|load\w*|getenv|environ|get_ipython|__\w+__)\b|^[ \t]*[%!]", re.MULTILINE
 )
-
-__all__ = ["HOW_TO_MEND", "NEEDS_FILES", "Rehearsed", "files_beside", "may_differ", "rehearse"]
 
 
 def files_beside(notebook: Path) -> dict[str, bytes]:
