@@ -343,26 +343,13 @@ def _close_sandbox() -> None:
         _open.popitem()[1].close()
 
 
-@dataclass(frozen=True)
-class Rehearsed:
-    """What grading would make of an answer.
-
-    Attributes:
-        report: as it would be.
-        needs_files: whether it is right with the files that stand beside the notebook alone.
-    """
-
-    report: Report
-    needs_files: bool
-
-
 def rehearse(
     lesson: Lesson,
     release: Notebook,
     notebook: Notebook,
     beside: Mapping[str, bytes],
     endless: Collection[str] = (),
-) -> dict[str, Rehearsed]:
+) -> list[tuple[Report, bool]]:
     """Try answers as grading will.
 
     Args:
@@ -373,7 +360,7 @@ def rehearse(
         endless: ids of exercises whose answers are known to come to no end, and are not tried.
 
     Returns:
-        by the exercises' ids, what came of each.
+        the report on each, and whether it is right only with the files that stand beside the notebook.
 
     Raises:
         SandboxError: if this system cannot run them, not even without a sandbox.
@@ -384,12 +371,11 @@ def rehearse(
     except SandboxError:
         work = replace(work, unsafe=True)
     codes = _codes(lesson, release, notebook, beside)
-    found = {}
     try:
-        for (exercise, code), report in zip(codes, _reports(codes, work, endless), strict=True):
-            alone = beside and report.passed and not report.helpers
-            needs_files = bool(alone) and not _try(exercise, replace(code, beside={}), work)[0].passed
-            found[exercise.id] = Rehearsed(report, needs_files)
+        reports = _reports(codes, work, endless)
+        return [
+            (report, bool(beside) and report.passed and not _try(exercise, replace(code, beside={}), work)[0].passed)
+            for (exercise, code), report in zip(codes, reports, strict=True)
+        ]
     finally:
         _close_sandbox()
-    return found

@@ -263,7 +263,7 @@ def test_check_agrees_with_grading_and_says_what_would_be_lost(code, behind, fil
 
 
 def test_where_grading_cannot_differ_the_answers_are_not_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("ssdseg_course.grading.grader.rehearse", None)  # calling it would stop here
+    monkeypatch.setattr("ssdseg_course.grading.rehearsal.rehearse", None)  # calling it would stop here
     notebook = with_answers(handed_out(), linear_scales=right_answers()["linear_scales"])
     results, _ = run(notebook, tmp_path)
     assert results["linear_scales"].state is State.PASSED
