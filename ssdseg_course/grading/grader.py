@@ -189,10 +189,17 @@ def _codes(
     ]
     places = {source.name: source.place for source in sources}
     whole = frozenset(it.name for it in exercises_of(lesson))
+    ways = tuple(Way) if any(map(_does_more, filter(lambda source: source.own, sources))) else (Way.DEFINITIONS,)
     return [
-        (it, Code(sources, places[f"{CHECK}{it.name}"], f"{lesson.name}.ipynb", whole, beside))
+        (it, Code(sources, places[f"{CHECK}{it.name}"], f"{lesson.name}.ipynb", whole, beside, ways=ways))
         for it in exercises_of(lesson)
     ]
+
+
+def _does_more(source: Source) -> bool:
+    """Whether there may be more in a learner's cell than the function that it is to hold."""
+    lines = (line for line in source.text.splitlines() if line[:1] not in ("", " ", "\t", "#", ")"))
+    return not all(re.match(rf"def {source.name}\b", line) for line in lines)
 
 
 def _with_helpers(report: Report, used: Sequence[Exercise], again: Report, probed: Probed) -> Report:
@@ -253,7 +260,7 @@ def _try(exercise: Exercise, code: Code, work: Work) -> tuple[Report, Probed]:
     Each way runs the learner's own code alone, on the same cases: so the best of them is the learner's own, too.
     """
     best = None
-    for way in Way:
+    for way in code.ways:
         probed = _probed(exercise, code, work, way)
         if probed is None:
             continue
