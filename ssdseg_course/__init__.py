@@ -2,11 +2,42 @@
 
 In a lesson: `check("01.grid_centers", grid_centers)` checks an answer, and `hint("01.grid_centers")` helps.
 `mine("01.grid_centers")` takes that answer into another lesson.
+
+Nothing is imported before one of these names is asked for: `ssdseg --help` needs none of them.
 """
 
-from ssdseg_course.check import CheckFailed, check, hint
-from ssdseg_course.checking.report import Report
-from ssdseg_course.exercises import EXERCISES
-from ssdseg_course.mine import mine
+import sys
+from importlib import import_module
+from types import ModuleType
 
+HOMES = {
+    "EXERCISES": "ssdseg_course.exercises",
+    "CheckFailed": "ssdseg_course.check",
+    "Report": "ssdseg_course.checking.report",
+    "check": "ssdseg_course.check",
+    "hint": "ssdseg_course.check",
+    "mine": "ssdseg_course.mine",
+}
 __all__ = ["EXERCISES", "CheckFailed", "Report", "check", "hint", "mine"]
+
+
+class _Course(ModuleType):
+    """This package: its functions `check` and `mine` go by the names of the modules that hold them."""
+
+    def __getattr__(self, name: str):
+        if name not in HOMES:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(HOMES[name]), name)
+        setattr(self, name, value)
+        return value
+
+    def __setattr__(self, name: str, value) -> None:
+        # Python sets a package's attribute to a module that it has imported: the function must not be lost to that.
+        if not (name in HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *HOMES})
+
+
+sys.modules[__name__].__class__ = _Course

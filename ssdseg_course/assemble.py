@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from ssdseg_course.check import find_exercise
 from ssdseg_course.checking.exercise import call
+from ssdseg_course.checking.helpers import used_names
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.mine import take
 from ssdseg_course.quiet import import_keras
@@ -78,14 +79,32 @@ class Piece:
 
 @dataclass(frozen=True)
 class Assembly:
-    """The pieces, the learner's where they are there."""
+    """The pieces, the learner's where they are there.
+
+    Attributes:
+        pieces: all that a network, its training and its use can call.
+        called: ids of those that have been at work inside of `in_place`, whoever's they are.
+    """
 
     pieces: tuple[Piece, ...]
+    called: set[str] = field(default_factory=set)
 
     @property
     def own(self) -> tuple[Piece, ...]:
         """The pieces that are the learner's."""
         return tuple(piece for piece in self.pieces if piece.function is not None)
+
+    @property
+    def at_work(self) -> tuple[Piece, ...]:
+        """The pieces that have been called so far, by the reference or by one of the learner's that was called.
+
+        Another backbone's, for instance, are not among them.
+        """
+        called = set(self.called)
+        for piece in self.own:
+            if piece.exercise_id in self.called:
+                called |= {f"{piece.exercise_id[:3]}{name}" for name in used_names(piece.function)}
+        return tuple(piece for piece in self.pieces if piece.exercise_id in called)
 
     def table(self) -> str:
         """A line a piece: whose it is, and why not the learner's."""
@@ -104,10 +123,11 @@ class Assembly:
         """
         changed = []
         try:
-            for piece in self.own:
+            for piece in self.pieces:
                 module, name = piece.home.rsplit(".", 1)
                 original = getattr(import_module(f"ssdseg_ref.{module}"), name)
-                changed += _replace_everywhere(original, _adapted(piece, original))
+                note = functools.partial(self.called.add, piece.exercise_id)
+                changed += _replace_everywhere(original, _adapted(piece, original, note))
             yield
         finally:
             for scope, name, original in reversed(changed):
@@ -143,11 +163,13 @@ def assemble(own: Sequence[str] | None = None, progress: Callable[[int, int], No
             raise ValueError(f"{exercise_id} is no piece of the network; those are {', '.join(places)}")
     wanted = set(places if own is None else own)
     pieces = []
-    for number, (exercise_id, home) in enumerate(places.items(), start=1):
-        function, note = _take(exercise_id) if exercise_id in wanted else (None, "not asked for")
-        pieces.append(Piece(exercise_id, home, function, note))
+    for number, (exercise_id, home) in enumerate(places.items()):
         if progress:
             progress(number, len(places))
+        function, note = _take(exercise_id) if exercise_id in wanted else (None, "not asked for")
+        pieces.append(Piece(exercise_id, home, function, note))
+    if progress:
+        progress(len(places), len(places))
     return Assembly(tuple(pieces))
 
 
@@ -184,8 +206,8 @@ def _replace_everywhere(original: Callable, function: Callable) -> list[tuple[di
     return changed
 
 
-def _adapted(piece: Piece, original: Callable) -> Callable:
-    """The learner's function, called as the reference's is."""
+def _adapted(piece: Piece, original: Callable, note: Callable[[], None]) -> Callable:
+    """The learner's function, called as the reference's is; the reference's where there is none. `note` is told."""
     exercise = EXERCISES[piece.exercise_id]
     signature = inspect.signature(original)
     asked = exercise.argument_names
@@ -193,6 +215,9 @@ def _adapted(piece: Piece, original: Callable) -> Callable:
 
     @functools.wraps(original)
     def function(*args, **kwargs):
+        if piece.function is None:
+            note()
+            return original(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         values = bound.arguments
@@ -205,6 +230,7 @@ def _adapted(piece: Piece, original: Callable) -> Callable:
             if any(values[name] != signature.parameters[name].default for name in beyond):
                 return original(*args, **kwargs)  # what the exercise does not ask for
             work, arguments = piece.function, [values[name] for name in asked]
+        note()
         try:
             result = work(*arguments)
         except Exception as error:

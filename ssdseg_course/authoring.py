@@ -26,6 +26,7 @@ from rich.progress import Progress
 
 from ssdseg_course.grading.nbgrader_course import course_config, run_nbgrader
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson, find_lesson
+from ssdseg_course.prose import without_marks
 from ssdseg_course.work.backups import back_up
 from ssdseg_course.work.workspace import NotebookError, has_work, read_notebook, write_whole
 
@@ -95,6 +96,8 @@ def read_source(path: Path) -> NotebookNode:
     for position, cell in enumerate(notebook.cells):
         cell.metadata.pop("lines_to_next_cell", None)  # jupytext's note on the layout of the text
         cell.id = _cell_id(position, cell)
+        if cell.cell_type == "markdown":
+            cell.source = without_marks(cell.source)
         if "nbgrader" in cell.metadata:
             given = cell.metadata.nbgrader
             cell.metadata.nbgrader = {**NBGRADER_DEFAULTS, "locked": given.get("grade", False), **given}

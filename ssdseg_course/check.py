@@ -177,8 +177,18 @@ def unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt, 
     return Report(exercise.id, False, exercise.points, messages, seed, verdict=verdict)
 
 
-def hint(exercise_id: str) -> None:
-    """Print the next stronger hint of an exercise; the last one again when all are known."""
+def hint(exercise_id: str | None = None) -> None:
+    """Print the next stronger hint of an exercise; the last one again when all are known.
+
+    Args:
+        exercise_id: such as "01.grid_centers".
+
+    Raises:
+        ValueError: if there is no such exercise.
+    """
+    if exercise_id is None:
+        print('write hint("01.grid_centers"), with the id of your exercise: it stands in the check below your answer')
+        return
     print(next_hint(find_exercise(exercise_id), _course_of_the_learner()))
 
 
@@ -189,14 +199,13 @@ def next_hint(exercise: Exercise, root: Path | None) -> str:
         exercise: to which.
         root: the course folder, whose record counts the hints given; None to count for this process only.
     """
-    given = _hints_given.get(exercise.id, 0)
     noted = recall(root, "hints", exercise.id) if root else None
-    if isinstance(noted, int):
-        given = max(given, noted)
-    number = _hints_given[exercise.id] = min(given + 1, len(exercise.hints))
-    if root:
-        note(root, "hints", exercise.id, number)
-    return f"hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}"
+    given = max(noted if isinstance(noted, int) else 0, _hints_given.get(exercise.id, 0))
+    number = min(given + 1, len(exercise.hints))
+    if not (root and note(root, "hints", exercise.id, number)):
+        _hints_given[exercise.id] = number
+    last = ", the last one" if number == len(exercise.hints) else ""
+    return f"hint {number} of {len(exercise.hints)}{last}: {exercise.hints[number - 1]}"
 
 
 def _course_of_the_learner() -> Path | None:

@@ -14,4 +14,5 @@ class LazyModule(ModuleType):
     def __getattr__(self, name: str):
         if "keras" not in sys.modules:
             import_keras()
-        return getattr(import_module(self.__name__), name)
+        module = sys.modules.get(self.__name__) or import_module(self.__name__)
+        return getattr(module, name)

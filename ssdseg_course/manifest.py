@@ -49,12 +49,13 @@ LESSONS = (
 
 
 def find_lesson(name: str) -> Lesson:
-    """The lesson of that number ("1", "01") or name ("01_anchors").
+    """The lesson of that number ("1", "01"), name ("01_anchors") or notebook ("lessons/01_anchors/01_anchors.ipynb").
 
     Raises:
         ValueError: if there is none, with the names of those there are.
     """
+    stem = Path(name).name.removesuffix(".ipynb")
     for lesson in LESSONS:
-        if name in (lesson.name, str(lesson.number), f"{lesson.number:02d}"):
+        if stem in (lesson.name, str(lesson.number), f"{lesson.number:02d}"):
             return lesson
     raise ValueError(f"there is no lesson {name!r}; there are: {', '.join(lesson.name for lesson in LESSONS)}")

@@ -1,9 +1,11 @@
 """`ssdseg compare`: the learner's functions beside the reference's."""
 
-import inspect
+import contextlib
+import copy
+import os
 import sys
-import textwrap
-from types import ModuleType
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,12 +19,12 @@ from ssdseg_course.manifest import find_lesson
 
 if TYPE_CHECKING:
     from ssdseg_course.checking.exercise import Exercise
-    from ssdseg_course.work.running import Result
+    from ssdseg_course.work.timing import Timing
     from ssdseg_course.work.workspace import Notebook
 
 WIDE = 120  # characters: from here on two columns of code stand side by side
-ABOUT_THE_SAME = 1.2  # a ratio of times below this is noise
 THEME = "ansi_dark"  # the terminal's own colours
+SEED = 0  # of the inputs: the same in every run, or times could not be compared from run to run
 
 
 def compare(
@@ -31,34 +33,53 @@ def compare(
 ) -> None:
     """Set your functions of a lesson beside the reference's: the code, the results, and the time that both take.
 
+    Times are processor time: the median of several rounds, yours and the
+    reference's in turn, and where the middle half of the rounds lies.
+
     Where an exercise is not right yet it asks first: the reference gives the answer away.
 
     \b
     ssdseg compare 1
     ssdseg compare 1 | less    # skips what is not right yet
     """
-    from ssdseg_course.work.running import State, run_lesson
+    from ssdseg_course.exercises import exercises_of
+    from ssdseg_course.exercises.reference import reference_of, source_of
     from ssdseg_course.work.workspace import read_lesson
 
     found, root = find_lesson(lesson), course()
     notebook = read_lesson(found, root)
-    with console.progress(f"running {found.name}") as update:
-        result = run_lesson(found, root, update, measure=True)
     skipped = []
-    for it in result.results:
-        exercise = it.exercise
-        if it.state is not State.PASSED and not yes and not _is_wanted(exercise, it.state):
+    for exercise in exercises_of(found):
+        function, trouble = _take(exercise)
+        if trouble and not yes and not _is_wanted(exercise):
             skipped.append(exercise.id)
             continue
         console.output.rule(Text(f"{exercise.id}, {exercise.title.lower()}", "bold"))
-        _show_both(_own_source(notebook, exercise), *_reference_source(exercise))
-        print_plain(_in_words(it) + "\n")
+        reference = reference_of(exercise)
+        _show_both(_own_source(notebook, exercise), source_of(reference), reference.__module__)
+        print_plain((trouble or _beside_the_reference(function, exercise)) + "\n")
     if skipped:
         print_plain(f"not right yet, and skipped (--yes shows them): {', '.join(skipped)}")
 
 
-def _is_wanted(exercise: "Exercise", state: str) -> bool:
-    return _can_ask() and typer.confirm(f"{exercise.id} is {state}. See the reference's answer all the same?")
+def _take(exercise: "Exercise") -> tuple["Callable | None", str]:
+    """The learner's function, and what is wrong with it; "" where it is right."""
+    from ssdseg_course.checking.exercise import call
+    from ssdseg_course.mine import take
+    from ssdseg_course.work.workspace import NotebookError
+
+    if exercise.run is not call and "keras" not in sys.modules:
+        console.import_keras()
+    try:
+        with _what_it_prints_unseen():
+            function, report = take(exercise.id)
+    except NotebookError as error:
+        return None, str(error)
+    return function, "" if report.passed else str(report)
+
+
+def _is_wanted(exercise: "Exercise") -> bool:
+    return _can_ask() and typer.confirm(f"{exercise.id} is not right yet. See the reference's answer all the same?")
 
 
 def _can_ask() -> bool:
@@ -94,33 +115,36 @@ def _own_source(notebook: "Notebook", exercise: "Exercise") -> str:
     return sources[0] if sources else "# there is no such function in your notebook"
 
 
-def _reference_source(exercise: "Exercise") -> tuple[str, str]:
-    """The reference as a reader should see it, not as the check calls it; and the module that it comes from."""
-    function = exercise.reference
-    if not function.__module__.startswith("ssdseg_ref"):
-        for value in inspect.getclosurevars(function).globals.values():
-            inner = getattr(value, exercise.name, None) if isinstance(value, ModuleType) else value
-            if inspect.isfunction(inner) and inner.__name__ == exercise.name:
-                function = inner
-    return textwrap.dedent(inspect.getsource(function)).rstrip(), function.__module__
+def _beside_the_reference(function: Callable, exercise: "Exercise") -> str:
+    """The results of a right answer and of the reference on the same inputs, and the time that both take."""
+    from ssdseg_course.checking.values import same, to_plain
+    from ssdseg_course.work.timing import in_turn
+
+    cases = exercise.cases(SEED)
+    both = function, exercise.reference
+    with console.output.status(f"measuring {exercise.name}"), _what_it_prints_unseen():
+        agree = all(same(*(to_plain(exercise.run(it, copy.deepcopy(case))) for it in both)) for case in cases)
+        times = in_turn([partial(_through, exercise, it, cases) for it in both])
+    inputs = f"all {len(cases)} inputs" if len(cases) > 1 else "the one input"
+    results = f"✓ the same results on {inputs}" if agree else "✓ right, with results of your own"
+    return f"{results}\n{_times_in_words(*times)}"
 
 
-def _in_words(result: "Result") -> str:
-    from ssdseg_course.work.running import State
-
-    if result.state is not State.PASSED:
-        return result.text
-    inputs = f"all {result.cases} inputs" if result.cases > 1 else "the one input"
-    sentence = f"✓ the same results on {inputs}" if result.agrees else "✓ right, with results of your own"
-    if not result.seconds:
-        return f"{sentence}; too slow to be measured"
-    own, reference = result.seconds
-    times = f"yours takes {_duration(own)}, the reference {_duration(reference)}"
-    if max(own, reference) < ABOUT_THE_SAME * min(own, reference):
-        return f"{sentence}; {times}: about the same"
-    ratio = f"{own / reference:.1f} times as long" if own > reference else f"{reference / own:.1f} times as fast"
-    return f"{sentence}; {times}: {ratio}"
+@contextlib.contextmanager
+def _what_it_prints_unseen() -> Iterator[None]:
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds * 1e6:.0f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
+def _through(exercise: "Exercise", function: Callable, cases: Sequence[tuple]) -> None:
+    for arguments in cases:
+        exercise.run(function, arguments)
+
+
+def _times_in_words(own: "Timing", reference: "Timing") -> str:
+    times = f"yours takes {own}, the reference {reference}"
+    if own.is_like(reference):
+        return f"{times}: about the same"
+    slower = own.median > reference.median
+    ratio = own.median / reference.median if slower else reference.median / own.median
+    return f"{times}: {ratio:.2g} times as {'long' if slower else 'fast'}"

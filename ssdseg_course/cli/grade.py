@@ -150,10 +150,11 @@ def doctor(
         bool, typer.Option("--repair", help="Write the mended notebook in its place; yours is kept in `backups`.")
     ] = False,
 ) -> None:
-    """See whether a notebook can be graded as it is, and what grading would have to mend.
+    """See whether a notebook can be graded as it is, and what grading would make of its answers.
 
     It finds what most often goes wrong: a file that breaks off, cells that
-    were copied, deleted, moved or changed in type, checks that were edited.
+    were copied, deleted, moved or changed in type, checks that were edited;
+    and it tries each answer that is written the way grading will.
     The exit status is 0 if all is well, and 1 if not.
 
     \b
@@ -162,15 +163,23 @@ def doctor(
     """
     from ssdseg_course.grading.doctor import examine, mend
 
-    found = examine(notebook, find_lesson(lesson) if lesson else None)
-    for remark in found.remarks:
+    with console.output.status("trying the answers"):
+        found = examine(notebook, find_lesson(lesson) if lesson else None)
+    for remark in (*found.remarks, *found.notes):
         print_plain(f"- {remark}")
+    if found.lost:
+        print_plain("These answers would get no points:")
+    for report in found.lost:
+        print_plain(report)
     answers = f"{found.written} of {found.answers} answers are written"
-    if not found.remarks:
-        print_plain(f"{notebook}: all is well with it; {answers}.")
-        return
-    if not repair:
+    if found.remarks and repair:
+        kept = mend(notebook, found)
+        print_plain(f"{notebook}: mended; {answers}. Before: {kept}")
+    elif found.remarks:
         print_plain(f"{notebook}: it can be graded, with the above; {answers}. `--repair` mends the file itself.")
+    elif found.lost:
+        print_plain(f"{notebook}: the file is in order; {answers}, {len(found.lost)} of them not right yet.")
+    else:
+        print_plain(f"{notebook}: all is well with it; {answers}.")
+    if found.lost or (found.remarks and not repair):
         raise typer.Exit(1)
-    kept = mend(notebook, found)
-    print_plain(f"{notebook}: mended; {answers}. Before: {kept}")

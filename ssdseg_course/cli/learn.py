@@ -18,7 +18,7 @@ from ssdseg_course.manifest import LESSONS, Lesson, find_lesson
 
 if TYPE_CHECKING:
     from ssdseg_course.checking.exercise import Exercise
-    from ssdseg_course.work.running import LessonResult
+    from ssdseg_course.work.results import LessonResult
 
 WATCH_SECONDS = 0.3  # from one look at the files to the next
 BAR_WIDTH = 20  # characters
@@ -29,7 +29,10 @@ SIGNS = {
     "stopped": ("!", "red"),
     "took too long": ("!", "red"),
     "missing": ("?", "red"),
+    "lost when graded": ("!", "red"),
 }
+
+LAST = LESSONS[-1]
 
 LessonName = Annotated[str, typer.Argument(metavar="LESSON", help="Number or name: 1, 01 or 01_anchors.")]
 OptionalLesson = Annotated[
@@ -71,10 +74,17 @@ def lab(lesson: OptionalLesson = None) -> None:
 
 
 def check(
-    lesson: OptionalLesson = None,
+    lesson: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="LESSON",
+            help="Number or name: 1, 01 or 01_anchors; or one exercise: 1.6 or 01.coverage.",
+            show_default=False,
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Check again at every save, until Ctrl-C.")] = False,
 ) -> None:
-    """Run your notebook from top to bottom in a fresh process: points, and what to mend first.
+    """Check your saved notebook in a fresh process: points, and what to mend first.
 
     The notebook itself is not changed. Without LESSON, all lessons that you
     have begun are checked. A cell that fails costs nothing but itself. The
@@ -83,9 +93,16 @@ def check(
     \b
     ssdseg check              # all that you have begun
     ssdseg check 1            # lesson 1
+    ssdseg check 01.coverage  # one exercise alone, at once
     ssdseg check 1 --watch    # again whenever you save it
     """
     root = course()
+    if lesson and re.match(r"\d+\.(?!ipynb)", lesson):
+        if watch:
+            raise ValueError(
+                f"--watch looks after whole lessons: ssdseg check {lesson.split('.')[0].lstrip('0') or '0'} --watch"
+            )
+        raise typer.Exit(0 if _check_one(_exercise_named(lesson)) else 1)
     lessons = [find_lesson(lesson)] if lesson else _begun(root)
     if watch:
         _watch(lessons if lesson else list(LESSONS), root, lessons)
@@ -97,12 +114,24 @@ def check(
     raise typer.Exit(0 if all(all_right) else 1)
 
 
+def _check_one(exercise: "Exercise") -> bool:
+    """Check one exercise, out of the saved notebook, and print its report."""
+    from ssdseg_course.checking.exercise import call
+    from ssdseg_course.mine import take
+
+    if exercise.run is not call:
+        console.import_keras()
+    _, report = take(exercise.id)
+    print_plain(str(report))
+    return report.passed
+
+
 def progress() -> None:
     """Show all lessons: your points, and what is next.
 
     Lessons that have changed since their last check are checked now.
     """
-    from ssdseg_course.work.running import State
+    from ssdseg_course.work.results import State
     from ssdseg_course.work.workspace import LessonMissingError, NotebookError
 
     root = course()
@@ -171,19 +200,31 @@ def print_plain(text: str) -> None:
 
 
 def _find_exercise(name: str, root: Path) -> "Exercise":
-    from ssdseg_course.check import find_exercise
-    from ssdseg_course.work.running import State, exercises_of
-
-    if number := re.fullmatch(r"(\d+)\.(\d+)", name):
-        exercises = exercises_of(find_lesson(number[1]))
-        if 1 <= int(number[2]) <= len(exercises):
-            return exercises[int(number[2]) - 1]
+    """The exercise of that id or number; or the first of a lesson that is not right yet."""
     if re.fullmatch(r"\d+(_\w+)?", name):
+        from ssdseg_course.work.results import State
+
         lesson = find_lesson(name)
         for result in _standing(lesson, root).results:
             if result.state is not State.PASSED:
                 return result.exercise
         raise ValueError(f"all exercises of lesson {lesson.number} are right: name the one that you mean")
+    return _exercise_named(name)
+
+
+def _exercise_named(name: str) -> "Exercise":
+    """The exercise of that id, "01.grid_centers", or number, "1.1"."""
+    from ssdseg_course.check import find_exercise
+    from ssdseg_course.exercises import exercises_of
+
+    if number := re.fullmatch(r"(\d+)\.(\d+)", name):
+        lesson = find_lesson(number[1])
+        exercises = exercises_of(lesson)
+        if not 1 <= int(number[2]) <= len(exercises):
+            raise ValueError(
+                f"lesson {lesson.number} has the exercises {lesson.number}.1 to {lesson.number}.{len(exercises)}"
+            )
+        return exercises[int(number[2]) - 1]
     return find_exercise(name)
 
 
@@ -204,7 +245,8 @@ def _begun(root: Path) -> list[Lesson]:
 
 def _standing(lesson: Lesson, root: Path) -> "LessonResult":
     """Where the learner stands, by a run of the notebook only if nothing else tells."""
-    from ssdseg_course.work.running import LessonResult, Result, State, exercises_of
+    from ssdseg_course.exercises import exercises_of
+    from ssdseg_course.work.results import LessonResult, Result, State
     from ssdseg_course.work.standing import check_now, known_result
     from ssdseg_course.work.workspace import has_work, read_lesson
 
@@ -238,10 +280,12 @@ def _check_and_show(lesson: Lesson, root: Path, alone: bool) -> bool:
 
 
 def _show(lesson: Lesson, result: "LessonResult") -> None:
-    from ssdseg_course.work.running import State
+    from ssdseg_course.work.results import State
 
-    table = Table("exercise", "", title=f"lesson {lesson.number}: {lesson.title}")
-    table.add_column("points", justify="right")
+    table = Table(title=f"lesson {lesson.number}: {lesson.title}")
+    table.add_column("exercise", no_wrap=True)
+    table.add_column("")
+    table.add_column("points", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for it in result.results:
         sign, style = SIGNS[it.state]
@@ -254,10 +298,28 @@ def _show(lesson: Lesson, result: "LessonResult") -> None:
         is_wrong = result.to_mend.state is not State.UNWRITTEN
         console.output.print("\nThe first thing to mend:" if is_wrong else "\nNext:", style="bold")
         print_plain(result.to_mend.text)
+    else:
+        print_plain(f"\n{_what_comes_after(lesson)}")
+    for note in result.notes:
+        print_plain(f"\n{note}")
     if result.stops:
         more = f" So did {len(result.stops) - 1} more." if len(result.stops) > 1 else ""
         console.output.print("\nThe notebook does not run to its end:", style="bold")
         print_plain(f"{result.stops[0]}.{more}")
+
+
+def _what_comes_after(lesson: Lesson) -> str:
+    """What to do once a lesson has all its points."""
+    if lesson == LAST:
+        return (
+            "All of it is right, and this was the last lesson: `ssdseg assemble` builds the network out of your own "
+            "functions."
+        )
+    after = LESSONS[LESSONS.index(lesson) + 1]
+    return (
+        f"All of it is right. Next: lesson {after.number}, {after.title} (about {after.minutes} minutes): "
+        f"`ssdseg lab {after.number}`"
+    )
 
 
 def _watch(lessons: list[Lesson], root: Path, at_once: list[Lesson]) -> None:

@@ -14,13 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssdseg_course.cli import console
+from ssdseg_course.cli.assemble import look_at_pieces, pieces_table
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
 from ssdseg_course.work.workspace import write_whole
 
 if TYPE_CHECKING:
     import keras
 
-    from ssdseg_course.assemble import Assembly
     from ssdseg_ref.evaluation import Scores
     from ssdseg_ref.multitask import Config
 
@@ -59,7 +59,9 @@ def train(
 
     from ssdseg_ref import multitask, training
 
-    own = own_pieces() if mine else None
+    own = look_at_pieces() if mine else None
+    if own:
+        console.output.print(pieces_table(own.pieces, "what a training can call"))
     write_whole(folder / RUN_FILE, json.dumps(asdict(begun)) + "\n")
     with own.in_place() if own else nullcontext():
         config = replace(multitask.preset(preset, backbone))
@@ -169,19 +171,6 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
             if network.input_shape == (None, *config.image_size, 3) and outputs["classes"].shape == rows:
                 return network, config
     raise ValueError(f"{path}: a Keras network, but built from none of the presets {', '.join(multitask.PRESETS)}")
-
-
-def own_pieces() -> "Assembly":
-    """The learner's functions, looked for with progress, and a line on each."""
-    from ssdseg_course.assemble import assemble
-
-    with console.progress("looking at your functions") as update:
-        assembly = assemble(progress=update)
-    table = Table("piece", "whose", "", title=f"{len(assembly.own)} of {len(assembly.pieces)} pieces are yours")
-    for piece in assembly.pieces:
-        table.add_row(piece.exercise_id, "yours" if piece.function else "the reference's", escape(piece.note))
-    console.output.print(table)
-    return assembly
 
 
 def _score(network, config, split: str) -> None:

@@ -1,21 +1,50 @@
-"""The bank of exercises, a module a lesson."""
+"""The bank of exercises, a module a lesson; each is imported when one of its exercises is asked for."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 from ssdseg_course.checking.exercise import Exercise
-from ssdseg_course.exercises import (
-    anchors,
-    convolutions,
-    deeplabv3plus,
-    matching,
-    mobilenetv2,
-    shufflenetv2,
-    ssdlite,
-    tour,
-    training,
-)
+from ssdseg_course.manifest import Lesson
 
-EXERCISES: dict[str, Exercise] = {
-    exercise.id: exercise
-    for lesson in (tour, anchors, matching, convolutions, mobilenetv2, shufflenetv2, ssdlite, deeplabv3plus, training)
-    for exercise in lesson.EXERCISES
-}
-"""All exercises by their id, in the order of the lessons."""
+MODULES = (
+    "tour",
+    "anchors",
+    "matching",
+    "convolutions",
+    "mobilenetv2",
+    "shufflenetv2",
+    "ssdlite",
+    "deeplabv3plus",
+    "training",
+)
+"""Of each lesson, by its number."""
+
+
+class Bank(Mapping[str, Exercise]):
+    """All exercises by their id, in the order of the lessons."""
+
+    def of_lesson(self, number: int) -> tuple[Exercise, ...]:
+        """The exercises of a lesson, in their order."""
+        return import_module(f"{__name__}.{MODULES[number]}").EXERCISES
+
+    def __getitem__(self, exercise_id: str) -> Exercise:
+        numbers = {f"{number:02d}": number for number in range(len(MODULES))}
+        number = numbers.get(exercise_id[:2]) if isinstance(exercise_id, str) else None
+        for exercise in () if number is None else self.of_lesson(number):
+            if exercise.id == exercise_id:
+                return exercise
+        raise KeyError(exercise_id)
+
+    def __iter__(self) -> Iterator[str]:
+        return (exercise.id for number in range(len(MODULES)) for exercise in self.of_lesson(number))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+EXERCISES = Bank()
+
+
+def exercises_of(lesson: Lesson) -> tuple[Exercise, ...]:
+    """The exercises of a lesson, in their order."""
+    return EXERCISES.of_lesson(lesson.number)

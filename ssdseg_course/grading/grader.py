@@ -5,16 +5,17 @@ This is what a worker of a cluster does. It is given all it needs by value, and 
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from ssdseg_course.check import draw_seed
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.judge import AnswerKey, again, judge
 from ssdseg_course.checking.report import Report, Verdict
 from ssdseg_course.checking.time_limit import SECONDS as CHECK_SECONDS
 from ssdseg_course.checking.values import Plain, in_words_together
-from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.exercises import EXERCISES, exercises_of
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.grading.sandbox import LARGEST_REPLY, Code, Probed, Sandbox, SandboxError
 from ssdseg_course.grading.staging import CONFESSION
@@ -23,7 +24,6 @@ from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.sandboxed.isolation import MIB
 from ssdseg_course.sandboxed.zygote import Way
 from ssdseg_course.work.carrying import CHECK
-from ssdseg_course.work.running import exercises_of
 from ssdseg_course.work.workspace import (
     Notebook,
     NotebookError,
@@ -132,12 +132,12 @@ def grade(work: Work) -> Graded | NotGraded:
         repaired = repair(work.content, lesson, release)
     except NotebookError as error:
         return NotGraded(work.student, work.lesson, "; ".join((str(error), *work.remarks)))
-    results = _reports(work, lesson, release, repaired.notebook)
-    remarks = [*work.remarks, *repaired.remarks, *(remark for _, remark in results if remark)]
+    reports = _reports(_codes(lesson, release, repaired.notebook, work.beside), work)
+    remarks = [*work.remarks, *repaired.remarks, *filter(None, map(_remark_on, reports))]
     return Graded(
         work.student,
         work.lesson,
-        tuple(report for report, _ in results),
+        tuple(reports),
         frozenset(grade_id(cell) for cell in repaired.notebook["cells"] if is_written(cell)),
         tuple(dict.fromkeys(remarks)),
         repaired.notebook,
@@ -145,34 +145,54 @@ def grade(work: Work) -> Graded | NotGraded:
     )
 
 
-def _reports(work: Work, lesson: Lesson, release: Notebook, notebook: Notebook) -> list[tuple[Report, str]]:
-    """The reports on all exercises, in their order, each with what the instructor should know of it, "" if nothing.
+def _reports(codes: Sequence[tuple[Exercise, Code]], work: Work, endless: Collection[str] = ()) -> list[Report]:
+    """The reports on all exercises, in their order.
 
     An exercise that fails, and uses an earlier one that is wrong, is tried once more with the course's own function in
     the place of that one.
+
+    Args:
+        codes: the exercises, and where the answers are found.
+        work: how to run them.
+        endless: ids of exercises whose answers are known to come to no end, and are not tried.
     """
+    results, wrong = [], {}
+    for exercise, code in codes:
+        if exercise.id in endless:
+            wrong[exercise.id] = Verdict.TOO_LONG
+            results.append(Report(exercise.id, False, exercise.points, (), work.seed, verdict=Verdict.TOO_LONG))
+            continue
+        used = [it for it, _ in codes if it.id in wrong and it.name in _reached(exercise.name, code)]
+        given = {it.name: _solution(work.lesson, exercise.name, it.name) for it in used}
+        with_given = replace(code, given=given)
+        if any(wrong[it.id] is Verdict.TOO_LONG for it in used):  # it would only take as long once more
+            report, probed = _try(exercise, with_given, work)
+            report = _with_helpers(report, used, report, probed)
+        else:
+            report, _ = _try(exercise, code, work)
+            if used and not report.passed:
+                report = _with_helpers(report, used, *_try(exercise, with_given, work))
+        if not report.passed:
+            wrong[exercise.id] = report.verdict
+        results.append(report)
+    return results
+
+
+def _codes(
+    lesson: Lesson, release: Notebook, notebook: Notebook, beside: Mapping[str, bytes]
+) -> list[tuple[Exercise, Code]]:
+    """The exercises of a lesson, in their order, and the code in which the answer to each is found."""
     handed_out = {cell["source"] for _, cell in code_cells(release)}
-    cells = list(code_cells(notebook))
     sources = [
         Source(place, grade_id(cell), cell["source"], is_written(cell) or cell["source"] not in handed_out)
-        for place, cell in cells
+        for place, cell in code_cells(notebook)
     ]
-    exercises = exercises_of(lesson)
-    whole = frozenset(it.name for it in exercises)
-    results, wrong = [], []
-    for exercise in exercises:
-        check = next(source.place for source in sources if source.name == f"{CHECK}{exercise.name}")
-        code = Code(sources, check, f"{work.lesson}.ipynb", whole, work.beside)
-        report, _ = _try(exercise, code, work)
-        remark = _remark_on(exercise, report)
-        used = [it for it in wrong if it.name in _reached(exercise.name, sources, whole)] if not report.passed else []
-        if used:
-            given = {it.name: _solution(work.lesson, exercise.name, it.name) for it in used}
-            report = _with_helpers(report, used, *_try(exercise, replace(code, given=given), work))
-        if not report.passed:
-            wrong.append(exercise)
-        results.append((report, remark))
-    return results
+    places = {source.name: source.place for source in sources}
+    whole = frozenset(it.name for it in exercises_of(lesson))
+    return [
+        (it, Code(sources, places[f"{CHECK}{it.name}"], f"{lesson.name}.ipynb", whole, beside))
+        for it in exercises_of(lesson)
+    ]
 
 
 def _with_helpers(report: Report, used: Sequence[Exercise], again: Report, probed: Probed) -> Report:
@@ -199,13 +219,13 @@ def _with_helpers(report: Report, used: Sequence[Exercise], again: Report, probe
     return replace(report, messages=(*report.messages, uses), helpers=helpers)
 
 
-def _reached(name: str, sources: Sequence[Source], names: frozenset[str]) -> set[str]:
+def _reached(name: str, code: Code) -> set[str]:
     """Names of exercises that the answer to one may use, itself or by others: all that its cells mention."""
     mentioned: dict[str, set[str]] = {}
     of_own_cells = set()
-    for source in sources:
-        found = set(WORD.findall(source.text)) & names
-        if source.name in names:
+    for source in code.sources:
+        found = set(WORD.findall(source.text)) & code.whole
+        if source.name in code.whole:
             mentioned.setdefault(source.name, set()).update(found)
         elif source.own:
             of_own_cells |= found
@@ -280,12 +300,13 @@ def _judged(exercise: Exercise, probed: Probed, work: Work) -> Report:
     return replace(report, messages=tuple(cut(message, LONGEST_MESSAGE) for message in messages[:MOST_MESSAGES]))
 
 
-def _remark_on(exercise: Exercise, report: Report) -> str:
+def _remark_on(report: Report) -> str:
     """What the instructor should know of an answer, "" if nothing."""
+    name = report.exercise_id.split(".")[1]
     if UNJUDGED in str(report):
-        return f"judging `{exercise.name}` was not possible: look at it yourself"
+        return f"judging `{name}` was not possible: look at it yourself"
     if CONFESSION in str(report):
-        return f"`{exercise.name}` takes the reference's answer instead of being written"
+        return f"`{name}` takes the reference's answer instead of being written"
     return ""
 
 
@@ -320,3 +341,55 @@ def _sandbox(lesson: str, unsafe: bool) -> Sandbox:
 def _close_sandbox() -> None:
     while _open:
         _open.popitem()[1].close()
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What grading would make of an answer.
+
+    Attributes:
+        report: as it would be.
+        needs_files: whether it is right with the files that stand beside the notebook alone.
+    """
+
+    report: Report
+    needs_files: bool
+
+
+def rehearse(
+    lesson: Lesson,
+    release: Notebook,
+    notebook: Notebook,
+    beside: Mapping[str, bytes],
+    endless: Collection[str] = (),
+) -> dict[str, Rehearsed]:
+    """Try answers as grading will.
+
+    Args:
+        lesson: whose.
+        release: its notebook as it was handed out.
+        notebook: the learner's, as `repair` gives it.
+        beside: content of the files that stand beside it, by their paths.
+        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+
+    Returns:
+        by the exercises' ids, what came of each.
+
+    Raises:
+        SandboxError: if this system cannot run them, not even without a sandbox.
+    """
+    work = Work("", lesson.name, b"", None, (), "", draw_seed())
+    try:
+        _sandbox(lesson.name, unsafe=False)
+    except SandboxError:
+        work = replace(work, unsafe=True)
+    codes = _codes(lesson, release, notebook, beside)
+    found = {}
+    try:
+        for (exercise, code), report in zip(codes, _reports(codes, work, endless), strict=True):
+            alone = beside and report.passed and not report.helpers
+            needs_files = bool(alone) and not _try(exercise, replace(code, beside={}), work)[0].passed
+            found[exercise.id] = Rehearsed(report, needs_files)
+    finally:
+        _close_sandbox()
+    return found

@@ -22,6 +22,7 @@ from nbgrader.utils import parse_utc
 from ssdseg_course.grading.bulk import MIB, Budget, BulkError, Parts, is_archive, members, without_outputs
 from ssdseg_course.grading.names import MOODLE, Learner, Students, id_of, key_of
 from ssdseg_course.grading.repair import names_of
+from ssdseg_course.grading.sandbox import LARGEST_BESIDE, MOST_BESIDE
 from ssdseg_course.grading.text import LONGEST_SENTENCE, shown
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.workspace import NotebookError, has_work, parse_notebook
@@ -35,7 +36,6 @@ HEAD = 4096  # bytes in which a notebook shows what it is
 DEEPEST = 12  # folders below that of a learner
 MOST_ENTRIES = 20_000  # files and folders of one learner that are passed
 MOST_FILES = 1000  # of them that are looked into, besides those that are called notebooks
-MOST_BESIDE, LARGEST_BESIDE = 100, 8 * MIB  # files beside a notebook that it may use, and bytes of all
 MOST_REFUSALS = 20  # of one learner that are named
 SECONDS_APART = 2  # of two files of which one is the newer: archives count in steps of two seconds
 FEW = 3  # names that are listed

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.carrying import CHECK, carry_over
-from ssdseg_course.work.running import CHECK_CALL, exercises_of
+from ssdseg_course.work.running import CHECK_CALL
 from ssdseg_course.work.workspace import Cell, Notebook, NotebookError, grade_id, is_answer
 
 MIB = 2**20

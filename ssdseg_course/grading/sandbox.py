@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ssdseg_course.checking.exercise import Arguments, Exercise, call
 from ssdseg_course.checking.probe import Outcome
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.staging import stage
 from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.quiet import import_keras
@@ -30,7 +31,6 @@ from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.sandboxed.isolation import MEMORY_BYTES, MIB, PROCESSES, SCRATCH_BYTES
 from ssdseg_course.sandboxed.wire import WireError, clean_text, read_report
 from ssdseg_course.sandboxed.zygote import State, Way
-from ssdseg_course.work.running import exercises_of
 
 # Of the system and of Python only what holds programs and libraries: below /usr there may be an exchange of nbgrader's.
 PREFIXES = ("/", "/usr", "/usr/local")
@@ -39,6 +39,7 @@ SYSTEM = ("/nix/store", "/usr/share/zoneinfo", "/etc/alternatives", "/etc/localt
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 SCRATCH = Path("/tmp")  # inside, that of an answer alone
 LARGEST_REPLY = 32 * MIB
+MOST_BESIDE, LARGEST_BESIDE = 100, 8 * MIB  # files beside a notebook that it may use, and bytes of all
 INSIDE = "/course"  # where the staged course stands in there
 LIBRARIES = ("numpy", "keras", "tensorflow", "IPython")
 THREADS = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")  # one each: all cores are busy
@@ -218,9 +219,10 @@ def _understood(state: State, content: bytes, exercise: Exercise, cases: int, se
     if state is State.NO_SANDBOX:
         why = content.decode(errors="replace")
         raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why))
+    too_long = f"it did not come to its end within {seconds} seconds of work"
     endings = {
         State.KILLED_ITSELF: "it ended the process that runs it, or crashed it",
-        State.TOO_LONG: f"it did not come to its end within {seconds} seconds of work, and did not let itself be interrupted",
+        State.TOO_LONG: f"{too_long}, and did not let itself be interrupted",
         State.TOO_MUCH_MEMORY: f"it took more than {MEMORY_BYTES / GIB:.0f} GiB of memory",
         State.TOO_MANY_PROCESSES: f"it started more than {PROCESSES} processes",
         State.TOO_MUCH_OUTPUT: "it gives back far more numbers than it should",

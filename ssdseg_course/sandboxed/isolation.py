@@ -11,6 +11,7 @@ import os
 import platform
 import resource
 import signal
+import stat
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +86,7 @@ def hide_and_forget(under_tmp: Sequence[str] = ()) -> None:
     """In the first process of new namespaces: fresh scratch folders, no sight of processes, and no rights at all.
 
     Args:
-        under_tmp: folders below /tmp that stay in sight.
+        under_tmp: what below /tmp stays in sight.
 
     Raises:
         OSError: if the system does not allow it.
@@ -96,7 +97,11 @@ def hide_and_forget(under_tmp: Sequence[str] = ()) -> None:
     staying = {path: os.open(path, os.O_PATH) for path in under_tmp}
     _make_scratch(b"/tmp")
     for path, descriptor in staying.items():
-        Path(path).mkdir(parents=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            Path(path).mkdir()
+        else:
+            Path(path).touch()
         _call("mount", f"/proc/self/fd/{descriptor}".encode(), path.encode(), None, MS_BIND | MS_REC, None)
         os.close(descriptor)
     for folder in (b"/dev/shm", b"/proc"):

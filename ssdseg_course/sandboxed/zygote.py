@@ -104,7 +104,7 @@ def main(keras: bool, isolated: bool, under_tmp: Sequence[str] = ()) -> None:
     Args:
         keras: whether to have Keras and TensorFlow ready.
         isolated: whether each answer gets namespaces of its own.
-        under_tmp: folders below /tmp that hold libraries.
+        under_tmp: what below /tmp belongs to Python and its libraries.
     """
     # What libraries print must not get between the replies.
     replies = os.dup(1)

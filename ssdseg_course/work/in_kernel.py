@@ -22,6 +22,7 @@ from ssdseg_course.exercises import EXERCISES
 RESULT = "application/vnd.ssdseg.result+json"
 WRITTEN, UNWRITTEN, MISSING, TIMED_OUT = "written", "not written", "missing", "timed out"
 
+JUDGED_ALONE = "grading gives its points all the same: it is judged there with the course's own function."
 ROUNDS = 15
 SECONDS_A_ROUND = 0.002  # a shorter one would measure the clock
 SECONDS_IN_ALL = 0.5
@@ -69,7 +70,7 @@ def judge_here(exercise_id: str, scope: dict, measure: bool = False) -> None:
         exercise_id,
         state=UNWRITTEN if _is_not_written(outcomes[0]) else WRITTEN,
         passed=report.passed,
-        text=str(report),
+        text=f"{report}\n  {JUDGED_ALONE}" if report.right_but_for_helpers else str(report),
         cases=len(key.cases),
         agrees=agrees,
         seconds=seconds,

@@ -4,8 +4,8 @@ It stands in `.ssdseg/record.json` of the course folder. Nothing depends on it: 
 cannot be written costs a hint given again, or a check run again.
 """
 
-import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from ssdseg_course.work.workspace import write_whole
@@ -21,12 +21,27 @@ def recall(root: Path, kind: str, name: str):
     return _read(root).get(kind, {}).get(name)
 
 
-def note(root: Path, kind: str, name: str, value) -> None:
-    """Remember a value (of json's kinds) under that name, where the record can be written."""
+def note(root: Path, kind: str, name: str, value) -> bool:
+    """Remember a value (of json's kinds) under that name; whether the record could be written."""
     record = _read(root)
     record.setdefault(kind, {})[name] = value
-    with contextlib.suppress(OSError):
+    return _write(root, record)
+
+
+def forget(root: Path, kind: str, is_meant: Callable[[str], bool]) -> None:
+    """Forget what was noted under the names that are meant."""
+    record = _read(root)
+    kept = {name: value for name, value in record.get(kind, {}).items() if not is_meant(name)}
+    if len(kept) < len(record.get(kind, {})):
+        _write(root, {**record, kind: kept})
+
+
+def _write(root: Path, record: dict[str, dict]) -> bool:
+    try:
         write_whole(record_path(root), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    except OSError:
+        return False
+    return True
 
 
 def _read(root: Path) -> dict[str, dict]:

@@ -1,5 +1,7 @@
 """Runs a learner's notebook in a process of its own, and says which of its exercises are right.
 
+Where grading could come to something else, each answer is tried as grading will, too, and that counts.
+
 The file is only read. Cells run in their order in a fresh kernel, and where a check stands the exercise is judged.
 A cell that fails stops nothing but itself. A cell that neither ends nor lets itself be interrupted, or that ends the
 kernel, costs a new run without it, so that it costs no other exercise its points.
@@ -12,8 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty
 
@@ -23,10 +24,22 @@ from jupyter_client.manager import KernelManager
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.report import Report
 from ssdseg_course.checking.time_limit import LONGEST, SECONDS
-from ssdseg_course.exercises import EXERCISES
-from ssdseg_course.manifest import Lesson
+from ssdseg_course.exercises import exercises_of
+from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.work import in_kernel
-from ssdseg_course.work.workspace import CHECKING, Notebook, cell_in_words, code_cells, cut, grade_id, read_lesson
+from ssdseg_course.work.fresh import handed_out
+from ssdseg_course.work.results import LessonResult, Result, State
+from ssdseg_course.work.workspace import (
+    CHECKING,
+    Notebook,
+    NotebookError,
+    cell_in_words,
+    code_cells,
+    cut,
+    grade_id,
+    parse_notebook,
+    read_lesson,
+)
 
 CELL_SECONDS = 60.0
 CHECK_SECONDS = (LONGEST + 1) * SECONDS  # on the clock; the check itself stops an answer that has worked for too long
@@ -40,84 +53,18 @@ FILE_OF_A_CELL = re.compile(r"\(\S+\.py, line (\d+)\)")  # IPython's name for it
 LONGEST_ERROR = 200  # characters
 CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")
 
+WOULD_BE_LOST = "it is right here, and would be lost when it is graded:"
+HOW_TO_MEND = (
+    "grading runs your own cells in an empty folder, with what you hand in beside the notebook, with the course's "
+    "libraries alone and without a network: put what the answer needs into the notebook, or beside it."
+)
+FOUND_ALL_THE_SAME = "grading finds it right; run from its first cell to its last, the notebook says otherwise: {}"
+
 Progress = Callable[[int, int], None]
 
 
 class KernelError(ValueError):
     """The process that should run a notebook does not start."""
-
-
-class State(StrEnum):
-    """What has become of an exercise."""
-
-    PASSED = "passed"
-    WRONG = "not right yet"
-    UNWRITTEN = "not written yet"
-    STOPPED = "stopped"
-    TIMED_OUT = "took too long"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What has become of one exercise.
-
-    Attributes:
-        exercise: which.
-        state: in short.
-        text: in full, for the learner.
-        cases: how many inputs were tried.
-        agrees: whether all results are those of the reference, which a right answer's need not be where there are
-            many; None where not measured.
-        seconds: of the answer and of the reference, for one go through all inputs; None where not measured.
-    """
-
-    exercise: Exercise
-    state: State
-    text: str
-    cases: int = 0
-    agrees: bool | None = None
-    seconds: tuple[float, float] | None = None
-
-    @property
-    def earned(self) -> int:
-        """All the points or none."""
-        return self.exercise.points if self.state is State.PASSED else 0
-
-
-@dataclass(frozen=True)
-class LessonResult:
-    """What has become of a lesson.
-
-    Attributes:
-        results: of its exercises, in their order.
-        stops: of the cells that did not run to their end, in words, in their order.
-    """
-
-    results: tuple[Result, ...]
-    stops: tuple[str, ...]
-
-    @property
-    def earned(self) -> int:
-        """Points so far."""
-        return sum(result.earned for result in self.results)
-
-    @property
-    def points(self) -> int:
-        """Points that there are."""
-        return sum(result.exercise.points for result in self.results)
-
-    @property
-    def to_mend(self) -> Result | None:
-        """What to look at first: the first answer that is wrong, else the first that is not written."""
-        open_ones = [result for result in self.results if result.state is not State.PASSED]
-        wrong = [result for result in open_ones if result.state is not State.UNWRITTEN]
-        return next(iter(wrong or open_ones), None)
-
-
-def exercises_of(lesson: Lesson) -> list[Exercise]:
-    """The exercises of a lesson, in their order."""
-    return [exercise for exercise in EXERCISES.values() if exercise.id.startswith(f"{lesson.number:02d}.")]
 
 
 def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None, measure: bool = False) -> LessonResult:
@@ -134,7 +81,45 @@ def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None, mea
         KernelError: if no process starts that could run it.
     """
     run = _Run(read_lesson(lesson, root), exercises_of(lesson), lesson.notebook(root).parent, progress, measure)
-    return run.result()
+    return run.result() if measure else _as_graded(lesson, root, run.result())
+
+
+def _as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
+    """The result as grading would have it, where that could be another one."""
+    if all(it.state is State.UNWRITTEN for it in result.results) or not hasattr(os, "fork"):
+        return result
+    from ssdseg_course.grading import rehearsal
+    from ssdseg_course.grading.grader import rehearse
+    from ssdseg_course.grading.repair import repair
+
+    path = lesson.notebook(root)
+    try:
+        release = parse_notebook(handed_out(lesson, ROOT), lesson.name)
+        repaired = repair(path.read_bytes(), lesson, release)
+        if not (repaired.remarks or rehearsal.may_differ(repaired.notebook, release)):
+            return result
+        beside = rehearsal.files_beside(path)
+        endless = [it.exercise.id for it in result.results if it.state is State.TIMED_OUT]
+        found = rehearse(lesson, release, repaired.notebook, beside, endless)
+    except (NotebookError, OSError):  # no solution to make the lesson anew from, or no way to run an answer
+        return result
+    files = rehearsal.in_words(beside)
+    notes = [f"{name}: {rehearsal.NEEDS_FILES.format(files=files)}." for name, it in found.items() if it.needs_files]
+    results = tuple(_as_rehearsed(it, found[it.exercise.id].report) for it in result.results)
+    return replace(result, results=results, notes=tuple(notes))
+
+
+def _as_rehearsed(result: Result, report: Report) -> Result:
+    """The result of an exercise, given what grading would say of it."""
+    passes = result.state is State.PASSED
+    if passes == report.passed or result.state is State.UNWRITTEN or report.helpers:
+        return result
+    if passes:
+        first, *lines = str(report).splitlines()
+        lines = (first, f"  {WOULD_BE_LOST}", *lines, f"  {HOW_TO_MEND}")
+        return replace(result, state=State.LOST, text="\n".join(lines))
+    otherwise = next((line.strip() for line in result.text.splitlines()[1:] if not line.startswith("  called")), "")
+    return replace(result, state=State.PASSED, text=f"{report}\n  {FOUND_ALL_THE_SAME.format(otherwise)}")
 
 
 @dataclass

@@ -6,11 +6,12 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.exercises import EXERCISES, exercises_of
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.record import note, recall
-from ssdseg_course.work.running import LessonResult, Progress, Result, State, exercises_of, run_lesson
-from ssdseg_course.work.workspace import code_cells, grade_id, read_lesson
+from ssdseg_course.work.results import LessonResult, Result, State
+from ssdseg_course.work.running import Progress, run_lesson
+from ssdseg_course.work.workspace import code_cells, grade_id, is_own, is_written, read_lesson
 
 KIND = "checks"
 PACKAGES = ("ssdseg_course", "ssdseg_ref")
@@ -48,16 +49,17 @@ def known_result(lesson: Lesson, root: Path) -> LessonResult | None:
         stops = tuple(map(str, noted["stops"]))
     except (TypeError, KeyError, AttributeError, ValueError):  # a record that we have not written
         return None
-    complete = [it.exercise for it in results] == exercises_of(lesson)
+    complete = [it.exercise for it in results] == list(exercises_of(lesson))
     return LessonResult(results, stops) if complete else None
 
 
 def _key(lesson: Lesson, root: Path) -> str:
     """Stands for everything that the result of a check depends on: another one, and the check has to run again."""
     digest = hashlib.sha256()
-    cells = [(grade_id(cell), cell["source"]) for _, cell in code_cells(read_lesson(lesson, root))]
-    digest.update(repr(cells).encode())
-    if "mine" in repr(cells):  # answers of other lessons
+    cells = [cell for _, cell in code_cells(read_lesson(lesson, root))]
+    digest.update(repr([(grade_id(cell), cell["source"]) for cell in cells]).encode())
+    # Answers of other lessons count where the learner takes them; the course's own cells judge nothing by them.
+    if any("mine" in cell["source"] for cell in cells if is_written(cell) or is_own(cell)):
         for other in LESSONS:
             if other.notebook(root).exists():
                 digest.update(other.notebook(root).read_bytes())

@@ -13,6 +13,8 @@ from pathlib import Path
 from ssdseg_course.manifest import Lesson
 from ssdseg_course.work.backups import back_up
 from ssdseg_course.work.carrying import carry_over
+from ssdseg_course.work.fresh import handed_out
+from ssdseg_course.work.record import forget
 from ssdseg_course.work.workspace import (
     Notebook,
     NotebookError,
@@ -66,21 +68,18 @@ class Update:
 def reset(lesson: Lesson, root: Path) -> str:
     """Write the notebook of a lesson anew, as it was handed out, and keep a copy of what stood there.
 
+    The hints to its exercises begin anew, too.
+
     Returns:
         what has been done, in words.
 
     Raises:
-        NotebookError: if there is no source to make a fresh notebook from.
+        NotebookError: if there is nothing to make a fresh notebook from.
     """
     path = lesson.notebook(root)
-    if not lesson.source(root).exists():
-        raise NotebookError(
-            f"{lesson.source(root)}: there is no such file, and fresh notebooks are made from it; "
-            f"get {path.name} again from where you got the course"
-        )
-    from ssdseg_course.authoring import make_learners, read_source  # nbgrader takes two seconds
-
-    fresh = make_learners(read_source(lesson.source(root)), lesson).encode()
+    fresh = handed_out(lesson, root).encode()
+    forget(root, "hints", lambda exercise_id: exercise_id.startswith(f"{lesson.number:02d}."))
+    forget(root, "checks", lambda name: name == lesson.name)
     if not path.exists():
         write_whole(path, fresh)
         return f"{path} was missing, and is there again"

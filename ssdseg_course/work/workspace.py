@@ -137,10 +137,10 @@ def is_answer(cell: Cell) -> bool:
 
 def is_written(cell: Cell) -> bool:
     """Whether an answer's cell is no longer the stub that was handed out: nbgrader has left its checksum there."""
-    return is_answer(cell) and cell["metadata"]["nbgrader"].get("checksum") != _checksum(cell)
+    return is_answer(cell) and cell["metadata"]["nbgrader"].get("checksum") != checksum(cell)
 
 
-def _checksum(cell: Cell) -> str:
+def checksum(cell: Cell) -> str:
     """nbgrader's own checksum of a cell (`nbgrader.utils.compute_checksum`), which takes two seconds to import."""
     nbgrader = cell["metadata"]["nbgrader"]
     grade, solution = bool(nbgrader.get("grade")), bool(nbgrader.get("solution"))

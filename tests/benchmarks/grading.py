@@ -18,8 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import ROOT, Lesson, find_lesson
-from ssdseg_course.work.running import exercises_of
 
 CLASSES = (("1", 100), ("4", 20))
 

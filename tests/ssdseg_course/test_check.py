@@ -198,8 +198,14 @@ def test_hints_grow_stronger_and_the_last_one_stays(capsys):
     for _ in range(4):
         hint("01.grid_centers")
     lines = capsys.readouterr().out.splitlines()
-    assert [line[:13] for line in lines] == ["hint 1 of 3: ", "hint 2 of 3: ", "hint 3 of 3: ", "hint 3 of 3: "]
+    last = "hint 3 of 3, the last one"
+    assert [line.partition(":")[0] for line in lines] == ["hint 1 of 3", "hint 2 of 3", last, last]
     assert lines[0].endswith(EXERCISES["01.grid_centers"].hints[0])
+
+
+def test_a_hint_without_an_id_says_where_the_id_stands(capsys):
+    hint()
+    assert 'write hint("01.grid_centers"), with the id of your exercise' in capsys.readouterr().out
 
 
 def test_the_hint_of_an_unknown_exercise_is_answered_with_the_nearest_ones():
@@ -238,8 +244,30 @@ def test_networks_that_are_kept_for_the_next_check_survive_a_cleared_session(exe
         assert mutant.sentence in " ".join(str(caught.value).split())
 
 
-def test_the_package_does_not_import_tensorflow():
-    code = "import sys, ssdseg_course; sys.exit('tensorflow' in sys.modules)"
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import ssdseg_course", {"numpy", "rich", "IPython"}),
+        ("import ssdseg_course.cli", {"numpy", "IPython", "jupyter_client"}),
+        ("from ssdseg_course import check, hint, mine, EXERCISES", {"tensorflow", "keras", "matplotlib"}),
+        ("from ssdseg_course import EXERCISES; EXERCISES['01.coverage']", {"ssdseg_course.exercises.training"}),
+        ("from ssdseg_course.cli.learn import hint; hint('1.1')", {"tensorflow", "IPython", "jupyter_client"}),
+        ("from ssdseg_course.cli.learn import progress; progress()", {"tensorflow", "matplotlib"}),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(statement, unwanted):
+    code = f"import sys\n{statement}\nsys.exit(', '.join({unwanted} & set(sys.modules)) or None)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_functions_of_the_package_are_not_lost_to_the_modules_of_their_names():
+    code = (
+        "import ssdseg_course.check, ssdseg_course.mine\n"
+        "from ssdseg_course.check import find_exercise\n"
+        "from ssdseg_course import check, mine\n"
+        "assert callable(check) and callable(mine) and ssdseg_course.check is check\n"
+        "assert {'EXERCISES', 'check', 'hint', 'mine'} <= set(dir(ssdseg_course))\n"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

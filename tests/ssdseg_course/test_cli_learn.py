@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from ssdseg_course.check import _hints_given
 from ssdseg_course.cli import app, learn
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import LESSONS, find_lesson
 from ssdseg_course.work import standing
-from ssdseg_course.work.running import LessonResult, Result, State, exercises_of
+from ssdseg_course.work.results import LessonResult, Result, State
 
 PLAIN = {"COLUMNS": "150", "NO_COLOR": "1"}
 
@@ -86,6 +87,32 @@ class TestCheck:
         assert done.exit_code == 0
         assert row(done.output, "together", "100 of 100")
         assert "mend" not in done.output
+        assert "Next: lesson 2, Matching and coding" in done.output
+        assert "`ssdseg lab 2`" in done.output
+
+    def test_after_the_last_lesson_the_network_is_to_be_assembled(self, course, monkeypatch):
+        last = save(handed_out(), course, LESSONS[-1])
+        results = tuple(Result(exercise, State.PASSED, "") for exercise in exercises_of(LESSONS[-1]))
+        monkeypatch.setattr(standing, "run_lesson", lambda *_: LessonResult(results, ()))
+        assert "this was the last lesson: `ssdseg assemble`" in ssdseg("check", str(last)).output
+
+    @pytest.mark.parametrize(("name", "status"), [("01.grid_centers", 0), ("1.1", 0), ("01.anchor_sizes", 1)])
+    def test_an_exercise_is_checked_alone_without_a_run_of_the_notebook(self, course, monkeypatch, name, status):
+        monkeypatch.setattr(standing, "run_lesson", None)
+        save(half_solved(), course)
+        done = ssdseg("check", name)
+        assert done.exit_code == status
+        assert ("✗" if status else "✓") in done.output
+        assert "01." in done.output
+
+    def test_ids_of_exercises_are_whole_in_80_columns(self, course, monkeypatch):
+        for lesson in LESSONS:
+            save(handed_out(), course, lesson)
+            results = tuple(Result(it, State.UNWRITTEN, "") for it in exercises_of(lesson))
+            monkeypatch.setattr(standing, "run_lesson", lambda *_, results=results: LessonResult(results, ()))
+            output = CliRunner().invoke(app, ["check", str(lesson.number)], env={**PLAIN, "COLUMNS": "80"}).output
+            assert [it.id for it in exercises_of(lesson) if it.id not in output] == []
+            assert max(map(len, output.splitlines())) <= 80
 
     def test_without_a_lesson_those_are_checked_that_were_begun(self, course, monkeypatch):
         checked = []
@@ -122,7 +149,9 @@ class TestCheck:
             (["check", "3"], "lesson 3 is not in this course yet"),
             (["compare", "3"], "lesson 3 is not in this course yet"),
             (["lab", "3"], "lesson 3 is not in this course yet"),
-            (["reset", "1"], "01_anchors.py: there is no such file"),
+            (["reset", "1"], "01_anchors.ipynb: there is no such file"),
+            (["check", "1.9"], "lesson 1 has the exercises 1.1 to 1.7"),
+            (["check", "01.coverage", "--watch"], "--watch looks after whole lessons: ssdseg check 1 --watch"),
             (["hint", "01.grid"], "there is no exercise '01.grid'; did you mean 01.grid_centers"),
             (["hint", "9"], "there is no lesson '9'"),
             (["update"], "is no git clone"),
@@ -230,7 +259,8 @@ class TestHint:
         hints = exercises_of(LESSON)[0].hints
         for name, number in (("01.grid_centers", 1), ("1.1", 2), ("01.grid_centers", 3), ("01.grid_centers", 3)):
             _hints_given.clear()  # as in another process
-            assert f"hint {number} of 3: {hints[number - 1]}" in ssdseg("hint", name).output
+            last = ", the last one" if number == 3 else ""
+            assert f"hint {number} of 3{last}: {hints[number - 1]}" in ssdseg("hint", name).output
 
     def test_for_a_lesson_it_is_about_the_first_exercise_that_is_open(self, course):
         assert "01.grid_centers, where anchors sit" in ssdseg("hint", "1").output
@@ -238,7 +268,7 @@ class TestHint:
     def test_a_number_behind_the_last_exercise_is_no_exercise(self, course):
         done = ssdseg("hint", "1.8")
         assert done.exit_code == 1
-        assert "there is no exercise '1.8'" in done.stderr
+        assert "lesson 1 has the exercises 1.1 to 1.7" in done.stderr
 
 
 class TestLab:

@@ -10,9 +10,9 @@ import pytest
 from tiny_course import TINY, make_tiny_course
 
 from ssdseg_course.authoring import build
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading import GradingError, grade_in_temporary_course
 from ssdseg_course.manifest import LESSONS, ROOT
-from ssdseg_course.work.running import exercises_of
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,10 @@ from learners import (
 )
 
 from ssdseg_course.check import _hints_given, hint
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.work import standing
 from ssdseg_course.work.record import note, recall, record_path
-from ssdseg_course.work.running import LessonResult, Result, State, exercises_of
+from ssdseg_course.work.results import LessonResult, Result, State
 from ssdseg_course.work.standing import check_now, known_result
 from ssdseg_course.work.workspace import CHECKING
 

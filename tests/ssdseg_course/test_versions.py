@@ -104,9 +104,9 @@ class TestBackups:
 class TestReset:
     @pytest.fixture
     def root(self, tmp_path):
-        source = LESSON.source(tmp_path)
-        source.parent.mkdir(parents=True)
-        source.write_bytes(LESSON.source().read_bytes())
+        solution = LESSON.solution(tmp_path)
+        solution.parent.mkdir(parents=True)
+        solution.write_bytes(LESSON.solution().read_bytes())
         return tmp_path
 
     def test_the_notebook_is_fresh_and_what_was_there_is_kept(self, root):
@@ -135,11 +135,11 @@ class TestReset:
         assert "was missing, and is there again" in reset(LESSON, root)
         assert LESSON.notebook(root).exists()
 
-    def test_without_the_source_one_sentence_says_where_to_get_the_notebook(self, tmp_path):
+    def test_without_the_solution_one_sentence_says_where_to_get_the_notebook(self, tmp_path):
         path = save(worked_in(), tmp_path)
         before = path.read_bytes()
         with pytest.raises(
-            NotebookError, match=r"01_anchors\.py: there is no such file.*from where you got the course"
+            NotebookError, match=r"01_anchors\.ipynb: there is no such file.*from where you got the course"
         ):
             reset(LESSON, tmp_path)
         assert path.read_bytes() == before

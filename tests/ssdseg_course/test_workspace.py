@@ -83,7 +83,7 @@ def test_the_checksum_is_the_one_that_nbgrader_computes():
     cells = [cell for cell in nbformat.read(LESSON.notebook(), as_version=4).cells if "nbgrader" in cell.metadata]
     assert cells
     for cell in cells:
-        assert workspace._checksum(cell) == compute_checksum(cell) == cell.metadata.nbgrader.checksum
+        assert workspace.checksum(cell) == compute_checksum(cell) == cell.metadata.nbgrader.checksum
 
 
 def test_a_cell_is_named_by_its_first_line_and_its_heading():

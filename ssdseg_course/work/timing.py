@@ -1,0 +1,70 @@
+"""How long functions take beside each other: in turn, several rounds, with the spread."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SECONDS_A_ROUND = 0.005  # a shorter one would measure the clock
+SECONDS_IN_ALL = 1.0
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 21
+NOISE = 1.2  # a ratio of times below this tells nothing
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Processor time of one call, in seconds.
+
+    Attributes:
+        median: of all rounds.
+        low, high: between which the middle half of the rounds lies.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    def is_like(self, other: "Timing") -> bool:
+        """Whether the two cannot be told apart: the middle halves overlap, or the medians are near."""
+        return (
+            (self.low <= other.high and other.low <= self.high)
+            or max(self.median, other.median) < NOISE * min(self.median, other.median)
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{duration(self.median)} ({duration(self.low)} to {duration(self.high)})"
+
+
+def in_turn(functions: Sequence[Callable[[], object]], seconds: float = SECONDS_IN_ALL) -> list[Timing]:
+    """The time of each function; a round of one, then of the next, so that whatever else the machine does hits all.
+
+    Args:
+        functions: of no arguments; each is called at least five times.
+        seconds: of work that all of it takes, about.
+    """
+    once = [max(_seconds(function, 1) for _ in range(2)) for function in functions]  # warms up, too
+    goes = [max(1, int(SECONDS_A_ROUND / max(spent, 1e-9))) for spent in once]
+    a_round = sum(number * spent for number, spent in zip(goes, once, strict=True))
+    rounds = int(np.clip(seconds / max(a_round, 1e-9), FEWEST_ROUNDS, MOST_ROUNDS))
+    times = [
+        [_seconds(function, number) for function, number in zip(functions, goes, strict=True)] for _ in range(rounds)
+    ]
+    return [Timing(*map(float, np.quantile(column, (0.5, 0.25, 0.75)))) for column in zip(*times, strict=True)]
+
+
+def _seconds(function: Callable[[], object], goes: int) -> float:
+    """Processor time of one go, the mean of some."""
+    start = time.process_time()
+    for _ in range(goes):
+        function()
+    return (time.process_time() - start) / goes
+
+
+def duration(seconds: float) -> str:
+    """Two digits, for more would be noise: 0.45 ms."""
+    for unit, factor in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
+        if seconds * factor >= 1 or unit == "µs":
+            digits = float(f"{seconds * factor:.2g}")
+            return f"{digits:g} {unit}" if digits < 10 and digits % 1 else f"{digits:.0f} {unit}"
+    raise AssertionError
