@@ -162,15 +162,16 @@ def doctor(
     ssdseg doctor lessons/01_anchors/01_anchors.ipynb --repair
     """
     from ssdseg_course.grading.doctor import examine, mend
+    from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 
     with console.output.status("trying the answers"):
         found = examine(notebook, find_lesson(lesson) if lesson else None)
     for remark in (*found.remarks, *found.notes):
-        print_plain(f"- {remark}")
+        _say(f"- {shown(remark, LONGEST_SENTENCE)}")
     if found.lost:
         print_plain("These answers would get no points:")
     for report in found.lost:
-        print_plain(report)
+        _say(shown_lines(report))
     answers = f"{found.written} of {found.answers} answers are written"
     if found.remarks and repair:
         kept = mend(notebook, found)
