@@ -23,7 +23,6 @@ from ssdseg_course.grading.bulk import MIB, Budget, BulkError, Parts, is_archive
 from ssdseg_course.grading.names import MOODLE, Learner, Students, id_of, key_of
 from ssdseg_course.grading.repair import names_of
 from ssdseg_course.grading.sandbox import LARGEST_BESIDE, MOST_BESIDE
-from ssdseg_course.grading.sandbox import LARGEST_BESIDE, MOST_BESIDE
 from ssdseg_course.grading.text import LONGEST_SENTENCE, shown
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.workspace import NotebookError, has_work, parse_notebook
