@@ -90,7 +90,7 @@ def is_archive(head: bytes) -> bool:
 
 
 def members(
-    file: BinaryIO, wanted: Callable[[Parts, set[Parts]], bool], most: int, budget: Budget, within: Parts = ()
+    file: BinaryIO, wanted: Callable[[Parts, set[Parts]], bool | None], most: int, budget: Budget, within: Parts = ()
 ) -> Iterator[Member]:
     """The files of a zip archive and of the archives in it, unpacked in memory.
 
@@ -98,7 +98,7 @@ def members(
 
     Args:
         file: the archive.
-        wanted: whether a file is to be unpacked, by its path and by all folders of its archive.
+        wanted: whether a file is to be unpacked, by its path and by all folders of its archive; None to pass it over.
         most: bytes of a file; of a larger one so many come, and one more.
         budget: taken from as files are unpacked.
         within: path of this archive, where it stands in another.
@@ -112,7 +112,10 @@ def members(
             folders = {(*within, *parts[:k]) for parts, _ in files for k in range(1, len(parts))}
             for inner, info in files:
                 parts = (*within, *inner)
-                if not wanted(parts, folders):
+                is_wanted = wanted(parts, folders)
+                if is_wanted is None:
+                    continue
+                if not is_wanted:
                     yield Member(parts, _time(info), info.file_size, None)
                     continue
                 unpacked = _unpack(archive, info, most)
