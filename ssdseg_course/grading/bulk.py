@@ -13,6 +13,7 @@ from typing import BinaryIO
 MIB = 2**20
 LARGEST_DIRECTORY = 32 * MIB  # of an archive: some hundred thousand names
 MOST_TOKENS = 3_000_000  # brackets and strings of a notebook that are looked at
+LONGEST_NAME = 255  # letters of a part of a path, as file systems have it
 DEEPEST = 24  # parts of a path in an archive
 DEEPEST_ARCHIVE = 8  # and of one at which another archive is still opened
 Parts = tuple[str, ...]
@@ -134,7 +135,9 @@ def _parts(info: zipfile.ZipInfo) -> Parts:
 
 
 def _is_no_file(info: zipfile.ZipInfo) -> bool:
-    return info.is_dir() or stat.S_ISLNK(info.external_attr >> 16) or not 0 < len(_parts(info)) <= DEEPEST
+    parts = _parts(info)
+    is_usual = 0 < len(parts) <= DEEPEST and max(map(len, parts)) <= LONGEST_NAME
+    return info.is_dir() or stat.S_ISLNK(info.external_attr >> 16) or not is_usual
 
 
 def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
