@@ -189,10 +189,17 @@ def _codes(
     ]
     places = {source.name: source.place for source in sources}
     whole = frozenset(it.name for it in exercises_of(lesson))
+    ways = tuple(Way) if any(map(_does_more, filter(lambda source: source.own, sources))) else (Way.DEFINITIONS,)
     return [
-        (it, Code(sources, places[f"{CHECK}{it.name}"], f"{lesson.name}.ipynb", whole, beside))
+        (it, Code(sources, places[f"{CHECK}{it.name}"], f"{lesson.name}.ipynb", whole, beside, ways=ways))
         for it in exercises_of(lesson)
     ]
+
+
+def _does_more(source: Source) -> bool:
+    """Whether there may be more in a learner's cell than the function that it is to hold."""
+    lines = (line for line in source.text.splitlines() if line[:1] not in ("", " ", "\t", "#", ")"))
+    return not all(re.match(rf"def {source.name}\b", line) for line in lines)
 
 
 def _with_helpers(report: Report, used: Sequence[Exercise], again: Report, probed: Probed) -> Report:
@@ -253,7 +260,7 @@ def _try(exercise: Exercise, code: Code, work: Work) -> tuple[Report, Probed]:
     Each way runs the learner's own code alone, on the same cases: so the best of them is the learner's own, too.
     """
     best = None
-    for way in Way:
+    for way in code.ways:
         probed = _probed(exercise, code, work, way)
         if probed is None:
             continue
@@ -343,26 +350,13 @@ def _close_sandbox() -> None:
         _open.popitem()[1].close()
 
 
-@dataclass(frozen=True)
-class Rehearsed:
-    """What grading would make of an answer.
-
-    Attributes:
-        report: as it would be.
-        needs_files: whether it is right with the files that stand beside the notebook alone.
-    """
-
-    report: Report
-    needs_files: bool
-
-
 def rehearse(
     lesson: Lesson,
     release: Notebook,
     notebook: Notebook,
     beside: Mapping[str, bytes],
     endless: Collection[str] = (),
-) -> dict[str, Rehearsed]:
+) -> list[tuple[Report, bool]]:
     """Try answers as grading will.
 
     Args:
@@ -373,7 +367,7 @@ def rehearse(
         endless: ids of exercises whose answers are known to come to no end, and are not tried.
 
     Returns:
-        by the exercises' ids, what came of each.
+        the report on each, and whether it is right only with the files that stand beside the notebook.
 
     Raises:
         SandboxError: if this system cannot run them, not even without a sandbox.
@@ -384,12 +378,11 @@ def rehearse(
     except SandboxError:
         work = replace(work, unsafe=True)
     codes = _codes(lesson, release, notebook, beside)
-    found = {}
     try:
-        for (exercise, code), report in zip(codes, _reports(codes, work, endless), strict=True):
-            alone = beside and report.passed and not report.helpers
-            needs_files = bool(alone) and not _try(exercise, replace(code, beside={}), work)[0].passed
-            found[exercise.id] = Rehearsed(report, needs_files)
+        reports = _reports(codes, work, endless)
+        return [
+            (report, bool(beside) and report.passed and not _try(exercise, replace(code, beside={}), work)[0].passed)
+            for (exercise, code), report in zip(codes, reports, strict=True)
+        ]
     finally:
         _close_sandbox()
-    return found

@@ -7,14 +7,18 @@ Each function is called in a forked child, and none can be undone. See `man 7 na
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 import platform
-import resource
 import signal
 import stat
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+
+POSIX = os.name == "posix"  # elsewhere this can be imported, and no more
+if POSIX:
+    import resource
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -47,7 +51,7 @@ REFUSED = {
 NOBODY = 65534
 OWN_PROCESSES_COUNTED = (5, 14)  # Linux counts the processes of a user namespace by itself from then on
 MIB = 2**20
-PAGE = resource.getpagesize()
+PAGE = mmap.PAGESIZE
 SCRATCH_BYTES = 64 * MIB  # of /tmp, which is memory
 SHOWN_OF_PROC = ("/proc/cpuinfo", "/proc/meminfo", "/proc/self/cmdline")  # TensorFlow stops without the last one
 FILE_BYTES = 16 * MIB
@@ -56,7 +60,7 @@ PROCESSES = 8  # besides the first
 THREADS = 64  # of all of them
 MEMORY_BYTES = 2048 * MIB  # more than TensorFlow has at the start
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None, use_errno=True) if POSIX else None
 
 
 def leave_the_rest() -> None:

@@ -16,6 +16,7 @@ from ssdseg_course.check import draw_seed, examine, remember
 from ssdseg_course.checking.exercise import Arguments, call
 from ssdseg_course.checking.judge import AnswerKey
 from ssdseg_course.checking.probe import Outcome
+from ssdseg_course.checking.report import Verdict
 from ssdseg_course.checking.values import same
 from ssdseg_course.exercises import EXERCISES
 
@@ -53,7 +54,8 @@ def judge_here(exercise_id: str, scope: dict, measure: bool = False) -> None:
             remember(report, outcomes, key)
             if outcomes is None:  # its time is up
                 replace(exercise_id, scope)
-                _hand_out(exercise_id, state=TIMED_OUT, text=str(report))
+                by_itself = report.verdict is Verdict.TOO_LONG  # not interrupted from outside, as the time was up there
+                _hand_out(exercise_id, state=TIMED_OUT, text=str(report) if by_itself else "")
                 return
             if measure:
                 agrees = all(

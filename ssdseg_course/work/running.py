@@ -25,19 +25,16 @@ from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.report import Report
 from ssdseg_course.checking.time_limit import LONGEST, SECONDS
 from ssdseg_course.exercises import exercises_of
-from ssdseg_course.manifest import ROOT, Lesson
+from ssdseg_course.manifest import Lesson
 from ssdseg_course.work import in_kernel
-from ssdseg_course.work.fresh import handed_out
 from ssdseg_course.work.results import LessonResult, Result, State
 from ssdseg_course.work.workspace import (
     CHECKING,
     Notebook,
-    NotebookError,
     cell_in_words,
     code_cells,
     cut,
     grade_id,
-    parse_notebook,
     read_lesson,
 )
 
@@ -86,27 +83,17 @@ def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None, mea
 
 def _as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
     """The result as grading would have it, where that could be another one."""
-    if all(it.state is State.UNWRITTEN for it in result.results) or not hasattr(os, "fork"):
+    if all(it.state is State.UNWRITTEN for it in result.results):
         return result
-    from ssdseg_course.grading import rehearsal
-    from ssdseg_course.grading.grader import rehearse
-    from ssdseg_course.grading.repair import repair
+    from ssdseg_course.grading.rehearsal import rehearsed  # with it come the tools of grading
 
-    path = lesson.notebook(root)
-    try:
-        release = parse_notebook(handed_out(lesson, ROOT), lesson.name)
-        repaired = repair(path.read_bytes(), lesson, release)
-        if not (repaired.remarks or rehearsal.may_differ(repaired.notebook, release)):
-            return result
-        beside = rehearsal.files_beside(path)
-        endless = [it.exercise.id for it in result.results if it.state is State.TIMED_OUT]
-        found = rehearse(lesson, release, repaired.notebook, beside, endless)
-    except (NotebookError, OSError):  # no solution to make the lesson anew from, or no way to run an answer
+    endless = [it.exercise.id for it in result.results if it.state is State.TIMED_OUT]
+    found = rehearsed(lesson, root, endless)
+    if not found:
         return result
-    files = rehearsal.in_words(beside)
-    notes = [f"{name}: {rehearsal.NEEDS_FILES.format(files=files)}." for name, it in found.items() if it.needs_files]
+    notes = tuple(f"{name}: {it.note}" for name, it in found.items() if it.note)
     results = tuple(_as_rehearsed(it, found[it.exercise.id].report) for it in result.results)
-    return replace(result, results=results, notes=tuple(notes))
+    return replace(result, results=results, notes=notes)
 
 
 def _as_rehearsed(result: Result, report: Report) -> Result:

@@ -259,6 +259,13 @@ def test_libraries_under_the_folder_for_temporary_files_stay_in_sight(tmp_path):
         shutil.rmtree(place, ignore_errors=True)
 
 
+def test_without_namespaces_an_answer_that_kills_its_parent_ends_nothing_else():
+    with Sandbox(find_lesson("1"), unsafe=True) as opened:
+        kill = "import os\n\n\ndef grid_centers(rows, cols):\n    os.kill(os.getppid(), 9)\n    os.kill(os.getpid(), 9)"
+        assert "ended the process" in probe(opened, GRID, kill).trouble
+        assert probe(opened, GRID, "def grid_centers(rows, cols):\n    return 5").outcomes[0].value == 5
+
+
 def test_a_right_answer_is_not_tried_in_a_way_that_adds_nothing():
     with Sandbox(find_lesson("1"), unsafe=True) as opened:
         text = "def grid_centers(rows, cols):\n    return 5"
