@@ -1,6 +1,5 @@
 """Is it said before anything is installed where the course cannot run, and do all places say the same?"""
 
-import json
 import os
 import platform
 import re
