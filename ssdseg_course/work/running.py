@@ -30,10 +30,12 @@ from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.sandboxed.definitions import Source, needed_for, statements
 from ssdseg_course.work import in_kernel
+from ssdseg_course.work.fresh import handed_out
 from ssdseg_course.work.results import LessonResult, Result, State
 from ssdseg_course.work.workspace import (
     CHECKING,
     Notebook,
+    NotebookError,
     cell_in_words,
     code_cells,
     cut,
