@@ -164,7 +164,8 @@ def _about_type(exercise: Exercise, outcome: Outcome, expected: Plain) -> Compla
         return Complaint(
             (f"it should return {wanted}, and returned None",), "does every way through it end in `return`?", "type"
         )
-    advice = TRUE_AND_FALSE if "bool" in outcome.type_name.split() else None
+    is_array = isinstance(expected, np.ndarray) and expected.ndim > 0
+    advice = TRUE_AND_FALSE if outcome.type_name == ("array of bool" if is_array else "bool") else None
     return Complaint((f"it should return {wanted}, and returned something else: {outcome.type_name}",), advice, "type")
 
 
