@@ -150,7 +150,11 @@ def _must_be_tensors(built) -> None:
     parts = _flat(built)
     if not parts:
         raise WrongAnswer("it should return a Keras tensor, and returned nothing")
-    for part in parts:
+    for number, part in enumerate(parts, start=1):
+        if part is None and part is not built:
+            raise WrongAnswer(
+                f"of the {len(parts)} things that it returns number {number} is None, and no Keras tensor"
+            )
         if part is None:
             raise WrongAnswer("it should return a Keras tensor, and returned None: does every way end in `return`?")
         if isinstance(part, keras.Model):

@@ -294,7 +294,7 @@ def test_without_layers_with_weights_nothing_is_said_of_them():
 
 def test_a_network_can_be_looked_at():
     shown = show_network(tuple(run_network(filter_and_project, (MAPS, 8, 1))))
-    assert shown["layers"].splitlines()[0].startswith("1: a DepthwiseConv2D 3 × 3 that gives 6 × 7 × 8")
+    assert shown["layers"].splitlines()[1].startswith("1: a DepthwiseConv2D 3 × 3 that gives 6 × 7 × 8")
 
 
 def test_a_typical_mistake_in_a_network_gets_its_sentence():
@@ -327,6 +327,7 @@ def test_a_factor_behind_the_last_layer_is_seen():
     ("wrong", "sentence"),
     [
         (lambda x, channels, stride: None, "returned None: does every way end in `return`?"),
+        (lambda x, channels, stride: (x, None), "of the 2 things that it returns number 2 is None"),
         (lambda x, channels, stride: layers.Conv2D(4, 1), "not yet applied, as in `layer(x)`?"),
         (lambda x, channels, stride: np.zeros(3), "it should return a Keras tensor, and returned something else"),
         (lambda x, channels, stride: (filter_and_project(x, channels, stride), x), "yours returns 2 things"),
