@@ -49,8 +49,8 @@ class Exercise:
         random_cases: how many are drawn.
         returns: names of the things that are returned together, ("boxes", "indices"); () for a single one. With the
             default `compare`, each is compared by itself.
-        errors: words of an error ("IndexError", or a part of NumPy's message), each with the sentence that helps
-            whoever meets it; the first whose words are there counts.
+        errors: words of an error ("IndexError", or a part of NumPy's message) or of a wrong type ("array of bool"),
+            each with the sentence that helps whoever meets it; the first whose words are there counts.
     """
 
     id: str

@@ -153,8 +153,12 @@ def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
     lines = [f"it stopped with {error if len(error) <= LONGEST_ERROR else error[:LONGEST_ERROR] + '...'}"]
     if failure.line:
         lines.append(f"in line {failure.line_number} of `{failure.function}`: {failure.line}")
-    advice = next((advice for words, advice in exercise.errors if words in error), None)
-    return Complaint(tuple(lines), advice, kind=f"{failure.error} {failure.line_number}")
+    return Complaint(tuple(lines), _known(exercise, error), kind=f"{failure.error} {failure.line_number}")
+
+
+def _known(exercise: Exercise, error: str) -> str | None:
+    """The exercise's own advice for what went wrong."""
+    return next((advice for words, advice in exercise.errors if words in error), None)
 
 
 def _about_type(exercise: Exercise, outcome: Outcome, expected: Plain) -> Complaint:
@@ -165,8 +169,10 @@ def _about_type(exercise: Exercise, outcome: Outcome, expected: Plain) -> Compla
             (f"it should return {wanted}, and returned None",), "does every way through it end in `return`?", "type"
         )
     is_array = isinstance(expected, np.ndarray) and expected.ndim > 0
-    advice = TRUE_AND_FALSE if outcome.type_name == ("array of bool" if is_array else "bool") else None
-    return Complaint((f"it should return {wanted}, and returned something else: {outcome.type_name}",), advice, "type")
+    got = f"something else: {outcome.type_name}"
+    of_truth = outcome.type_name == ("array of bool" if is_array else "bool")
+    advice = _known(exercise, got) or (TRUE_AND_FALSE if of_truth else None)
+    return Complaint((f"it should return {wanted}, and returned {got}",), advice, "type")
 
 
 TRUE_AND_FALSE = "true and false are no numbers here: `.astype(int)` of an array, or `int(...)`, makes 1 and 0 of them."

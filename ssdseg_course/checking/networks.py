@@ -150,10 +150,11 @@ def _must_be_tensors(built) -> None:
     parts = _flat(built)
     if not parts:
         raise WrongAnswer("it should return a Keras tensor, and returned nothing")
-    for number, part in enumerate(parts, start=1):
-        if part is None and part is not built:
+    for part in parts:
+        if part is None and built is not None:
+            number = [it is None for it in parts].index(True) + 1
             raise WrongAnswer(
-                f"of the {len(parts)} things that it returns number {number} is None, and no Keras tensor"
+                f"thing {number} of the {len(parts)} that it returns is None, and should be a Keras tensor"
             )
         if part is None:
             raise WrongAnswer("it should return a Keras tensor, and returned None: does every way end in `return`?")

@@ -44,8 +44,8 @@ def judge_here(exercise_id: str, scope: dict) -> None:
             remember(report, outcomes, key)
             if outcomes is None:  # its time is up, or that which whoever runs the notebook gives it
                 replace(exercise_id, scope)
-                text = str(report) if report.verdict is Verdict.TOO_LONG else ""
-                _hand_out(exercise_id, state=TIMED_OUT, text=text)
+                by_itself = report.verdict is Verdict.TOO_LONG  # not interrupted from outside, as the time was up there
+                _hand_out(exercise_id, state=TIMED_OUT, text=str(report) if by_itself else "")
                 return
     except KeyboardInterrupt:  # from outside: the time is up
         replace(exercise_id, scope)

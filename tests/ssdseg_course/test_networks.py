@@ -327,7 +327,7 @@ def test_a_factor_behind_the_last_layer_is_seen():
     ("wrong", "sentence"),
     [
         (lambda x, channels, stride: None, "returned None: does every way end in `return`?"),
-        (lambda x, channels, stride: (x, None), "of the 2 things that it returns number 2 is None"),
+        (lambda x, channels, stride: (x, None), "thing 2 of the 2 that it returns is None"),
         (lambda x, channels, stride: layers.Conv2D(4, 1), "not yet applied, as in `layer(x)`?"),
         (lambda x, channels, stride: np.zeros(3), "it should return a Keras tensor, and returned something else"),
         (lambda x, channels, stride: (filter_and_project(x, channels, stride), x), "yours returns 2 things"),
