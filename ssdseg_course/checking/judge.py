@@ -168,11 +168,16 @@ def _about_type(exercise: Exercise, outcome: Outcome, expected: Plain) -> Compla
         return Complaint(
             (f"it should return {wanted}, and returned None",), "does every way through it end in `return`?", "type"
         )
-    is_array = isinstance(expected, np.ndarray) and expected.ndim > 0
     got = f"something else: {outcome.type_name}"
-    of_truth = outcome.type_name == ("array of bool" if is_array else "bool")
-    advice = _known(exercise, got) or (TRUE_AND_FALSE if of_truth else None)
+    advice = _known(exercise, got) or (TRUE_AND_FALSE if _could_be_true_or_false(outcome, expected) else None)
     return Complaint((f"it should return {wanted}, and returned {got}",), advice, "type")
+
+
+def _could_be_true_or_false(outcome: Outcome, expected: Plain) -> bool:
+    """Whether true and false came where ones and zeros should have."""
+    if not isinstance(expected, np.ndarray) or not np.isin(expected, (0, 1)).all():
+        return False
+    return outcome.type_name == ("array of bool" if expected.ndim else "bool")
 
 
 TRUE_AND_FALSE = "true and false are no numbers here: `.astype(int)` of an array, or `int(...)`, makes 1 and 0 of them."

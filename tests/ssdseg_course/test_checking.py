@@ -161,7 +161,8 @@ def test_a_lone_nan_is_told():
 
 
 def test_fractions_that_were_cut_off_are_named_as_the_reason():
-    text = says(lambda rows, cols: right(rows, cols).astype(np.int64))
+    unknown = dataclasses.replace(GRID, mutants=())
+    text = says(lambda rows, cols: right(rows, cols).astype(np.int64), unknown)
     assert "when all that stands behind the point is cut off: an array of int64 has no place for it" in text
 
 
@@ -347,12 +348,12 @@ def test_things_that_are_returned_together_are_told_by_name(wrong, sentence):
     assert sentence in says(wrong, PARTED)
 
 
-def test_true_and_false_are_no_numbers_and_no_number_is_an_array_of_them():
-    assert "true and false are no numbers here" in says(lambda rows, cols: right(rows, cols) > 0.5)
-    assert "true and false are no numbers here" in says(lambda *arguments: np.bool_(True), COVERAGE)
-    text = says(lambda *arguments: np.ones(3, bool), COVERAGE)
-    assert "it should return one number, and returned something else: array of bool" in text
-    assert "true and false" not in text
+def test_true_and_false_are_told_to_be_made_ones_and_zeros_where_those_are_wanted():
+    marks = dataclasses.replace(GRID, reference=lambda count: np.eye(count), fixed_cases=((3,),), draw=None, mutants=())
+    assert "true and false are no numbers here" in says(lambda count: np.eye(count) > 0, marks)
+    assert "true and false" not in says(lambda count: True, marks)
+    text = says(lambda rows, cols: right(rows, cols) > 0.5)
+    assert "returned something else: array of bool again" in text
 
 
 def test_of_things_that_are_returned_together_one_may_be_an_empty_list():
