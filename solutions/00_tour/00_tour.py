@@ -160,8 +160,8 @@ show(
 # it: **height first**, though $x$ comes first in a box. That is the oldest trap of this field, and now you have seen
 # it.
 #
-# The picture above is an example: for `np.array([0.25, 0.5, 0.75, 0.875])` and `(160, 224)` it is `(56, 80, 168,
-# 140)`.
+# The picture above is an example: for `np.array([0.25, 0.5, 0.75, 0.875])` and `(160, 224)` it is
+# `(56, 80, 168, 140)`.
 #
 # *Do it in this order, to see how the checks talk:*
 #
@@ -294,7 +294,7 @@ show(
 # %%
 with after("0.1"):
     example = np.array([0.25, 0.5, 0.75, 0.875])
-    print("yours:    ", to_pixels(example, (160, 224)))
+    print("yours:    ", np.array(to_pixels(example, (160, 224))))
     print("reference:", reference.to_pixels(example, (160, 224)))
     print()
     print(inspect.getsource(reference.to_pixels))
