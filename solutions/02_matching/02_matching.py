@@ -96,8 +96,8 @@ show(
 )
 
 # %% [markdown]
-# And this is the answer sheet: for every anchor a class, and four numbers that say "move and stretch". Nearly all of
-# its rows read *background*. These are the others:
+# And this is the answer sheet: for every anchor a class, and four numbers for "move and stretch". Nearly all rows
+# read *background*. These are the others:
 
 # %%
 print("anchor  class         offsets: x, y, width, height")
@@ -281,8 +281,8 @@ def iou(a, b):
 check("02.iou", iou)
 
 # %% [markdown]
-# What does the scene look like to your function? First its boxes among themselves: that the two monorails are nearly
-# one box is now a number. Then, for each box, how many anchors come how near.
+# First the scene's boxes among themselves: that the two monorails are nearly one box is now a number. Then, for each
+# box, how many anchors come how near.
 
 # %%
 with after("2.2"):
@@ -461,8 +461,8 @@ with after("2.2 and 2.3"):
 # %% [markdown]
 # Four boxes, four anchors, nobody left out.
 #
-# Why greedy? One could also look for the pairs with the largest *sum* of IoUs, as some detectors do. That takes
-# longer, and may give up the best pair of all to help two others.
+# (Some detectors look for the pairs with the largest *sum* of IoUs instead. That takes longer, and may give up the
+# best pair of all to help two others.)
 #
 # The second step may only fill in anchors that are still free. Three tools of NumPy do that without a loop.
 # `ious.max(axis=1)` is the largest number of each row, and `ious.argmax(axis=1)` says where in its row that stands.
@@ -543,8 +543,7 @@ explore_matching(seed=SCENE, threshold=0.5, box=3)
 # Things to find out:
 #
 # 1. At which threshold does person 3 have only one anchor left? Would you want all those of 0.3?
-# 2. Person 0 is half hidden behind cartons. Pull the lower side down to where the feet would be. When does an anchor
-#    fit?
+# 2. Pull the lower side of person 0 down to where the hidden feet would be. When does an anchor fit?
 # 3. Take monorail 1 and move it to the right, a few pixels only. What happens to monorail 2?
 #
 # <details><summary>What we found</summary>
@@ -701,8 +700,7 @@ show_spread(
 
 # %% [markdown]
 # They are narrow, and not equally narrow. The loss adds up the errors of all four, so the moves, spread half as
-# widely as the stretches, would count for less; and beside what a wrong class costs, errors of a tenth weigh nearly
-# nothing. Numbers of about unit size pull about as strongly as the class does.
+# widely, would count for less; and beside what a wrong class costs, errors of a tenth weigh nearly nothing.
 #
 # So SSD divides: the moves by 0.1, the stretches by 0.2. The authors' code calls these numbers **variances**, and so
 # does everybody since, though one divides by them as by standard deviations. With them the four numbers are
@@ -803,7 +801,7 @@ with after("2.5 and 2.6"):
     )
 
 # %% [markdown]
-# The monorail is four times as wide, and the same errors move its box four times as far. Measured by the object, they
+# The monorail is four times as wide, and the same errors move its box four times as far. Measured by the object they
 # are worth the same: that is what dividing by the anchor's size has bought.
 #
 # ## 7. The answer sheet of an image
@@ -843,8 +841,8 @@ def encode_targets(boxes, labels, anchors, threshold):
 check("02.encode_targets", encode_targets)
 
 # %% [markdown]
-# The table of the beginning, and the other way round: from your sheet alone, back to the picture. If a network
-# learned to write this sheet, `decode` would turn its answers into these boxes:
+# The table of the beginning, and, from your sheet alone, back to the picture. If a network learned to write this
+# sheet, `decode` would turn its answers into these boxes:
 
 # %% jupyter={"source_hidden": true}
 with after("2.6 and 2.7"):
@@ -879,7 +877,7 @@ with after("2.6 and 2.7"):
 # ## 8. Compare with the reference
 #
 # The package's own versions are in `ssdseg_ref/boxes.py`, `matching.py` and `coding.py`. Do they agree with yours on
-# a hundred images? Are they quicker? How are they written?
+# a hundred images?
 
 # %%
 with after("2.7"):
@@ -903,11 +901,11 @@ with after("2.7"):
 #
 # ## To remember
 #
-# - Boxes come in formats that look alike: turn them into one at the door. Corners for overlaps, centers for moving.
+# - Boxes come in formats that look alike: turn them into one at the door.
 # - Overlap: $\max$ of the beginnings, $\min$ of the ends, clip each side at 0, **then** multiply. Union: the sum less
 #   the intersection.
-# - Matching: first greedily, one to one, so that no object is left without an anchor; then the threshold, so that
-#   anchors that fit well are not told to say "background".
+# - Matching: first greedily, one to one, so that no object is left out; then the threshold, so that anchors that fit
+#   well are not told to say "background".
 # - Positive anchors have a box, all others are negative: class 0. One in 189<!-- = 224100 / 1186 --> is positive.
 # - Coding: move / size of the anchor / 0.1, and log of the size ratio / 0.2. Zero means "stay as you are". Decoding
 #   undoes it, the last step first.
