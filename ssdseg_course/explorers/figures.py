@@ -26,6 +26,7 @@ WIDTH = 10.0  # inches, nearly a notebook's text column
 DOTS_PER_INCH = 144  # more than a screen shows, so that lines stay crisp
 SHOWN_PER_INCH = 96  # letters of 8 points are 11 pixels high
 COLORS = 256
+RIM = 0.08  # inches around what is drawn
 
 TRUTH = {"edgecolor": "white", "linewidth": 2.0}
 CAUGHT = {"edgecolor": ORANGE, "linewidth": 2.2, "linestyle": (0, (4, 1.5))}
@@ -105,9 +106,14 @@ def draw_points(axes: Axes, points, size: float = 4.0, color: str = ORANGE) -> N
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file with a palette, a third of the size: notebooks are kept in git."""
+    """The figure as a PNG file with a palette, a third of the size: notebooks are kept in git.
+
+    The same rim is left on every side: a panel that keeps its image's shape leaves a strip of the figure empty.
+    """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    figure.savefig(
+        buffer, format="png", dpi=DOTS_PER_INCH, bbox_inches="tight", pad_inches=RIM, metadata={"Software": None}
+    )
     picture = Image.open(buffer).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
     small = io.BytesIO()
     picture.save(small, "png")
@@ -134,7 +140,9 @@ def show(figure: Figure, alt: str) -> None:
     """
     if being_checked():  # drawing takes longer than all the rest of a lesson
         return
-    data, metadata = mimebundle(png(figure), round(figure.get_figwidth() * SHOWN_PER_INCH), alt)
+    picture = png(figure)
+    width = Image.open(io.BytesIO(picture)).width / DOTS_PER_INCH * SHOWN_PER_INCH
+    data, metadata = mimebundle(picture, round(width), alt)
     display(data, metadata=metadata, raw=True)
     display(HTML(f"<details><summary>This figure in words</summary>{html.escape(alt)}</details>"))
 
