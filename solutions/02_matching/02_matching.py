@@ -106,7 +106,7 @@ for anchor in np.flatnonzero(classes):
     print(f"{anchor:6}  {classes[anchor]} {CLASSES[classes[anchor] - 1]:9}{numbers}")
 
 # %% [markdown]
-# From four boxes to a sheet of answers there are three steps. **How near** is an anchor to a box? That is IoU, of all
+# From four boxes to a sheet of answers there are three steps. **How near** is an anchor to a box? That is IoU, for all
 # pairs. **Who answers for whom?** That is matching. **How do you say "move and stretch"?** That is coding.
 #
 # ## 2. Two ways to write a box
@@ -423,7 +423,7 @@ show(
 # result has $N$ entries, one for each anchor: the index of its box, or -1 for an anchor without one. For the table
 # above that is `[3, -1, 2, 1, 0]`.
 #
-# - Any IoU over 0 will do, and none of 0: such an anchor does not even touch the box.
+# - A pair may be taken as long as its IoU is over 0. With 0 the anchor does not even touch the box.
 # - There may be more boxes than anchors; some then stay without. There may be no box at all, `(N, 0)`.
 # - The caller still needs the table: work on a copy. Of equal pairs take whichever you like.
 #
