@@ -127,8 +127,9 @@ show(
 )
 
 # %% [markdown]
-# Fine grids for small things, coarse grids for large ones. (Why 3 × 4 in the last map, where 160 / 64 is 2.5? Networks
-# round up. We let 3 rows share the image's height evenly, so a cell is a little less than 64 pixels high.)
+# Fine grids for small things, coarse grids for large ones. (Why 3 × 4 in the last map, where 160 / 64 is
+# 2.5<!-- = 160 / 64 -->? Networks round up. We let 3 rows share the image's height evenly, so a cell is a little less
+# than 64 pixels high.)
 #
 # Every cell gets anchors of its own, all around one point. Which point? The obvious one, the corner where the cell
 # begins, is not a good one. Try it with a row of four cells across the image, from 0 at the left border to 1 at the
@@ -256,8 +257,8 @@ show(
 # a size in between. An **extra square** of scale $\sqrt{s\,s'}$ stands in the gap: it is as many times larger than
 # $s$ as it is smaller than $s'$.
 #
-# *Before you code, take a pencil:* how wide and how high, in pixels and then in fractions, is the anchor with $s =
-# 0.5$ and $r = 4$ on an image 160 pixels high and 224 wide?
+# *Before you code, take a pencil:* how wide and how high, in pixels and then in fractions, is the anchor of scale 0.5
+# and ratio 4 on an image 160 pixels high and 224 wide?
 #
 # <details><summary>Compare</summary>
 #
@@ -402,11 +403,11 @@ explore_anchors(seed=SCENE, level=1, scale=0.3, next_scale=0.5, aspect_ratios=(1
 #
 # <details><summary>What we found</summary>
 #
-# 1. The tall one, 1/2. This person is about 27 × 76 pixels large, a ratio of 0.35. Squares and wide anchors stay below
-#    0.5.
-# 2. The small person measures about 17 × 32 pixels. A scale of 0.15 (24 pixels) on the 20 × 28 map fits closely: 0.85.
-#    On coarser maps the same anchors get worse, 0.59, 0.23 and 0.18: their middles are 16, 32 and 56 pixels apart, and
-#    hardly one of them is near.
+# 1. The tall one, 1/2. This person is about 27 × 76 pixels large, a ratio of 0.35. Squares and wide anchors stay
+#    below 0.5.
+# 2. The small person measures about 17 × 32 pixels. A scale of 0.15 (24<!-- = 0.15 * 160 --> pixels) on the 20 × 28
+#    map fits closely: 0.85. On coarser maps the same anchors get worse, 0.59, 0.23 and 0.18: their middles are 16, 32
+#    and 56 pixels apart, and hardly one of them is near.
 # 3. Just so: the 20 × 28 map, a scale of 0.2, the ratios 1/2 and 1/3, and a next scale of 0.7, whose extra square has
 #    to do for forklift and monorail alike. Three of the four barely reach 0.5, and the next scene breaks it.
 #
@@ -688,16 +689,17 @@ with after("1.4, 1.5 and 1.6"):
 # %% [markdown]
 # ### Exercise 1.7 - choose anchors for the warehouse  ·  15 points  ·  medium  ·  about 30 minutes
 #
-# Write `choose_anchors()`: it returns `(scales, aspect_ratios)`, five rising scales and as many ratios as you like, the
-# same for all maps. With **at most 2,400 anchors** they should reach a coverage of **at least 0.90** at a threshold of
-# 0.5, over the boxes above.
+# Write `choose_anchors()`: it returns `(scales, aspect_ratios)`, five rising scales and as many ratios as you like,
+# the same for all maps. With **at most 2,400 anchors** they should reach a coverage of **at least 0.90** at a
+# threshold of 0.5, over the boxes above.
 #
 # Three things to think about before you try at random:
 #
-# - The finest map has 560 of the 747 cells. What does one more ratio cost? How many does the budget allow?
+# - The finest map has 560<!-- = 20 * 28 --> of the 747<!-- = 20 * 28 + 10 * 14 + 5 * 7 + 3 * 4 --> cells. What does
+#   one more ratio cost? How many does the budget allow?
 # - Every cell has its extra square whatever you do. Is the ratio 1 still worth its price?
-# - Which class loses most? Look up its hill in the histograms. Scales need not be linear: any five rising numbers will
-#   do.
+# - Which class loses most? Look up its hill in the histograms. Scales need not be linear: any five rising numbers
+#   will do.
 
 
 # %% nbgrader={"grade_id": "choose_anchors", "solution": true}

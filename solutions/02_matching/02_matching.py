@@ -22,8 +22,7 @@
 # **It takes** about 140 minutes: seven exercises, 100 points. The end of section 4, with its explorer, is a good
 # place to stop for the day.
 #
-# **How an exercise works.** As in lesson 1: write the body of a function, run the cell below it, read what the check
-# says. Stuck? `hint("02.iou")` gives a hint; call it again for a stronger one.
+# Exercises work as in lesson 1. Stuck? `hint("02.iou")` gives a hint; call it again for a stronger one.
 
 # %%
 import inspect
@@ -46,10 +45,10 @@ from ssdseg_ref.data.warehouse import CLASSES, render
 #
 # Lesson 1 ended with 2,241<!-- = 3 * (20 * 28 + 10 * 14 + 5 * 7 + 3 * 4) --> anchors, and with two questions about
 # each of them: which class of object is here, and how must the anchor move and stretch to fit it? A network learns
-# from the right answers to thousands of images. Somebody has to write those down: this lesson.
+# from right answers, and somebody has to write those down: this lesson.
 #
-# Here is a scene with four objects: two people (one of them far away, behind the cartons on the left) and two
-# monorails whose boxes are nearly the same. On the right are the anchors that will have to find them.
+# Here is a scene with two people (one of them far away, behind the cartons on the left) and two monorails whose boxes
+# are nearly the same. On the right are the anchors that will have to find them.
 
 # %%
 IMAGE_SIZE = (160, 224)  # (height, width) in pixels, what our network will look at
@@ -96,8 +95,8 @@ show(
 )
 
 # %% [markdown]
-# And this is the answer sheet: for every anchor a class, and four numbers that say "move and stretch". Nearly all of
-# its rows read *background*. These are the others:
+# And this is the answer sheet: for every anchor a class, and four numbers for "move and stretch". Nearly all rows
+# read *background*. These are the others:
 
 # %%
 print("anchor  class         offsets: x, y, width, height")
@@ -106,7 +105,7 @@ for anchor in np.flatnonzero(classes):
     print(f"{anchor:6}  {classes[anchor]} {CLASSES[classes[anchor] - 1]:9}{numbers}")
 
 # %% [markdown]
-# From four boxes to a sheet of answers there are three steps. **How near** is an anchor to a box? That is IoU, of all
+# From four boxes to a sheet of answers there are three steps. **How near** is an anchor to a box? That is IoU, for all
 # pairs. **Who answers for whom?** That is matching. **How do you say "move and stretch"?** That is coding.
 #
 # ## 2. Two ways to write a box
@@ -135,9 +134,9 @@ show(
 )
 
 # %% [markdown]
-# Three boxes, and no error message: whoever mixes the ways up trains on nonsense. All are in use (COCO's files hold
-# corner and size, PASCAL VOC's hold corners), so readers of files turn everything into one way at the door. Ours is
-# **corners**, $(x_\min, y_\min, x_\max, y_\max)$ in fractions of the image.
+# Three boxes, and no error message: whoever mixes the ways up trains on nonsense. All are in use, so readers of files
+# turn everything into one way at the door. Ours is **corners**, $(x_\min, y_\min, x_\max, y_\max)$ in fractions of
+# the image.
 #
 # Corners are good for overlaps. For moving and stretching, **centers** are better: the middle $(x, y)$ and the size
 # $(w, h)$. (Without any "+ 1": a box is a piece of the plane, not a row of pixels. From 3 to 5 it is 2.)
@@ -232,7 +231,7 @@ show(
 # $$w_\cap = \max\bigl(0,\; \min(x^a_\max, x^b_\max) - \max(x^a_\min, x^b_\min)\bigr)$$
 #
 # and likewise $h_\cap$. Clip each side at 0 *before* you multiply: two negative sides would make a positive area. The
-# shared area is part of both areas, so their sum counts it twice:
+# sum of both areas counts the shared one twice:
 #
 # $$\text{IoU} = \frac{w_\cap h_\cap}{A_a + A_b - w_\cap h_\cap}$$
 #
@@ -245,8 +244,8 @@ print(a[:, None].shape, "and", b[None].shape, "give", np.maximum(a[:, None], b[N
 print("the xmax of a, for all pairs:", a[:, None, 2].shape, "- or, once a = a[:, None], a[..., 2]")
 
 # %% [markdown]
-# Two boxes without area have a union of 0, and 0 / 0 is `nan`, "not a number", which spoils everything it meets.
-# There we say that the IoU is 0. `np.where(union > 0, union, 1)` is a union that you can safely divide by.
+# Two boxes without area have a union of 0, and 0 / 0 is `nan`, which spoils everything it meets. There the IoU shall
+# be 0. `np.where(union > 0, union, 1)` is a union that you can safely divide by.
 #
 # ### Exercise 2.2 - IoU of all pairs  ·  20 points  ·  medium  ·  about 25 minutes
 #
@@ -281,8 +280,8 @@ def iou(a, b):
 check("02.iou", iou)
 
 # %% [markdown]
-# What does the scene look like to your function? First its boxes among themselves: that the two monorails are nearly
-# one box is now a number. Then, for each box, how many anchors come how near.
+# First the scene's boxes among themselves: that the two monorails are nearly one box is now a number. Then, for each
+# box, how many anchors come how near.
 
 # %%
 with after("2.2"):
@@ -297,10 +296,9 @@ with after("2.2"):
         print(f"  {name:18}{np.sum(row > 0):8}{near:11}{good:11}{row.max():11.2f}")
 
 # %% [markdown]
-# Hundreds of anchors touch each box, and few fit. No anchor reaches 0.5 with the small person: our smallest ones
-# measure 18<!-- = 0.17 * 160 * 0.43**0.5 --> × 41<!-- = 0.17 * 160 / 0.43**0.5 --> and
-# 42<!-- = 0.17 * 160 * 2.4**0.5 --> × 18<!-- = 0.17 * 160 / 2.4**0.5 --> pixels, and what is to be seen of this
-# person 9 × 12.
+# Hundreds of anchors touch each box, and few fit. None reaches 0.5 with the small person: our smallest ones measure
+# 18<!-- = 0.17 * 160 * 0.43**0.5 --> × 41<!-- = 0.17 * 160 / 0.43**0.5 --> and 42<!-- = 0.17 * 160 * 2.4**0.5 --> ×
+# 18<!-- = 0.17 * 160 / 2.4**0.5 --> pixels, and what is to be seen of this person 9 × 12.
 #
 # The same in plain Python, a pair at a time, against yours:
 
@@ -328,8 +326,7 @@ with after("2.2"):
 #
 # ## 4. Who answers for whom
 #
-# Every anchor either answers for one of the boxes or says *background*. Two rules come to mind. Each is good, and
-# each alone fails in our scene.
+# Which box does an anchor answer for, if any? Two rules come to mind. Each alone fails in our scene.
 #
 # **Rule A, the threshold:** an anchor answers for the box that it overlaps most, if their IoU is at least 0.5.
 #
@@ -362,11 +359,11 @@ show(
 # - Rule A forgets the **small person**, with whom no anchor reaches 0.5, and **monorail 1**: the one anchor that
 #   reaches 0.5 with it overlaps monorail 2 a little more, and answers for that one.
 # - Rule B forgets **monorail 1** too: both monorails have the same best anchor, and it can answer for one only.
-# - And rule B is stingy. Six anchors fit **person 3** well; five of them are told to say "background" while they look
-#   at a person. The network is taught a contradiction.
+# - And rule B is stingy: of six anchors that fit **person 3**, five are told to say "background" while they look at a
+#   person.
 #
-# A box that no anchor answers for is an object that the network is taught *not* to see. So we want both rules, one
-# after the other, and rule B made fair:
+# A box without an anchor is an object that the network is taught *not* to see. So we want both rules, and rule B made
+# fair:
 #
 # 1. **First, one to one.** Of all pairs of an anchor and a box, the one with the largest IoU is taken. Both are then
 #    out, and of what remains the largest is taken, until no pair overlaps. Always to take the best at hand, and never
@@ -415,7 +412,7 @@ show(
 # %% [markdown]
 # Monorail 1 lost its best anchor, 2110, to monorail 2, by 0.558<!-- above --> against 0.569<!-- above -->. It took
 # its second best, 2107, though that is under 0.5. And the small person got an anchor that is far too large, with an
-# IoU of 0.161<!-- above -->. Better a bad anchor than none: "stretch" is part of the answer.
+# IoU of 0.161<!-- above -->. Better a bad anchor than none.
 #
 # ### Exercise 2.3 - one to one, the best pair first  ·  20 points  ·  hard  ·  about 25 minutes
 #
@@ -423,14 +420,13 @@ show(
 # result has $N$ entries, one for each anchor: the index of its box, or -1 for an anchor without one. For the table
 # above that is `[3, -1, 2, 1, 0]`.
 #
-# - Any IoU over 0 will do, and none of 0: such an anchor does not even touch the box.
+# - A pair may be taken as long as its IoU is over 0. With 0 the anchor does not even touch the box.
 # - There may be more boxes than anchors; some then stay without. There may be no box at all, `(N, 0)`.
 # - The caller still needs the table: work on a copy. Of equal pairs take whichever you like.
 #
 # `ious.argmax()` says where the largest number is, counted through the whole table, row by row, and
 # `np.unravel_index(place, ious.shape)` turns that into row and column. An array without entries has no maximum:
-# `ious.size` tells. A loop that never ends finds the same pair for ever: it strikes nothing out, or not where it
-# looks.
+# `ious.size` tells.  A loop that never ends strikes nothing out, or not where it looks.
 
 
 # %% nbgrader={"grade_id": "greedy_match", "solution": true}
@@ -459,10 +455,10 @@ with after("2.2 and 2.3"):
         print(f"anchor {anchor:4} answers for {names[box]:10}, IoU {table[anchor, box]:.3f}")
 
 # %% [markdown]
-# Four boxes, four anchors, nobody left out.
+# Nobody is left out.
 #
-# Why greedy? One could also look for the pairs with the largest *sum* of IoUs, as some detectors do. That takes
-# longer, and may give up the best pair of all to help two others.
+# (Some detectors look for the pairs with the largest *sum* of IoUs instead. That takes longer, and may give up the
+# best pair of all to help two others.)
 #
 # The second step may only fill in anchors that are still free. Three tools of NumPy do that without a loop.
 # `ious.max(axis=1)` is the largest number of each row, and `ious.argmax(axis=1)` says where in its row that stands.
@@ -526,8 +522,8 @@ with after("2.4"):
     )
 
 # %% [markdown]
-# At 0.3, anchors answer for objects of which they hardly see the half. At 0.7 every box of the scene has just the one
-# anchor that step 1 gave it, and the network has little to learn from. 0.5 is the usual compromise.
+# At 0.3, anchors answer for objects of which they hardly see the half. At 0.7 every box has just the one anchor of
+# step 1, and the network has little to learn from. 0.5 is the usual compromise.
 #
 # ### Play: the matching explorer
 #
@@ -543,8 +539,7 @@ explore_matching(seed=SCENE, threshold=0.5, box=3)
 # Things to find out:
 #
 # 1. At which threshold does person 3 have only one anchor left? Would you want all those of 0.3?
-# 2. Person 0 is half hidden behind cartons. Pull the lower side down to where the feet would be. When does an anchor
-#    fit?
+# 2. Pull the lower side of person 0 down to where the hidden feet would be. When does an anchor fit?
 # 3. Take monorail 1 and move it to the right, a few pixels only. What happens to monorail 2?
 #
 # <details><summary>What we found</summary>
@@ -559,8 +554,8 @@ explore_matching(seed=SCENE, threshold=0.5, box=3)
 #
 # ## 5. Positive, negative, ignored
 #
-# An anchor that answers for a box is called **positive**. In this course every other anchor is **negative**: it
-# should say *background*, class 0. How do the two compare? Over the first hundred training scenes:
+# An anchor that answers for a box is **positive**. Every other one is **negative**: it should say *background*, class
+# 0. Over the first hundred training scenes:
 
 # %%
 samples = [render(seed, size=IMAGE_SIZE) for seed in range(100)]
@@ -576,8 +571,8 @@ with after("2.4"):
 # the number that says how wrong the answers are: for each positive the three *hardest* negatives count, the others
 # are ignored.
 #
-# Others decide it on the answer sheet: in Faster R-CNN an anchor with an IoU between 0.3 and 0.7 counts for nothing,
-# in RetinaNet one between 0.4 and 0.5, as neither answer would be quite wrong.
+# Others ignore on the answer sheet: in Faster R-CNN an anchor with an IoU between 0.3 and 0.7, in RetinaNet one
+# between 0.4 and 0.5.
 #
 # ## 6. How to say "move and stretch"
 #
@@ -586,10 +581,9 @@ with after("2.4"):
 # the left of the middle of my anchor, and a bit smaller*. That is what it should say: how far to move, how much to
 # stretch.
 #
-# Let us try with all positive anchors of the hundred scenes and their boxes. First the **move**, from the middle of
-# the anchor to the middle of the box. Each panel shows the moves in x on each of the four maps, from the one with the
-# smallest anchors to the one with the largest. (Half of the moves lie inside the box of each plot, nine in ten
-# between its whiskers; *spread* is the standard deviation.)
+# First the **move**, from the middle of the anchor to the middle of its box, for all positive anchors of the hundred
+# scenes. Each panel shows the moves in x on the four maps, from the one with the smallest anchors on. (Half of the
+# moves lie inside the box of each plot, nine in ten between its whiskers; *spread* is the standard deviation.)
 
 # %%
 pairs = []  # (anchor's index, box) of every positive anchor
@@ -625,9 +619,8 @@ show(
 # Left: a move of 0.05 of the image is little for a large anchor, and more than half of the width of the smallest one.
 # Right: **divided by the anchor's size**, the moves of all maps look alike.
 #
-# Now the **stretch**. The ratio of the two sizes is again the same for small and large anchors, but it has two flaws.
-# It is lopsided: half as wide is 0.5 below 1, twice as wide is 1 above it. And it must never be 0 or less, while a
-# network's output can be any number.
+# Now the **stretch**. The ratio of the two sizes has two flaws. It is lopsided: half as wide is 0.5 below 1, twice as
+# wide is 1 above it. And it must never be 0 or less, while a network's output can be any number.
 #
 # The natural **logarithm**, `np.log`, mends both. $\log 1 = 0$: no stretch. $\log 2$ and $\log \frac12$ are equally
 # far from 0. And whatever number comes out of the network, $\exp$ of it is a size over 0.
@@ -701,8 +694,7 @@ show_spread(
 
 # %% [markdown]
 # They are narrow, and not equally narrow. The loss adds up the errors of all four, so the moves, spread half as
-# widely as the stretches, would count for less; and beside what a wrong class costs, errors of a tenth weigh nearly
-# nothing. Numbers of about unit size pull about as strongly as the class does.
+# widely, would count for less; and beside what a wrong class costs, errors of a tenth weigh nearly nothing.
 #
 # So SSD divides: the moves by 0.1, the stretches by 0.2. The authors' code calls these numbers **variances**, and so
 # does everybody since, though one divides by them as by standard deviations. With them the four numbers are
@@ -751,8 +743,7 @@ with after("2.5"):
 # All four are now of one size, about 1. The variances were found on other data, but they describe the rule more than
 # the data: anchors that answer have an IoU of 0.5, so they are never far away.
 #
-# A trained network gives us offsets, and we want boxes. So every step has to be undone, the last one first. What
-# undoes a logarithm?
+# A trained network gives offsets, and we want boxes: every step has to be undone, the last one first.
 #
 # ### Exercise 2.6 - and back  ·  10 points  ·  easy  ·  about 10 minutes
 #
@@ -803,7 +794,7 @@ with after("2.5 and 2.6"):
     )
 
 # %% [markdown]
-# The monorail is four times as wide, and the same errors move its box four times as far. Measured by the object, they
+# The monorail is four times as wide, and the same errors move its box four times as far. Measured by the object they
 # are worth the same: that is what dividing by the anchor's size has bought.
 #
 # ## 7. The answer sheet of an image
@@ -820,8 +811,8 @@ with after("2.5 and 2.6"):
 # shape `(N, 4)`.
 #
 # A mask on the left, as in 2.4, does it without a loop, and an array of indices on the right: `labels[[1, 0, 1]]`
-# gives `labels[1]`, `labels[0]`, `labels[1]`, in that order. Mind the -1 of anchors without a box: as an index it
-# means *the last one*. `boxes` may be empty, `(0, 4)`, and then even the last one is not there.
+# gives `labels[1]`, `labels[0]`, `labels[1]`. Mind the -1 of anchors without a box: as an index it means *the last
+# one*. `boxes` may be empty, `(0, 4)`, and then even the last one is not there.
 
 
 # %% nbgrader={"grade_id": "encode_targets", "solution": true}
@@ -843,8 +834,8 @@ def encode_targets(boxes, labels, anchors, threshold):
 check("02.encode_targets", encode_targets)
 
 # %% [markdown]
-# The table of the beginning, and the other way round: from your sheet alone, back to the picture. If a network
-# learned to write this sheet, `decode` would turn its answers into these boxes:
+# The table of the beginning, and, from your sheet alone, back to the picture. If a network learned to write this
+# sheet, `decode` would turn its answers into these boxes:
 
 # %% jupyter={"source_hidden": true}
 with after("2.6 and 2.7"):
@@ -870,8 +861,8 @@ with after("2.6 and 2.7"):
     )
 
 # %% [markdown]
-# Six anchors say the same thing about the person on the right, and that is meant: whichever of them looks best, the
-# box is the same. (How a detector gets rid of such copies is a story for lesson 6.)
+# Six anchors say the same thing about the person on the right, and that is meant. (How a detector gets rid of such
+# copies is a story for lesson 6.)
 #
 # The small person's anchor has -6.00<!-- above --> for the height: to shrink so far is a lot to ask. That is the
 # price of "better a bad anchor than none", and why lesson 1 fought for coverage.
@@ -879,7 +870,7 @@ with after("2.6 and 2.7"):
 # ## 8. Compare with the reference
 #
 # The package's own versions are in `ssdseg_ref/boxes.py`, `matching.py` and `coding.py`. Do they agree with yours on
-# a hundred images? Are they quicker? How are they written?
+# a hundred images?
 
 # %%
 with after("2.7"):
@@ -897,17 +888,16 @@ with after("2.7"):
     print(inspect.getsource(reference_coding.encode_targets))
 
 # %% [markdown]
-# Where an image differs, look for a box that several anchors overlap equally: which is first is a matter of rounding.
-# The reference never searches the whole table: each box remembers its best free anchor, and looks again only when it
-# loses that one.
+# Where an image differs, several anchors overlap a box equally, and rounding decides. The reference never searches
+# the whole table: each box remembers its best free anchor, and looks again only when it loses that one.
 #
 # ## To remember
 #
-# - Boxes come in formats that look alike: turn them into one at the door. Corners for overlaps, centers for moving.
+# - Boxes come in formats that look alike: turn them into one at the door.
 # - Overlap: $\max$ of the beginnings, $\min$ of the ends, clip each side at 0, **then** multiply. Union: the sum less
 #   the intersection.
-# - Matching: first greedily, one to one, so that no object is left without an anchor; then the threshold, so that
-#   anchors that fit well are not told to say "background".
+# - Matching: first greedily, one to one, so that no object is left out; then the threshold, so that anchors that fit
+#   well are not told to say "background".
 # - Positive anchors have a box, all others are negative: class 0. One in 189<!-- = 224100 / 1186 --> is positive.
 # - Coding: move / size of the anchor / 0.1, and log of the size ratio / 0.2. Zero means "stay as you are". Decoding
 #   undoes it, the last step first.
@@ -923,7 +913,5 @@ with after("2.7"):
 #   (CVPR): appendix C is where moves in widths and logarithms of sizes come from.
 # - S. Ren et al. 2015, *Faster R-CNN* (NeurIPS), section 3.1.2, and T.-Y. Lin et al. 2017, *Focal Loss for Dense
 #   Object Detection* (ICCV, "RetinaNet"), section 4: matching with a band that is ignored.
-# - M. Everingham et al. 2010, *The PASCAL Visual Object Classes (VOC) Challenge* (IJCV): section 4.2 made an IoU of
-#   0.5 the usual bar.
 # - N. Carion et al. 2020, *End-to-End Object Detection with Transformers* (ECCV, "DETR"): one to one with the best
 #   sum, instead of greedily, and no second step.

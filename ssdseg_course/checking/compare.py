@@ -77,6 +77,8 @@ def compare_parts(value: Plain, expected: Plain, names: Sequence[str], compare: 
     parts = parts_of(value)
     if len(parts) != len(names):
         yours = f"{len(parts)} things" if len(parts) != 1 else "one"
+        if isinstance(value, np.ndarray):  # perhaps one of them alone: an array is as many things as it has rows
+            yours += f" ({shape_in_words(value.shape)})"
         lines = (f"it should return {len(names)} things, {in_words_together(names)}, and it returned {yours}",)
         return Complaint(lines, f"return them together: `return {', '.join(names)}`.", kind="shape")
     for place, (part, wanted) in enumerate(zip(parts, parts_of(expected), strict=True)):

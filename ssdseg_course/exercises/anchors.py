@@ -8,6 +8,7 @@ from ssdseg_ref import anchors as reference
 from ssdseg_ref.anchors import AnchorSpec, anchor_sizes, grid_centers, linear_scales, map_anchors
 from ssdseg_ref.boxes import areas, corners_to_centers, pairwise_iou
 
+NO_ARITHMETIC = ("'list' and", "and 'list'", "'tuple' and", "and 'tuple'")  # what Python says of + - * / ** on these
 LANDSCAPE, PORTRAIT, SQUARE = (160, 224), (300, 200), (128, 128)  # (height, width) in pixels
 
 
@@ -578,7 +579,10 @@ ANCHOR_SIZES = Exercise(
         ),
         ("takes exactly one argument", "append takes one thing. A size is a pair in brackets of its own: ((w, h))."),
         ("no attribute 'append'", "a tuple cannot grow, and it is the caller's: [*aspect_ratios, 1] is a new list."),
-        ("unsupported operand", "a list or a tuple does no arithmetic: go through its ratios, or make it an array."),
+        *(
+            (words, "a list or a tuple does no arithmetic: go through its ratios, or make it an array.")
+            for words in NO_ARITHMETIC
+        ),
         (
             "can't multiply sequence",
             "a list or a tuple does no arithmetic: go through its ratios, or make it an array.",
@@ -826,9 +830,13 @@ MAP_ANCHORS = Exercise(
             "list indices must be integers",
             "a list cannot be indexed with `[:, None]`: make an array of it first, np.asarray(...).",
         ),
-        (
-            "unsupported operand",
-            "pairs in a list or a tuple do no arithmetic: take x and y apart, or make arrays of them, np.asarray(...).",
+        *(
+            (
+                words,
+                "pairs in a list or a tuple do no arithmetic: take x and y apart, or make arrays of them, "
+                "np.asarray(...).",
+            )
+            for words in NO_ARITHMETIC
         ),
         (
             "must match exactly",
@@ -1252,15 +1260,18 @@ MAKE_ANCHORS = Exercise(
             "what you join has other axes than a map's anchors, (N, 4). Collect the maps in a list, then join them.",
         ),
         (
-            "is not iterable",
+            "'float' object is not iterable",
             "hand all `aspect_ratios` on to every map: they are the same for all.",
         ),
         (
-            "has no len()",
+            "'float' has no len()",
             "hand all `aspect_ratios` on to every map: they are the same for all.",
         ),
-        ("'NoneType'", "append gives back nothing: write maps.append(...) without an assignment."),
-        ("positional argument", "map_anchors takes six: rows, cols, scale, next_scale, aspect_ratios, image_size."),
+        (
+            "'NoneType' object has no attribute 'append'",
+            "append gives back nothing: write maps.append(...) without an assignment.",
+        ),
+        ("map_anchors() takes", "map_anchors takes six: rows, cols, scale, next_scale, aspect_ratios, image_size."),
         ("argument after *", "hand all `aspect_ratios` on to every map: they are the same for all."),
         ("need at least one array", "the list of maps is empty. Does it collect what map_anchors gives?"),
         ("inhomogeneous", "each map has another number of anchors: np.concatenate joins them, np.array cannot."),
@@ -1400,8 +1411,9 @@ COVERAGE = Exercise(
         Mutant(
             _coverage_by(
                 lambda anchors, boxes, threshold: (
-                    _best(anchors, boxes)[_best(anchors, boxes) >= threshold].sum()
-                    / max((_best(anchors, boxes) >= threshold).sum(), 1)
+                    _best(anchors, boxes)[_best(anchors, boxes) >= threshold].mean()
+                    if (_best(anchors, boxes) >= threshold).any()
+                    else np.nan  # the mean of nothing
                 )
             ),
             "this is the mean IoU of the covered boxes. Wanted is their share of all boxes.",

@@ -304,8 +304,9 @@ ENCODE = Exercise(
     ),
     errors=(
         ("list indices", LIST_OF_A_HELPER),
-        ("too many indices", LIST_OF_A_HELPER),
-        ("unsupported operand", LIST_OF_A_HELPER),
+        ("and 'list'", LIST_OF_A_HELPER),
+        ("'list' and", LIST_OF_A_HELPER),
+        ("too many indices", ONE_COLUMN),
         ("same number of dimensions", ONE_COLUMN),
         ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),
         ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
@@ -562,11 +563,12 @@ DECODE = Exercise(
     ),
     errors=(
         ("list indices", LIST_OF_A_HELPER),
-        ("too many indices", LIST_OF_A_HELPER),
-        ("unsupported operand", LIST_OF_A_HELPER),
+        ("and 'list'", LIST_OF_A_HELPER),
+        ("'list' and", LIST_OF_A_HELPER),
+        ("too many indices", ONE_COLUMN),
         ("same number of dimensions", ONE_COLUMN),
         (
-            "positional argument",
+            "centers_to_corners() takes",
             "centers_to_corners takes one array, middles and sizes side by side: np.concatenate([...], axis=1).",
         ),
         ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),

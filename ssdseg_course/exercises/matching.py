@@ -509,6 +509,7 @@ def _strictly_over_the_threshold(anchors, boxes, threshold):
     return match_anchors(anchors, boxes, np.nextafter(np.float32(threshold), np.float32(1)))
 
 
+LIST_OF_MATCHES = "a list cannot be indexed by a mask. If greedy_match gives a list, make an array of it."
 _UNDER_THEM = np.array([0, 0.5, 0.5, 0.75])  # an anchor that overlaps the lower of the boxes of BOTH a little
 
 # The first box has an anchor that fits, the second one. No anchor fits the two others, and their best one is the same.
@@ -729,7 +730,8 @@ MATCH_ANCHORS = Exercise(
             "`and`, `or` and `not` want one truth, and these are many: & joins two masks entry by entry, each in "
             "brackets.",
         ),
-        ("TypeError", "a list cannot be indexed by a mask. If greedy_match gives a list, make an array of it."),
+        ("list indices", LIST_OF_MATCHES),
+        ("only integer scalar arrays", LIST_OF_MATCHES),
     ),
 )
 

@@ -152,7 +152,7 @@ TO_PIXELS = Exercise(
     errors=(
         ("broadcast", "a box has four numbers and an image two sides: which number goes with which side?"),
         ("to unpack", "`image_size` holds two numbers, (height, width), and `box` four, (xmin, ymin, xmax, ymax)."),
-        ("no attribute", "`box` is an array of four numbers: box[0] is xmin, and so on."),
+        ("ndarray' object has no attribute", "`box` is an array of four numbers: box[0] is xmin, and so on."),
     ),
 )
 

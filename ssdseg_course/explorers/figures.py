@@ -7,6 +7,7 @@ colours are those of Okabe and Ito 2008.
 import base64
 import html
 import io
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -172,7 +173,15 @@ def after(exercise: str) -> Iterator[None]:
     except (NotImplementedError, NameError) as error:
         if isinstance(error, NameError):  # its cell was not run, or has another name in it
             print(f"{error}.")
+        elif unwritten := _function_that_raised(error):  # perhaps an earlier one, that this one calls
+            print(f"Your `{unwritten}` is not written yet.")
         print(f"This needs your {answers} {exercise}. Write {it}, run {its} cell{'s' * several}, then this one again.")
     except Exception as error:  # an answer of another shape, for instance
         what = f"This uses your {answers} {exercise}, and stopped with {type(error).__name__}: {error}."
         raise AnswerError(f"{what} What do{'' if several else 'es'} {its} check{'s' * several} say?") from error
+
+
+def _function_that_raised(error: BaseException) -> str:
+    """Name of the function an error comes from; "" where that is no function but the cell itself."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_code.co_name if frame.f_locals is not frame.f_globals else ""

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from ssdseg_course.explorers import figures
-from ssdseg_course.explorers.figures import draw_boxes, panels
+from ssdseg_course.explorers.figures import draw_boxes, draw_image, panels
+from ssdseg_ref.anchors import AnchorSpec, linear_scales, make_anchors
 
 
 @pytest.mark.parametrize("xmin", [0.0, 0.3, 0.8, 0.97])
@@ -43,3 +44,14 @@ def test_a_figure_has_the_same_rim_on_every_side():
     drawn = np.argwhere(picture < 255)
     rims = [*drawn.min(axis=0), *(np.array(picture.shape) - 1 - drawn.max(axis=0))]
     assert max(rims) - min(rims) <= 4, rims
+
+
+def test_under_all_anchors_of_a_network_the_picture_can_still_be_seen():
+    """Many of thousands of lines lie on one another, and would blacken what is under them."""
+    maps = ((20, 28), (10, 14), (5, 7), (3, 4))
+    anchors = make_anchors(AnchorSpec((160, 224), maps, linear_scales(0.2, 0.9, 4), (1, 2, 1 / 2, 3, 1 / 3)))
+    figure, (axes,) = panels(1)
+    draw_image(axes, np.full((160, 224, 3), 255, np.uint8))
+    draw_boxes(axes, anchors, **figures.FAINT)
+    shown = np.asarray(Image.open(io.BytesIO(figures.png(figure))).convert("L"))
+    assert 0.8 * 255 < shown.mean() < 0.99 * 255
