@@ -191,6 +191,14 @@ MAKE_DIVISIBLE = Exercise(
         ),
         Mutant(_down_with_the_rule, "the first step takes the nearest multiple: from 70 that is 72, above it, not 64."),
         Mutant(
+            lambda channels, divisor: make_divisible(channels, 8),
+            "the divisor is always 8: take the one that comes in.",
+        ),
+        Mutant(
+            lambda channels, divisor: max(8, make_divisible(channels, divisor)),
+            "the least that may come out is one divisor, and not always 8.",
+        ),
+        Mutant(
             lambda channels, divisor: float(make_divisible(channels, divisor)),
             "a layer takes whole numbers of channels alone: 32, not 32.0. `int(...)` makes one of it.",
         ),
