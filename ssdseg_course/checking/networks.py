@@ -151,6 +151,11 @@ def _must_be_tensors(built) -> None:
     if not parts:
         raise WrongAnswer("it should return a Keras tensor, and returned nothing")
     for part in parts:
+        if part is None and built is not None:
+            number = [it is None for it in parts].index(True) + 1
+            raise WrongAnswer(
+                f"thing {number} of the {len(parts)} that it returns is None, and should be a Keras tensor"
+            )
         if part is None:
             raise WrongAnswer("it should return a Keras tensor, and returned None: does every way end in `return`?")
         if isinstance(part, keras.Model):
