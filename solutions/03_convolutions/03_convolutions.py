@@ -746,8 +746,11 @@ def conv_cost(kind, size, kernel_size, in_channels, out_channels, stride):
 check("03.conv_cost", conv_cost)
 
 # %% [markdown]
-# The layer that the lesson opened with, now counted by you. The paper's own counts for it, in its table 3, are 2.36 and
-# 0.27 million parameters, 462 and 52.3 million multiply-adds.
+# The layer that the lesson opened with, now counted by you. The paper's own counts for it, in its table 3, are
+# 2.36<!-- = convolution.conv_cost("standard", (14, 14), 3, 512, 512).parameters / 1e6 --> and
+# 0.27<!-- = convolution.conv_cost("separable", (14, 14), 3, 512, 512).parameters / 1e6 --> million parameters,
+# 462<!-- = convolution.conv_cost("standard", (14, 14), 3, 512, 512).multiply_adds / 1e6 --> and
+# 52.3<!-- = convolution.conv_cost("separable", (14, 14), 3, 512, 512).multiply_adds / 1e6 --> million multiply-adds.
 
 # %%
 with after("3.7"):

@@ -191,6 +191,14 @@ MAKE_DIVISIBLE = Exercise(
         ),
         Mutant(_down_with_the_rule, "the first step takes the nearest multiple: from 70 that is 72, above it, not 64."),
         Mutant(
+            lambda channels, divisor: make_divisible(channels, 8),
+            "the divisor is always 8: take the one that comes in.",
+        ),
+        Mutant(
+            lambda channels, divisor: max(8, make_divisible(channels, divisor)),
+            "the least that may come out is one divisor, and not always 8.",
+        ),
+        Mutant(
             lambda channels, divisor: float(make_divisible(channels, divisor)),
             "a layer takes whole numbers of channels alone: 32, not 32.0. `int(...)` makes one of it.",
         ),
@@ -548,7 +556,7 @@ def bottleneck(x, channels, stride, expansion):
 
 def _bottleneck_with(
     *, project="linear", shortcut="where it fits", behind=False, from_output=False, always_expand=False,
-    strides=(False, True, False), tap="expanded", swapped=False, between=True, widen="relu6", relu="relu6",
+    strides=(False, True, False), tap="expanded", swapped=False,
 ):  # fmt: skip
     """A bottleneck with one mistake; `strides` says which of the three steps have the block's."""
 
@@ -558,9 +566,9 @@ def _bottleneck_with(
         wide = expanded = x
         if expansion != 1 or always_expand:
             wide = conv_bn(x, inner, 1, expand, None)
-            expanded = layers.Activation(relu)(wide) if widen else wide
-        y = filtered = depthwise_bn(expanded, 3, look, 1, relu if between else None)
-        y = conv_bn(y, channels, 1, narrow, None if project == "linear" else relu)
+            expanded = layers.Activation("relu6")(wide)
+        y = filtered = depthwise_bn(expanded, 3, look, 1, "relu6")
+        y = conv_bn(y, channels, 1, narrow, None if project == "linear" else "relu6")
         fits = stride == 1 and x.shape[-1] == channels
         if shortcut == "projected":
             x_there = x if fits else conv_bn(x, channels, 1, stride, None)
@@ -569,7 +577,7 @@ def _bottleneck_with(
             y = layers.Concatenate()([x, y])
         elif fits and (shortcut == "where it fits" or (shortcut == "where it widens" and expansion != 1)):
             y = layers.Add()([x, y])
-            y = layers.Activation(relu)(y) if behind else y
+            y = layers.Activation("relu6")(y) if behind else y
         second = {"expanded": expanded, "filtered": filtered, "input": x, "wide": wide}[tap]
         return (second, y) if swapped else (y, second)
 
@@ -645,10 +653,6 @@ BOTTLENECK = Exercise(
         ),
         Mutant(_bottleneck_with(swapped=True), "the order of what is returned: first the output, then the expansion."),
         Mutant(
-            _bottleneck_with(between=False),
-            "the depthwise step has its activation too; the projection alone is linear.",
-        ),
-        Mutant(
             _bottleneck_with(strides=(False, False, True)),
             "the stride belongs to the depthwise step, not to the projection, which looks at single places.",
         ),
@@ -669,11 +673,6 @@ BOTTLENECK = Exercise(
             _bottleneck_with(shortcut="where it widens"),
             "with an expansion of 1 the input is added, too, where stride and channels let it.",
         ),
-        Mutant(
-            _bottleneck_with(relu="relu"),
-            'the activations are plain ReLUs. Those of MobileNetV2 are ReLU6: "relu6".',
-        ),
-        Mutant(_bottleneck_with(widen=None), "the expansion has its activation; the projection alone is linear."),
         Mutant(
             _bottleneck_with(tap="wide"),
             "the second thing to return is what the expansion gives in the end, behind its activation.",
@@ -721,13 +720,13 @@ def _unscaled(channels, alpha):
 
 
 def _features_with(
-    *, stem_width=_rounded, stem_stride=2, stem_activation="relu6", width=_rounded, strided="first", tap="expanded",
-    starts_at=2, last="output", last_key=1, repeats=True, expansion=lambda t, alpha: t,
+    *, stem_width=_rounded, width=_rounded, strided="first", tap="expanded", starts_at=2, last="output", last_key=1,
+    repeats=True, expansion=lambda t, alpha: t,
 ):  # fmt: skip
     """The features with one mistake."""
 
     def features(x, alpha, stages):
-        x = blocks.conv_bn(x, stem_width(32, alpha), 3, stem_stride, name="stem", activation=stem_activation)
+        x = blocks.conv_bn(x, stem_width(32, alpha), 3, 2, name="stem")
         maps, so_far = {}, starts_at
         for row, (t, channels, n, s) in enumerate(stages):
             for repeat in range(n if repeats else 1):
@@ -839,7 +838,6 @@ MOBILENET_V2_FEATURES = Exercise(
             "a key's map is the expansion in the bottleneck that leaves that stride, not what came into it.",
         ),
         Mutant(_features_with(last_key=2), "the last output has the stride that the map has come to, not twice that."),
-        Mutant(_features_with(stem_activation=None), "the stem has its activation: ReLU6."),
         Mutant(
             _features_with(expansion=lambda t, alpha: 6),
             "the expansion is the first number of each row; in the first row it is 1.",
@@ -847,24 +845,6 @@ MOBILENET_V2_FEATURES = Exercise(
         Mutant(
             _features_without_the_last,
             "the last bottleneck's output is missing: it has a key too, the stride in the end.",
-        ),
-        Mutant(
-            _features_with(width=_unscaled),
-            "alpha has an effect on the stem alone. It scales the widths of all rows as well.",
-        ),
-        Mutant(
-            _features_with(
-                stem_width=lambda channels, alpha: _rounded(channels, min(alpha, 1)),
-                width=lambda channels, alpha: _rounded(channels, min(alpha, 1)),
-            ),
-            "an alpha above 1 makes the network wider.",
-        ),
-        Mutant(
-            _features_with(
-                stem_width=lambda channels, alpha: _rounded(channels, max(alpha, 1)),
-                width=lambda channels, alpha: _rounded(channels, max(alpha, 1)),
-            ),
-            "an alpha below 1 makes every layer here narrower. Only the head of exercise 4.7 will be an exception.",
         ),
         Mutant(
             _features_scaled_again_by_every_repeat,
@@ -878,10 +858,6 @@ MOBILENET_V2_FEATURES = Exercise(
             _features_with(strided="last"), "the *first* bottleneck of a row has the row's stride, and here the last."
         ),
         Mutant(
-            _features_with(stem_stride=1),
-            "the stem has a stride of 2: the map behind it is half as high and half as wide as the picture.",
-        ),
-        Mutant(
             _features_with(starts_at=1),
             "the keys are too small by half: the stem has halved the map before the first bottleneck.",
         ),
@@ -893,7 +869,6 @@ MOBILENET_V2_FEATURES = Exercise(
             _features_with(last="expanded"),
             "the last key's map is the *output* of the last bottleneck: no other one leaves that stride.",
         ),
-        Mutant(_features_with(stem_activation="relu"), "the stem's activation is a plain ReLU; it should be ReLU6."),
     ),
     run=run_network,
     compare=compare_networks(_where_in_the_table),
@@ -926,10 +901,9 @@ def _head_width(alpha):
 
 
 def _whole_with(
-    *, width=_head_width, head=1, head_activation="relu6", stride=32, pool="average", pool_first=False,
-    activation="softmax", dense_bias=True, number=lambda classes: classes, scale=True,
+    *, width=_head_width, head=True, stride=32, pool="average", pool_first=False, more=0, scale=True,
 ):  # fmt: skip
-    """The whole network with one mistake; a head has a kernel of that side, or is left out with 0."""
+    """The whole network with one mistake."""
 
     @lru_cache(maxsize=2)  # or every check would hang another head on the same map
     def network(input_shape, alpha, classes):
@@ -938,13 +912,13 @@ def _whole_with(
         if pool_first:
             x = layers.GlobalAveragePooling2D(keepdims=True)(x)
         if head:
-            x = blocks.conv_bn(x, width(alpha), head, activation=head_activation, name=_new_name())
+            x = blocks.conv_bn(x, width(alpha), name=_new_name())
         x = {
             "average": layers.GlobalAveragePooling2D(),
             "max": layers.GlobalMaxPooling2D(),
             "flat": layers.Flatten(),
         }[pool](x)
-        return keras.Model(image, layers.Dense(number(classes), activation=activation, use_bias=dense_bias)(x))
+        return keras.Model(image, layers.Dense(classes + more, activation="softmax")(x))
 
     return network
 
@@ -975,18 +949,14 @@ MOBILENET_V2 = Exercise(
             "with alpha under 1 the last convolution keeps its 1280 channels; above 1 it grows.",
         ),
         Mutant(
-            _whole_with(head=0), "the convolution with 1280 channels is missing, between the features and the mean."
+            _whole_with(head=False), "the convolution with 1280 channels is missing, between the features and the mean."
         ),
         Mutant(_whole_with(pool="max"), "that takes the maximum over all places; here it is the mean."),
         Mutant(_whole_with(pool="flat"), "that lines up all places, a weight each; here it is their mean."),
         Mutant(
-            _whole_with(activation=None), "the classes come out as logits; what is wanted are probabilities: a softmax."
-        ),
-        Mutant(
-            _whole_with(number=lambda classes: classes + 1),
+            _whole_with(more=1),
             "there is a class too many: ImageNet's classes know no background.",
         ),
-        Mutant(_whole_with(dense_bias=False), "the dense layer has a bias; it has no batch normalisation behind it."),
         Mutant(_whole_with(scale=False), "alpha has no effect on the features: hand it on."),
         Mutant(
             _whole_with(width=lambda alpha: 1280),
@@ -996,21 +966,11 @@ MOBILENET_V2 = Exercise(
             _whole_with(width=lambda alpha: int(1280 * max(alpha, 1.0))),
             "the width of the last convolution is rounded as all others are: `make_divisible`.",
         ),
-        Mutant(_whole_with(head_activation=None), "the last convolution has its activation, as the stem has: ReLU6."),
-        Mutant(_whole_with(head_activation="relu"), "the last convolution has a plain ReLU; it should be ReLU6."),
-        Mutant(_whole_with(head=3), "the last convolution is pointwise, 1 x 1: it mixes and does not look around."),
         Mutant(
             _whole_with(pool_first=True),
             "the mean was taken before the last convolution. It comes behind it, over what its ReLU6 has left.",
         ),
         Mutant(_whole_with(stride=16), "the head stands on a finer map: the last one has the key 32."),
-        Mutant(
-            _whole_with(activation="sigmoid"),
-            "with a sigmoid each class is judged by itself; a softmax makes probabilities that add up to 1.",
-        ),
-        Mutant(
-            _whole_with(number=lambda classes: 1000), "there are always 1000 classes: `classes` says how many it wants."
-        ),
     ),
     run=run_network,
     compare=compare_networks(_where_in_the_table),
