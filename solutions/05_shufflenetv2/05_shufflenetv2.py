@@ -39,7 +39,6 @@ from ssdseg_course import check, hint
 from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.figures import after, panels, show
 from ssdseg_course.explorers.shuffle import explore_shuffle
-from ssdseg_course.work.workspace import being_checked
 from ssdseg_ref import mobilenetv2
 from ssdseg_ref.shufflenetv2 import REPEATS, WIDTHS
 
@@ -189,8 +188,8 @@ with after("5.1"):
 #
 # A stopwatch first. Other programs disturb every measurement: while a browser loads a page, whatever is being timed
 # looks slow. So rivals take **turns**: each runs once a round, in many rounds, and a disturbance hits all of them
-# alike. Of each we take the **median** round, which one interruption cannot spoil, and the middle half of the rounds as
-# the **spread**. Two rivals whose spreads overlap have not been told apart.
+# alike. Of a rival's rounds we take the **median**, which one interruption cannot spoil, and the middle half as the
+# **spread**, which says how far to trust it.
 
 
 # %%
@@ -213,7 +212,7 @@ def quartiles(times):
 
 
 # %% [markdown]
-# Now what it is to time: for each guideline, functions with (nearly) the same multiply-adds.
+# Now what is to be timed: for each guideline, functions with (nearly) the same multiply-adds.
 
 
 # %%
@@ -297,8 +296,7 @@ GUIDELINES = {
         "both": with_extras(True, True),
     },
 }
-# A check of this notebook wants your answers, not the time of these.
-MEASURED = {} if being_checked() else {name: stopwatch(rivals) for name, rivals in GUIDELINES.items()}
+MEASURED = {name: stopwatch(rivals) for name, rivals in GUIDELINES.items()}
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(4, image_size=(1, 1))
@@ -306,8 +304,8 @@ ratios = {  # of each round's times to the first bar's in the same round, and th
     guideline: {name: quartiles(np.divide(rounds, next(iter(times.values())))) for name, rounds in times.items()}
     for guideline, times in MEASURED.items()
 }
-farthest = max((high for bars in ratios.values() for _, _, high in bars.values()), default=0)
-for panel, (guideline, bars) in zip(axes, ratios.items(), strict=False):
+farthest = max(high for bars in ratios.values() for _, _, high in bars.values())
+for panel, (guideline, bars) in zip(axes, ratios.items(), strict=True):
     for place, (name, (low, middle, high)) in enumerate(bars.items()):
         color, hatch = (figures.BLUE, "") if place == 0 else (figures.ORANGE, "////")
         panel.barh(place, middle, height=0.36, color=color, hatch=hatch, edgecolor="black")
@@ -424,8 +422,9 @@ explore_shuffle(channel=11, units=4)
 # With the shuffle, after four units only one channel has not heard of channel 11. It is channel 0, which is dealt to
 # place 0 again and again: it is *never* worked on as long as units of stride 1 follow each other. (Do you find the
 # other place whose channel stays? It is on the right side, so it does no harm.) The published networks have this flaw,
-# too, in one of a stage's 116 channels or more. The unit of section 6, which has no split, mends it at the start of the
-# next stage, and conv5 does behind the last one.
+# too, in one channel of every stage. The unit of section 6, which has no split, mends it at the start of the next
+# stage, and conv5 does behind the last one.
+
 
 # %% [markdown]
 # ## 5. The unit of stride 1
@@ -449,7 +448,7 @@ def depthwise_bn(x, kernel_size, stride, activation, padding="same"):
 
 
 # %% [markdown]
-# Why `padding`? The weights that one can find are PyTorch's, and PyTorch pads one pixel on **every** side. At stride 1,
+# Why `padding`? The published weights are PyTorch's, and PyTorch pads one pixel on **every** side. At stride 1,
 # TensorFlow's "same" does that as well, and either may be used. At stride 2, on an even side, "same" pads **one side
 # only** (lesson 3): every window lies one pixel further, and such weights would see everything shifted. There we do as
 # PyTorch does: a frame of zeros by `layers.ZeroPadding2D(1)`, then `"valid"`.
@@ -463,8 +462,9 @@ def depthwise_bn(x, kernel_size, stride, activation, padding="same"):
 #
 # ### Exercise 5.3 - the unit of stride 1  ·  25 points  ·  medium  ·  about 25 minutes
 #
-# Write `basic_unit(x)`: (B, H, W, C) gives (B, H, W, C), for every even C. The left half comes first when the two are
-# joined. `ops.split(x, 2, axis=-1)` gives a list of two halves, `layers.Concatenate()([left, right])` joins them.
+# Write `basic_unit(x)`, all that the picture shows, from the split to the shuffle: (B, H, W, C) gives (B, H, W, C), for
+# every even C. The left half comes first when the two are joined. `ops.split(x, 2, axis=-1)` gives a list of two
+# halves, `layers.Concatenate()([left, right])` joins them.
 
 
 # %% nbgrader={"grade_id": "basic_unit", "solution": true}
@@ -529,7 +529,8 @@ check("05.downsampling_unit", downsampling_unit)
 # ## 7. Three stages and a stem
 #
 # The paper's table 5, for four widths of the network. The first three numbers are the channels of its three stages, the
-# last those of a pointwise convolution at the end, which the paper calls conv5. Stages are as long in all of them:
+# last those of a pointwise convolution at the end, which the paper calls conv5. Stages have the same lengths in all
+# four:
 
 # %%
 for width, (stages, conv5) in WIDTHS.items():
@@ -610,7 +611,7 @@ with after("5.6"):
 # %% [markdown]
 # ## 8. Beside MobileNetV2, on your machine
 #
-# Now the question of section 1, on your own processor: two networks of nearly the same multiply-adds. (MobileNetV2 gets
+# Now the question of section 1, on your own processor: two networks of about the same multiply-adds. (MobileNetV2 gets
 # somewhat larger pictures, or it would have fewer.) Again they take turns.
 
 
@@ -635,18 +636,17 @@ with after("5.6"):
         name: (lambda x, model=model: model(x, training=False), random_tensor(4, side, side, 3))
         for name, (model, side) in rivals.items()
     }
-    times = {} if being_checked() else stopwatch(turns, rounds=11)
+    times = stopwatch(turns, rounds=11)
     for name, rounds in times.items():
         low, middle, high = quartiles(4000 / np.array(rounds))
         print(f"{name}: {middle:4.0f} pictures a second, half of the rounds {low:.0f} to {high:.0f}")
-    if times:
-        shuffle, mobile = times.values()
-        print(f"ShuffleNetV2 was faster in {sum(np.less(shuffle, mobile))} of {len(shuffle)} rounds")
+    shuffle, mobile = times.values()
+    print(f"ShuffleNetV2 was faster in {sum(np.less(shuffle, mobile))} of {len(shuffle)} rounds")
 
 # %% [markdown]
 # On a processor the two are close. Unless one of them wins nearly every round, this measurement does not say which is
-# faster: run the cell again, and the winner may change. The 58% of section 1 are nowhere to be seen, for they belong to
-# a graphics card. What holds on every machine is this: multiply-adds alone do not tell, and a stopwatch does, for *one*
+# faster: run the cell again, and the winner may change. The 58% of section 1 were measured on a graphics card, and need
+# not show here. What holds on every machine is this: multiply-adds alone do not tell, and a stopwatch does, for *one*
 # machine. In lesson 8 both will stand under the same heads, trained on the same scenes.
 #
 # ## 9. Compare with the reference

@@ -356,7 +356,7 @@ with after("6.3"):
 # always says "background" would be nearly perfect, and that is what it learns first, and perhaps last. And later? Most
 # negatives have become easy: pieces of floor that the trained network is nearly sure of. Each of them has a loss of
 # 0.074<!-- above --> on average. Yet there are 2248<!-- above --> of them, and together they have 167.2<!-- above -->,
-# which is 3.2<!-- = 167.2 / 51.8 --> times what all the positives have. They still outweigh all that matters.
+# which is 3.2<!-- = 167.2 / 51.8 --> times what all the positives have: they still outweigh all that matters.
 #
 # **Hard negative mining** (Liu et al. 2016): of the negatives only the *hardest* count, those with the largest losses,
 # three for each positive. The floor is left alone; the barrel that looks like a person is trained on.
@@ -419,9 +419,9 @@ with after("6.3 6.5"):
 
 # %% [markdown]
 # Which anchors are they? Those that the network takes for something. The five hardest are numbered, with what it takes
-# them for and how surely. Do you blame it? Most of the mined ones lie on a person or a forklift after all, and overlap
-# its box by a little less than the one half that would have made them positives: the line between positive and negative
-# is sharp, and the network cannot see it.
+# them for and how surely. Do you blame it? Here most of the mined ones lie on a person or a forklift after all, and
+# overlap its box by a little less than the one half that would have made them positives: the line between positive and
+# negative is sharp, and the network cannot see it.
 
 # %%
 explore_mining(scene=19)
@@ -525,7 +525,7 @@ def non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detec
 check("06.non_max_suppression", non_max_suppression)
 
 # %% [markdown]
-# Both thresholds are a bargain. A low IoU threshold also drops a person who stands behind another; a high one leaves
+# Both thresholds are a trade-off. A low IoU threshold also drops a person who stands behind another; a high one leaves
 # doubles. A low score threshold lets ghosts in, a high one loses people. Move them:
 
 # %%

@@ -278,7 +278,7 @@ MISTAKES = {
     "05.channel_shuffle": (
         (reshape_with_none, "-1 stands for it"),
         (float_channels, "`//` divides whole numbers"),
-        (lambda x, groups: ops.swapaxes(x, -1, -2), "it should return a tensor of shape (2, 3, 4, 6)"),
+        (lambda x, groups: ops.swapaxes(x, -1, -2), "it should return a tensor of shape (1, 1, 2, 6)"),
         (a_random_order, "all channels are there, but in another order"),
         (channels_in_front, "PyTorch's order"),
         (groups_of_two_channels, "as many as `groups` says"),
