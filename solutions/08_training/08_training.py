@@ -20,7 +20,7 @@
 # right;
 # the reference's stand in for those that are missing.
 #
-# **It takes** about 145 minutes: seven exercises, 100 points. Beside that a network trains, once, for about 10 minutes
+# **It takes** about 145 minutes: seven exercises, 100 points. Beside that a network trains, once, for 5 to 10 minutes
 # on two processor cores; you can go on reading meanwhile. Every exercise is a good place to stop.
 #
 # Stuck? `hint("08.joint_network")` gives a hint for that exercise; call it again for a stronger one.
@@ -330,17 +330,20 @@ with after("8.4"):
 
 # %%
 inputs, wanted = next(iter(batches(samples[:16], LESSON, 16)))
+keras.utils.set_random_seed(1)
 for name, some in (("fresh", build_network(LESSON)), ("trained", network)):
     trainer = training.JointTraining(some, LESSON, (1, 1, 1, 1))
     trainer.compute_loss(inputs, wanted, some(inputs, training=False))
-    print(f"{name:8}" + "  ".join(f"{tracker.name} {float(tracker.result()):5.2f}" for tracker in trainer.trackers))
+    sizes = {tracker.name: float(tracker.result()) for tracker in trainer.trackers}
+    print(f"{name:8}" + "  ".join(f"{part} {size:5.2f}" for part, size in sizes.items()), end="  ")
+    print(f"largest / smallest {max(sizes.values()) / min(sizes.values()):3.0f}")
 
 # %% [markdown]
-# They begin within a factor of about 20 of each other, and end about so: the class loss stays the largest, some 20
-# times the mask's. One backbone can serve that. It is so because every one of them is a **mean**: over positives, over
-# pixels, over classes. Were the mask's a sum over the 35,840<!-- = 160 * 224 --> pixels of a picture, it would begin at
-# about 50,000, and the backbone would serve that head alone. So here the weights of the losses may all be 1. Where they
-# may not, watch the parts by themselves, not the sum.
+# The last column says how far the largest and the smallest are apart: at the beginning as in the end about one power of
+# ten, the class loss being the largest. One backbone can serve that. It is so because every one of them is a **mean**:
+# over positives, over pixels, over classes. Were the mask's a sum over the 35,840<!-- = 160 * 224 --> pixels of a
+# picture, it would begin with five digits, and the backbone would serve that head alone. So here the weights of the
+# losses may all be 1. Where they may not, watch the parts by themselves, not the sum.
 
 # %% [markdown]
 # ## 6. The training
@@ -363,7 +366,7 @@ print(assembly.table())
 # - what is kept is a **moving average** of the weights, which is steadier than the weights themselves;
 # - seven times through 2,000 scenes.
 #
-# It takes about 20 minutes of one processor core's time, so about 10 on two quiet ones; the first half a minute goes
+# It takes 10 to 20 minutes of one processor core's time, so 5 to 10 on two quiet ones; the first half a minute goes
 # into making the graph. You may interrupt it (the square in the menu): run the cell again, and it goes on after the
 # last whole epoch. Read on meanwhile.
 #
@@ -396,7 +399,8 @@ with after("8.1 8.4"):
                 own, replace(LESSON), recipe, learn, judge, run, verbose=0, watchers=[live_curves()]
             )
         if trained.epoch:
-            print(f"{(time.process_time() - began) / 60:.0f} minutes of one core's time; kept in {run}")
+            minutes = round((time.process_time() - began) / 60)
+            print(f"{in_words(minutes, 'minute')} of one core's time; kept in {run}")
         else:
             print(f"trained before with the same pieces, and kept in {run}")
             curves_of_a_run(run)
