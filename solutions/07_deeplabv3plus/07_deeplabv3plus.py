@@ -79,7 +79,7 @@ def paint(figure, axes, scene, masks_by_title):
         for label, name in enumerate(CLASSES, start=1)
         if any((mask == label).any() for mask in masks_by_title.values())
     ]
-    figure.set_figheight(figure.get_figheight() + 0.12)  # room for the legend
+    figure.set_figheight(figure.get_figheight() + 0.25)  # room for the legend
     figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=9, handlelength=3)
 
 
