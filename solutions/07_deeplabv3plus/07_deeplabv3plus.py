@@ -281,8 +281,7 @@ def resize(x, size):
 # ### Exercise 7.2 - the same map, seen several times  ·  20 points  ·  medium  ·  about 25 minutes
 #
 # Write `aspp(x, channels, rates)`, the branches in the order above. `layers.GlobalAveragePooling2D(keepdims=True)`
-# gives
-# (B, 1, 1, C), which `resize` can lay out over `x.shape[1:3]`.
+# gives (B, 1, 1, C), which `resize` can lay out over `x.shape[1:3]`.
 
 
 # %% nbgrader={"grade_id": "aspp", "solution": true}
@@ -510,8 +509,7 @@ print(f"\n255, ignore: in the scenes as they are {counts[255]} pixels, in the sa
 # Write `weighted_cross_entropy(mask, logits, class_weights)` in `ops`: `mask` (B, H, W) whole numbers, `logits` (B, H,
 # W, C + 1), `class_weights` C + 1 numbers, background first. One number comes back, and 0 where no pixel counts.
 # `class_cross_entropy(classes, logits)` is lesson 6's. `ops.take(weights, classes)` looks up many at once; but 255 is
-# no
-# class, so make it one first (any), and set its weight to 0.
+# no class, so make it one first (any), and set its weight to 0.
 
 
 # %% nbgrader={"grade_id": "weighted_cross_entropy", "solution": true}
@@ -568,8 +566,7 @@ check("07.dice_loss", dice_loss)
 
 # %% [markdown]
 # V-Net, from which dice as a loss comes, has **squares** below the line: $\sum t_i + \sum p_i^2$ (for $t_i$, 0 or 1,
-# the
-# square changes nothing). What does that change? Take an object whose pixels the network all gives the share $p$, and
+# the square changes nothing). What does that change? Take an object whose pixels the network all gives the share $p$, and
 # nothing elsewhere:
 
 # %%
@@ -654,7 +651,7 @@ if said_by:
     show(
         figure,
         alt="A scene with a monorail under four masks. The true one; without a decoder: round blots, and gaps where "
-        "the rail is thin; with the decoder: the rail is whole, and outlines follow the things; with dice in place of the "
+        "the rail is thin; with the decoder: the rail is whole, and outlines follow the things; with dice for "
         "cross-entropy: nearly the same outlines, and a little more of what is thin or small.",
     )
 
@@ -672,9 +669,9 @@ if said_by:
 #
 # ### Exercise 7.7 - who is taken for whom  ·  15 points  ·  medium  ·  about 20 minutes
 #
-# Write `confusion_matrix(masks, predicted, classes)` in NumPy: two lists of masks, which may have different sizes;
-# `classes` does not count the background. Return (classes + 1, classes + 1) whole numbers. Where the true mask is 255,
-# nothing counts.
+# Write `confusion_matrix(masks, predicted, classes)` in NumPy: two lists of masks, which may have different sizes, and
+# are whole numbers of any type, often `uint8`; `classes` does not count the background. Return (classes + 1, classes +
+# 1) whole numbers. Where the true mask is 255, nothing counts.
 #
 # Beware of `matrix[mask, guess] += 1`. If the same pair comes a thousand times, it adds 1 once. `np.bincount` counts
 # properly, but one number at a time: so make one number of two, `row * side + column`.
@@ -755,8 +752,7 @@ with after("7.7"):
 #     ssdseg assemble     # the joint network, with your functions in it
 #
 # A trap of Keras (3.15) that we fell into: its layer `Resizing` takes itself to be *training* unless told otherwise,
-# and
-# passes that on to every batch normalisation behind it. Whoever then calls `network(image)` gets another mask, and a
+# and passes that on to every batch normalisation behind it. Whoever then calls `network(image)` gets another mask, and a
 # slightly damaged network. `ops.image.resize` has no such opinion.
 #
 # ## To remember
