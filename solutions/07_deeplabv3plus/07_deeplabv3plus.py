@@ -566,8 +566,8 @@ check("07.dice_loss", dice_loss)
 
 # %% [markdown]
 # V-Net, from which dice as a loss comes, has **squares** below the line: $\sum t_i + \sum p_i^2$ (for $t_i$, 0 or 1,
-# the square changes nothing). What does that change? Take an object whose pixels the network all gives the share $p$, and
-# nothing elsewhere:
+# the square changes nothing). What does that change? Take an object whose pixels the network all gives the share $p$,
+# and nothing elsewhere:
 
 # %%
 print("share p   dice loss   dice-square loss")
@@ -752,8 +752,8 @@ with after("7.7"):
 #     ssdseg assemble     # the joint network, with your functions in it
 #
 # A trap of Keras (3.15) that we fell into: its layer `Resizing` takes itself to be *training* unless told otherwise,
-# and passes that on to every batch normalisation behind it. Whoever then calls `network(image)` gets another mask, and a
-# slightly damaged network. `ops.image.resize` has no such opinion.
+# and passes that on to every batch normalisation behind it. Whoever then calls `network(image)` gets another mask, and
+# a slightly damaged network. `ops.image.resize` has no such opinion.
 #
 # ## To remember
 #
