@@ -20,7 +20,7 @@
 # right;
 # the reference's stand in for those that are missing.
 #
-# **It takes** about 145 minutes: seven exercises, 100 points. Beside that a network trains, once, for about 10 minutes
+# **It takes** about 145 minutes: seven exercises, 100 points. Beside that a network trains, once, for 5 to 10 minutes
 # on two processor cores; you can go on reading meanwhile. Every exercise is a good place to stop.
 #
 # Stuck? `hint("08.joint_network")` gives a hint for that exercise; call it again for a stronger one.
@@ -225,28 +225,34 @@ with after("8.2 8.3"):
     cut_boxes, kept = crop_boxes(scene.boxes, window)
     is_kept = np.isin(np.arange(len(scene.boxes)), np.asarray(kept, int))
     solid = {"edgecolor": figures.ORANGE, "linewidth": 2}
-    figure, axes = panels(4)
+    figure, axes = panels(2)
     draw_image(axes[0], np.asarray(mirrored))
     draw_boxes(axes[0], np.asarray(mirrored_boxes), **solid)
     axes[0].set_title("mirrored by you", fontsize=10)
     draw_image(axes[1], scene.image)
-    draw_boxes(axes[1], scene.boxes[is_kept], **solid)
-    draw_boxes(axes[1], scene.boxes[~is_kept], **figures.MISSED)
     draw_boxes(axes[1], [window], edgecolor="white", linewidth=3, linestyle="--")
-    axes[1].set_title("a window; what is dotted is dropped", fontsize=10)
-    draw_image(axes[2], zoomed.image)
-    draw_boxes(axes[2], np.asarray(cut_boxes), **solid)
-    axes[2].set_title("the window, the boxes by you", fontsize=10)
-    axes[3].imshow(zoomed.mask == 255, cmap="Greys", vmax=2, aspect="auto")
-    axes[3].contour(zoomed.mask == 255, levels=[0.5], colors="black", linewidths=1)
-    axes[3].set(xticks=[], yticks=[])
-    axes[3].set_title(f"{(zoomed.mask == 255).sum():,} pixels ignored", fontsize=10)
+    draw_boxes(axes[1], scene.boxes[is_kept], **solid)
+    draw_boxes(axes[1], scene.boxes[~is_kept], edgecolor=figures.SKY, linewidth=2.4, linestyle=":")
+    axes[1].set_title("a window, dashed; what is dotted is dropped, by you", fontsize=10)
     show(
         figure,
-        alt="A scene in four panels. Mirrored, its boxes still around the same things. As it is, with a window in "
-        f"white dashes: {is_kept.sum()} boxes in solid orange are kept, {(~is_kept).sum()} in dotted blue dropped, "
-        "for less than a quarter of it lies in the window. The window enlarged, with the boxes cut at its edge. And "
-        f"its mask's {(zoomed.mask == 255).sum():,} pixels of 255, where pieces of the dropped things are, in grey.",
+        alt="Two panels. A scene mirrored, its boxes still around the same things. The scene as it is, a window in "
+        f"white dashes: {is_kept.sum()} boxes in solid orange are kept, {(~is_kept).sum()} in dotted blue is dropped, "
+        "for less than a quarter of it lies in the window.",
+    )
+    figure, axes = panels(2)
+    draw_image(axes[0], zoomed.image)
+    draw_boxes(axes[0], np.asarray(cut_boxes), **solid)
+    axes[0].set_title("the window, enlarged; its boxes are cut by you", fontsize=10)
+    draw_image(axes[1], zoomed.image, fade=0.6)
+    ignored = np.ma.masked_equal(zoomed.mask == 255, False)
+    axes[1].imshow(ignored, extent=(0, 1, 1, 0), cmap="Greys", vmin=0, vmax=1.6, interpolation="nearest")
+    axes[1].set(aspect=zoomed.mask.shape[0] / zoomed.mask.shape[1])
+    axes[1].set_title(f"{(zoomed.mask == 255).sum():,} pixels of its mask are 255, dark here", fontsize=10)
+    show(
+        figure,
+        alt="Two panels. The window enlarged, with the boxes that are kept, cut at its edge. The same, faded, with "
+        f"{(zoomed.mask == 255).sum():,} dark pixels, where pieces of the dropped forklift are: its mask is 255 there.",
     )
 
 # %% [markdown]
@@ -330,17 +336,20 @@ with after("8.4"):
 
 # %%
 inputs, wanted = next(iter(batches(samples[:16], LESSON, 16)))
+keras.utils.set_random_seed(1)
 for name, some in (("fresh", build_network(LESSON)), ("trained", network)):
     trainer = training.JointTraining(some, LESSON, (1, 1, 1, 1))
     trainer.compute_loss(inputs, wanted, some(inputs, training=False))
-    print(f"{name:8}" + "  ".join(f"{tracker.name} {float(tracker.result()):5.2f}" for tracker in trainer.trackers))
+    sizes = {tracker.name: float(tracker.result()) for tracker in trainer.trackers}
+    print(f"{name:8}" + "  ".join(f"{part} {size:5.2f}" for part, size in sizes.items()), end="  ")
+    print(f"largest / smallest {max(sizes.values()) / min(sizes.values()):3.0f}")
 
 # %% [markdown]
-# They begin within a factor of about 20 of each other, and end about so: the class loss stays the largest, some 20
-# times the mask's. One backbone can serve that. It is so because every one of them is a **mean**: over positives, over
-# pixels, over classes. Were the mask's a sum over the 35,840<!-- = 160 * 224 --> pixels of a picture, it would begin at
-# about 50,000, and the backbone would serve that head alone. So here the weights of the losses may all be 1. Where they
-# may not, watch the parts by themselves, not the sum.
+# The last column says how far the largest and the smallest are apart: at the beginning as in the end about one power of
+# ten, the class loss being the largest. One backbone can serve that. It is so because every one of them is a **mean**:
+# over positives, over pixels, over classes. Were the mask's a sum over the 35,840<!-- = 160 * 224 --> pixels of a
+# picture, it would begin with five digits, and the backbone would serve that head alone. So here the weights of the
+# losses may all be 1. Where they may not, watch the parts by themselves, not the sum.
 
 # %% [markdown]
 # ## 6. The training
@@ -363,7 +372,7 @@ print(assembly.table())
 # - what is kept is a **moving average** of the weights, which is steadier than the weights themselves;
 # - seven times through 2,000 scenes.
 #
-# It takes about 20 minutes of one processor core's time, so about 10 on two quiet ones; the first half a minute goes
+# It takes 10 to 20 minutes of one processor core's time, so 5 to 10 on two quiet ones; the first half a minute goes
 # into making the graph. You may interrupt it (the square in the menu): run the cell again, and it goes on after the
 # last whole epoch. Read on meanwhile.
 #
@@ -396,7 +405,8 @@ with after("8.1 8.4"):
                 own, replace(LESSON), recipe, learn, judge, run, verbose=0, watchers=[live_curves()]
             )
         if trained.epoch:
-            print(f"{(time.process_time() - began) / 60:.0f} minutes of one core's time; kept in {run}")
+            minutes = round((time.process_time() - began) / 60)
+            print(f"{in_words(minutes, 'minute')} of one core's time; kept in {run}")
         else:
             print(f"trained before with the same pieces, and kept in {run}")
             curves_of_a_run(run)
@@ -703,7 +713,7 @@ FIRST = 12
 # %% jupyter={"source_hidden": true}
 KINDS = (
     ("found", "", {"edgecolor": figures.ORANGE, "linewidth": 2}),
-    ("false alarm", "?", {"edgecolor": figures.YELLOW, "linewidth": 2.4, "linestyle": ":"}),
+    ("false alarm", "?", {"edgecolor": figures.PURPLE, "linewidth": 2.4, "linestyle": ":"}),
     ("missed", " missed", {"edgecolor": figures.SKY, "linewidth": 2.4, "linestyle": "--"}),
 )
 with after("8.6"):
@@ -718,11 +728,12 @@ with after("8.6"):
             hits, missed = found_and_missed(prediction.boxes[rows], truth)
             groups = (prediction.boxes[rows][hits], prediction.boxes[rows][~hits], truth[missed])
             for (_, mark, style), boxes in zip(KINDS, groups, strict=True):
-                draw_boxes(panel, np.clip(boxes, 0, 1), labels=[name + mark] * len(boxes), **style)
+                inside = np.clip(boxes, 0.012, 0.988)  # a line at the very edge would be cut off, and its label
+                draw_boxes(panel, inside, labels=[name + mark] * len(boxes), **style)
             counts += [len(boxes) for boxes in groups]
         words.append(f"{counts[0]} found, {in_words(counts[1], 'false alarm')}, {counts[2]} missed")
         panel.set_title(words[-1], fontsize=9)
-    figure.set_figheight(figure.get_figheight() + 0.35)
+    figure.set_figheight(figure.get_figheight() + 0.25)  # room for the legend
     lines = [Line2D([], [], color=style["edgecolor"], linestyle=style.get("linestyle", "-"), linewidth=3, label=kind)
              for kind, _, style in KINDS]  # fmt: skip
     figure.legend(handles=lines, loc="outside lower center", ncols=3, fontsize=9, handlelength=4)
@@ -763,6 +774,9 @@ masks = {"true": shown.mask} | {name: predictor([shown.image])[0].mask for name,
 figure, axes = panels(len(masks))
 for panel, (title, mask) in zip(axes, masks.items(), strict=True):
     draw_mask(panel, shown.image, mask)
+    for label in range(1, len(CLASSES) + 1):
+        if (mask == label).any():
+            panel.contour(mask == label, levels=[0.5], colors="black", linewidths=1)
     panel.set_title(f"mask: {title}", fontsize=10)
 right = ", ".join(f"{np.mean(mask == shown.mask):.1%} in {name}" for name, mask in masks.items() if name != "true")
 show(
