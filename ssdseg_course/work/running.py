@@ -78,11 +78,17 @@ def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None, mea
         KernelError: if no process starts that could run it.
     """
     run = _Run(read_lesson(lesson, root), exercises_of(lesson), lesson.notebook(root).parent, progress, measure)
-    return run.result() if measure else _as_graded(lesson, root, run.result())
+    return run.result() if measure else as_graded(lesson, root, run.result())
 
 
-def _as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
-    """The result as grading would have it, where that could be another one."""
+def as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
+    """The result as grading would have it, where that could be another one.
+
+    Args:
+        lesson: which.
+        root: the course folder.
+        result: of some or all of its exercises.
+    """
     if all(it.state is State.UNWRITTEN for it in result.results):
         return result
     from ssdseg_course.grading.rehearsal import rehearsed  # with it come the tools of grading
