@@ -117,13 +117,21 @@ def check(
 def _check_one(exercise: "Exercise") -> bool:
     """Check one exercise, out of the saved notebook, and print its report."""
     from ssdseg_course.checking.exercise import call
+    from ssdseg_course.checking.report import Verdict
     from ssdseg_course.mine import take
+    from ssdseg_course.work.results import LessonResult, Result, State
+    from ssdseg_course.work.running import as_graded
 
     if exercise.run is not call:
         console.import_keras()
     _, report = take(exercise.id)
-    print_plain(str(report))
-    return report.passed
+    found = Result(exercise, State.PASSED if report.passed else State.WRONG, str(report))
+    if report.verdict is not Verdict.UNWRITTEN:
+        lesson = find_lesson(exercise.id.split(".")[0])
+        graded = as_graded(lesson, course(), LessonResult((found,), ()))
+        found = graded.results[0]
+    print_plain(found.text)
+    return found.state is State.PASSED
 
 
 def progress() -> None:

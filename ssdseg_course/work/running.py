@@ -85,7 +85,7 @@ def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None) -> 
     """
     notebook, release = read_lesson(lesson, root), _release(lesson)
     run = _Run(notebook, release, list(exercises_of(lesson)), lesson.notebook(root).parent, progress)
-    return _as_graded(lesson, root, run.result())
+    return as_graded(lesson, root, run.result())
 
 
 def _release(lesson: Lesson) -> Notebook | None:
@@ -96,8 +96,14 @@ def _release(lesson: Lesson) -> Notebook | None:
         return None
 
 
-def _as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
-    """The result as grading would have it, where that could be another one."""
+def as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
+    """The result as grading would have it, where that could be another one.
+
+    Args:
+        lesson: which.
+        root: the course folder.
+        result: of some or all of its exercises.
+    """
     if all(it.state is State.UNWRITTEN for it in result.results):
         return result
     from ssdseg_course.grading.rehearsal import rehearsed  # with it come the tools of grading

@@ -16,6 +16,8 @@ from learners import (
 )
 from sandboxes import why_none
 
+from ssdseg_course import EXERCISES
+from ssdseg_course.cli import learn
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import find_lesson
 from ssdseg_course.work import running
@@ -274,6 +276,15 @@ def test_check_agrees_with_grading_and_says_what_would_be_lost(code, behind, fil
     assert (answer.state, words in answer.text) == (state, True), answer.text
     assert answer.earned == (answer.exercise.points if state is State.PASSED else 0)
     assert ("hand in helper.py with it" in " ".join(result.notes)) == bool(files)
+
+
+def test_one_exercise_alone_is_checked_as_grading_will(tmp_path, monkeypatch, capsys):
+    notebook = with_answers(small(handed_out()), linear_scales=USING_A_HELPER)
+    insert_behind(notebook, "cell-imports", new_cell("globals().update(half=lambda x: x / 2)"))
+    save(notebook, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert learn._check_one(EXERCISES["01.linear_scales"])
+    assert "grading finds it right" in capsys.readouterr().out
 
 
 def test_where_grading_cannot_differ_the_answers_are_not_tried_again(tmp_path, monkeypatch):
