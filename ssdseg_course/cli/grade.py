@@ -13,11 +13,11 @@ from ssdseg_course.cli.learn import print_plain
 from ssdseg_course.manifest import find_lesson
 from ssdseg_course.work.workspace import cut
 
-MOST_TO_KNOW = 1500  # characters of remarks on a submission in the table; its page has all
-
 if TYPE_CHECKING:
     from ssdseg_course.grading.gradebook import Record
     from ssdseg_course.grading.grading import Tally
+
+MOST_TO_KNOW = 1500  # characters of remarks on a submission in the table; its page has all
 
 
 def grade(
