@@ -11,10 +11,13 @@ from rich.text import Text
 from ssdseg_course.cli import console
 from ssdseg_course.cli.learn import print_plain
 from ssdseg_course.manifest import find_lesson
+from ssdseg_course.work.workspace import cut
 
 if TYPE_CHECKING:
     from ssdseg_course.grading.gradebook import Record
     from ssdseg_course.grading.grading import Tally
+
+MOST_TO_KNOW = 1500  # characters of remarks on a submission in the table; its page has all
 
 
 def grade(
@@ -96,7 +99,9 @@ def _show(tally: "Tally", submissions: Path) -> None:
         table.add_column("points", justify="right")
         table.add_column("to know", overflow="fold")
         for it in sorted(tally.records, key=lambda it: (it.student, it.lesson)):
-            table.add_row(_who(it.student, tally), it.lesson, _points(it, tally), Text("; ".join(it.remarks)))
+            table.add_row(
+                _who(it.student, tally), it.lesson, _points(it, tally), Text(cut("; ".join(it.remarks), MOST_TO_KNOW))
+            )
         console.output.print(table)
     lessons = dict.fromkeys(it.lesson for it in tally.records)
     for lesson in lessons:

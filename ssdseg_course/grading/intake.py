@@ -264,19 +264,21 @@ def _of_learner(
     of = {lesson: [it for it in found if it.lesson is lesson] for lesson in LESSONS}
     unknown = [it for it in found if it.lesson is None]
     if wanted:
-        of = {wanted: of[wanted] or [it for it in unknown if it.claims]}
-    else:
-        remarks += [f"{it.name}: {_cannot_be_told(it)}" for it in unknown if not it.claims]
-    whole_course = sum(it.in_course for it in found) > 1
-    refusals, is_graded, not_begun = [], False, []
-    for lesson, several in of.items():
-        if not several:
+        taken_for_it = [] if of[wanted] else [it for it in unknown if it.claims]
+        of = {wanted: of[wanted] or taken_for_it}
+        unknown = [it for it in unknown if it not in taken_for_it]
+    remarks += [f"{it.name}: {_cannot_be_told(it)}" for it in unknown if wanted or not it.claims][:FEW]
+    best = {lesson: _best(several, lesson, take) for lesson, several in of.items() if several}
+    not_begun = []
+    if not wanted and sum(it.in_course for it in found) > 1:
+        not_begun = [lesson for lesson, (it, _) in best.items() if it.in_course and it.blank]
+    if not_begun and len(not_begun) < len(best):
+        remarks.append(f"not begun, and not graded: {', '.join(lesson.name for lesson in not_begun)}")
+    refusals, is_graded = [], False
+    for lesson, (it, said) in best.items():
+        if lesson in not_begun:
             continue
-        best, said = _best(several, lesson, take)
-        if whole_course and best.in_course and best.blank and not wanted:
-            not_begun.append(lesson.name)
-            continue
-        result = _submission(folder, learner, best, lesson, (*said, *remarks), search.others)
+        result = _submission(folder, learner, it, lesson, (*said, *remarks), search.others)
         if isinstance(result, Submission):
             is_graded = True
             yield result
@@ -336,7 +338,9 @@ def _best(several: list[_Found], lesson: Lesson, take: str) -> tuple[_Found, lis
         remarks.append("that is the copy which Jupyter kept; the notebook itself is not there, or cannot be read")
     left_out = [it.name for it in several if it is not chosen and it.standing != CHECKPOINT]
     if left_out:
-        why = f"the {take} of {rivals}" if rivals > len(best) else "by its name" if rivals > 1 else "what is written in"
+        why = "what else there is holds nothing, was kept aside, or cannot be read"
+        if rivals > 1:
+            why = f"the {take} of {rivals}" if rivals > len(best) else "by its name"
         remarks.append(f"{chosen.name} counts ({why}); left out: {_listed(left_out)}")
     return chosen, remarks
 

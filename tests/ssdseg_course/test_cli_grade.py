@@ -43,6 +43,8 @@ def test_a_class_is_graded_and_what_could_not_be_is_said(tmp_path):
         ((".", "--workers", "1", "--scheduler", "tcp://x:1"), "not both"),
         ((".", "--lesson", "77"), "there is no lesson '77'"),
         (("empty",), "empty: there is no submission in it"),
+        ((".", "--take", "best"), "--take best: it is one of newest, oldest, named"),
+        ((".", "--students", "who.csv"), "who.csv: it cannot be read"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, words, tmp_path):

@@ -399,6 +399,13 @@ def test_of_a_whole_course_what_was_begun_counts_and_never_the_solution(below, t
     put(LESSON.notebook(root), OTHER)
     it = one(tmp_path)
     assert (it.lesson, it.content) == (LESSON, OTHER.encode())
+    assert "not begun, and not graded: 02_matching" in it.remarks
+
+
+def test_where_one_lesson_is_wanted_what_may_be_of_it_is_named(tmp_path):
+    put(tmp_path / "ada" / NOTEBOOK)
+    put(tmp_path / "ada" / "essay.ipynb", '{"cells": []}')
+    assert "essay.ipynb: it cannot be told" in one(tmp_path, LESSON).remarks[0]
 
 
 def test_a_lesson_whose_folder_holds_no_notebook_is_named_beside_others(tmp_path):
