@@ -114,11 +114,10 @@ def _is_row(value: tuple | float) -> bool:
 
 
 def _not_good_enough(spec: AnchorSpec) -> Complaint | None:
+    count = sum(rows * cols * each for (rows, cols), each in zip(FEATURE_MAPS, spec.anchors_per_cell, strict=True))
+    if count > MOST_ANCHORS:  # counted before they are made: there could be millions
+        return Complaint((f"these are {count:,} anchors, and at most {MOST_ANCHORS:,} are allowed",), OVER_BUDGET)
     anchors = make_anchors(spec)
-    if len(anchors) > MOST_ANCHORS:
-        return Complaint(
-            (f"these are {len(anchors):,} anchors, and at most {MOST_ANCHORS:,} are allowed",), OVER_BUDGET
-        )
     boxes, labels = warehouse_boxes()
     covered = coverage(anchors, boxes, THRESHOLD)
     if covered >= LEAST_COVERAGE:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,9 +21,12 @@ import ssdseg_course
 import ssdseg_ref
 from ssdseg_course.grading.grader import Graded, NotGraded, Work, grade
 from ssdseg_course.grading.sandbox import Sandbox, SandboxError
+from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 from ssdseg_course.manifest import LESSONS
 
 AT_ONCE = 4  # submissions that each worker has before it: enough to be busy, few enough to hold in memory
+MOST_LINES = 50  # remarks on a submission, messages on an exercise
+LONGEST_CELL = 200_000  # characters of a cell that a page shows
 CONNECT_SECONDS = 10
 ADDRESS = re.compile(r"(\w+://)?[^/\s]+:\d+/?")
 SETTINGS = {
@@ -135,13 +139,28 @@ def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Gra
 
 def _result(future, work: Work) -> Graded | NotGraded:
     try:
-        return future.result()
+        result = future.result()
+        return _cleaned(result)
     except KilledWorker:
-        return NotGraded(work.student, work.lesson, "its worker ended several times; try again, with fewer workers")
-    except SandboxError:
-        raise
+        reason = "its worker ended several times; try again, with fewer workers"
+    except SandboxError as error:  # there was one when the workers were looked at: this submission has broken it
+        reason = f"its sandbox failed: {shown(error, LONGEST_SENTENCE)}"
     except Exception as error:  # a mistake of ours must not cost the others their grades
-        return NotGraded(work.student, work.lesson, f"grading failed: {type(error).__name__}: {_first_line(error)}")
+        reason = f"grading failed: {type(error).__name__}: {shown(error, LONGEST_SENTENCE)}"
+    return NotGraded(work.student, work.lesson, reason)
+
+
+def _cleaned(result: Graded | NotGraded) -> Graded | NotGraded:
+    """A result whose texts are fit to be stored and shown, whatever a submission has made of them."""
+    if isinstance(result, NotGraded):
+        return replace(result, reason=shown(result.reason, LONGEST_SENTENCE))
+    reports = tuple(
+        replace(it, messages=tuple(map(shown_lines, it.messages[:MOST_LINES])), advice=shown_lines(it.advice))
+        for it in result.reports
+    )
+    remarks = tuple(shown(it, LONGEST_SENTENCE) for it in result.remarks[:MOST_LINES])
+    cells = [{**cell, "source": shown_lines(cell["source"], LONGEST_CELL)} for cell in result.notebook["cells"]]
+    return replace(result, reports=reports, remarks=remarks, notebook={**result.notebook, "cells": cells})
 
 
 @functools.cache

@@ -1,17 +1,22 @@
 """Looks after a learner's notebook before it is handed in, as grading will."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssdseg_course.authoring import make_learners, read_source
+from ssdseg_course.exercises import exercises_of
+from ssdseg_course.grading.grader import rehearse
 from ssdseg_course.grading.intake import lesson_of, read_plain
+from ssdseg_course.grading.rehearsal import NEEDS_FILES, files_beside, in_words
 from ssdseg_course.grading.repair import repair
-from ssdseg_course.manifest import Lesson
+from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.work.backups import back_up
+from ssdseg_course.work.fresh import handed_out
 from ssdseg_course.work.workspace import (
     Notebook,
     NotebookError,
     course_root,
+    grade_id,
     is_answer,
     is_written,
     notebook_text,
@@ -26,19 +31,23 @@ class Examined:
 
     Attributes:
         notebook: mended.
-        remarks: what had to be mended, a sentence each; none if all is well.
+        remarks: what had to be mended, a sentence each; none if the file is in order.
+        lost: what would be said of the written answers that would get no points, in full; none if all of them would.
+        notes: what else to know before it is handed in.
         written: how many answers are no longer the stubs that were handed out.
         answers: how many there are.
     """
 
     notebook: Notebook
     remarks: tuple[str, ...]
+    lost: tuple[str, ...]
+    notes: tuple[str, ...]
     written: int
     answers: int
 
 
 def examine(path: Path, lesson: Lesson | None = None) -> Examined:
-    """See what grading would mend in a notebook.
+    """See what grading would mend in a notebook, and which of its answers would get no points.
 
     Args:
         path: the file.
@@ -51,7 +60,7 @@ def examine(path: Path, lesson: Lesson | None = None) -> Examined:
     lesson = lesson or lesson_of(path, content)
     if lesson is None:
         raise NotebookError(f"{path}: it cannot be told which lesson that is; name it with --lesson")
-    release = parse_notebook(make_learners(read_source(lesson.source()), lesson), lesson.name)
+    release = parse_notebook(handed_out(lesson, ROOT), lesson.name)
     try:
         repaired = repair(content, lesson, release)
     except NotebookError as error:
@@ -60,7 +69,24 @@ def examine(path: Path, lesson: Lesson | None = None) -> Examined:
     if path.name != f"{lesson.name}.ipynb":
         remarks = (f"it should be called {lesson.name}.ipynb", *remarks)
     answers = [cell for cell in repaired.notebook["cells"] if is_answer(cell)]
-    return Examined(repaired.notebook, remarks, sum(map(is_written, answers)), len(answers))
+    written = {grade_id(cell) for cell in answers if is_written(cell)}
+    lost, notes = _tried(path, lesson, release, repaired.notebook, written)
+    return Examined(repaired.notebook, remarks, lost, notes, len(written), len(answers))
+
+
+def _tried(
+    path: Path, lesson: Lesson, release: Notebook, notebook: Notebook, written: set[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What grading would say of the answers that would get no points; and what else to know."""
+    if not hasattr(os, "fork"):  # on Windows, where no class is graded
+        return (), ()
+    beside = files_beside(path)
+    wanted = [exercise.id for exercise in exercises_of(lesson) if exercise.name in written]
+    found = rehearse(lesson, release, notebook, beside, wanted)
+    lost = tuple(str(it.report) for it in found.values() if not it.report.passed)
+    files = in_words(beside)
+    notes = tuple(f"{name}: {NEEDS_FILES.format(files=files)}" for name, it in found.items() if it.needs_files)
+    return lost, notes
 
 
 def mend(path: Path, examined: Examined) -> Path:
