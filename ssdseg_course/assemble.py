@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssdseg_course.check import draw_seed, find_exercise, report_on
+from ssdseg_course.check import find_exercise
 from ssdseg_course.checking.exercise import call
 from ssdseg_course.checking.helpers import used_names
 from ssdseg_course.checking.report import Verdict
@@ -191,26 +191,27 @@ def homes() -> dict[str, str]:
 def _take(exercise_id: str, root: Path) -> tuple[Callable | None, str]:
     """The learner's function, if it is right, or why there is none; checked again only if something has changed."""
     try:
-        own = find(exercise_id)
+        written = find(exercise_id)
+        known = recall(root, PIECES_TRIED, exercise_id)
+        if isinstance(known, dict) and known.get("key") == written.digest and isinstance(known.get("why"), str):
+            function = None if known["why"] else written.defined(bool(known.get("wider"))).function
+            if known["why"] or callable(function):
+                return function, known["why"]
+        tried = written.tried()
     except NotebookError as error:
         return None, str(error)
-    noted = recall(root, PIECES_TRIED, exercise_id)
-    if isinstance(noted, dict) and noted.get("key") == own.digest and isinstance(noted.get("why"), str):
-        why = noted["why"]
-    else:
-        report = report_on(find_exercise(exercise_id), own.function, draw_seed())
-        why = "" if report.passed else f"not right yet: `ssdseg check {int(exercise_id[:2])}` says why"
-        if report.verdict is Verdict.UNWRITTEN:
-            why = "not written yet"
-        note(root, PIECES_TRIED, exercise_id, {"key": own.digest, "why": why})
-    return (None, why) if why else (own.function, "")
+    why = "" if tried.report.passed else f"not right yet: `ssdseg check {int(exercise_id[:2])}` says why"
+    if tried.report.verdict is Verdict.UNWRITTEN:
+        why = "not written yet"
+    note(root, PIECES_TRIED, exercise_id, {"key": written.digest, "why": why, "wider": tried.wider})
+    return (None, why) if why else (tried.function, "")
 
 
 def _replace_everywhere(original: Callable, function: Callable) -> list[tuple[dict, str, Callable]]:
-    """Put a function wherever a module of the reference knows the original, and say where."""
+    """Put a function wherever a module of the reference, or the notebook, knows the original, and say where."""
     changed = []
     for module_name, module in list(sys.modules.items()):
-        if module_name == "ssdseg_ref" or module_name.startswith("ssdseg_ref."):
+        if module_name in ("__main__", "ssdseg_ref") or module_name.startswith("ssdseg_ref."):
             scope = vars(module)
             names = [name for name, value in scope.items() if value is original]
             changed += [(scope, name, original) for name in names]

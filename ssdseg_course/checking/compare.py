@@ -86,6 +86,8 @@ def compare_parts(value: Plain, expected: Plain, names: Sequence[str], compare: 
     return None
 
 
+LONGEST_ROW = 12  # numbers of a row that is told in full
+
 STRANGE_NUMBERS = (
     "inf comes from a division by 0, from the logarithm of 0 or from a number too large, as exp(1000) is; nan from 0 / "
     "0, inf - inf, 0 * inf or the root of a negative number."
@@ -127,18 +129,18 @@ def _first_difference(value: np.ndarray, expected: np.ndarray, agree: np.ndarray
     got, wanted = row_in_words(got, digits), row_in_words(wanted, digits)
     if not where:
         return f"it should be {wanted} and yours is {got}"
-    rows_agree = agree.all(axis=-1) if agree.ndim > 1 else agree
+    rows_agree = agree.all(axis=-1) if where.startswith("row") else agree
     count = f"{np.sum(~rows_agree)} of {rows_agree.size} differ"
     return f"but {where} should be {wanted} and yours is {got} ({count})"
 
 
 def _first(array: np.ndarray, marked: np.ndarray) -> tuple[str, np.ndarray]:
-    """The first row with a mark, in words ("" for a lone number), and the row itself."""
+    """The first row with a mark, or the number in a long one: its place in words ("" for a lone number), and itself."""
     if array.ndim == 0:
         return "", array
-    index = tuple(np.argwhere(marked)[0][: max(array.ndim - 1, 1)].tolist())
-    name = "entry" if array.ndim == 1 else "row"
-    return f"{name} {', '.join(map(str, index))}", array[index]
+    is_row = array.ndim > 1 and array.shape[-1] <= LONGEST_ROW
+    index = tuple(np.argwhere(marked)[0][: array.ndim - is_row].tolist())
+    return f"{'row' if is_row else 'entry'} {', '.join(map(str, index))}", array[index]
 
 
 def _cut_off(value: np.ndarray, expected: np.ndarray) -> str | None:

@@ -72,7 +72,8 @@ def grade(
     if take not in TAKE:
         raise ValueError(f"--take {take}: it is one of {', '.join(TAKE)}")
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # somebody's name may have letters that this terminal does not
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # somebody's name may have letters that this terminal does not
     if unsafe:
         console.errors.print("--unsafe: answers run without a sandbox, and can read and write whatever you can.")
     options = Options(wanted, workers, scheduler, gradebook, unsafe, again, take=take, students=students)
@@ -89,7 +90,9 @@ def _show(tally: "Tally", submissions: Path) -> None:
     if not (tally.records or tally.not_graded):
         raise ValueError(f"{submissions}: there is no submission in it")
     if tally.records:
-        table = Table("learner", "lesson", title="grades")
+        table = Table(title="grades")
+        table.add_column("learner", overflow="fold")
+        table.add_column("lesson")
         table.add_column("points", justify="right")
         table.add_column("to know", overflow="fold")
         for it in sorted(tally.records, key=lambda it: (it.student, it.lesson)):
@@ -162,15 +165,16 @@ def doctor(
     ssdseg doctor lessons/01_anchors/01_anchors.ipynb --repair
     """
     from ssdseg_course.grading.doctor import examine, mend
+    from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 
     with console.output.status("trying the answers"):
         found = examine(notebook, find_lesson(lesson) if lesson else None)
     for remark in (*found.remarks, *found.notes):
-        print_plain(f"- {remark}")
+        _say(f"- {shown(remark, LONGEST_SENTENCE)}")
     if found.lost:
         print_plain("These answers would get no points:")
     for report in found.lost:
-        print_plain(report)
+        _say(shown_lines(report))
     answers = f"{found.written} of {found.answers} answers are written"
     if found.remarks and repair:
         kept = mend(notebook, found)

@@ -1,13 +1,10 @@
 """Looks after a learner's notebook before it is handed in, as grading will."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssdseg_course.exercises import exercises_of
-from ssdseg_course.grading.grader import rehearse
 from ssdseg_course.grading.intake import lesson_of, read_plain
-from ssdseg_course.grading.rehearsal import NEEDS_FILES, files_beside, in_words
+from ssdseg_course.grading.rehearsal import try_out
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.work.backups import back_up
@@ -70,23 +67,11 @@ def examine(path: Path, lesson: Lesson | None = None) -> Examined:
         remarks = (f"it should be called {lesson.name}.ipynb", *remarks)
     answers = [cell for cell in repaired.notebook["cells"] if is_answer(cell)]
     written = {grade_id(cell) for cell in answers if is_written(cell)}
-    lost, notes = _tried(path, lesson, release, repaired.notebook, written)
+    tried = try_out(path, lesson, release, repaired.notebook)
+    tried = {name: it for name, it in tried.items() if name.split(".")[1] in written}
+    lost = tuple(str(it.report) for it in tried.values() if not it.report.passed)
+    notes = tuple(f"{name}: {it.note}" for name, it in tried.items() if it.note)
     return Examined(repaired.notebook, remarks, lost, notes, len(written), len(answers))
-
-
-def _tried(
-    path: Path, lesson: Lesson, release: Notebook, notebook: Notebook, written: set[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What grading would say of the answers that would get no points; and what else to know."""
-    if not hasattr(os, "fork"):  # on Windows, where no class is graded
-        return (), ()
-    beside = files_beside(path)
-    wanted = [exercise.id for exercise in exercises_of(lesson) if exercise.name in written]
-    found = rehearse(lesson, release, notebook, beside, wanted)
-    lost = tuple(str(it.report) for it in found.values() if not it.report.passed)
-    files = in_words(beside)
-    notes = tuple(f"{name}: {NEEDS_FILES.format(files=files)}" for name, it in found.items() if it.needs_files)
-    return lost, notes
 
 
 def mend(path: Path, examined: Examined) -> Path:

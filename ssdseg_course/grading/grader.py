@@ -5,7 +5,7 @@ This is what a worker of a cluster does. It is given all it needs by value, and 
 
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -132,12 +132,12 @@ def grade(work: Work) -> Graded | NotGraded:
         repaired = repair(work.content, lesson, release)
     except NotebookError as error:
         return NotGraded(work.student, work.lesson, "; ".join((str(error), *work.remarks)))
-    results = _reports(work, lesson, release, repaired.notebook)
-    remarks = [*work.remarks, *repaired.remarks, *(remark for _, remark in results if remark)]
+    reports = _reports(_codes(lesson, release, repaired.notebook, work.beside), work)
+    remarks = [*work.remarks, *repaired.remarks, *filter(None, map(_remark_on, reports))]
     return Graded(
         work.student,
         work.lesson,
-        tuple(report for report, _ in results),
+        tuple(reports),
         frozenset(grade_id(cell) for cell in repaired.notebook["cells"] if is_written(cell)),
         tuple(dict.fromkeys(remarks)),
         repaired.notebook,
@@ -145,15 +145,23 @@ def grade(work: Work) -> Graded | NotGraded:
     )
 
 
-def _reports(work: Work, lesson: Lesson, release: Notebook, notebook: Notebook) -> list[tuple[Report, str]]:
-    """The reports on all exercises, in their order, each with what the instructor should know of it, "" if nothing.
+def _reports(codes: Sequence[tuple[Exercise, Code]], work: Work, endless: Collection[str] = ()) -> list[Report]:
+    """The reports on all exercises, in their order.
 
     An exercise that fails, and uses an earlier one that is wrong, is tried once more with the course's own function in
     the place of that one.
+
+    Args:
+        codes: the exercises, and where the answers are found.
+        work: how to run them.
+        endless: ids of exercises whose answers are known to come to no end, and are not tried.
     """
-    codes = _codes(lesson, release, notebook, work.beside)
     results, wrong = [], {}
     for exercise, code in codes:
+        if exercise.id in endless:
+            wrong[exercise.id] = Verdict.TOO_LONG
+            results.append(Report(exercise.id, False, exercise.points, (), work.seed, verdict=Verdict.TOO_LONG))
+            continue
         used = [it for it, _ in codes if it.id in wrong and it.name in _reached(exercise.name, code)]
         given = {it.name: _solution(work.lesson, exercise.name, it.name) for it in used}
         with_given = replace(code, given=given)
@@ -164,10 +172,9 @@ def _reports(work: Work, lesson: Lesson, release: Notebook, notebook: Notebook) 
             report, _ = _try(exercise, code, work)
             if used and not report.passed:
                 report = _with_helpers(report, used, *_try(exercise, with_given, work))
-        remark = _remark_on(exercise, report)
         if not report.passed:
             wrong[exercise.id] = report.verdict
-        results.append((report, remark))
+        results.append(report)
     return results
 
 
@@ -182,10 +189,17 @@ def _codes(
     ]
     places = {source.name: source.place for source in sources}
     whole = frozenset(it.name for it in exercises_of(lesson))
+    ways = tuple(Way) if any(map(_does_more, filter(lambda source: source.own, sources))) else (Way.DEFINITIONS,)
     return [
-        (it, Code(sources, places[f"{CHECK}{it.name}"], f"{lesson.name}.ipynb", whole, beside))
+        (it, Code(sources, places[f"{CHECK}{it.name}"], f"{lesson.name}.ipynb", whole, beside, ways=ways))
         for it in exercises_of(lesson)
     ]
+
+
+def _does_more(source: Source) -> bool:
+    """Whether there may be more in a learner's cell than the function that it is to hold."""
+    lines = (line for line in source.text.splitlines() if line[:1] not in ("", " ", "\t", "#", ")"))
+    return not all(re.match(rf"def {source.name}\b", line) for line in lines)
 
 
 def _with_helpers(report: Report, used: Sequence[Exercise], again: Report, probed: Probed) -> Report:
@@ -246,7 +260,7 @@ def _try(exercise: Exercise, code: Code, work: Work) -> tuple[Report, Probed]:
     Each way runs the learner's own code alone, on the same cases: so the best of them is the learner's own, too.
     """
     best = None
-    for way in Way:
+    for way in code.ways:
         probed = _probed(exercise, code, work, way)
         if probed is None:
             continue
@@ -293,12 +307,13 @@ def _judged(exercise: Exercise, probed: Probed, work: Work) -> Report:
     return replace(report, messages=tuple(cut(message, LONGEST_MESSAGE) for message in messages[:MOST_MESSAGES]))
 
 
-def _remark_on(exercise: Exercise, report: Report) -> str:
+def _remark_on(report: Report) -> str:
     """What the instructor should know of an answer, "" if nothing."""
+    name = report.exercise_id.split(".")[1]
     if UNJUDGED in str(report):
-        return f"judging `{exercise.name}` was not possible: look at it yourself"
+        return f"judging `{name}` was not possible: look at it yourself"
     if CONFESSION in str(report):
-        return f"`{exercise.name}` takes the reference's answer instead of being written"
+        return f"`{name}` takes the reference's answer instead of being written"
     return ""
 
 
@@ -335,33 +350,24 @@ def _close_sandbox() -> None:
         _open.popitem()[1].close()
 
 
-@dataclass(frozen=True)
-class Rehearsed:
-    """What grading would make of an answer.
-
-    Attributes:
-        report: as it would be.
-        needs_files: whether it is right with the files that stand beside the notebook alone.
-    """
-
-    report: Report
-    needs_files: bool
-
-
 def rehearse(
-    lesson: Lesson, release: Notebook, notebook: Notebook, beside: Mapping[str, bytes], wanted: Iterable[str]
-) -> dict[str, Rehearsed]:
-    """Try answers as grading will, without points for those who use an earlier one that is wrong.
+    lesson: Lesson,
+    release: Notebook,
+    notebook: Notebook,
+    beside: Mapping[str, bytes],
+    endless: Collection[str] = (),
+) -> list[tuple[Report, bool]]:
+    """Try answers as grading will.
 
     Args:
         lesson: whose.
         release: its notebook as it was handed out.
         notebook: the learner's, as `repair` gives it.
         beside: content of the files that stand beside it, by their paths.
-        wanted: ids of the exercises.
+        endless: ids of exercises whose answers are known to come to no end, and are not tried.
 
     Returns:
-        by the exercises' ids, what came of each.
+        the report on each, and whether it is right only with the files that stand beside the notebook.
 
     Raises:
         SandboxError: if this system cannot run them, not even without a sandbox.
@@ -371,17 +377,12 @@ def rehearse(
         _sandbox(lesson.name, unsafe=False)
     except SandboxError:
         work = replace(work, unsafe=True)
-    wanted, found = set(wanted), {}
+    codes = _codes(lesson, release, notebook, beside)
     try:
-        for exercise, code in _codes(lesson, release, notebook, {}):
-            if exercise.id not in wanted:
-                continue
-            report, probed = _try(exercise, code, work)
-            needs_files = False
-            if beside and not report.passed and not _is_stub(exercise, code, probed):
-                with_files, _ = _try(exercise, replace(code, beside=beside), work)
-                report, needs_files = (with_files, True) if with_files.passed else (report, False)
-            found[exercise.id] = Rehearsed(report, needs_files)
+        reports = _reports(codes, work, endless)
+        return [
+            (report, bool(beside) and report.passed and not _try(exercise, replace(code, beside={}), work)[0].passed)
+            for (exercise, code), report in zip(codes, reports, strict=True)
+        ]
     finally:
         _close_sandbox()
-    return found

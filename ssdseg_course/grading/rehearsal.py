@@ -3,24 +3,92 @@
 import os
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
-from ssdseg_course.grading.grader import Rehearsed, rehearse
+from ssdseg_course.checking.report import Report
+from ssdseg_course.grading.grader import rehearse
+from ssdseg_course.grading.repair import repair
 from ssdseg_course.grading.sandbox import LARGEST_BESIDE, MOST_BESIDE
-from ssdseg_course.work.workspace import Notebook, code_cells, grade_id, is_answer, is_written
+from ssdseg_course.manifest import ROOT, Lesson
+from ssdseg_course.work.fresh import handed_out
+from ssdseg_course.work.workspace import (
+    Notebook,
+    NotebookError,
+    code_cells,
+    grade_id,
+    is_answer,
+    is_written,
+    parse_notebook,
+)
 
 DEEPEST = 3  # folders below that of the notebook
-HOW_TO_MEND = (
-    "grading runs your own cells in an empty folder, with what you hand in beside the notebook, with the course's "
-    "libraries alone and without a network: put what the answer needs into the notebook, or beside it."
-)
-NEEDS_FILES = "it needs what stands beside the notebook: hand in {files} with it"
+FEW = 3  # files that are listed
 # What reaches beyond the cell that it stands in. All else is the same wherever it runs.
 REACHING = re.compile(
     r"\b(?:import|open|mine|exec|eval|globals|load\w*|getenv|environ|get_ipython|__\w+__)\b|^[ \t]*[%!]", re.MULTILINE
 )
 
-__all__ = ["HOW_TO_MEND", "NEEDS_FILES", "Rehearsed", "files_beside", "may_differ", "rehearse"]
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What grading would make of an answer.
+
+    Attributes:
+        report: as it would be.
+        note: what else to know before it is handed in, "" if nothing.
+    """
+
+    report: Report
+    note: str
+
+
+def rehearsed(lesson: Lesson, root: Path, endless: Collection[str] = ()) -> dict[str, Rehearsed]:
+    """What grading would make of the answers in a learner's notebook, by the ids of their exercises.
+
+    Nothing where it could come to nothing else than the notebook itself, or where it cannot be tried: on Windows,
+    where no class is graded, and where the course has no solutions.
+
+    Args:
+        lesson: which.
+        root: the course folder.
+        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+    """
+    path = lesson.notebook(root)
+    try:
+        release = parse_notebook(handed_out(lesson, ROOT), lesson.name)
+        repaired = repair(path.read_bytes(), lesson, release)
+        differs = repaired.remarks or _may_differ(repaired.notebook, release)
+        return try_out(path, lesson, release, repaired.notebook, endless) if differs else {}
+    except (NotebookError, OSError):
+        return {}
+
+
+def try_out(
+    path: Path, lesson: Lesson, release: Notebook, notebook: Notebook, endless: Collection[str] = ()
+) -> dict[str, Rehearsed]:
+    """What grading would make of all answers, by the ids of their exercises; nothing on Windows.
+
+    Args:
+        path: of the learner's notebook.
+        lesson: which it is of.
+        release: as it was handed out.
+        notebook: the learner's, as `repair` gives it.
+        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+
+    Raises:
+        SandboxError: if this system cannot run them, not even without a sandbox.
+    """
+    if not hasattr(os, "fork"):
+        return {}
+    beside = files_beside(path)
+    files = ", ".join(sorted(beside)) if len(beside) <= FEW else f"the {len(beside)} files there"
+    found = {}
+    for report, needs_files in rehearse(lesson, release, notebook, beside, endless):
+        note = report.messages[0] if report.right_but_for_helpers else ""
+        note = f"it needs what stands beside the notebook: hand in {files} with it" if needs_files else note
+        found[report.exercise_id] = Rehearsed(report, note)
+    return found
 
 
 def files_beside(notebook: Path) -> dict[str, bytes]:
@@ -39,7 +107,7 @@ def files_beside(notebook: Path) -> dict[str, bytes]:
     return found
 
 
-def may_differ(notebook: Notebook, release: Notebook) -> bool:
+def _may_differ(notebook: Notebook, release: Notebook) -> bool:
     """Whether grading could come to something else than a run of the notebook from its first cell to its last.
 
     Args:
@@ -52,8 +120,3 @@ def may_differ(notebook: Notebook, release: Notebook) -> bool:
         for _, cell in code_cells(notebook)
         if is_written(cell) or not grade_id(cell)
     )
-
-
-def in_words(files: Collection[str]) -> str:
-    """Names of files, or how many they are."""
-    return ", ".join(sorted(files)) if len(files) <= 3 else f"the {len(files)} files that are there"

@@ -93,6 +93,7 @@ class Code:
         whole: names of the cells that are answers.
         beside: content of the files that stand beside the notebook, by their paths.
         given: functions that are not the learner's, by their names: the cells that define each.
+        ways: to find a function in it that may come to something else than those before.
     """
 
     sources: Sequence[Source]
@@ -101,6 +102,7 @@ class Code:
     whole: frozenset[str]
     beside: Mapping[str, bytes] = field(default_factory=dict)
     given: Mapping[str, Sequence[Source]] = field(default_factory=dict)
+    ways: Sequence[Way] = tuple(Way)
 
 
 class Sandbox:
@@ -194,6 +196,7 @@ class Sandbox:
             "way": way,
             "most": most,
         }
+        del job["ways"]
         try:
             zygote.write_frame(self._process.stdin.fileno(), seconds, pickle.dumps(job))
         except BrokenPipeError:

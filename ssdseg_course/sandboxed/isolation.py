@@ -7,13 +7,18 @@ Each function is called in a forked child, and none can be undone. See `man 7 na
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 import platform
-import resource
 import signal
+import stat
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+
+POSIX = os.name == "posix"  # elsewhere this can be imported, and no more
+if POSIX:
+    import resource
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -46,7 +51,7 @@ REFUSED = {
 NOBODY = 65534
 OWN_PROCESSES_COUNTED = (5, 14)  # Linux counts the processes of a user namespace by itself from then on
 MIB = 2**20
-PAGE = resource.getpagesize()
+PAGE = mmap.PAGESIZE
 SCRATCH_BYTES = 64 * MIB  # of /tmp, which is memory
 SHOWN_OF_PROC = ("/proc/cpuinfo", "/proc/meminfo", "/proc/self/cmdline")  # TensorFlow stops without the last one
 FILE_BYTES = 16 * MIB
@@ -55,7 +60,7 @@ PROCESSES = 8  # besides the first
 THREADS = 64  # of all of them
 MEMORY_BYTES = 2048 * MIB  # more than TensorFlow has at the start
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None, use_errno=True) if POSIX else None
 
 
 def leave_the_rest() -> None:
@@ -85,7 +90,7 @@ def hide_and_forget(under_tmp: Sequence[str] = ()) -> None:
     """In the first process of new namespaces: fresh scratch folders, no sight of processes, and no rights at all.
 
     Args:
-        under_tmp: folders below /tmp that stay in sight.
+        under_tmp: what below /tmp stays in sight.
 
     Raises:
         OSError: if the system does not allow it.
@@ -96,7 +101,11 @@ def hide_and_forget(under_tmp: Sequence[str] = ()) -> None:
     staying = {path: os.open(path, os.O_PATH) for path in under_tmp}
     _make_scratch(b"/tmp")
     for path, descriptor in staying.items():
-        Path(path).mkdir(parents=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            Path(path).mkdir()
+        else:
+            Path(path).touch()
         _call("mount", f"/proc/self/fd/{descriptor}".encode(), path.encode(), None, MS_BIND | MS_REC, None)
         os.close(descriptor)
     for folder in (b"/dev/shm", b"/proc"):

@@ -104,7 +104,7 @@ def main(keras: bool, isolated: bool, under_tmp: Sequence[str] = ()) -> None:
     Args:
         keras: whether to have Keras and TensorFlow ready.
         isolated: whether each answer gets namespaces of its own.
-        under_tmp: folders below /tmp that hold libraries.
+        under_tmp: what below /tmp belongs to Python and its libraries.
     """
     # What libraries print must not get between the replies.
     replies = os.dup(1)
@@ -122,6 +122,9 @@ def main(keras: bool, isolated: bool, under_tmp: Sequence[str] = ()) -> None:
             finally:
                 os._exit(status)
         status = os.waitstatus_to_exitcode(os.waitpid(warden, 0)[1])
+        if status < 0:  # killed: without namespaces an answer can do that
+            write_frame(replies, State.KILLED_ITSELF, b"")
+            status = 0
     raise SystemExit(0 if status == NO_MORE else 1)
 
 

@@ -58,10 +58,11 @@ LONGEST_ERROR = 200  # characters
 CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")
 
 WOULD_BE_LOST = "it is right here, and would be lost when it is graded:"
-FOUND_LATER = (
-    "the check in your notebook does not see that yet: something that the answer needs comes only below it. "
-    "Grading finds it there."
+HOW_TO_MEND = (
+    "grading runs your own cells in an empty folder, with what you hand in beside the notebook, with the course's "
+    "libraries alone and without a network: put what the answer needs into the notebook, or beside it."
 )
+FOUND_ALL_THE_SAME = "grading finds it right; run from its first cell to its last, the notebook says otherwise: {}"
 
 Progress = Callable[[int, int], None]
 
@@ -84,7 +85,7 @@ def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None) -> 
     """
     notebook, release = read_lesson(lesson, root), _release(lesson)
     run = _Run(notebook, release, list(exercises_of(lesson)), lesson.notebook(root).parent, progress)
-    return _as_graded(lesson, root, release, run.result()) if release else run.result()
+    return _as_graded(lesson, root, run.result())
 
 
 def _release(lesson: Lesson) -> Notebook | None:
@@ -95,48 +96,32 @@ def _release(lesson: Lesson) -> Notebook | None:
         return None
 
 
-def _as_graded(lesson: Lesson, root: Path, release: Notebook, result: LessonResult) -> LessonResult:
+def _as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
     """The result as grading would have it, where that could be another one."""
-    tried = {it.exercise.id for it in result.results if it.state in (State.PASSED, State.WRONG, State.MISSING)}
-    if not tried or not hasattr(os, "fork"):
+    if all(it.state is State.UNWRITTEN for it in result.results):
         return result
-    from ssdseg_course.grading import rehearsal
-    from ssdseg_course.grading.repair import repair
+    from ssdseg_course.grading.rehearsal import rehearsed  # with it come the tools of grading
 
-    path = lesson.notebook(root)
-    try:
-        notebook = repair(path.read_bytes(), lesson, release).notebook
-        if not rehearsal.may_differ(notebook, release):
-            return result
-        beside = rehearsal.files_beside(path)
-        found = rehearsal.rehearse(lesson, release, notebook, beside, tried)
-    except (NotebookError, OSError):  # no answer that could be found, or no way to run one
+    endless = [it.exercise.id for it in result.results if it.state is State.TIMED_OUT]
+    found = rehearsed(lesson, root, endless)
+    if not found:
         return result
-    files = rehearsal.in_words(beside)
-    notes = [f"{name}: {rehearsal.NEEDS_FILES.format(files=files)}." for name, it in found.items() if it.needs_files]
-    results = tuple(
-        _as_rehearsed(it, found[it.exercise.id].report) if it.exercise.id in found else it for it in result.results
-    )
-    return replace(result, results=results, notes=tuple(notes))
+    notes = tuple(f"{name}: {it.note}" for name, it in found.items() if it.note)
+    results = tuple(_as_rehearsed(it, found[it.exercise.id].report) for it in result.results)
+    return replace(result, results=results, notes=notes)
 
 
 def _as_rehearsed(result: Result, report: Report) -> Result:
     """The result of an exercise, given what grading would say of it."""
-    from ssdseg_course.grading import rehearsal
-
-    if result.state is State.PASSED and not report.passed:
+    passes = result.state is State.PASSED
+    if passes == report.passed or result.state is State.UNWRITTEN or report.helpers:
+        return result
+    if passes:
         first, *lines = str(report).splitlines()
-        lines = (
-            first,
-            "  it is right here, and would be lost when it is graded:",
-            *lines,
-            f"  {rehearsal.HOW_TO_MEND}",
-        )
+        lines = (first, f"  {WOULD_BE_LOST}", *lines, f"  {HOW_TO_MEND}")
         return replace(result, state=State.LOST, text="\n".join(lines))
-    if result.state is not State.PASSED and report.passed:
-        text = f"{report}\n  {FOUND_LATER}"
-        return replace(result, state=State.PASSED, text=text)
-    return result
+    otherwise = next((line.strip() for line in result.text.splitlines()[1:] if not line.startswith("  called")), "")
+    return replace(result, state=State.PASSED, text=f"{report}\n  {FOUND_ALL_THE_SAME.format(otherwise)}")
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Is the network that a learner's own functions make the reference's, piece by piece and as a whole?"""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,7 @@ import pytest
 from learners import save
 from typer.testing import CliRunner
 
-from ssdseg_course import assemble as assembling
-from ssdseg_course.assemble import PieceError, assemble, homes
+from ssdseg_course.assemble import Assembly, Piece, PieceError, assemble, homes
 from ssdseg_course.checking.layer_graph import copy_weights
 from ssdseg_course.checking.report import Report
 from ssdseg_course.cli import app
@@ -17,6 +17,7 @@ from ssdseg_course.manifest import LESSONS
 from ssdseg_course.work.workspace import read_notebook
 from ssdseg_ref import anchors, boxes, coding, evaluation, matching, multitask, training
 from ssdseg_ref.data import augment, warehouse
+from ssdseg_ref.ssdlite import extra_maps
 
 SCENES = [warehouse.render(seed, multitask.LESSON.image_size) for seed in warehouse.SPLITS["test"][:4]]
 
@@ -135,6 +136,16 @@ def test_the_reference_is_itself_again_afterwards(assembly):
     assert matching.pairwise_iou is originals[1]
 
 
+def test_what_a_notebook_has_imported_of_the_reference_is_the_learners_meanwhile(monkeypatch):
+    """Lesson 8's `joint_network` calls `extra_maps` by the name under which its notebook has imported it."""
+    notebook = sys.modules["__main__"]
+    monkeypatch.setattr(notebook, "extra_maps", extra_maps, raising=False)
+    assembly = Assembly((Piece("06.extra_maps", "ssdlite.extra_maps", lambda x, channels: ["the learner's"], ""),))
+    with assembly.in_place():
+        assert notebook.extra_maps("x", (96,)) == ["the learner's"]
+    assert notebook.extra_maps is extra_maps
+
+
 def test_what_is_not_written_stays_the_references(untouched):
     answer(untouched, 1, "grid_centers", "def grid_centers(rows, cols):\n    return [[0.5, 0.5]]")
     assembly = assemble()
@@ -193,7 +204,7 @@ def test_a_piece_is_tried_again_only_when_something_has_changed(untouched, monke
         tried.append(exercise.id)
         return Report(exercise.id, True, 1, (), 0)
 
-    monkeypatch.setattr(assembling, "report_on", report_on)
+    monkeypatch.setattr(sys.modules["ssdseg_course.mine"], "report_on", report_on)
     ids = ["01.grid_centers", "02.iou", "02.match_anchors"]
     assert [piece.exercise_id for piece in assemble(ids).own] == ids
     assert tried == ids

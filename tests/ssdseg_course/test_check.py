@@ -193,6 +193,20 @@ def test_a_function_that_an_answer_does_not_call_is_not_blamed():
     assert report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0).helpers == ()
 
 
+def test_a_function_that_has_passed_is_not_tried_again_until_something_it_uses_changes():
+    calls = []
+    scope = {"right_iou": EXERCISES["02.iou"].reference, "calls": calls}
+    exec("def iou(a, b):\n    calls.append(1)\n    return right_iou(a, b)", scope)
+    exec("def match_anchors(a, b, t):\n    return iou(a, b)", scope)
+    assert report_on(EXERCISES["02.iou"], scope["iou"], 0).passed
+    seen = len(calls)
+    report = report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0)
+    assert len(calls) - seen == len(EXERCISES["02.match_anchors"].cases(0))
+    assert report.helpers == ()
+    scope["right_iou"] = iou_by_half
+    assert report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0).helpers == ("02.iou",)
+
+
 def test_hints_grow_stronger_and_the_last_one_stays(capsys):
     _hints_given.clear()
     for _ in range(4):

@@ -234,6 +234,20 @@ def test_a_whole_number_is_demanded_in_type_too():
     assert "it should be 32 and yours is 31" in compare_whole_numbers(np.array(31.0), right).lines[0]
 
 
+def test_of_a_long_row_the_wrong_number_alone_is_told():
+    right = np.zeros((2, 10**6))
+    wrong = right.copy()
+    wrong[1, 7] = 2
+    assert compare_arrays(wrong, right).lines[-1] == "but entry 1, 7 should be 0 and yours is 2 (1 of 2000000 differ)"
+
+
+def test_an_endless_error_is_cut():
+    def grid_centers(rows, cols):
+        raise ValueError("x" * 10**6)
+
+    assert len(says(grid_centers)) < 1500
+
+
 def copies(array):
     return array.copy()
 

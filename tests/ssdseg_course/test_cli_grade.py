@@ -102,3 +102,20 @@ def test_a_hopeless_notebook_is_one_sentence(name, content, words, tmp_path):
 
 def test_a_missing_notebook_is_named(tmp_path):
     assert "nowhere.ipynb: it cannot be read" in ssdseg(tmp_path, "doctor", "nowhere.ipynb", status=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("syntax-error", 1, "01.linear_scales 0/10 Python cannot read its cell"),
+        ("module-beside", 0, "01.linear_scales: it needs what stands beside the notebook: hand in helper.py with it"),
+        ("wrong-early", 1, "01.map_anchors: right, judged with the course's own `anchor_sizes`"),
+        ("helper-in-the-last-cell", 0, "all is well with it"),
+    ],
+)
+def test_the_doctor_tries_answers_as_grading_will(name, status, words, tmp_path):
+    case = next(it for it in (*submissions.BROKEN, *submissions.HONEST) if it.name == name)
+    place = tmp_path / "lessons" / LESSON.name
+    place.mkdir(parents=True)
+    case.write(place)
+    assert words in ssdseg(tmp_path, "doctor", str(place / f"{LESSON.name}.ipynb"), status=status)

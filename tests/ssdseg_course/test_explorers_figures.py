@@ -1,7 +1,12 @@
 """What is drawn in the lessons can be read."""
 
-import pytest
+import io
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.figures import draw_boxes, panels
 
 
@@ -27,3 +32,14 @@ def test_labels_of_boxes_that_share_a_corner_keep_apart():
     first, *others = (text.get_window_extent().padded(-1) for text in axes[0].texts)
     assert not any(first.overlaps(other) for other in others)
     assert not others[0].overlaps(others[1])
+
+
+def test_a_figure_has_the_same_rim_on_every_side():
+    """A panel keeps its image's shape, and what is left of the figure would be an empty strip below."""
+    figure, (axes,) = figures.panels(1, width=4)
+    figures.draw_image(axes, np.zeros((80, 224, 3), np.uint8))
+    axes.set_title("a title")
+    picture = np.asarray(Image.open(io.BytesIO(figures.png(figure))).convert("L"))
+    drawn = np.argwhere(picture < 255)
+    rims = [*drawn.min(axis=0), *(np.array(picture.shape) - 1 - drawn.max(axis=0))]
+    assert max(rims) - min(rims) <= 4, rims

@@ -14,6 +14,7 @@ from learners import (
     small,
     with_answers,
 )
+from sandboxes import why_none
 
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import find_lesson
@@ -239,3 +240,49 @@ def test_a_file_that_is_no_notebook_is_named_with_the_way_out(tmp_path, content,
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(NotebookError, match=rf"01_anchors\.ipynb: {trouble}.*; `ssdseg reset 1` writes a fresh one"):
         run_lesson(LESSON, tmp_path)
+
+
+USING_A_HELPER = (
+    "def linear_scales(first, last, maps):\n    step = 2 * half((last - first) / (maps - 1))\n"
+    "    return [first + step * k for k in range(maps + 1)]\n"
+)
+HALF = "def half(x):\n    return x / 2\n"
+CHECKED = "check_linear_scales"
+
+
+@pytest.mark.parametrize(
+    ("code", "behind", "files", "state", "words"),
+    [
+        ("from helper import half", "cell-imports", {"helper.py": HALF}, State.PASSED, "right in all"),
+        (HALF, "check_coverage", {}, State.PASSED, "grading finds it right; run from its first cell to its last"),
+        (f"import os\n\nSEEN = os.path.exists('/course')\n\n\n{HALF.replace('2', '(0 if SEEN else 2)')}",
+         "cell-imports", {}, State.LOST, "it is right here, and would be lost when it is graded"),
+    ],
+    ids=["beside", "below", "elsewhere"],
+)  # fmt: skip
+def test_check_agrees_with_grading_and_says_what_would_be_lost(code, behind, files, state, words, tmp_path):
+    notebook = with_answers(small(handed_out()), linear_scales=USING_A_HELPER)
+    insert_behind(notebook, behind, new_cell(code))
+    for name, text in files.items():
+        path = LESSON.notebook(tmp_path).with_name(name)
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    if state is State.LOST and why_none():
+        pytest.skip(why_none())
+    results, result = run(notebook, tmp_path)
+    answer = results["linear_scales"]
+    assert (answer.state, words in answer.text) == (state, True), answer.text
+    assert answer.earned == (answer.exercise.points if state is State.PASSED else 0)
+    assert ("hand in helper.py with it" in " ".join(result.notes)) == bool(files)
+
+
+def test_where_grading_cannot_differ_the_answers_are_not_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("ssdseg_course.grading.rehearsal.rehearse", None)  # calling it would stop here
+    notebook = with_answers(handed_out(), linear_scales=right_answers()["linear_scales"])
+    results, _ = run(notebook, tmp_path)
+    assert results["linear_scales"].state is State.PASSED
+
+
+def test_a_follower_of_a_wrong_answer_is_told_that_grading_gives_its_points(clumsy):
+    assert clumsy[0]["map_anchors"].state is State.WRONG
+    assert "grading gives its points all the same" in clumsy[0]["map_anchors"].text
