@@ -19,6 +19,8 @@ def import_keras() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    if not os.path.isabs(os.path.expanduser("~")):  # Keras would make a folder called "~" right here
+        os.environ.setdefault("KERAS_HOME", os.devnull)
     sys.stderr.flush()
     kept = os.dup(2)
     try:

@@ -172,6 +172,8 @@ def train(
         history = callbacks.History()
         history.on_train_begin()  # of no epoch yet
         if not _has_finished(kept, recipe):
+            if not kept.can_go_on:
+                raise kept.damaged()
             with _one_sentence_errors(folder / TENSORBOARD):
                 history = trainer.fit(
                     batches(
