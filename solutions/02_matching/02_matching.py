@@ -426,7 +426,7 @@ show(
 #
 # `ious.argmax()` says where the largest number is, counted through the whole table, row by row, and
 # `np.unravel_index(place, ious.shape)` turns that into row and column. An array without entries has no maximum:
-# `ious.size` tells.  A loop that never ends strikes nothing out, or not where it looks.
+# `ious.size` tells. A loop that never ends strikes nothing out, or not where it looks.
 
 
 # %% nbgrader={"grade_id": "greedy_match", "solution": true}
@@ -554,8 +554,8 @@ explore_matching(seed=SCENE, threshold=0.5, box=3)
 #
 # ## 5. Positive, negative, ignored
 #
-# An anchor that answers for a box is **positive**. Every other one is **negative**: it should say *background*, class
-# 0. Over the first hundred training scenes:
+# An anchor that answers for a box is **positive**. Every other one is **negative** and should say *background*. Over
+# the first hundred training scenes:
 
 # %%
 samples = [render(seed, size=IMAGE_SIZE) for seed in range(100)]
@@ -571,8 +571,8 @@ with after("2.4"):
 # the number that says how wrong the answers are: for each positive the three *hardest* negatives count, the others
 # are ignored.
 #
-# Others ignore on the answer sheet: in Faster R-CNN an anchor with an IoU between 0.3 and 0.7, in RetinaNet one
-# between 0.4 and 0.5.
+# Others ignore some on the answer sheet: Faster R-CNN those with an IoU between 0.3 and 0.7, RetinaNet those between
+# 0.4 and 0.5.
 #
 # ## 6. How to say "move and stretch"
 #
