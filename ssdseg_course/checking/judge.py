@@ -209,7 +209,10 @@ def _mutant_sentence(key: AnswerKey, outcomes: Sequence[Outcome], wrong: Outcome
     if wrong.value is None:
         return None
     answered = [(number, outcome.value) for number, outcome in enumerate(outcomes) if outcome.value is not None]
+    rules_out = getattr(key.exercise.run, "rules_out", None)
     for mutant in key.exercise.mutants:
+        if rules_out and any(rules_out(mutant.function, key.cases[number], value) for number, value in answered):
+            continue
         if all(_is_alike(key.exercise, value, key.value(mutant.function, number)) for number, value in answered):
             return mutant.sentence
     return None

@@ -8,6 +8,7 @@ from answers import assert_passes, assert_told, every_mistake, every_variant, ex
 from keras import layers, ops
 
 from ssdseg_course import EXERCISES
+from ssdseg_course.checking.networks import run_network
 from ssdseg_ref.mobilenetv2 import STAGES, bottleneck, mobilenet_v2_features
 
 # Right answers, written in another way
@@ -244,6 +245,13 @@ def rounded_to_a_float(channels, divisor):
     return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
+def plain_relu_in_the_widened_part(x, channels, stride, expansion):
+    y = expanded = conv_bn_with_operations(x, expansion * x.shape[-1], 1, 1, "relu") if expansion > 1 else x
+    y = depthwise_with_operations(y, 3, stride, 1, "relu")
+    y = conv_bn_with_operations(y, channels, 1, 1, None)
+    return y + x if y.shape == x.shape else y, expanded
+
+
 def tensor_in_the_place_of_a_model(input_shape, alpha, classes):
     image = keras.Input(input_shape)
     return layers.Dense(classes)(layers.GlobalAveragePooling2D()(image))
@@ -270,6 +278,7 @@ MISTAKES = {
         (lambda points, matrix: matrix @ points, "as many columns in a as rows in b"),
     ),
     "04.bottleneck": (
+        (plain_relu_in_the_widened_part, "there should be `relu6`, and yours has a `relu`"),
         (nothing_expanded, "thing 2 of the 2 that it returns is None, and should be a Keras tensor"),
         (sum_without_asking_for_channels, "ask for the stride *and* for the channels first"),
         (lambda x, channels, stride, expansion: None, "returned None: does every way end in `return`?"),
@@ -289,6 +298,16 @@ MISTAKES = {
 @every_mistake(MISTAKES)
 def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise, mistake, sentence):
     assert_told(exercise, mistake, sentence)
+
+
+def test_a_head_of_another_width_is_told_without_running_it():
+    """Building a network on features that are there already is quick, and running it is not."""
+    exercise = EXERCISES["04.mobilenet_v2"]
+    arguments = exercise.fixed_cases[0]
+    value = run_network(exercise.reference, arguments)
+    told = [mutant for mutant in exercise.mutants if exercise.run.rules_out(mutant.function, arguments, value)]
+    assert len(told) > len(exercise.mutants) / 2
+    assert not exercise.run.rules_out(exercise.reference, arguments, value)
 
 
 def test_the_first_bottleneck_that_differs_is_named():
