@@ -650,9 +650,9 @@ if said_by:
         panel.title.set_fontsize(9)
     show(
         figure,
-        alt="A scene with a monorail under four masks. The true one; without a decoder: round blots, and gaps where "
-        "the rail is thin; with the decoder: the rail is whole, and outlines follow the things; with dice for "
-        "cross-entropy: nearly the same outlines, and a little more of what is thin or small.",
+        alt="A scene with a monorail under four masks. The true one; without a decoder: round blots, and the rail is "
+        "missing; with the decoder: the rail is there, and outlines follow the things; with dice for cross-entropy: "
+        "nearly the same outlines, and a little more of what is thin or small.",
     )
 
 # %% [markdown]

@@ -405,7 +405,7 @@ RESIZE_BILINEAR = Exercise(
     ),
     errors=(
         ("broadcast", "the shares of rows need the shape (height, 1, 1), those of columns (1, width, 1)."),
-        ("IndexError", "the next pixel behind the last one: np.minimum(low + 1, old - 1)."),
+        ("is out of bounds", "there is no pixel behind the last one: np.minimum(low + 1, old - 1)."),
     ),
 )
 
@@ -626,7 +626,9 @@ WEIGHTED_CROSS_ENTROPY = Exercise(
         ),
         ("out of bounds", "255 is no class: look up weights only after ops.where has made it one."),
         ("out of range", "255 is no class: look up weights only after ops.where has made it one."),
-        ("indices", "255 is no class: look up weights only after ops.where has made it one."),
+        ("is not in [0", "255 is no class: look up weights only after ops.where has made it one."),
+        ("indices must be", "a tuple or list takes one whole number; ops.take looks up as many as there are pixels."),
+        ("scalar index", "a tuple or list takes one whole number; ops.take looks up as many as there are pixels."),
         *OPS_ERRORS,
     ),
 )
@@ -886,7 +888,11 @@ CONFUSION_MATRIX = Exercise(
         ),
     ),
     errors=(
-        ("IndexError", "255 is no row of the table: leave these pixels out first."),
+        ("index 255 is out of bounds", "255 is no row of the table: leave these pixels out first."),
+        (
+            "too deep",
+            "np.bincount counts along one axis; a mask has two: mask.ravel(), or the pixels seen, mask[seen].",
+        ),
         ("cannot reshape", "np.bincount(..., minlength=side * side) also counts those that never come."),
         ("inhomogeneous", "the pictures have different sizes: count each by itself, and add up the tables."),
         ("must be same length", "leave the same pixels out of both, of the true mask and of the predicted one."),

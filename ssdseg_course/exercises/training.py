@@ -755,7 +755,9 @@ AVERAGE_PRECISION = Exercise(
         ),
     ),
     errors=(
-        ("IndexError", "a recall that is never reached has the precision 0: append a 0 to the list first."),
+        ("is out of bounds", "a recall that is never reached has the precision 0: append a 0 to the list first."),
+        ("zero-size", "without any detection it is 0, and there is no largest of none: ask for that first."),
+        ("empty sequence", "without any detection it is 0, and there is no largest of none: ask for that first."),
         ("ZeroDivisionError", "without any detection it is 0; np.arange(1, 1) is an empty list, which does no harm."),
     ),
 )
@@ -917,7 +919,7 @@ CHOOSE_THRESHOLD = Exercise(
     ),
     errors=(
         ("empty", "without any hit it is 1.0: ask `if not hits.any()` first."),
-        ("IndexError", "which list does the index point into, the sorted or the given one?"),
+        ("is out of bounds", "which list does the index point into? It counts from 0, and `k` from 1."),
     ),
 )
 
@@ -1024,7 +1026,8 @@ SEGMENTATION_GATE = Exercise(
         Mutant(lambda labels, mask, least: np.arange(len(labels)), "everything passes."),
     ),
     errors=(
-        ("IndexError", "np.bincount has no place for a class that never comes: minlength makes room for it."),
+        ("is out of bounds", "np.bincount has no place for a class that never comes: minlength makes room for it."),
+        ("too deep", "np.bincount counts along one axis, and the mask has two: mask.ravel()."),
         ("only integer", "an empty list has floats in it: np.array([...], int)."),
         *TRUE_AND_FALSE,
     ),

@@ -271,6 +271,10 @@ def weight_of_the_guess(mask, logits, class_weights):
     return ops.sum(weights * losses) / ops.maximum(ops.sum(weights), 1e-7)
 
 
+def looked_up_in_a_tuple(mask, logits, class_weights):
+    return ops.sum(class_weights[mask])
+
+
 def clipped_to_the_last(mask, logits, class_weights):
     classes = ops.clip(mask, 0, len(class_weights) - 1)
     weights = ops.take(ops.array(class_weights, "float32"), classes)
@@ -353,6 +357,7 @@ MISTAKES = {
     ),
     "07.weighted_cross_entropy": (
         (looks_up_255, "255 is no class"),
+        (looked_up_in_a_tuple, "ops.take looks up as many"),
         (weight_of_the_guess, "not of the class that the network guesses"),
         (clipped_to_the_last, "pixels with 255 count as the last class"),
     ),

@@ -347,6 +347,16 @@ def how_many_to_keep(scores, hits, positives):
     return (precision * recall / np.maximum(precision + recall, 1e-9)).argmax() + 1
 
 
+def largest_of_none(scores, hits, positives):
+    precision, recall = _precision_and_recall(scores, hits, positives)
+    best = [precision[recall >= r].max() if r <= recall.max() else 0 for r in np.linspace(0, 1, 101)]
+    return np.mean(best)
+
+
+def gate_of_a_picture(labels, mask, least_pixels):
+    return np.flatnonzero(np.bincount(mask, minlength=9)[labels] >= least_pixels)
+
+
 def gate_as_where_gives_it(labels, mask, least_pixels):
     return np.where(np.array([np.sum(mask == label) >= least_pixels for label in labels], bool))
 
@@ -375,6 +385,7 @@ MISTAKES = {
     ),
     "08.average_precision": (
         (no_zero_behind, "append a 0 to the list first"),
+        (largest_of_none, "there is no largest of none"),
         (precision_at_the_hits, "the area under the curve as it is"),
         (precision_at_eleven, "not the 11 of the older VOC"),
         (precision_where_reached, "recalls that are never reached count, too"),
@@ -386,6 +397,7 @@ MISTAKES = {
         (how_many_to_keep, "that is how many to keep"),
     ),
     "08.segmentation_gate": (
+        (gate_of_a_picture, "mask.ravel()"),
         (gate_as_where_gives_it, "np.where gives a tuple"),
         (gate_in_true_and_false, "np.flatnonzero makes indices of true and false"),
     ),
