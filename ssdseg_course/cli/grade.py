@@ -150,7 +150,12 @@ def _show_class(lesson: str, summaries) -> None:
 
 
 def doctor(
-    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="The notebook that you want to hand in.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NOTEBOOK", help="What you want to hand in: a file, or the number or the name of a lesson."
+        ),
+    ],
     lesson: Annotated[
         str | None, typer.Option(metavar="LESSON", help="Which lesson it is, where its name does not say so.")
     ] = None,
@@ -166,12 +171,14 @@ def doctor(
     The exit status is 0 if all is well, and 1 if not.
 
     \b
-    ssdseg doctor lessons/01_anchors/01_anchors.ipynb
-    ssdseg doctor lessons/01_anchors/01_anchors.ipynb --repair
+    ssdseg doctor 1
+    ssdseg doctor 01_anchors.ipynb --repair
+    ssdseg doctor ~/Downloads/anything.ipynb
     """
     from ssdseg_course.grading.doctor import examine, mend
     from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 
+    notebook = _notebook_meant(name)
     with console.output.status("trying the answers"):
         found = examine(notebook, find_lesson(lesson) if lesson else None)
     for remark in (*found.remarks, *found.notes):
@@ -192,3 +199,20 @@ def doctor(
         print_plain(f"{notebook}: all is well with it; {answers}.")
     if found.lost or (found.remarks and not repair):
         raise typer.Exit(1)
+
+
+def _notebook_meant(name: str) -> Path:
+    """The file of that name, or the learner's notebook of a lesson of that number or name.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    from ssdseg_course.work.workspace import course_root
+
+    path = Path(name)
+    if path.exists():
+        return path
+    try:
+        return find_lesson(name).notebook(course_root())
+    except ValueError:
+        raise ValueError(f"{name}: there is no such file, and no lesson of that number or name") from None

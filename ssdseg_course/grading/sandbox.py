@@ -293,14 +293,21 @@ def _bubblewrap(folder: Path) -> list[str]:
         command += ["--perms", "0755", "--dir", str(parent)]  # bubblewrap's own would be open to its owner alone
     outer = [path for path in shown if not any(_holds(secret, path) for secret in hidden)]
     for path in outer:
-        command += ["--ro-bind", str(path), str(path)]
+        command += _as_it_is(path, shown)
     for path in hidden:
         command += ["--perms", "0755", "--tmpfs", str(path)]
     for path in shown:
         if path not in outer:
-            command += ["--ro-bind", str(path), str(path)]
+            command += _as_it_is(path, shown)
     command += ["--ro-bind", str(folder), INSIDE, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp", "--"]
     return command
+
+
+def _as_it_is(path: Path, shown: Sequence[Path]) -> list[str]:
+    """The arguments that show a file or folder, or a link where what it leads to is shown."""
+    if path.is_symlink() and any(_holds(one, path.resolve()) for one in shown if one != path):
+        return ["--symlink", os.readlink(path), str(path)]
+    return ["--ro-bind", str(path), str(path)]
 
 
 @functools.cache

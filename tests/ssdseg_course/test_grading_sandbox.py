@@ -1,5 +1,7 @@
 """The sandbox: honest answers of every lesson pass in it, the reference's are not to be had, and limits hold."""
 
+import ast
+import inspect
 import os
 import shutil
 import subprocess
@@ -13,7 +15,7 @@ from ssdseg_course import EXERCISES
 from ssdseg_course.assemble import homes as of_pieces
 from ssdseg_course.checking.judge import judge
 from ssdseg_course.exercises import exercises_of
-from ssdseg_course.exercises.reference import reference_of
+from ssdseg_course.exercises.reference import reference_of, source_of
 from ssdseg_course.grading import grader
 from ssdseg_course.grading import sandbox as sandboxes
 from ssdseg_course.grading.sandbox import Code, Sandbox, SandboxError
@@ -94,6 +96,16 @@ def test_no_answer_of_the_lesson_is_staged(lesson, tmp_path):
     assert done.returncode == 0, done.stderr or done.stdout
     assert not (tmp_path / "ssdseg_course" / "exercises").exists()
     assert HIDDEN[lesson.number]
+    staged = [ast.unparse(ast.parse(path.read_text(encoding="utf-8"))) for path in tmp_path.rglob("*.py")]
+    for it in (*references, *(exercise.reference for exercise in exercises_of(lesson))):
+        assert not any(body_of(it) in text for text in staged), it  # to be read, and run by one's own
+
+
+def body_of(function) -> str:
+    """The code of a function without its first line and its docstring."""
+    node = ast.parse(source_of(inspect.unwrap(function))).body[0]
+    node.decorator_list, node.body = [], node.body[1:] if ast.get_docstring(node) else node.body
+    return ast.unparse(node).split("\n", 1)[1]
 
 
 def test_only_answers_that_stand_in_no_package_are_not_hidden():
