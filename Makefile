@@ -4,6 +4,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Says in one sentence, before anything is installed, where TensorFlow has no package for this Python; runs on any Python.
+define FITS
+import platform, sys, sysconfig
+has = "TensorFlow, which the course is built on, has no package for "
+way = "; take one of Python 3.11 to 3.13, such as make setup PYTHON=python3.12"
+wrong = ""
+if platform.python_implementation() != "CPython" or not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    wrong = "Python %d.%d (%s)" % (sys.version_info[0], sys.version_info[1], platform.python_implementation()) + way
+elif sys.maxsize < 2 ** 32:
+    wrong = "a Python of 32 bits" + way
+elif sysconfig.get_config_var("Py_GIL_DISABLED"):
+    wrong = "a Python without its lock" + way
+elif sys.platform == "darwin" and platform.machine() == "x86_64":
+    wrong = "a Mac with an Intel processor, or for a Python that runs as on one; use Binder or Colab, see README.md"
+elif sys.platform.startswith("linux") and platform.libc_ver()[0] != "glibc":
+    wrong = "a Linux without glibc, such as Alpine; use Debian, Ubuntu or Fedora, or a container of theirs"
+sys.exit(has + wrong if wrong else 0)
+endef
+export FITS
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test slow bench lab lessons lint format clean
 
@@ -13,7 +33,7 @@ help:  ## Show what there is.
 setup: $(READY)  ## Make .venv and install the versions that were tested; nothing if that is done.
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the course needs Python 3.11 or later: make setup PYTHON=python3.12")'
+	@$(PYTHON) -c "$$FITS"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@

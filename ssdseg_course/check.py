@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ssdseg_course.checking.case import Case, case_of
 from ssdseg_course.checking.exercise import Exercise, call
-from ssdseg_course.checking.helpers import blame
+from ssdseg_course.checking.helpers import blame, note_right
 from ssdseg_course.checking.judge import AnswerKey, again, is_told_in_full, judge
 from ssdseg_course.checking.probe import Outcome, describe, probe
 from ssdseg_course.checking.report import Report, Verdict
@@ -143,7 +143,9 @@ def examine(exercise: Exercise, function: Callable, key: AnswerKey) -> tuple[Rep
     except KeyboardInterrupt as stop:
         return unfinished(exercise, function, stop, key.seed), None
     report = judge(exercise, outcomes, key.seed, key)
-    if not report.passed:
+    if report.passed:
+        note_right(function)
+    else:
         with contextlib.suppress(KeyboardInterrupt), time_limit(SECONDS):
             guilty = blame(exercise, function, earlier_exercises(exercise), key)
             report = judge(exercise, outcomes, key.seed, key, guilty) if guilty else report

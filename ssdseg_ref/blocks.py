@@ -8,7 +8,9 @@ Source: Ioffe and Szegedy 2015, "Batch Normalization"; Howard et al. 2017, "Mobi
 
 from typing import NamedTuple
 
-from keras import KerasTensor, initializers, layers
+from keras import KerasTensor, config, initializers, layers
+
+config.set_image_data_format("channels_last")  # as all of the course's arrays are, whatever keras.json says
 
 
 class Norm(NamedTuple):

@@ -6,6 +6,7 @@ offsets so that all four have about unit spread.
 
 import numpy as np
 
+from ssdseg_ref.boxes import floats
 from ssdseg_ref.matching import UNMATCHED, match_anchors
 
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
@@ -25,14 +26,19 @@ def encode(boxes, anchors, variances=VARIANCES):
         (..., N, 4) offsets, of the kind that came in.
 
     Raises:
-        ValueError: if a NumPy box or anchor is empty or turned inside out, for its size has no logarithm.
+        ValueError: if a NumPy box or anchor is empty, turned inside out or not finite: its size has no logarithm.
     """
-    boxes, anchors = _array(boxes), _array(anchors)
+    boxes, anchors = _wide(boxes), _wide(anchors)
     xp = _namespace(boxes)
     x, y, width, height = _centers(boxes)
     anchor_x, anchor_y, anchor_width, anchor_height = _centers(anchors)
-    if xp is np and not all(np.all(side > 0) for side in (width, height, anchor_width, anchor_height)):
-        raise ValueError("an empty box or anchor, or one turned inside out, has no logarithm of its size to encode")
+    sides = (x, y, width, height, anchor_width, anchor_height)
+    if xp is np and not (
+        all(np.all(side > 0) for side in sides[2:]) and all(np.isfinite(side).all() for side in sides)
+    ):
+        raise ValueError(
+            "an empty box or anchor, or one turned inside out or not finite, has no logarithm of its size to encode"
+        )
     offsets = (
         (x - anchor_x) / anchor_width / variances[0],
         (y - anchor_y) / anchor_height / variances[1],
@@ -53,7 +59,7 @@ def decode(offsets, anchors, variances=VARIANCES):
     Returns:
         (..., N, 4) corners, of the kind that came in; not clipped to the image.
     """
-    offsets, anchors = _array(offsets), _array(anchors)
+    offsets, anchors = _wide(offsets), _wide(anchors)
     xp = _namespace(offsets)
     anchor_x, anchor_y, anchor_width, anchor_height = _centers(anchors)
     x = anchor_x + offsets[..., 0] * variances[0] * anchor_width
@@ -93,9 +99,14 @@ def _centers(boxes):
     return (xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin
 
 
-def _array(values):
-    """Lists become arrays; arrays and tensors stay what they are."""
-    return np.asarray(values) if isinstance(values, list | tuple) else values
+def _wide(values):
+    """Lists become arrays; arrays and tensors get numbers that are wide enough to count in, see `boxes.floats`."""
+    if isinstance(values, np.ndarray | list | tuple):
+        return floats(values)
+    from keras import ops  # only where a tensor comes: importing Keras takes seconds
+    from keras.backend import standardize_dtype
+
+    return values if standardize_dtype(values.dtype) in ("float32", "float64") else ops.cast(values, "float32")
 
 
 def _namespace(array):

@@ -4,10 +4,12 @@ Sources: multibox with hard negative mining, Liu et al. 2016, "SSD", section 2.2
 R-CNN", equation 3; GIoU, Rezatofighi et al. 2019, "Generalized Intersection over Union", algorithm 1; dice, Milletari
 et al. 2016, "V-Net", section 3, whose denominator is squared; without the squares it is Drozdzal et al. 2016.
 
-Every loss is a mean, over anchors or over pixels, so none grows with the image or with the batch.
+Every loss is a mean, over anchors or over pixels, so none grows with the image or with the batch. Outputs in half
+precision are counted in float32: sums over all pixels of a batch are more than float16 holds.
 """
 
 from keras import ops
+from keras.backend import standardize_dtype
 
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE
 
@@ -26,6 +28,7 @@ def smooth_l1(truth, predicted):
     Returns:
         (...), one loss an element.
     """
+    truth, predicted = _wide(truth, predicted)
     distance = ops.abs(truth - predicted)
     return ops.where(distance < 1, 0.5 * ops.square(distance), distance - 0.5)
 
@@ -40,6 +43,7 @@ def class_cross_entropy(classes, logits):
     Returns:
         (...), one loss an element.
     """
+    (logits,) = _wide(logits)
     classes = ops.one_hot(classes, logits.shape[-1], dtype=logits.dtype)
     return -ops.sum(classes * ops.log_softmax(logits, axis=-1), axis=-1)
 
@@ -97,6 +101,7 @@ def giou_loss(truth, predicted):
     Returns:
         (...) in 0..2.
     """
+    truth, predicted = _wide(truth, predicted)
     low, high = ops.maximum(truth[..., :2], predicted[..., :2]), ops.minimum(truth[..., 2:], predicted[..., 2:])
     outer_low, outer_high = (
         ops.minimum(truth[..., :2], predicted[..., :2]),
@@ -121,10 +126,19 @@ def weighted_cross_entropy(mask, logits, class_weights):
 
     Returns:
         A scalar, 0 where no pixel counts.
+
+    Raises:
+        ValueError: if there are more or fewer weights than classes.
     """
+    (logits,) = _wide(logits)
+    class_weights = ops.convert_to_tensor(class_weights, dtype=logits.dtype)
+    if class_weights.shape[0] != logits.shape[-1]:
+        raise ValueError(
+            f"{logits.shape[-1]} classes, background among them, want as many weights, got {class_weights.shape[0]}"
+        )
     counts = mask != IGNORE
     classes = ops.where(counts, ops.cast(mask, "int32"), BACKGROUND)
-    weights = ops.take(ops.convert_to_tensor(class_weights, dtype=logits.dtype), classes)
+    weights = ops.take(class_weights, classes)
     weights = ops.where(counts, weights, 0.0)
     return ops.sum(weights * class_cross_entropy(classes, logits)) / ops.maximum(ops.sum(weights), EPSILON)
 
@@ -159,6 +173,7 @@ def dice_square_loss(mask, logits):
 
 
 def _dice_loss(mask, logits, power):
+    (logits,) = _wide(logits)
     counts = mask != IGNORE
     classes = ops.where(counts, ops.cast(mask, "int32"), BACKGROUND)
     counts = ops.cast(counts, logits.dtype)[..., None]
@@ -169,3 +184,10 @@ def _dice_loss(mask, logits, power):
     dice = 2 * overlap / ops.maximum(truth_area + ops.sum(power(share), axis=pixels), EPSILON)
     present = ops.cast(truth_area > 0, logits.dtype)
     return ops.sum(present * (1 - dice)) / ops.maximum(ops.sum(present), 1.0)
+
+
+def _wide(*outputs) -> tuple:
+    """Tensors in float32 where they come in half precision; float64 stays, unless it meets what does not."""
+    kinds = [standardize_dtype(ops.convert_to_tensor(output).dtype) for output in outputs]
+    kind = "float64" if set(kinds) == {"float64"} else "float32"
+    return tuple(ops.cast(output, kind) for output in outputs)

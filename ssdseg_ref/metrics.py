@@ -20,7 +20,7 @@ def average_precision(scores, hits, positives: int) -> float:
     """Area below the curve of precision over recall, as COCO draws it.
 
     Args:
-        scores: (D,) of all detections of one class in all images.
+        scores: (D,) of all detections of one class in all images; what is no number comes last.
         hits: (D,) bool, whether a detection found a box that no better one had found.
         positives: how many boxes of the class there are.
 
@@ -29,7 +29,7 @@ def average_precision(scores, hits, positives: int) -> float:
     """
     if positives == 0:
         return float("nan")
-    order = np.argsort(-np.asarray(scores), kind="stable")
+    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     found = np.cumsum(np.asarray(hits, bool)[order])
     recall = found / positives
     precision = found / np.arange(1, len(found) + 1)
@@ -51,6 +51,7 @@ def choose_threshold(scores, hits, positives: int) -> float:
         The score of the last detection to be kept; of several with the same F1 the highest. 1 where no detection hits.
     """
     scores, hits = np.asarray(scores, np.float64), np.asarray(hits, bool)
+    scores, hits = scores[~np.isnan(scores)], hits[~np.isnan(scores)]
     if not hits.any():
         return 1.0
     order = np.argsort(-scores, kind="stable")
@@ -134,8 +135,9 @@ def average_precisions(
     positives = np.zeros(classes, int)
     for prediction, truth in zip(predictions, truths, strict=True):
         true_labels = np.asarray(truth.labels)
-        order = np.argsort(-np.asarray(prediction.scores), kind="stable")
-        labels, ordered_scores = np.asarray(prediction.labels)[order], np.asarray(prediction.scores)[order]
+        all_scores = np.asarray(prediction.scores, np.float64)
+        order = np.argsort(-all_scores, kind="stable")
+        labels, ordered_scores = np.asarray(prediction.labels)[order], all_scores[order]
         overlaps = pairwise_iou(np.asarray(prediction.boxes, np.float64)[order], np.asarray(truth.boxes, np.float64))
         for label in range(1, classes + 1):
             rows, cols = np.flatnonzero(labels == label)[:MAX_DETECTIONS], np.flatnonzero(true_labels == label)
@@ -189,8 +191,13 @@ def confusion_matrix(masks: Iterable, predicted: Iterable, classes: int) -> np.n
             raise ValueError(f"a predicted mask is {guess.shape}, its true one {truth.shape}")
         seen = truth != IGNORE
         truth, guess = truth[seen].astype(np.int64), guess[seen].astype(np.int64)
-        if max(truth.max(initial=0), guess.max(initial=0)) > classes:
-            raise ValueError(f"a mask holds class {max(truth.max(), guess.max())}, there are only 0 to {classes}")
+        lowest, highest = (
+            min(truth.min(initial=0), guess.min(initial=0)),
+            max(truth.max(initial=0), guess.max(initial=0)),
+        )
+        if lowest < 0 or highest > classes:
+            wrong = lowest if lowest < 0 else highest
+            raise ValueError(f"a mask holds class {wrong}, there are only 0 to {classes}")
         counts += np.bincount(truth * side + guess, minlength=side * side)
     return counts.reshape(side, side)
 

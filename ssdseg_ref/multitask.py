@@ -14,7 +14,7 @@ from PIL import Image
 from ssdseg_ref.anchors import AnchorSpec, make_anchors
 from ssdseg_ref.blocks import NORM, separable_conv_bn
 from ssdseg_ref.coding import decode
-from ssdseg_ref.data.sample import BACKGROUND
+from ssdseg_ref.data.sample import BACKGROUND, IGNORE
 from ssdseg_ref.deeplabv3plus import deeplabv3plus
 from ssdseg_ref.mobilenetv2 import mobilenet_v2_features
 from ssdseg_ref.nms import non_max_suppression
@@ -30,7 +30,7 @@ class Config:
     """All that decides the shape of the network.
 
     Attributes:
-        classes: names of the classes, background not among them.
+        classes: names of the classes, 1 to 254, background not among them.
         image_size: (height, width) in pixels; any, also one that 32 does not divide.
         backbone: "mobilenetv2" or "shufflenetv2".
         alpha: width multiplier of MobileNetV2.
@@ -144,6 +144,8 @@ def build_network(config: Config) -> keras.Model:
         ValueError: if the configuration does not hold together.
     """
     classes = len(config.classes)
+    if not 1 <= classes < IGNORE:
+        raise ValueError(f"a network knows 1 to {IGNORE - 1} classes, got {classes}")
     image = keras.Input((*config.image_size, 3), name="image")
     maps = backbone_features(layers.Rescaling(1 / 127.5, offset=-1, name="scale")(image), config)
     mask, decoded = deeplabv3plus(
@@ -258,15 +260,18 @@ class Predictor:
             One prediction an image.
 
         Raises:
-            ValueError: if an image is not (H, W, 3) uint8.
+            ValueError: if an image is not (H, W, 3) uint8, or the network gives nothing but NaN.
         """
         if len(images) == 0:
             return []
         batch = np.stack([self._fit(image) for image in images])
         outputs = self.network.predict_on_batch(batch)
-        shares = _softmax(np.asarray(outputs["classes"]))
-        boxes = np.clip(decode(np.asarray(outputs["offsets"]), self.config.anchors), 0, 1)
-        masks = np.asarray(outputs["mask"])
+        # In float32, whatever precision the network computes in.
+        logits, offsets, masks = (np.asarray(outputs[name], np.float32) for name in ("classes", "offsets", "mask"))
+        if np.isnan(logits).all() or np.isnan(masks).all():
+            raise ValueError("the network gives nothing but NaN: its training must have diverged")
+        shares = _softmax(logits)
+        boxes = np.clip(decode(offsets, self.config.anchors), 0, 1)
         return [self._predict_one(*parts) for parts in zip(images, shares, boxes, masks, strict=True)]
 
     def _fit(self, image: np.ndarray) -> np.ndarray:
@@ -318,9 +323,11 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 def _resized_argmax(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(h, w, C + 1) logits -> (H, W) uint8 classes; the logits are resized, not the classes, so edges stay smooth."""
-    if logits.shape[:2] != tuple(size):
-        planes = [
-            Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR) for plane in np.moveaxis(logits, -1, 0)
-        ]
-        logits = np.stack([np.asarray(plane) for plane in planes], axis=-1)
-    return logits.argmax(axis=-1).astype(np.uint8)
+    if logits.shape[:2] == tuple(size):
+        return logits.argmax(axis=-1).astype(np.uint8)
+    classes, best = np.zeros(size, np.uint8), np.full(size, -np.inf, np.float32)
+    for label, plane in enumerate(np.moveaxis(logits, -1, 0)):  # one at a time: all of a large picture are gigabytes
+        resized = np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR))
+        better = resized > best
+        classes[better], best[better] = label, resized[better]
+    return classes

@@ -6,7 +6,7 @@ with an IoU of 0.45, a score of 0.01 and the best 200 of an image.
 
 import numpy as np
 
-from ssdseg_ref.boxes import pairwise_iou
+from ssdseg_ref.boxes import floats, pairwise_iou
 
 
 def non_max_suppression(
@@ -19,8 +19,8 @@ def non_max_suppression(
     """Keep the best box, drop those that overlap it by more than the threshold, and go on with the next.
 
     Args:
-        boxes: (N, 4) corners of one class.
-        scores: (N,) scores; equal ones go in their order.
+        boxes: (N, 4) corners of one class; one that is not finite does not take part.
+        scores: (N,) scores; equal ones go in their order, and what is no number does not take part.
         iou_threshold: a box whose IoU with a better one is strictly above it is dropped.
         score_threshold: a box scored strictly below it does not take part.
         max_detections: stop after so many.
@@ -31,10 +31,10 @@ def non_max_suppression(
     Raises:
         ValueError: if boxes and scores differ in number.
     """
-    boxes, scores = np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(scores, np.float32).reshape(-1)
+    boxes, scores = floats(boxes).reshape(-1, 4), np.asarray(scores, np.float32).reshape(-1)
     if len(boxes) != len(scores):
         raise ValueError(f"every box needs a score, got {len(boxes)} boxes and {len(scores)} scores")
-    candidates = np.flatnonzero(scores >= score_threshold)
+    candidates = np.flatnonzero((scores >= score_threshold) & np.isfinite(boxes).all(axis=1))
     candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
     kept = []
     while len(candidates) and len(kept) < max_detections:

@@ -15,18 +15,23 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
+from PIL import Image
 
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
 from ssdseg_ref.data.statistics import PERCENTILES, Statistics
 
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000")
 INK = "#000000"
-CLASS_COLOURS = (OKABE_ITO[0], OKABE_ITO[1], OKABE_ITO[6])  # by label, from 1; further labels start over
+CLASS_COLOURS = tuple(OKABE_ITO[k] for k in (0, 1, 6, 2, 5, 3, 4))  # by label, from 1; see `class_colour`
+SHADES = (1.0, 0.6, 0.35)  # of those colours, for the first seven labels, the next, and so on
 CLASS_LINES = ("-", "--", ":")  # a line style a label, so that colour never speaks alone
 MASK_OPACITY = 0.45
 BOX_LINE_WIDTH = 1.8  # points
 LABEL_ROOM = 0.06  # of the image's height, what a box's label takes
 DOTS_PER_INCH = 216  # of a painted prediction: twice what a screen shows
+MOST_PAINTED = 4_000_000  # pixels of a painted prediction, whose memory is 60 bytes a pixel and more
+LONGEST_PAINTED = 2**15  # pixels of its longer side; matplotlib takes no more than twice that
+DARK = 0.18  # luminance below which black is hard to read on a colour
 
 
 def plot_statistics(statistics: Statistics) -> Figure:
@@ -67,6 +72,26 @@ def _spans(axes: Axes, names: list[str], percentiles: list[tuple[float, ...]]) -
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 
+def class_colour(label: int) -> tuple[float, float, float]:
+    """Red, green and blue in 0..1 of a label, from 1: no two of the first 21 are equal, then they start over."""
+    turn, place = divmod(label - 1, len(CLASS_COLOURS))
+    red, green, blue = to_rgb(CLASS_COLOURS[place])
+    shade = SHADES[turn % len(SHADES)]
+    return red * shade, green * shade, blue * shade
+
+
+def mask_palette() -> list[int]:
+    """256 x (red, green, blue) for a picture with a palette: its pixels are classes, and its colours can be seen.
+
+    Background is black, "ignore" white, and a class has the colour that its boxes have.
+    """
+    palette = np.zeros((256, 3))
+    for label in range(1, 256):
+        palette[label] = class_colour(label)
+    palette[IGNORE] = 1
+    return np.rint(255 * palette).astype(int).ravel().tolist()
+
+
 def draw_mask(axes: Axes, image: np.ndarray, mask: np.ndarray) -> None:
     """Show an image with its mask laid over it; "ignore" stays as it is.
 
@@ -78,7 +103,7 @@ def draw_mask(axes: Axes, image: np.ndarray, mask: np.ndarray) -> None:
     painted = image.astype(np.float32)
     for label in np.unique(mask):
         if label not in (BACKGROUND, IGNORE):
-            colour = 255 * np.float32(to_rgb(CLASS_COLOURS[(label - 1) % len(CLASS_COLOURS)]))
+            colour = 255 * np.float32(class_colour(int(label)))
             pixels = mask == label
             painted[pixels] += MASK_OPACITY * (colour - painted[pixels])
     axes.imshow(painted.astype(np.uint8), interpolation="nearest")
@@ -106,18 +131,25 @@ def draw_boxes(
     height, width = size
     taken: list[Bbox] = []  # by labels
     for index, ((xmin, ymin, xmax, ymax), label) in enumerate(zip(boxes, labels, strict=True)):
-        style = (label - 1) % len(CLASS_COLOURS)
+        colour, style = class_colour(int(label)), CLASS_LINES[(label - 1) % len(CLASS_LINES)]
         left, top = xmin * width - 0.5, ymin * height - 0.5  # a pixel's middle has whole coordinates in matplotlib
         frame = Rectangle((left, top), (xmax - xmin) * width, (ymax - ymin) * height, fill=False)
-        frame.set(edgecolor=CLASS_COLOURS[style], linestyle=CLASS_LINES[style], linewidth=BOX_LINE_WIDTH)
+        frame.set(edgecolor=colour, linestyle=style, linewidth=BOX_LINE_WIDTH)
         axes.add_patch(frame)
         text = names[label - 1] if scores is None else f"{names[label - 1]} {scores[index]:.2f}"
-        plate = {"facecolor": CLASS_COLOURS[style], "edgecolor": "none", "pad": 1.2}
-        label_text = axes.text(left, max(top, 0), text, fontsize=7, bbox=plate, clip_on=True)
+        plate = {"facecolor": colour, "edgecolor": "none", "pad": 1.2}
+        ink = "white" if _luminance(colour) < DARK else INK
+        label_text = axes.text(left, max(top, 0), text, color=ink, fontsize=7, bbox=plate, clip_on=True)
         bottom = ymax * height - 0.5
         places = [(top, "bottom"), (max(top, 0), "top"), (bottom, "bottom"), (bottom, "top")]
         # Where there is no room above the box, the label goes inside.
         place_label(label_text, places if top > LABEL_ROOM * height else places[1:], taken)
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    """Relative luminance of an sRGB colour, 0 for black and 1 for white, as WCAG 2 defines it."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))
 
 
 def place_label(label: Text, places: Sequence[tuple[float, str]], taken: list[Bbox]) -> None:
@@ -183,14 +215,22 @@ def paint_prediction(
         labels: (D,) classes, from 1.
         scores: (D,).
         names: of the classes; name 0 belongs to label 1.
-        width: of what comes out, in pixels; its height follows the image's.
+        width: of what comes out, in pixels; its height follows the image's. A tall image comes out narrower, with at
+            most `MOST_PAINTED` pixels.
 
     Returns:
-        (h, width, 3) uint8.
+        (h, w, 3) uint8.
     """
     rows, cols = image.shape[:2]
-    inches = width / DOTS_PER_INCH
-    figure = Figure(figsize=(inches, inches * rows / cols), dpi=DOTS_PER_INCH)
+    height = width * rows / cols
+    width *= min(1.0, (MOST_PAINTED / (width * height)) ** 0.5, LONGEST_PAINTED / max(width, height))
+    size = max(width, 1.0), max(width * rows / cols, 1.0)
+    if rows * cols > MOST_PAINTED:
+        small = max(round(size[0]), 1), max(round(size[1]), 1)
+        image = np.asarray(Image.fromarray(image).resize(small, Image.Resampling.BOX))
+        mask = np.asarray(Image.fromarray(mask).resize(small, Image.Resampling.NEAREST))
+        rows, cols = image.shape[:2]
+    figure = Figure(figsize=(size[0] / DOTS_PER_INCH, size[1] / DOTS_PER_INCH), dpi=DOTS_PER_INCH)
     axes = figure.add_axes((0, 0, 1, 1))
     draw_mask(axes, image, mask)
     draw_boxes(axes, (rows, cols), boxes, labels, names, scores)

@@ -4,24 +4,28 @@ The optimiser is AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regu
 warm-up; what is judged and kept is an exponential moving average of the weights, which is smoother than the weights.
 """
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import callbacks, ops
 
+from ssdseg_ref.checkpoints import CHECKPOINTS, LOG, Checkpoints, finished_epochs
 from ssdseg_ref.coding import decode
 from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import BACKGROUND, Sample
 from ssdseg_ref.fused import fused_twin
+from ssdseg_ref.keeping import locked
 from ssdseg_ref.losses import dice_loss, giou_loss, multibox_loss, weighted_cross_entropy
 from ssdseg_ref.multitask import Config
 
-CHECKPOINTS = "checkpoints"  # in a run's folder: what a training that was stopped goes on from
-LOG = "log.csv"  # in a run's folder: a row an epoch
+__all__ = ["CHECKPOINTS", "LOG", "RECIPES", "JointTraining", "Recipe", "finished_epochs", "optimizer", "train"]
+
 TENSORBOARD = "tensorboard"  # in a run's folder: the same for `tensorboard --logdir`
 
 
@@ -36,7 +40,7 @@ class Recipe:
         weight_decay: of AdamW.
         warmup: share of all steps in which the learning rate rises.
         ema_momentum: of the moving average of the weights.
-        class_weights: of the mask's cross-entropy, background first.
+        class_weights: of the mask's cross-entropy, one a class and background first; four fit the Warehouse.
         zoom_share: share of the samples that are zoomed into; see `augment`.
         split: of the Warehouse, to be trained on.
         patience: epochs without a better validation loss after which training stops.
@@ -69,17 +73,26 @@ class JointTraining(keras.Model):
     Args:
         network: from `build_network`.
         config: that it was built from.
-        class_weights: of the mask's cross-entropy.
+        class_weights: of the mask's cross-entropy, background first.
+
+    Raises:
+        ValueError: if there are more or fewer weights than classes.
     """
 
     PARTS = ("class", "box", "giou", "mask", "dice")
 
     def __init__(self, network: keras.Model, config: Config, class_weights: Sequence[float]):
-        super().__init__(name="joint_training")
+        wanted = len(config.classes) + 1
+        if len(class_weights) != wanted:
+            raise ValueError(
+                f"{len(config.classes)} classes and background want {wanted} class_weights, background first, got "
+                f"{len(class_weights)}"
+            )
+        super().__init__(name="joint_training", dtype=network.dtype_policy)
         self.network = network
         self.anchors = config.anchors
         self.class_weights = np.asarray(class_weights, np.float32)
-        self.trackers = [keras.metrics.Mean(name=part) for part in self.PARTS]
+        self.trackers = [keras.metrics.Mean(name=part, dtype="float32") for part in self.PARTS]
         self.built = True  # the network is
 
     def call(self, images, training=None):
@@ -87,7 +100,8 @@ class JointTraining(keras.Model):
         return self.network(images, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Sum of the five parts, each tracked under its own name."""
+        """Sum of the five parts, each tracked under its own name; in float32, whatever the network computes in."""
+        y_pred = {name: ops.cast(output, "float32") for name, output in y_pred.items()}
         class_loss, box_loss = multibox_loss(y["classes"], y["offsets"], y_pred["classes"], y_pred["offsets"])
         parts = (
             class_loss,
@@ -122,7 +136,8 @@ def train(
     """Train a network, in place.
 
     A training that was stopped, by Ctrl-C or a power cut, goes on from its last whole epoch when it is called again
-    with the same folder. In the end the network holds the moving average of the epoch with the least validation loss.
+    with the same folder; one that had finished is not trained again, its network comes back. In the end the network
+    holds the moving average of the epoch with the least validation loss.
 
     Args:
         network: from `build_network`.
@@ -130,7 +145,7 @@ def train(
         recipe: how.
         training: samples to learn from.
         validation: samples that say when to stop.
-        folder: of this run: gets `log.csv`, a log for TensorBoard, and checkpoints while it lasts.
+        folder: of this run: gets `log.csv`, a log for TensorBoard, and checkpoints, of which the best weights stay.
         verbose: as Keras's `fit` takes it.
         watchers: further callbacks, such as one that draws the losses.
 
@@ -138,49 +153,135 @@ def train(
         Keras's history of the epochs of this call.
 
     Raises:
-        ValueError: if there are too few samples for a batch.
+        ValueError: if there are too few samples for a batch, if classes and weights differ in number, if the folder
+            holds another training, or one at work, if a sample cannot be read or holds a class that the network does
+            not know, and if the loss is no number any more; the epochs before are kept.
+        OSError: if the folder cannot be written into; the epochs before are kept.
     """
+    _can_train(network)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    steps = len(training) // recipe.batch_size
-    done = finished_epochs(folder)
-    twin = fused_twin(network)
-    trainer = JointTraining(twin, config, recipe.class_weights)
-    adamw = optimizer(recipe, steps * recipe.epochs)
-    adamw.build(twin.trainable_variables)  # else the first step is traced twice, which takes as long as many steps
-    trainer.compile(optimizer=adamw, jit_compile=False)  # XLA slows these small convolutions down on a CPU
-    history = trainer.fit(
-        batches(
-            training,
-            config,
-            recipe.batch_size,
-            seed=recipe.seed,
-            first_batch=done * steps,
-            zoom_share=recipe.zoom_share,
-        ),
-        epochs=recipe.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,  # `batches` has done it
-        validation_data=batches(validation, config, recipe.batch_size),
-        # In this order: the checkpoint holds the raw weights, early stopping the averaged ones.
-        callbacks=[
-            callbacks.BackupAndRestore(folder / CHECKPOINTS, double_checkpoint=True),
-            callbacks.SwapEMAWeights(swap_on_epoch=True),
-            callbacks.EarlyStopping(patience=recipe.patience, restore_best_weights=True),
-            callbacks.CSVLogger(folder / LOG, append=done > 0),
-            callbacks.TerminateOnNaN(),
-            # TensorFlow's own, so not there where Keras runs on another backend.
-            *(
-                [callbacks.TensorBoard(folder / TENSORBOARD, write_graph=False)]
-                if keras.backend.backend() == "tensorflow"
-                else []
-            ),
-            *watchers,
-        ],
-        verbose=verbose,
-    )
-    network.set_weights(twin.get_weights())
+    with locked(folder):
+        twin = fused_twin(network)
+        trainer = JointTraining(twin, config, recipe.class_weights)
+        steps = len(training) // recipe.batch_size
+        trainer.compile(optimizer=optimizer(recipe, steps * recipe.epochs), jit_compile=False)  # XLA is slow on a CPU
+        trainer.optimizer.build(twin.trainable_variables)  # else the first step is traced twice, which takes long
+        kept = Checkpoints(folder, _begun_with(config, recipe, training, validation))
+        kept.read(twin, trainer)
+        history = callbacks.History()
+        history.on_train_begin()  # of no epoch yet
+        if not _has_finished(kept, recipe):
+            if not kept.can_go_on:
+                raise kept.damaged()
+            with _one_sentence_errors(folder / TENSORBOARD):
+                history = trainer.fit(
+                    batches(
+                        training,
+                        config,
+                        recipe.batch_size,
+                        seed=recipe.seed,
+                        first_batch=kept.epochs * steps,
+                        zoom_share=recipe.zoom_share,
+                    ),
+                    epochs=recipe.epochs,
+                    initial_epoch=kept.epochs,
+                    steps_per_epoch=steps,
+                    shuffle=False,  # `batches` has done it
+                    validation_data=batches(validation, config, recipe.batch_size),
+                    callbacks=[*_keeping(kept, recipe), *_tensorboard(folder), *watchers],
+                    verbose=verbose,
+                )
+        kept.finish(twin)
+        network.set_weights(twin.get_weights())
     return history
+
+
+def _keeping(kept: Checkpoints, recipe: Recipe) -> list[callbacks.Callback]:
+    """In this order: a checkpoint holds the raw weights, what is judged and kept as the best the averaged ones."""
+    return [_KeepRaw(kept), callbacks.SwapEMAWeights(swap_on_epoch=True), _KeepBest(kept, recipe)]
+
+
+def _tensorboard(folder: Path) -> list[callbacks.Callback]:
+    """TensorFlow's own log, so none where Keras runs on another backend."""
+    if keras.backend.backend() != "tensorflow":
+        return []
+    return [callbacks.TensorBoard(folder / TENSORBOARD, write_graph=False)]
+
+
+@contextmanager
+def _one_sentence_errors(log: Path) -> Iterator[None]:
+    """What TensorFlow says on pages of its own, of a sample that cannot be read or a log that cannot be written."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith("tensorflow"):
+            raise
+        if str(log) in str(error):
+            raise OSError(f"{log}: cannot be written, perhaps the disk is full; what was kept is there") from error
+        if of_a_sample := re.search(r"^(?:ValueError|FileNotFoundError): (.+)$", str(error), re.MULTILINE):
+            raise ValueError(of_a_sample[1]) from error
+        raise
+
+
+class _KeepRaw(callbacks.Callback):
+    """Ahead of the averaging: keeps what a training goes on from."""
+
+    def __init__(self, kept: Checkpoints):
+        super().__init__()
+        self.kept = kept
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.kept.write(self.model)
+
+
+class _KeepBest(callbacks.Callback):
+    """Behind it: keeps the averaged weights that are best, and ends a training that gets no better, or diverges."""
+
+    def __init__(self, kept: Checkpoints, recipe: Recipe):
+        super().__init__()
+        self.kept = kept
+        self.recipe = recipe
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._must_be_finite("loss", logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._must_be_finite("val_loss", logs)
+        self.kept.add(self.model.network, logs)
+        if _has_finished(self.kept, self.recipe):
+            self.model.stop_training = True
+
+    def _must_be_finite(self, name, logs):
+        if not isfinite(logs[name]):
+            epoch, folder = self.kept.epochs, self.kept.run
+            kept = f"; {folder} keeps the {epoch} epochs before" if epoch else ""
+            raise ValueError(
+                f"the training diverged: in epoch {epoch + 1} its {name} is {logs[name]}; it wants a smaller learning "
+                f"rate than {self.recipe.learning_rate:g}, or losses and samples without such numbers{kept}"
+            )
+
+
+def _has_finished(kept: Checkpoints, recipe: Recipe) -> bool:
+    waited = kept.epochs - kept.best_epoch
+    return kept.epochs >= recipe.epochs or (waited >= recipe.patience and kept.epochs > 1)
+
+
+def _begun_with(config: Config, recipe: Recipe, training: Sequence[Sample], validation: Sequence[Sample]) -> dict:
+    samples = {"training": len(training), "validation": len(validation)}
+    return {"config": asdict(config), "recipe": asdict(recipe), "samples": samples}
+
+
+def _can_train(network: keras.Model) -> None:
+    backend = keras.backend.backend()
+    if backend in ("numpy", "openvino"):
+        raise ValueError(f"Keras's backend {backend} cannot train; set KERAS_BACKEND=tensorflow before Python starts")
+    others = {str(weight.dtype) for weight in network.trainable_weights} - {"float32"}
+    if others:
+        raise ValueError(
+            f'training wants weights of float32, these are {others.pop()}; mend "floatx" in keras.json, or take the '
+            "policy mixed_float16, whose weights are float32"
+        )
 
 
 def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
@@ -203,11 +304,3 @@ def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     )
     adamw.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return adamw
-
-
-def finished_epochs(folder: str | Path) -> int:
-    """Whole epochs that a stopped training has behind it; 0 where there is none."""
-    try:
-        return json.loads((Path(folder) / CHECKPOINTS / "training_metadata.json").read_text())["epoch"]
-    except FileNotFoundError:
-        return 0

@@ -81,8 +81,9 @@ def _readable(exercise: Exercise, value: Plain | None):
     """A plain value, as a learner thinks of it."""
     if value is None:
         return None
-    if exercise.show:
-        return exercise.show(value)
+    show = getattr(getattr(exercise.run, "func", exercise.run), "show", None)
+    if show:
+        return show(value)
     if len(exercise.returns) > 1 and len(parts_of(value)) == len(exercise.returns):
         return {name: _unwrapped(part) for name, part in zip(exercise.returns, parts_of(value), strict=True)}
     return _unwrapped(value)

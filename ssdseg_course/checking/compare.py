@@ -77,6 +77,8 @@ def compare_parts(value: Plain, expected: Plain, names: Sequence[str], compare: 
     parts = parts_of(value)
     if len(parts) != len(names):
         yours = f"{len(parts)} things" if len(parts) != 1 else "one"
+        if isinstance(value, np.ndarray):  # perhaps one of them alone: an array is as many things as it has rows
+            yours += f" ({shape_in_words(value.shape)})"
         lines = (f"it should return {len(names)} things, {in_words_together(names)}, and it returned {yours}",)
         return Complaint(lines, f"return them together: `return {', '.join(names)}`.", kind="shape")
     for place, (part, wanted) in enumerate(zip(parts, parts_of(expected), strict=True)):
@@ -86,12 +88,14 @@ def compare_parts(value: Plain, expected: Plain, names: Sequence[str], compare: 
     return None
 
 
+LONGEST_ROW = 12  # numbers of a row that is told in full
+
 STRANGE_NUMBERS = (
     "inf comes from a division by 0, from the logarithm of 0 or from a number too large, as exp(1000) is; nan from 0 / "
     "0, inf - inf, 0 * inf or the root of a negative number."
 )
 CUT_OFF = "yours is what remains of the right numbers when all that stands behind the point is cut off{why}."
-ROUNDED = "yours are the right numbers, rounded to whole ones{why}: the fraction is wanted, too."
+ROUNDED = "yours are the right numbers, rounded to whole ones: the fraction is wanted, too."
 OTHER_ORDER = "all the right rows are there, but in another order."
 OTHER_INDEX = "all the right rows are there, but in another order. Which index should move fastest?"
 REVERSED = "all the right rows are there, but in the opposite order: the last one comes first."
@@ -127,31 +131,30 @@ def _first_difference(value: np.ndarray, expected: np.ndarray, agree: np.ndarray
     got, wanted = row_in_words(got, digits), row_in_words(wanted, digits)
     if not where:
         return f"it should be {wanted} and yours is {got}"
-    rows_agree = agree.all(axis=-1) if agree.ndim > 1 else agree
+    rows_agree = agree.all(axis=-1) if where.startswith("row") else agree
     count = f"{np.sum(~rows_agree)} of {rows_agree.size} differ"
     return f"but {where} should be {wanted} and yours is {got} ({count})"
 
 
 def _first(array: np.ndarray, marked: np.ndarray) -> tuple[str, np.ndarray]:
-    """The first row with a mark, in words ("" for a lone number), and the row itself."""
+    """The first row with a mark, or the number in a long one: its place in words ("" for a lone number), and itself."""
     if array.ndim == 0:
         return "", array
-    index = tuple(np.argwhere(marked)[0][: max(array.ndim - 1, 1)].tolist())
-    name = "entry" if array.ndim == 1 else "row"
-    return f"{name} {', '.join(map(str, index))}", array[index]
+    is_row = array.ndim > 1 and array.shape[-1] <= LONGEST_ROW
+    index = tuple(np.argwhere(marked)[0][: array.ndim - is_row].tolist())
+    return f"{'row' if is_row else 'entry'} {', '.join(map(str, index))}", array[index]
 
 
 def _cut_off(value: np.ndarray, expected: np.ndarray) -> str | None:
     """Advice where nothing but the fractions of the right numbers is lost."""
-    whole_type = value.dtype.kind in "iu"
     if np.array_equal(expected, np.round(expected)) or not np.array_equal(value, np.round(value)):
         return None
-    if not value.any() and not (whole_type and value.ndim):  # zeros come from elsewhere, but in an array of int
-        return None
-    why = f": an array of {value.dtype} has no place for it" if whole_type and value.ndim else ""
-    if close(value, np.trunc(expected)).all():
+    is_whole_array = value.dtype.kind in "iu" and value.ndim > 0
+    tells = (np.abs(value) > 1).any()  # zeros and ones come from elsewhere: from a count, or a comparison
+    why = f": an array of {value.dtype} has no place for it" if is_whole_array else ""
+    if (tells or is_whole_array) and close(value, np.trunc(expected)).all():
         return CUT_OFF.format(why=why)
-    return ROUNDED.format(why=why) if close(value, np.round(expected)).all() else None
+    return ROUNDED if tells and close(value, np.round(expected)).all() else None
 
 
 def _other_order(value: np.ndarray, expected: np.ndarray) -> str | None:

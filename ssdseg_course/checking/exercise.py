@@ -42,14 +42,15 @@ class Exercise:
         draw: draws further arguments; None for a function without any.
         hints: three, each telling more than the one before.
         mutants: typical wrong answers.
-        compare: says what is wrong with a value, given what the reference gives.
-        run: gives what is judged, from a function and arguments; of a network, for instance, what it computes.
+        compare: says what is wrong with a value, given what the reference gives. Its attribute `same`, if it has one,
+            says whether two values are the same answer.
+        run: gives what is judged, from a function and arguments; of a network, for instance, what it computes. Its
+            attribute `show`, if it has one, gives that as a learner looks at it.
         random_cases: how many are drawn.
         returns: names of the things that are returned together, ("boxes", "indices"); () for a single one. With the
             default `compare`, each is compared by itself.
-        show: gives a judged value in the form in which a learner looks at it; None where it is what was returned.
-        errors: words of an error ("IndexError", or a part of NumPy's message), each with the sentence that helps
-            whoever meets it; the first whose words are there counts.
+        errors: words of an error ("IndexError", or a part of NumPy's message) or of a wrong type ("array of bool"),
+            each with the sentence that helps whoever meets it; the first whose words are there counts.
     """
 
     id: str
@@ -66,7 +67,6 @@ class Exercise:
     run: Callable[[Callable, Arguments], object] = call
     random_cases: int = RANDOM_CASES
     returns: tuple[str, ...] = ()
-    show: Callable[[Plain], object] | None = None
     errors: tuple[tuple[str, str], ...] = ()
 
     @property

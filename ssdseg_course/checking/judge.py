@@ -27,6 +27,7 @@ from ssdseg_course.checking.values import Plain, in_words_together, row_in_words
 WIDTH = 110
 NO_BREAK = "\N{NO-BREAK SPACE}"  # where a line should not be broken
 FEW_ROWS, FEW_NUMBERS = 4, 16
+LONGEST_ERROR = 1000  # characters
 UNWRITTEN = "not written"  # the kind of a complaint about a stub
 
 
@@ -149,11 +150,15 @@ def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
     if failure.error == WrongAnswer.__name__:
         return Complaint((failure.message,), kind=failure.message)
     error = f"{failure.error}: {failure.message}" if failure.message else failure.error
-    lines = [f"it stopped with {error}"]
+    lines = [f"it stopped with {error if len(error) <= LONGEST_ERROR else error[:LONGEST_ERROR] + '...'}"]
     if failure.line:
         lines.append(f"in line {failure.line_number} of `{failure.function}`: {failure.line}")
-    advice = next((advice for words, advice in exercise.errors if words in error), None)
-    return Complaint(tuple(lines), advice, kind=f"{failure.error} {failure.line_number}")
+    return Complaint(tuple(lines), _known(exercise, error), kind=f"{failure.error} {failure.line_number}")
+
+
+def _known(exercise: Exercise, error: str) -> str | None:
+    """The exercise's own advice for what went wrong."""
+    return next((advice for words, advice in exercise.errors if words in error), None)
 
 
 def _about_type(exercise: Exercise, outcome: Outcome, expected: Plain) -> Complaint:
@@ -163,8 +168,16 @@ def _about_type(exercise: Exercise, outcome: Outcome, expected: Plain) -> Compla
         return Complaint(
             (f"it should return {wanted}, and returned None",), "does every way through it end in `return`?", "type"
         )
-    advice = TRUE_AND_FALSE if "bool" in outcome.type_name.split() else None
-    return Complaint((f"it should return {wanted}, and returned something else: {outcome.type_name}",), advice, "type")
+    got = f"something else: {outcome.type_name}"
+    advice = _known(exercise, got) or (TRUE_AND_FALSE if _could_be_true_or_false(outcome, expected) else None)
+    return Complaint((f"it should return {wanted}, and returned {got}",), advice, "type")
+
+
+def _could_be_true_or_false(outcome: Outcome, expected: Plain) -> bool:
+    """Whether true and false came where ones and zeros should have."""
+    if not isinstance(expected, np.ndarray) or not np.isin(expected, (0, 1)).all():
+        return False
+    return outcome.type_name == ("array of bool" if expected.ndim else "bool")
 
 
 TRUE_AND_FALSE = "true and false are no numbers here: `.astype(int)` of an array, or `int(...)`, makes 1 and 0 of them."
@@ -197,9 +210,15 @@ def _mutant_sentence(key: AnswerKey, outcomes: Sequence[Outcome], wrong: Outcome
         return None
     answered = [(number, outcome.value) for number, outcome in enumerate(outcomes) if outcome.value is not None]
     for mutant in key.exercise.mutants:
-        if all(same(value, key.value(mutant.function, number)) for number, value in answered):
+        if all(_is_alike(key.exercise, value, key.value(mutant.function, number)) for number, value in answered):
             return mutant.sentence
     return None
+
+
+def _is_alike(exercise: Exercise, value: Plain, other: Plain) -> bool:
+    """Whether two answers are the same; networks may be, although they were written in another order."""
+    alike = getattr(exercise.compare, "same", same)
+    return other is not None and alike(value, other)
 
 
 def _failed(

@@ -1,78 +1,37 @@
-"""Exercises on networks and on losses: how the learner's function is run, and how what it built is compared.
+"""Exercises on networks: how the learner's function is run, and what is looked at of the network that it builds.
 
-`run_network`, `run_loss` and `run_tensors` stand in an exercise's `run`; what they give back is made of plain arrays,
-like any other answer. `compare_networks` and `compare_losses` stand in its `compare`.
+`run_network` stands in an exercise's `run`; what it gives back is made of plain arrays, like any other answer.
+`compare_networks` stands in its `compare`. Those for losses are in `losses`.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
-from ssdseg_course.checking.compare import Complaint, compare_arrays
 from ssdseg_course.checking.exercise import Arguments
-from ssdseg_course.checking.layer_graph import Node, draw_weights, weighted_nodes
+from ssdseg_course.checking.flat_graph import ACTIVATIONS, FlatGraph, flat_graph
+from ssdseg_course.checking.layer_graph import Node, dilation_of, draw_weights, stride_of, weighted_nodes
+from ssdseg_course.checking.losses import compare_losses, run_loss, run_mask
+from ssdseg_course.checking.network_differences import KINDS, Layer, Network, compare_networks, show_network
 from ssdseg_course.checking.probe import WrongAnswer
-from ssdseg_course.checking.values import Plain, close
 from ssdseg_course.lazy import LazyModule
 
-keras = LazyModule("keras")
-tf = LazyModule("tensorflow")
-
-KINDS = ("Conv2D", "DepthwiseConv2D", "BatchNormalization", "Dense", "SeparableConv2D")
-SAMPLES = 64  # values of each layer's output that are compared
-TOLERANCE = 1e-3  # of outputs, relative to how far they spread
-IMAGES = 2  # that a whole model is tried on
-
-NO_HISTORY = (
-    "what it returns does not know where it came from, so no gradient flows back and a network cannot learn from it: "
-    "use `ops` in the place of `np` all the way, no `float(...)` and no `.numpy()`"
+__all__ = (
+    "KINDS",
+    "Layer",
+    "Network",
+    "compare_losses",
+    "compare_networks",
+    "run_loss",
+    "run_mask",
+    "run_network",
 )
 
+keras = LazyModule("keras")
 
-class Layer(NamedTuple):
-    """A layer with weights, as numbers.
-
-    Attributes:
-        kind: its place in `KINDS`, or -1.
-        kernel: side of its kernel, 0 without one.
-        stride: of its kernel.
-        dilation: of its kernel.
-        rows, cols, channels: of its output.
-        parameters: all of its weights.
-    """
-
-    kind: int
-    kernel: int
-    stride: int
-    dilation: int
-    rows: int
-    cols: int
-    channels: int
-    parameters: int
-
-    def __str__(self) -> str:
-        kind = KINDS[self.kind] if self.kind >= 0 else "another layer"
-        taps = f" {self.kernel} × {self.kernel}" if self.kernel else ""
-        stride = f", stride {self.stride}" if self.stride > 1 else ""
-        dilation = f", dilation {self.dilation}" if self.dilation > 1 else ""
-        place = f"{self.rows} × {self.cols} × " if self.rows else ""
-        return f"a {kind}{taps}{stride}{dilation} that gives {place}{self.channels}, with {self.parameters:,} weights"
-
-
-class Network(NamedTuple):
-    """What is compared of a network.
-
-    Attributes:
-        layers: (L, 8) those with weights, a `Layer` a row, from the input up.
-        samples: (L, SAMPLES) values of each one's output, under the drawn weights.
-        outputs: what comes out, an array or a tuple of arrays.
-    """
-
-    layers: np.ndarray
-    samples: np.ndarray
-    outputs: Plain
+SAMPLES = 64  # values of each layer's output that are compared
+IMAGES = 2  # that a whole model is tried on
+SIDE = 32  # of these, where the model takes any
 
 
 def run_network(function: Callable, arguments: Arguments) -> Network:
@@ -88,118 +47,90 @@ def run_network(function: Callable, arguments: Arguments) -> Network:
     images: list[np.ndarray] = []
     inputs: list = []
     built = function(*_with_inputs(list(arguments), images, inputs))
-    if isinstance(built, keras.Model):
-        model, built = built, built.output
-        shape = [side or 32 for side in model.inputs[0].shape[1:]]
-        images = [np.random.default_rng(len(shape)).uniform(-4, 4, (IMAGES, *shape)).astype(np.float32)]
-    else:
-        _must_be_tensors(built)
-        try:
-            model = keras.Model(inputs, _flat(built))
-        except ValueError as error:
-            raise WrongAnswer(
-                "what comes back does not hang together with what goes in: is every layer applied to the output of "
-                "the one before?"
-            ) from error
     try:
-        nodes = weighted_nodes(model)
+        if not inputs:
+            graph, built, images = _of_a_model(built)
+        else:
+            _must_be_tensors(built)
+            graph = flat_graph(_between(inputs, built))
     except ValueError as error:
         raise WrongAnswer(str(error)) from error
+    if graph.trained:
+        raise WrongAnswer(
+            f"a layer is called with `training` given ({graph.trained[0]}): then it does the same in training and "
+            "afterwards. Leave that to Keras, which knows when a network is trained"
+        )
+    nodes = weighted_nodes(graph)
     draw_weights(nodes)
-    watched = keras.Model(model.inputs, [*(node.output for node in nodes), *_flat(built)])
+    watched = keras.Model(graph.model.inputs, [*(node.output for node in nodes), *graph.model.outputs])
     results = [np.asarray(value) for value in _flat(watched(images, training=False))]
+    number = {id(node): place for place, node in enumerate(nodes)}
+    edges = [(number[id(node)], number[id(below)]) for node in nodes for below in node.below]
+    uses = [sum(other.operation is node.operation for other in nodes) for node in nodes]
     return Network(
-        layers=np.array([_describe(node) for node in nodes], np.int64).reshape(-1, len(Layer._fields)),
+        layers=np.array([_describe(*it) for it in zip(nodes, uses, strict=True)], np.int64).reshape(
+            -1, len(Layer._fields)
+        ),
+        signatures=np.array([int(node.signature[:15], 16) for node in nodes], np.int64),
+        edges=np.array(edges, np.int64).reshape(-1, 2),
         samples=np.stack([_sample(value) for value in results[: len(nodes)]] or [np.zeros(SAMPLES)]),
         outputs=_rebuilt(built, results[len(nodes) :]),
     )
 
 
-def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> Callable:
-    """A comparison for `run_network`: what was built, layer by layer, then what it computes, layer by layer.
-
-    Args:
-        where: from the number of a layer, from 0, among the right layers to the words for its place, such as "in the
-            second bottleneck".
-    """
-
-    def compare(value: Plain, expected: Plain) -> Complaint | None:
-        if not isinstance(value, tuple) or len(value) != len(Network._fields):
-            return Complaint(("it should return Keras tensors, and returned plain numbers",))
-        yours, right = Network(*value), Network(*expected)
-        layers = [Layer(*row.tolist()) for row in right.layers]
-
-        def place(index):
-            return f" {where(index, layers)}" if where else ""
-
-        return (
-            _other_layers(yours, layers, place) or _other_outputs(yours, right) or _other_numbers(yours, right, place)
-        )
-
-    return compare
+run_network.show = show_network
 
 
-def run_loss(*, wrt: tuple[int, ...]) -> Callable:
-    """A `run` for losses: their values, and their gradients, on tensors; and once more as a graph, as training does.
-
-    Args:
-        wrt: places of the arguments, from 0, that the network would give: gradients are taken with respect to these.
-
-    Returns:
-        a `run` that gives (value, gradients), both plain; it can be pickled, for a sandbox is told how to run.
-    """
-    return partial(_run_loss, wrt)
-
-
-def _run_loss(wrt: tuple[int, ...], function: Callable, arguments: Arguments) -> tuple:
-    tensors = [tf.convert_to_tensor(a) if isinstance(a, np.ndarray) else a for a in arguments]
-    watched = [tensors[place] for place in wrt]
-    with tf.GradientTape() as tape:
-        tape.watch(watched)
-        value = function(*tensors)
-        if value is None:
-            raise WrongAnswer("it should return a loss, and returned None: does every way end in `return`?")
-        if not all(tf.is_tensor(part) for part in _flat(value)):
-            raise WrongAnswer(NO_HISTORY)
-        total = sum(tf.reduce_sum(part) for part in _flat(value))
-    gradients = tape.gradient(total, watched)
-    if any(gradient is None for gradient in gradients):
-        raise WrongAnswer(NO_HISTORY)
-    _trace(function, tensors)
-    return value, (len(gradients), *gradients)
-
-
-def run_tensors(function: Callable, arguments: Arguments):
-    """Run a function of tensors that no gradient flows through: its value, true and false as 1 and 0; and as a graph.
-
-    Raises:
-        WrongAnswer: if no tensor comes back, or a graph cannot be made of it.
-    """
-    tensors = [tf.convert_to_tensor(a) if isinstance(a, np.ndarray) else a for a in arguments]
-    value = function(*tensors)
-    if not tf.is_tensor(value):
+def _of_a_model(built) -> tuple[FlatGraph, object, list[np.ndarray]]:
+    """The graph of a model, what it gives, and images for it."""
+    if built is None:
+        raise WrongAnswer("it should return a Keras model, and returned None: does every way end in `return`?")
+    if not isinstance(built, keras.Model):
+        is_tensor = all(isinstance(part, keras.KerasTensor) for part in _flat(built))
+        kind = "a Keras tensor" if is_tensor else f"something else: {type(built).__name__}"
         raise WrongAnswer(
-            f"it should return a tensor, and returned something else: {type(value).__name__}; use `ops` in the place "
-            "of `np` all the way"
+            f"it should return a Keras model, and returned {kind}; `keras.Model(image, x)` makes a model of what goes "
+            "in and what comes out"
         )
-    _trace(function, tensors)
-    return np.asarray(tf.cast(value, tf.int32) if value.dtype == tf.bool else value)
+    graph = flat_graph(built)
+    images = [
+        np.random.default_rng(len(it.shape)).uniform(-4, 4, (IMAGES, *(side or SIDE for side in it.shape[1:])))
+        for it in graph.model.inputs
+    ]
+    return graph, getattr(built, "_functional", built)._outputs_struct, [image.astype(np.float32) for image in images]
 
 
-def compare_losses(value: Plain, expected: Plain) -> Complaint | None:
-    """A comparison for `run_loss`: the value, or values, then the gradients."""
-    if not isinstance(value, tuple) or len(value) != 2:
-        return Complaint(("it should return a loss, and returned something else",))
-    (yours, gradients), (right, right_gradients) = value, expected
-    complaint = compare_arrays(yours, right)
-    if complaint:
-        return complaint
-    if all(close(*pair).all() for pair in zip(gradients, right_gradients, strict=True)):
-        return None
-    return Complaint(
-        ("its value is right, but not its gradient, from which the network learns",),
-        "does a rounding, a condition or `stop_gradient` stand in the way of part of it?",
-    )
+def _between(inputs: list, built):
+    """The model between what went in and what came back."""
+    try:
+        return keras.Model(inputs, _flat(built))
+    except ValueError as error:
+        begins = _first_tensors(_flat(built))
+        if begins and not any(tensor is given for tensor in begins for given in inputs):
+            raise WrongAnswer(
+                "what comes back does not depend on what goes in: it begins with a `keras.Input` of its own. Apply the "
+                "first layer to the argument"
+            ) from error
+        raise WrongAnswer(
+            "what comes back does not hang together with what goes in: is every layer applied to the output of the one "
+            "before?"
+        ) from error
+
+
+def _first_tensors(outputs: list) -> list:
+    """The inputs that tensors come from."""
+    found, seen, waiting = [], set(), list(outputs)
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        operation, index, _ = tensor._keras_history
+        node = operation._inbound_nodes[index]
+        if node.is_input:
+            found.append(tensor)
+        waiting += node.input_tensors
+    return found
 
 
 def _with_inputs(value, images: list, inputs: list):
@@ -220,30 +151,44 @@ def _must_be_tensors(built) -> None:
     if not parts:
         raise WrongAnswer("it should return a Keras tensor, and returned nothing")
     for part in parts:
+        if part is None and built is not None:
+            number = [it is None for it in parts].index(True) + 1
+            raise WrongAnswer(
+                f"thing {number} of the {len(parts)} that it returns is None, and should be a Keras tensor"
+            )
         if part is None:
             raise WrongAnswer("it should return a Keras tensor, and returned None: does every way end in `return`?")
+        if isinstance(part, keras.Model):
+            raise WrongAnswer(
+                "it should return the Keras tensor that comes out, and returned a model: without `keras.Model(...)`, "
+                "or with the model applied, `model(x)`"
+            )
         if not isinstance(part, keras.KerasTensor):
             kind = type(part).__name__
-            call = "; is a layer made, but not yet applied, as in `layer(x)`?" if callable(part) else ""
+            call = "; is a layer made, but not yet applied, as in `layer(x)`?" if _is_layer(part) else ""
             raise WrongAnswer(f"it should return a Keras tensor, and returned something else: {kind}{call}")
+
+
+def _is_layer(part) -> bool:
+    return isinstance(part, keras.layers.Layer)
 
 
 def _flat(built) -> list:
     """The tensors in whatever came back; those of a dict in the order of its keys."""
     if isinstance(built, dict):
-        return [part for key in sorted(built, key=str) for part in _flat(built[key])]
+        return [part for key in _sorted_keys(built) for part in _flat(built[key])]
     if isinstance(built, list | tuple):
         return [part for item in built for part in _flat(item)]
     return [built]
 
 
 def _rebuilt(built, values: list[np.ndarray]):
-    """Arrays in the structure of what came back: a tuple has its length in front, a dict its keys as text."""
+    """Arrays in the structure of what came back: a list has its length in front, a dict its keys as text."""
     values = iter(values)
 
     def fill(part):
         if isinstance(part, dict):
-            keys = sorted(part, key=str)
+            keys = _sorted_keys(part)
             return (_letters(keys), *(fill(part[key]) for key in keys))
         if isinstance(part, list | tuple):
             return (np.array([len(part)]), *(fill(item) for item in part))
@@ -252,23 +197,41 @@ def _rebuilt(built, values: list[np.ndarray]):
     return fill(built)
 
 
+def _sorted_keys(things: dict) -> list:
+    """Numbers by their size, texts by their letters."""
+    return sorted(
+        things, key=lambda key: (isinstance(key, str), key if isinstance(key, int | float | str) else str(key))
+    )
+
+
 def _letters(keys: list) -> np.ndarray:
-    return np.frombuffer(", ".join(map(str, keys)).encode(), np.uint8).astype(np.int64)
+    """Keys as a text of numbers, which tells 4 from "4", and not 4 from 4.0, for a dict does not either."""
+    texts = (repr(key) if isinstance(key, str) else f"{key:g}" if isinstance(key, float) else str(key) for key in keys)
+    return np.frombuffer(", ".join(texts).encode(), np.uint8).astype(np.int64)
 
 
-def _describe(node: Node) -> Layer:
-    layer, shape = node.layer, node.output.shape
-    kind = type(layer).__name__
-    spatial = len(shape) == 4
+def _describe(node: Node, uses: int) -> Layer:
+    shape = tuple(node.output.shape)
+    is_map = len(shape) == 4
+    kernel = tuple(getattr(node.layer, "kernel_size", (0, 0)))
+    if node.operation is not node.layer and node.kind == "Conv2D":
+        kernel = (1, 1)
+    activations = [ACTIVATIONS.index(name) + 1 if name in ACTIVATIONS else -1 for name in node.activations]
     return Layer(
-        kind=KINDS.index(kind) if kind in KINDS else -1,
-        kernel=int(getattr(layer, "kernel_size", (0,))[0]),
-        stride=int(getattr(layer, "strides", (1,))[0]),
-        dilation=int(getattr(layer, "dilation_rate", (1,))[0]),
-        rows=int(shape[1] or 0) if spatial else 0,
-        cols=int(shape[2] or 0) if spatial else 0,
+        kind=KINDS.index(node.kind) if node.kind in KINDS else -1,
+        kernel=int(kernel[0]),
+        stride=int(stride_of(node)[0]),
+        dilation=int(dilation_of(node)[0]),
+        rows=int(shape[1] or 0) if is_map else 0,
+        cols=int(shape[2] or 0) if is_map else 0,
         channels=int(shape[-1]),
-        parameters=int(sum(np.prod(variable.shape) for variable in layer.weights)),
+        parameters=int(sum(np.prod(variable.shape) for variable in node.weights.values())),
+        kernel_cols=int(kernel[-1]),
+        activation=(activations[0] if len(activations) == 1 else -1) if activations else 0,
+        inside=int(node.inside),
+        normalised=int(bool(node.above) and all(it.kind == "BatchNormalization" for it in node.above)),
+        uses=uses,
+        in_channels=int(node.operation._inbound_nodes[node.call].input_tensors[0].shape[-1] or 0),
     )
 
 
@@ -276,97 +239,3 @@ def _sample(value: np.ndarray) -> np.ndarray:
     """Some values of an output, spread over all of it."""
     flat = value.reshape(-1)
     return flat[np.linspace(0, len(flat) - 1, SAMPLES).astype(int)]
-
-
-def _near(value: np.ndarray, expected: np.ndarray) -> bool:
-    """Whether numbers agree, but for what another order of additions makes of a deep network's float32."""
-    return np.allclose(value, expected, rtol=TOLERANCE, atol=TOLERANCE * max(float(expected.std()), 1e-6))
-
-
-def _other_layers(yours: Network, layers: list[Layer], place: Callable[[int], str]) -> Complaint | None:
-    got = [Layer(*row.tolist()) for row in yours.layers]
-    if got == layers:
-        return None
-    total, wanted = (sum(layer.parameters for layer in some) for some in (got, layers))
-    lines = [f"it should have {wanted:,} parameters in {len(layers)} layers, yours has {total:,} in {len(got)}"]
-    if total == wanted and len(got) == len(layers):
-        lines = [f"the number of parameters is right: {total:,}"]
-    for index, right in enumerate(layers):
-        if index >= len(got):
-            lines.append(f"layer {index + 1}{place(index)} is missing: {right}")
-            return Complaint(tuple(lines))
-        if got[index] != right:
-            lines.append(f"layer {index + 1}{place(index)} should be {right}; yours is {got[index]}")
-            return Complaint(tuple(lines), _about_a_bias(got[index], right))
-    lines.append(f"after the last layer that it should have, there comes {got[len(layers)]}")
-    return Complaint(tuple(lines))
-
-
-def _about_a_bias(got: Layer, right: Layer) -> str | None:
-    if got._replace(parameters=right.parameters) != right:
-        return None
-    return {
-        right.channels: "it has a bias, which a normalisation behind it takes out again: use_bias=False.",
-        -right.channels: "its bias is missing: no normalisation stands behind it that would have one.",
-    }.get(got.parameters - right.parameters)
-
-
-def _other_outputs(yours: Network, right: Network) -> Complaint | None:
-    if _structure(yours.outputs) == _structure(right.outputs):
-        return None
-    wanted, got = _in_words(right.outputs), _in_words(yours.outputs)
-    return Complaint(("all layers with weights are right", f"but it should return {wanted}; yours returns {got}"))
-
-
-def _other_numbers(yours: Network, right: Network, place: Callable[[int], str]) -> Complaint | None:
-    pairs = zip(_leaves(yours.outputs), _leaves(right.outputs), strict=True)
-    if all(_near(mine, wanted) for mine, wanted in pairs):  # whatever a layer's own activation makes of its samples
-        return None
-    known = f"all {len(right.layers)} layers with weights are right"
-    for index, (mine, wanted) in enumerate(zip(yours.samples, right.samples, strict=True)):
-        if len(right.layers) and not _near(mine, wanted):
-            layer = Layer(*right.layers[index].tolist())
-            return Complaint(
-                (known, f"but with the same weights layer {index + 1}{place(index)} gives other numbers: {layer}"),
-                "the layers before it agree, so look at what lies between it and them: activation, addition, padding, "
-                "the order of what is concatenated, or what the layer is applied to.",
-            )
-    return Complaint(
-        (known, "and give the right numbers, but what comes back does not"),
-        "look at what you do behind the last layer: activation, addition, reshaping, order.",
-    )
-
-
-def _leaves(outputs: Plain) -> list[np.ndarray]:
-    return [leaf for part in outputs[1:] for leaf in _leaves(part)] if isinstance(outputs, tuple) else [outputs]
-
-
-def _structure(outputs: Plain):
-    if isinstance(outputs, tuple):
-        return (tuple(outputs[0].tolist()), *(_structure(part) for part in outputs[1:]))
-    return outputs.shape
-
-
-def _in_words(outputs: Plain) -> str:
-    if not isinstance(outputs, tuple):
-        return f"a tensor of shape {outputs.shape}"
-    front, parts = outputs[0].tolist(), ", ".join(_in_words(part) for part in outputs[1:])
-    if front == [len(outputs) - 1]:
-        return f"{front[0]} things ({parts})"
-    return f"a dict with the keys {bytes(front).decode()} ({parts})"
-
-
-def _trace(function: Callable, tensors: list) -> None:
-    """Run it as a graph: what looks at values with Python's `if` or `float` fails here, and would in training."""
-
-    def call(*values):
-        return function(*values)
-
-    try:
-        tf.function(call, autograph=False).get_concrete_function(*tensors)
-    except Exception as error:
-        first = str(error).strip().splitlines()[0]
-        raise WrongAnswer(
-            f"called directly it works, but not as part of a graph, which training makes of it ({type(error).__name__}"
-            f": {first}): no Python `if`, `float(...)`, `.numpy()` or loop may depend on what a tensor holds"
-        ) from error

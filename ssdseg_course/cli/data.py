@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from ssdseg_course.cli import console
+from ssdseg_ref.keeping import whole_file
 
 if TYPE_CHECKING:
     from ssdseg_ref.data.sample import Sample
@@ -95,13 +96,16 @@ def info(
     """Count what is in a data set: instances, sizes, shapes, pixels, and weights that make up for rare classes."""
     from ssdseg_ref.data.statistics import describe
 
+    if plot and not plot.parent.is_dir():  # before the minutes that counting may take
+        raise FileNotFoundError(2, "No such file or directory", str(plot))
     samples, names = open_samples(name, split, size, classes)
     statistics = describe(console.tracked(samples, "counting"), names)
     _print_statistics(statistics)
     if plot:
         from ssdseg_ref.plot import plot_statistics
 
-        plot_statistics(statistics).savefig(plot, format="png", dpi=120)
+        with whole_file(plot) as draft:
+            plot_statistics(statistics).savefig(draft, format="png", dpi=120)
         console.output.print(f"figures: {escape(str(plot))}", soft_wrap=True)
 
 

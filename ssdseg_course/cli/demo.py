@@ -10,6 +10,7 @@ from rich.table import Table
 from ssdseg_course.cli import console
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
 from ssdseg_course.cli.networks import scores_table
+from ssdseg_ref.keeping import whole_file
 
 NETWORK = "lesson"
 GALLERY_SCENES = (10, 33, 37, 41)  # of the test split
@@ -39,7 +40,8 @@ def _show_network(out: Path) -> None:
     figure = plot.plot_gallery(
         [samples[index] for index in GALLERY_SCENES], [predictions[index] for index in GALLERY_SCENES], names
     )
-    figure.savefig(out, format="png", dpi=GALLERY_DPI)
+    with whole_file(out) as draft:
+        figure.savefig(draft, format="png", dpi=GALLERY_DPI)
     console.output.print(f"gallery: {escape(str(out.resolve()))}", soft_wrap=True)
 
 

@@ -11,10 +11,13 @@ from rich.text import Text
 from ssdseg_course.cli import console
 from ssdseg_course.cli.learn import print_plain
 from ssdseg_course.manifest import find_lesson
+from ssdseg_course.work.workspace import cut
 
 if TYPE_CHECKING:
     from ssdseg_course.grading.gradebook import Record
     from ssdseg_course.grading.grading import Tally
+
+MOST_TO_KNOW = 1500  # characters of remarks on a submission in the table; its page has all
 
 
 def grade(
@@ -72,7 +75,8 @@ def grade(
     if take not in TAKE:
         raise ValueError(f"--take {take}: it is one of {', '.join(TAKE)}")
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # somebody's name may have letters that this terminal does not
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # somebody's name may have letters that this terminal does not
     if unsafe:
         console.errors.print("--unsafe: answers run without a sandbox, and can read and write whatever you can.")
     options = Options(wanted, workers, scheduler, gradebook, unsafe, again, take=take, students=students)
@@ -89,11 +93,15 @@ def _show(tally: "Tally", submissions: Path) -> None:
     if not (tally.records or tally.not_graded):
         raise ValueError(f"{submissions}: there is no submission in it")
     if tally.records:
-        table = Table("learner", "lesson", title="grades")
+        table = Table(title="grades")
+        table.add_column("learner", overflow="fold")
+        table.add_column("lesson")
         table.add_column("points", justify="right")
         table.add_column("to know", overflow="fold")
         for it in sorted(tally.records, key=lambda it: (it.student, it.lesson)):
-            table.add_row(_who(it.student, tally), it.lesson, _points(it, tally), Text("; ".join(it.remarks)))
+            table.add_row(
+                _who(it.student, tally), it.lesson, _points(it, tally), Text(cut("; ".join(it.remarks), MOST_TO_KNOW))
+            )
         console.output.print(table)
     lessons = dict.fromkeys(it.lesson for it in tally.records)
     for lesson in lessons:
@@ -142,7 +150,12 @@ def _show_class(lesson: str, summaries) -> None:
 
 
 def doctor(
-    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="The notebook that you want to hand in.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NOTEBOOK", help="What you want to hand in: a file, or the number or the name of a lesson."
+        ),
+    ],
     lesson: Annotated[
         str | None, typer.Option(metavar="LESSON", help="Which lesson it is, where its name does not say so.")
     ] = None,
@@ -158,19 +171,22 @@ def doctor(
     The exit status is 0 if all is well, and 1 if not.
 
     \b
-    ssdseg doctor lessons/01_anchors/01_anchors.ipynb
-    ssdseg doctor lessons/01_anchors/01_anchors.ipynb --repair
+    ssdseg doctor 1
+    ssdseg doctor 01_anchors.ipynb --repair
+    ssdseg doctor ~/Downloads/anything.ipynb
     """
     from ssdseg_course.grading.doctor import examine, mend
+    from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 
+    notebook = _notebook_meant(name)
     with console.output.status("trying the answers"):
         found = examine(notebook, find_lesson(lesson) if lesson else None)
     for remark in (*found.remarks, *found.notes):
-        print_plain(f"- {remark}")
+        _say(f"- {shown(remark, LONGEST_SENTENCE)}")
     if found.lost:
         print_plain("These answers would get no points:")
     for report in found.lost:
-        print_plain(report)
+        _say(shown_lines(report))
     answers = f"{found.written} of {found.answers} answers are written"
     if found.remarks and repair:
         kept = mend(notebook, found)
@@ -183,3 +199,20 @@ def doctor(
         print_plain(f"{notebook}: all is well with it; {answers}.")
     if found.lost or (found.remarks and not repair):
         raise typer.Exit(1)
+
+
+def _notebook_meant(name: str) -> Path:
+    """The file of that name, or the learner's notebook of a lesson of that number or name.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    from ssdseg_course.work.workspace import course_root
+
+    path = Path(name)
+    if path.exists():
+        return path
+    try:
+        return find_lesson(name).notebook(course_root())
+    except ValueError:
+        raise ValueError(f"{name}: there is no such file, and no lesson of that number or name") from None

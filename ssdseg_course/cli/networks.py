@@ -1,9 +1,11 @@
 """`ssdseg train` and `ssdseg evaluate`: train a preset on the Warehouse, and score networks on it."""
 
 import json
+import shutil
 import tempfile
 import zipfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +18,8 @@ from rich.table import Table
 from ssdseg_course.cli import console
 from ssdseg_course.cli.assemble import look_at_pieces, pieces_table
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
-from ssdseg_course.work.workspace import write_whole
+from ssdseg_course.cli.learn import print_plain
+from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
 
 if TYPE_CHECKING:
     import keras
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 NETWORK_FILE = "network.keras"
 RUN_FILE = "run.json"  # in a run's folder: what it was begun with
+CHECKPOINTS = "checkpoints"  # as in `ssdseg_ref.checkpoints`, which imports Keras
 
 
 class Preset(StrEnum):
@@ -51,34 +55,114 @@ def train(
     mine: Annotated[bool, typer.Option("--mine", help="Train with your own functions from the lessons.")] = False,
 ) -> None:
     """Train the joint network on the Warehouse; called again with the same folder, go on where it was stopped."""
-    must_be_writable(folder)  # or say so before anything is drawn
     begun = Run(preset.value, backbone.value, mine)
-    _must_go_on_as_begun(folder, begun)
+    if not folder.is_dir():
+        must_be_writable(folder)  # or say so before anything is drawn
+        folder.mkdir(parents=True)
+    with locked(folder):
+        _must_go_on_as_begun(folder, begun)
+        if _has_finished(folder):
+            _clear_up(folder)
+            console.output.print(
+                f"{folder}: this training has finished; `ssdseg evaluate {folder}` scores its network. To train anew, "
+                "take another folder.",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+            return
+        must_be_writable(folder)
+        with _stops_explained(folder, begun):
+            _train(folder, begun)
+
+
+def _train(folder: Path, begun: "Run") -> None:
+    """Train what was begun, or the rest of it, save it, and score it."""
     console.import_keras()
     import keras
 
     from ssdseg_ref import multitask, training
 
-    own = look_at_pieces() if mine else None
+    own = look_at_pieces() if begun.mine else None
     if own:
         console.output.print(pieces_table(own.pieces, "what a training can call"))
     write_whole(folder / RUN_FILE, json.dumps(asdict(begun)) + "\n")
     with own.in_place() if own else nullcontext():
-        config = replace(multitask.preset(preset, backbone))
-        recipe = training.RECIPES[preset]
+        config = replace(multitask.preset(begun.preset, begun.backbone))
+        recipe = training.RECIPES[begun.preset]
         samples, _ = open_samples(WAREHOUSE, recipe.split, config.image_size, None)
         validation, _ = open_samples(WAREHOUSE, "validation", config.image_size, None)
         keras.utils.set_random_seed(recipe.seed)
         network = multitask.build_network(config)
+        done = training.finished_epochs(folder)
         console.output.print(
-            f"{preset} on {backbone}: {network.count_params():,} parameters, {len(config.anchors):,} anchors, "
-            f"{recipe.epochs} epochs of {len(samples):,} scenes"
+            f"{begun.preset} on {begun.backbone}: {network.count_params():,} parameters, "
+            f"{len(config.anchors):,} anchors, {recipe.epochs} epochs of {len(samples):,} scenes"
+            + (f", {done} of them done" if done else "")
         )
         verbose = 1 if console.output.is_terminal else 2  # Keras's bar, or a line an epoch where a bar makes no sense
         training.train(network, config, recipe, samples, validation, folder, verbose=verbose)
-        network.save(folder / NETWORK_FILE)
+        _save(network, folder / NETWORK_FILE)
+        _clear_up(folder)
         console.output.print(f"trained network: {escape(str(folder / NETWORK_FILE))}", soft_wrap=True)
         _score(network, config, "validation")
+    if own:
+        idle = [piece.exercise_id for piece in own.own if piece not in own.at_work]
+        never = f"; right, but never called: {', '.join(idle)}" if idle else ""
+        print_plain(f"{len(own.own) - len(idle)} of your functions were at work in it{never}")
+
+
+def _save(network: "keras.Model", path: Path) -> None:
+    try:
+        with whole_file(path) as draft:
+            network.save(draft)
+    except (OSError, RuntimeError) as error:  # the latter from h5py
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(
+            f"{path}: cannot be written ({reason}); the training is kept, once there is room the same command saves it"
+        ) from error
+
+
+def _has_finished(folder: Path) -> bool:
+    """Whether a whole network is there, which nothing may write over.
+
+    Raises:
+        ValueError: if it is there and cannot be this command's, or is not whole and cannot be saved again.
+    """
+    path = folder / NETWORK_FILE
+    if not path.exists():
+        return False
+    if zipfile.is_zipfile(path):  # it looks for the end of the file
+        if not (folder / RUN_FILE).exists():
+            raise ValueError(f"{path}: a network of some other training; take another folder")
+        return True
+    if not any((folder / CHECKPOINTS).glob("*.json")):
+        raise ValueError(f"{path}: cut off, or no network; delete it, and the same command trains anew")
+    return False
+
+
+def _clear_up(folder: Path) -> None:
+    """Remove what a finished training no longer needs."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    sweep_files(folder)
+
+
+@contextmanager
+def _stops_explained(folder: Path, begun: "Run") -> Iterator[None]:
+    """At Ctrl-C, say what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = f"`ssdseg train {folder} {begun}`"
+        if (folder / NETWORK_FILE).exists() and zipfile.is_zipfile(folder / NETWORK_FILE):
+            words = f"stopped; the training has finished, its network is {folder / NETWORK_FILE}"
+        elif records := sorted((folder / CHECKPOINTS).glob("*.json")):
+            epochs = int(records[-1].stem)
+            words = f"stopped; {epochs} whole epoch{'s' * (epochs > 1)} kept in {folder}: {command} goes on from there"
+        else:
+            words = f"stopped before an epoch was whole; {command} begins anew"
+        console.errors.print(words, markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(130) from None
 
 
 @dataclass(frozen=True)
@@ -116,15 +200,21 @@ def must_be_writable(folder: Path) -> None:
 
 
 def _must_go_on_as_begun(folder: Path, wanted: Run) -> None:
+    path = folder / RUN_FILE
     try:
-        begun = Run(**json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
+        noted = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{folder / RUN_FILE}: damaged; take another folder, or delete this one") from error
-    if begun != wanted:
+    except ValueError as error:
         raise ValueError(
-            f"{folder}: holds a training that was begun with {begun}; go on with these, or take another folder"
+            f"{path}: damaged; delete it and go on with the options that the training was begun with, or take another "
+            "folder"
+        ) from error
+    if not isinstance(noted, dict) or set(noted) != set(asdict(wanted)):
+        raise ValueError(f"{path}: written by another version of the course; take another folder")
+    if noted != asdict(wanted):
+        raise ValueError(
+            f"{folder}: holds a training that was begun with {Run(**noted)}; go on with these, or take another folder"
         )
 
 
@@ -144,7 +234,8 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
         name: of a shipped network, of a `.keras` file, or of a folder that `train` wrote one into.
 
     Raises:
-        ValueError: if there is none, or it was built from no preset.
+        ValueError: if there is none, its training has not finished, or it was built from no preset. With another number
+            of classes it counts as a preset's; their names are not known, so they are numbered.
     """
     path = Path(name)
     path = path / NETWORK_FILE if path.is_dir() else path
@@ -155,6 +246,8 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
 
     if name in multitask.SHIPPED:
         return multitask.load_network(name), multitask.SHIPPED[name]
+    if not path.exists() and any((Path(name) / part).exists() for part in (RUN_FILE, CHECKPOINTS)):
+        raise ValueError(f"{name}: its training has not finished; `ssdseg train {name}` goes on with it")
     if not path.is_file():
         raise ValueError(
             f"{name}: neither a file, nor a folder of a finished training, nor a shipped network; those are "
@@ -165,11 +258,13 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:  # some with a page about formats
         raise ValueError(f"{path}: no network that Keras can read; `ssdseg train` writes {NETWORK_FILE}") from error
     outputs = getattr(network, "output", None)
-    if isinstance(outputs, dict) and "classes" in outputs:
+    if isinstance(outputs, dict) and {"classes", "offsets", "mask"} <= set(outputs):
         for config in multitask.PRESETS.values():
-            rows = (None, len(config.anchors), len(config.classes) + 1)
+            *_, values = outputs["classes"].shape
+            rows = (None, len(config.anchors), values)
             if network.input_shape == (None, *config.image_size, 3) and outputs["classes"].shape == rows:
-                return network, config
+                numbered = tuple(f"class {label}" for label in range(1, values))
+                return network, config if len(numbered) == len(config.classes) else replace(config, classes=numbered)
     raise ValueError(f"{path}: a Keras network, but built from none of the presets {', '.join(multitask.PRESETS)}")
 
 
@@ -177,7 +272,9 @@ def _score(network, config, split: str) -> None:
     from ssdseg_ref import evaluation
     from ssdseg_ref.multitask import Predictor
 
-    samples, _ = open_samples(WAREHOUSE, split, config.image_size, None)
+    samples, names = open_samples(WAREHOUSE, split, config.image_size, None)
+    if len(names) != len(config.classes):
+        raise ValueError(f"the network knows {len(config.classes)} classes, the Warehouse has {len(names)}")
     with console.progress("evaluating") as update:
         scores = evaluation.evaluate(Predictor(network, config), samples, update)
     console.output.print(scores_table(scores, f"{scores.images:,} {split} scenes of the Warehouse"))

@@ -3,17 +3,17 @@
 import io
 import itertools
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.networks import must_be_writable, open_network
-from ssdseg_course.work.workspace import write_whole
+from ssdseg_ref.keeping import locked, sweep_files, write_whole
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 RESULTS = "detections.json"
@@ -28,12 +28,13 @@ def predict(
 ) -> None:
     """Detect and segment in pictures of your own.
 
-    For PICTURE.jpg there come PICTURE.png, with boxes and masks drawn in, and PICTURE_mask.png, a class a pixel. All
-    detections stand in detections.json, in COCO's result format, the unsure ones too: scores need them. A picture's id
-    is its number, where all are named by numbers that differ, else the name of its file.
+    For PICTURE.jpg there come PICTURE.png, with boxes and masks drawn in, and PICTURE_mask.png, whose pixels are the
+    numbers of classes, with a palette that shows them in colours. All detections stand in detections.json, in COCO's
+    result format, the unsure ones too: scores need them. A picture's id is its number, where all are named by numbers
+    that differ, else the name of its file.
     """
     paths = _pictures(source)
-    if out.exists() and out.resolve() == (source if source.is_dir() else source.parent).resolve():
+    if out.exists() and os.path.realpath(out) == os.path.realpath(source if source.is_dir() else source.parent):
         raise ValueError(f"{out}: holds the pictures themselves; take another folder with --out")
     must_be_writable(out)  # before the seconds that a network takes
     model, config = open_network(network)
@@ -41,31 +42,59 @@ def predict(
 
     from ssdseg_ref.multitask import Predictor
 
-    predictor = Predictor(model, config)
-    found, unread = {}, []
-    for path, name in zip(console.tracked(paths, "looking"), _names(paths), strict=True):
+    found, unread, stopped = {}, [], False
+    with locked(out):
+        sweep_files(out)
         try:
-            image = _read(path)
-        except (OSError, SyntaxError, ValueError) as error:
-            unread.append(path)
-            console.errors.print(f"{path}: left out, {error}", markup=False, highlight=False, soft_wrap=True)
-            continue
-        prediction = predictor([image])[0]
-        _write_pictures(out, name, image, prediction, config.classes, least_score)
-        found[path] = coco_results(path.name, prediction, image.shape[:2])
-    image_ids = zip(_image_ids(list(found)), found.values(), strict=True)
-    results = [{**result, "image_id": image_id} for image_id, own in image_ids for result in own]
-    write_whole(out / RESULTS, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
+            _predict_all(paths, out, Predictor(model, config), least_score, found, unread)
+        except KeyboardInterrupt:  # what is done is kept
+            stopped = True
+        image_ids = zip(_image_ids(list(found)), found.values(), strict=True)
+        results = [{**result, "image_id": image_id} for image_id, own in image_ids for result in own]
+        write_whole(out / RESULTS, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
     sure = sum(result["score"] >= least_score for result in results)
     done = len(found)
-    console.output.print(
-        f"{done:,} {'picture' if done == 1 else 'pictures'}, {sure:,} boxes with a score of at least {least_score:g}: "
-        f"{escape(str(out))}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    pictures = "1 picture" if done == 1 else f"{done:,} pictures"
+    _say(f"{pictures}, {sure:,} boxes with a score of at least {least_score:g}: {out}")
+    if done and _knows_the_warehouse(config):
+        _say(f"The network {network} has only seen drawn scenes of a warehouse: in photographs it may see anything.")
+    if stopped:
+        rest = len(paths) - done - len(unread)
+        console.errors.print(f"stopped; {rest:,} of {len(paths):,} pictures were not looked at", highlight=False)
+        raise typer.Exit(130)
     if unread:
         raise ValueError(f"{len(unread)} of {len(paths)} pictures could not be read, see above")
+
+
+def _predict_all(
+    paths: Sequence[Path], out: Path, predictor, least_score: float, found: dict[Path, list], unread: list[Path]
+) -> None:
+    """Note, picture by picture, what is found in it or that it could not be read, and write its two pictures."""
+    from ssdseg_ref.data.pictures import read_photograph
+
+    for path, name in zip(console.tracked(paths, "looking"), _names(paths), strict=True):
+        try:
+            image = read_photograph(path)
+            prediction = predictor([image])[0]
+            pictures = _pictures_of(image, prediction, predictor.config.classes, least_score)
+        except (FileNotFoundError, PermissionError, ValueError, MemoryError) as error:
+            unread.append(path)
+            reason = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ") or "not enough memory"
+            console.errors.print(f"{path}: left out, {reason}", markup=False, highlight=False, soft_wrap=True)
+            continue
+        for file, content in zip(_files(name), pictures, strict=True):
+            write_whole(out / file, content)
+        found[path] = coco_results(path.name, prediction, image.shape[:2])
+
+
+def _say(text: str) -> None:
+    console.output.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _knows_the_warehouse(config) -> bool:
+    from ssdseg_ref.data import warehouse
+
+    return tuple(config.classes) == tuple(warehouse.CLASSES)
 
 
 def coco_results(image_id: int | str, prediction, size: tuple[int, int]) -> list[dict]:
@@ -98,7 +127,12 @@ def _pictures(source: Path) -> list[Path]:
         raise FileNotFoundError(2, "there is no such picture or folder", str(source))
     if source.is_file():
         return [source]
-    found = sorted(path for path in source.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
+    # Hidden files are no pictures: a Mac leaves `._photo.jpg` beside photo.jpg. A link to nowhere is one, and is named.
+    found = sorted(
+        path
+        for path in source.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+    )
     if not found:
         raise ValueError(f"{source}: no pictures in it; those end in {', '.join(SUFFIXES)}")
     return found
@@ -139,23 +173,21 @@ def _image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
     return [path.name for path in paths]
 
 
-def _read(path: Path):
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as file:
-        return np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
-
-
-def _write_pictures(folder: Path, name: str, image, prediction, classes: tuple[str, ...], least_score: float) -> None:
+def _pictures_of(image, prediction, classes: tuple[str, ...], least_score: float) -> tuple[bytes, bytes]:
+    """The two PNG files of `_files`: the picture with what is seen in it, and the mask."""
     from PIL import Image
 
-    from ssdseg_ref.plot import paint_prediction
+    from ssdseg_ref.plot import mask_palette, paint_prediction
 
     sure = prediction.scores >= least_score
     boxes, labels, scores = prediction.boxes[sure], prediction.labels[sure], prediction.scores[sure]
-    painted = paint_prediction(image, prediction.mask, boxes, labels, scores, classes, width=WIDTH)
-    for file, pixels in zip(_files(name), (painted, prediction.mask), strict=True):
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "png")
-        write_whole(folder / file, buffer.getvalue())
+    painted = Image.fromarray(paint_prediction(image, prediction.mask, boxes, labels, scores, classes, width=WIDTH))
+    mask = Image.fromarray(prediction.mask).convert("P")
+    mask.putpalette(mask_palette())
+    return _png(painted), _png(mask)
+
+
+def _png(picture) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "png")
+    return buffer.getvalue()

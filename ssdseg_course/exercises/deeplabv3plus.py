@@ -30,6 +30,16 @@ def _new_name() -> str:
     return f"deeplab{next(_NUMBERS)}"
 
 
+def conv_bn(x, filters):
+    """The lesson's pointwise block."""
+    return blocks.conv_bn(x, filters, name=_new_name())
+
+
+def separable_conv_bn(x, filters):
+    """The lesson's separable block, without dilation."""
+    return blocks.separable_conv_bn(x, filters, name=_new_name())
+
+
 # 07.field_of_view
 
 
@@ -38,18 +48,32 @@ def field_of_view(layers):
     return convolution.field_of_view(layers)
 
 
-def _field_with(*, start=1, reach=lambda k, s, d, step: (k - 1) * d * step, jump=True, early=False, backwards=False):
+def _field_with(
+    *, start=1, reach=lambda k, d: (k - 1) * d, grow=lambda step, stride, d: step * stride, early=False, backwards=False
+):  # fmt: skip
     def field(layers):
         side, step = start, 1
         for k, s, d in reversed(layers) if backwards else layers:
             if early:
-                step *= s
-            side += reach(k, s, d, step)
-            if not early and jump:
-                step *= s
+                step = grow(step, s, d)
+            side += reach(k, d) * step
+            if not early:
+                step = grow(step, s, d)
         return side
 
     return field
+
+
+def _field_in_another_order(layers):
+    return field_of_view([(k, d, s) for k, s, d in layers])
+
+
+def _distance_of_neighbours(layers):
+    return int(np.prod([stride for _, stride, _ in layers]))
+
+
+def _field_of_products(layers):
+    return int(np.prod([(k - 1) * d + 1 for k, _, d in layers]))
 
 
 def _draw_layers(rng: np.random.Generator):
@@ -68,7 +92,9 @@ FIELD_OF_VIEW = Exercise(
         ([(3, 1, 1)],),
         ([(3, 1, 1), (3, 1, 1)],),
         ([(3, 1, 4)],),
+        ([(3, 1, 4), (3, 1, 1)],),
         ([(3, 2, 1), (3, 2, 1), (3, 1, 2), (1, 1, 1)],),
+        ([(7, 3, 1), (2, 2, 2), (4, 1, 3)],),  # a stride of 3, and kernels without a middle
         ([],),
     ),
     draw=_draw_layers,
@@ -79,30 +105,64 @@ FIELD_OF_VIEW = Exercise(
         "side, step = 1, 1; for k, s, d in layers: side += (k - 1) * d * step; step *= s; return side.",
     ),
     mutants=(
-        Mutant(_field_with(jump=False), "the strides are missing: behind a stride of 2 a place is two pixels wide."),
+        Mutant(
+            _field_with(grow=lambda step, stride, d: 1),
+            "the strides are missing: behind a stride of 2 a place is two pixels wide.",
+        ),
         Mutant(
             _field_with(early=True), "a layer's own stride counts for the layers *behind* it: multiply step afterwards."
         ),
         Mutant(
-            _field_with(reach=lambda k, s, d, step: (k - 1) * step),
+            _field_with(early=True, grow=lambda step, stride, d: stride),
+            "a layer's gaps are multiplied by the strides of the layers *before* it, all of them, and not by its own.",
+        ),
+        Mutant(
+            _field_with(grow=lambda step, stride, d: stride),
+            "all strides before a layer count, multiplied, not the last one alone: 2 and 2 make places of 4 pixels.",
+        ),
+        Mutant(
+            _field_with(grow=lambda step, stride, d: step + stride),
+            "strides multiply and do not add up: behind 2 and 2 and 2 a place is 8 pixels wide.",
+        ),
+        Mutant(
+            _field_with(grow=lambda step, stride, d: step * stride * d),
+            "a dilation spreads a layer's taps, not its results: it widens this layer's view, and `step` stays.",
+        ),
+        Mutant(
+            _field_with(reach=lambda k, d: k - 1),
             "the dilation is missing: the taps lie `dilation` places apart.",
         ),
         Mutant(
-            _field_with(reach=lambda k, s, d, step: k * d * step),
-            "k taps have k - 1 gaps between them: (kernel_size - 1) * dilation.",
+            _field_with(reach=lambda k, d: k * d), "k taps have k - 1 gaps between them: (kernel_size - 1) * dilation."
+        ),
+        Mutant(
+            _field_with(reach=lambda k, d: k * d - 1),
+            "there are kernel_size - 1 gaps of `dilation` places: 3 taps with dilation 4 span 9 places, not 12.",
+        ),
+        Mutant(
+            _field_with(reach=lambda k, d: (k - 1) * d + 1),
+            "the layer's middle place is in `side` already: only its gaps are added, (kernel_size - 1) * dilation.",
         ),
         Mutant(_field_with(start=0), "without any layer a value sees its own pixel: begin with 1."),
         Mutant(
-            _field_with(reach=lambda k, s, d, step: ((k - 1) // 2) * d * step),
+            _field_with(reach=lambda k, d: ((k - 1) // 2) * d),
             "that is one side only: the view grows to the left and to the right.",
+        ),
+        Mutant(
+            _field_with(reach=lambda k, d: 2 * (k // 2) * d),
+            "that is right for odd kernels only: a kernel of 2 has one gap, not two.",
         ),
         Mutant(
             _field_with(backwards=True), "go from the picture on: the first layer's stride counts for all behind it."
         ),
         Mutant(
-            _field_with(reach=lambda k, s, d, step: (k - 1 + d - 1) * step),
+            _field_with(reach=lambda k, d: k - 1 + d - 1),
             "the gaps are multiplied by the dilation, nothing is added: three taps with dilation 4 span 9.",
         ),
+        Mutant(_field_in_another_order, "each layer is (kernel_size, stride, dilation), in this order."),
+        Mutant(_distance_of_neighbours, "that is how far apart neighbours lie on the last map, not how far one sees."),
+        Mutant(_field_of_products, "views do not multiply: each layer *adds* its gaps, in pixels."),
+        Mutant(lambda layers: field_of_view(layers) ** 2, "the side of the square is wanted, not its area."),
     ),
 )
 
@@ -116,27 +176,37 @@ def aspp(x, channels, rates):
 
 
 def _aspp_with(
-    *, point=True, image=True, atrous=None, plain=False, joined="concat", project=True, last="relu6", order=1,
-    pool="average", narrow=True,
+    *, point=conv_bn, image=True, rates_are=None, plain=False, joined="concat", axis=-1, project=conv_bn,
+    order=(0, 1, 2), pool="average", narrow=True, chained=False,
 ):  # fmt: skip
+    """ASPP with one mistake; `order` is that of the parts: point, rates, image."""
+
     def pyramid(x, channels, rates):
-        branches = [blocks.conv_bn(x, channels, name=_new_name())] if point else []
-        for rate in rates:
-            rate = rate if atrous is None else atrous
+        looks, y = [], x
+        for rate in rates_are or rates:
+            y = y if chained else x
             if plain:
-                y = layers.Conv2D(channels, 3, padding="same", dilation_rate=rate, use_bias=False)(x)
-                branches.append(layers.Activation("relu6")(layers.BatchNormalization()(y)))
+                y = layers.Conv2D(channels, 3, padding="same", dilation_rate=rate, use_bias=False)(y)
+                y = layers.Activation("relu6")(layers.BatchNormalization()(y))
             else:
-                branches.append(blocks.separable_conv_bn(x, channels, dilation=rate, name=_new_name()))
+                y = blocks.separable_conv_bn(y, channels, dilation=rate, name=_new_name())
+            looks.append(y)
+        whole = []
         if image:
             pooling = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}[pool]
             y = pooling(keepdims=True)(x)
-            y = blocks.conv_bn(y, channels, name=_new_name()) if narrow else y
-            branches.append(reference.resize(y, x.shape[1:3]))
-        y = layers.Concatenate()(branches[::order]) if joined == "concat" else layers.Add()(branches)
-        return blocks.conv_bn(y, channels, activation=last, name=_new_name()) if project else y
+            y = conv_bn(y, channels) if narrow else y
+            whole = [reference.resize(y, x.shape[1:3])]
+        parts = [point(x, channels)] if point else [], looks, whole
+        branches = [branch for part in order for branch in parts[part]]
+        y = layers.Concatenate(axis=axis)(branches) if joined == "concat" else layers.Add()(branches)
+        return project(y, channels) if project else y
 
     return pyramid
+
+
+def _all_near(x, channels, rates):
+    return aspp(x, channels, [1] * len(rates))
 
 
 ASPP = Exercise(
@@ -146,7 +216,7 @@ ASPP = Exercise(
     difficulty="medium",
     minutes=25,
     reference=aspp,
-    fixed_cases=((_maps(1, 6, 7, 8), 4, (2,)), (_maps(2, 5, 8, 6), 5, (1, 3, 2))),
+    fixed_cases=((_maps(1, 6, 7, 8), 16, (2,)), (_maps(2, 5, 8, 6), 5, (1, 3, 2))),
     draw=None,
     hints=(
         "A list of branches, all made from x: the point, one a rate, the image. Then concatenate and project.",
@@ -156,13 +226,32 @@ ASPP = Exercise(
     ),
     mutants=(
         Mutant(_aspp_with(image=False), "the image branch is missing: what the map shows as a whole."),
-        Mutant(_aspp_with(point=False), "the first branch is missing, the pointwise one."),
-        Mutant(_aspp_with(atrous=1), "all branches look with dilation 1: each has its own rate."),
+        Mutant(_aspp_with(point=None), "the first branch is missing, the pointwise one."),
+        Mutant(
+            _aspp_with(point=separable_conv_bn),
+            "the first branch is a pointwise convolution: the place itself, without its neighbours.",
+        ),
+        Mutant(
+            _all_near,
+            "all branches look with dilation 1: each has its own rate.",
+        ),
+        Mutant(
+            _aspp_with(rates_are=(6, 12, 18)),
+            "those are the paper's rates, 6, 12 and 18; yours come in, as `rates`.",
+        ),
+        Mutant(
+            _aspp_with(chained=True),
+            "each rate starts from the branch before; all of them start from the same map, x.",
+        ),
         Mutant(_aspp_with(plain=True), "the branches are separable convolutions here: depthwise, then pointwise."),
         Mutant(_aspp_with(joined="add"), "the branches are concatenated, not added."),
-        Mutant(_aspp_with(project=False), "the projection at the end is missing: a conv_bn to `channels`."),
-        Mutant(_aspp_with(last=None), "the projection has its ReLU6."),
-        Mutant(_aspp_with(order=-1), "the order is: point, rates, image."),
+        Mutant(_aspp_with(axis=1), "axis 1 sets the maps below each other; join their channels, axis -1."),
+        Mutant(_aspp_with(project=None), "the projection at the end is missing: a conv_bn to `channels`."),
+        Mutant(
+            _aspp_with(project=lambda y, channels: layers.Conv2D(channels, 1)(y)),
+            "the projection is a convolution with a bias and nothing behind it: it is a conv_bn like the others.",
+        ),
+        Mutant(_aspp_with(order=(2, 0, 1)), "the image's branch comes last: point, rates, image."),
         Mutant(_aspp_with(pool="max"), "the image branch takes the mean over all places, not the maximum."),
         Mutant(_aspp_with(narrow=False), "behind the pooling there is a conv_bn to `channels`."),
     ),
@@ -170,8 +259,9 @@ ASPP = Exercise(
     compare=compare_networks(),
     errors=(
         (
-            "Concatenate",
-            "what is concatenated has one height and width: is the image's branch resized to x.shape[1:3]?",
+            "oncatenate",
+            "what is concatenated has one height and width: is the image's branch resized to x.shape[1:3]? And a rate "
+            "is a dilation, no stride.",
         ),
         ("ExpandDims", "`resize` wants (B, H, W, C): keepdims=True keeps the two sides of the pooling."),
         ("must be 3D or 4D", "`resize` wants (B, H, W, C): pool with keepdims=True."),
@@ -198,19 +288,24 @@ def resize_bilinear(image, size):
 
 
 def _resized(
-    image, size, *, place=lambda i, old, new: (i + 0.5) * old / new - 0.5, clip=True, swap=False, nearest=False,
-    axes=(0, 1), whole=False,
+    image, size, *, place=lambda i, old, new: (i + 0.5) * old / new - 0.5, clip=True, wrap=False, swap=False,
+    nearest=None, axes=(0, 1), mixed=lambda share: share, rounded=None, indices_only=False,
 ):  # fmt: skip
-    image = np.asarray(image, np.float64)
+    given, image = np.asarray(image), np.asarray(image, np.float64)
     for axis in axes:
         old, new = image.shape[axis], size[1 - axis if swap else axis]
         at = place(np.arange(new), old, new)
         at = np.clip(at, 0, old - 1) if clip else at
-        low = np.clip(np.floor(at).astype(int), 0, max(old - 2, 0))
-        share = (np.rint(at) if nearest else at) - low
-        share = share.reshape([-1 if k == axis else 1 for k in range(3)])
+        if wrap or indices_only:
+            low = np.floor(at).astype(int)
+            share = at - low
+            low = low if wrap else np.clip(low, 0, old - 1)
+        else:
+            low = np.clip(np.floor(at).astype(int), 0, max(old - 2, 0))
+            share = (nearest(at) if nearest else at) - low
+        share = mixed(share).reshape([-1 if k == axis else 1 for k in range(3)])
         image = (1 - share) * image.take(low, axis) + share * image.take(np.minimum(low + 1, old - 1), axis)
-    return np.floor(image) if whole else image
+    return rounded(image, given) if rounded else image
 
 
 def _draw_image(rng: np.random.Generator):
@@ -234,6 +329,8 @@ RESIZE_BILINEAR = Exercise(
         (np.array([[[0.0], [8.0]], [[4.0], [20.0]]]), (4, 4)),
         (np.arange(24.0).reshape(3, 4, 2) ** 2, (5, 7)),
         (np.arange(30.0).reshape(6, 5, 1) ** 2, (2, 3)),
+        (np.array([[[7, 1]]]), (2, 3)),  # one pixel, of whole numbers
+        (np.array([[[3], [8]], [[5], [1]]]), (3, 4)),
     ),
     draw=_draw_image,
     hints=(
@@ -253,7 +350,35 @@ RESIZE_BILINEAR = Exercise(
             _resize_with(place=lambda i, old, new: i * (old - 1) / max(new - 1, 1)),
             "that puts corners onto corners (aligned corners): the step is not quite old / new.",
         ),
-        Mutant(_resize_with(nearest=True), "that takes the nearest pixel; mix the two on both sides of it."),
+        Mutant(_resize_with(nearest=np.rint), "that takes the nearest pixel; mix the two on both sides of it."),
+        Mutant(
+            _resize_with(nearest=lambda at: np.floor(at + 0.5)),
+            "that repeats the nearest pixel, which makes stairs; mix the two on both sides.",
+        ),
+        Mutant(
+            _resize_with(place=lambda i, old, new: np.floor(i * old / new)),
+            "that repeats pixels, i * old // new, which makes stairs; mix the two beside the place.",
+        ),
+        Mutant(
+            _resize_with(place=lambda i, old, new: np.floor(np.clip((i + 0.5) * old / new - 0.5, 0, old - 1))),
+            "that takes the pixel before the place alone; the one behind it has its share, too.",
+        ),
+        Mutant(
+            _resize_with(mixed=lambda share: 1 - share),
+            "the two shares are exchanged: the nearer a pixel, the more it counts; the *next* one has at - low.",
+        ),
+        Mutant(
+            _resize_with(mixed=lambda share: np.full_like(share, 0.5)),
+            "both pixels count one half; each counts the more, the nearer it lies.",
+        ),
+        Mutant(
+            _resize_with(clip=False, wrap=True),
+            "before the first middle the index is -1, and for Python that is the *last* pixel: clip the place to 0.",
+        ),
+        Mutant(
+            _resize_with(clip=False, indices_only=True),
+            "you clip the indices, but the share is still that of the place outside: clip the place first.",
+        ),
         Mutant(
             _resize_with(clip=False), "beyond the outermost middles nothing is extrapolated: clip to 0 and old - 1."
         ),
@@ -261,7 +386,18 @@ RESIZE_BILINEAR = Exercise(
         Mutant(_resize_with(axes=(0,)), "only the height has changed."),
         Mutant(_resize_with(axes=(1,)), "only the width has changed."),
         Mutant(_resize_with(swap=True), "size is (height, width), in this order."),
-        Mutant(_resize_with(whole=True), "what lies between two numbers has a fraction: do not round."),
+        Mutant(
+            _resize_with(rounded=lambda image, given: np.floor(image)),
+            "what lies between two numbers has a fraction: do not cut it off.",
+        ),
+        Mutant(
+            _resize_with(rounded=lambda image, given: np.rint(image)),
+            "what lies between two numbers has a fraction: do not round it.",
+        ),
+        Mutant(
+            _resize_with(rounded=lambda image, given: image.astype(given.dtype)),
+            "your array has the picture's type: where that has whole numbers, what stands behind the point is cut off.",
+        ),
         Mutant(
             _resize_with(place=lambda i, old, new: (i + 0.5) * old / new),
             "at the end half a pixel has to be taken off again: pixel 0 has its middle at 0.5.",
@@ -282,20 +418,25 @@ def decoder(x, low_level, low_level_channels, channels):
     return reference.decoder(x, low_level, low_level_channels, channels, name=_new_name())
 
 
-def _decoder_with(*, narrow=True, order=1, refine=2, plain=False, joined="concat", down=False, same=False):
+def _decoder_with(
+    *, narrow="low", order=1, refine=2, plain=False, joined="concat", axis=-1, down=False, same=False,
+    enlarge="bilinear",
+):  # fmt: skip
     def decode(x, low_level, low_level_channels, channels):
-        if narrow:
-            count = channels if same else low_level_channels
-            low_level = blocks.conv_bn(low_level, count, name=_new_name())
+        count = x.shape[-1] if joined == "add" else channels if same else low_level_channels
+        if narrow == "low":
+            low_level = conv_bn(low_level, count)
+        elif narrow == "x":
+            x = conv_bn(x, count)
         if down:
             low_level = reference.resize(low_level, x.shape[1:3])
-        x = reference.resize(x, low_level.shape[1:3])
-        y = x if joined == "only x" else layers.Concatenate()([x, low_level][::order])
+        x = ops.image.resize(x, low_level.shape[1:3], interpolation=enlarge)
+        y = x
+        if joined != "only x":
+            pair = [x, low_level][::order]
+            y = layers.Add()(pair) if joined == "add" else layers.Concatenate(axis=axis)(pair)
         for _ in range(refine):
-            if plain:
-                y = blocks.conv_bn(y, channels, 3, name=_new_name())
-            else:
-                y = blocks.separable_conv_bn(y, channels, name=_new_name())
+            y = blocks.conv_bn(y, channels, 3, name=_new_name()) if plain else separable_conv_bn(y, channels)
         return y
 
     return decode
@@ -319,19 +460,30 @@ DECODER = Exercise(
         "x = layers.Concatenate()([x, low_level]); then twice x = separable_conv_bn(x, channels).",
     ),
     mutants=(
-        Mutant(_decoder_with(narrow=False), "the fine map is not narrowed: with all its channels it drowns the other."),
+        Mutant(_decoder_with(narrow=None), "the fine map is not narrowed: with all its channels it drowns the other."),
+        Mutant(_decoder_with(narrow="x"), "the *fine* map is narrowed; ASPP's keeps its channels."),
         Mutant(_decoder_with(same=True), "the fine map is narrowed to `low_level_channels`."),
         Mutant(_decoder_with(order=-1), "x stands first when the two are joined."),
+        Mutant(
+            _decoder_with(joined="add"),
+            "the two maps are concatenated, not added; so the fine one is narrowed to `low_level_channels`.",
+        ),
         Mutant(_decoder_with(refine=1), "only one of the two refining convolutions is there."),
         Mutant(_decoder_with(refine=0), "the two refining convolutions are missing."),
         Mutant(_decoder_with(plain=True), "the refining convolutions are separable ones."),
         Mutant(_decoder_with(down=True), "the coarse map is enlarged, not the fine one made smaller."),
+        Mutant(
+            _decoder_with(enlarge="nearest"),
+            "the coarse map is enlarged by repeating its values, which makes stairs: `resize` is bilinear.",
+        ),
         Mutant(_decoder_with(joined="only x"), "the fine map is missing: nobody else knows where the edges are."),
     ),
     run=run_network,
     compare=compare_networks(),
     errors=(
-        ("Concatenate", "what is concatenated has one height and width: resize x to low_level.shape[1:3] first."),
+        ("oncatenate", "what is concatenated has one height and width: resize x to low_level.shape[1:3] first."),
+        ("ncompatible shapes", "the two maps need not have the same channels: they are concatenated, not added."),
+        ("broadcast", "the two maps need not have the same channels: they are concatenated, not added."),
         *KERAS_ERRORS,
     ),
 )
@@ -345,17 +497,34 @@ def weighted_cross_entropy(mask, logits, class_weights):
     return joint.weighted_cross_entropy(mask, logits, class_weights)
 
 
-def _weighted_with(*, weigh=True, ignore=True, divisor="weights", per_class=False, squared=False):
+def _weighted_with(*, weigh="truth", ignore="out", divisor="weights", squared=False, below=False, on="losses"):
+    """Cross-entropy with one mistake.
+
+    `ignore` says what becomes of 255, and `below` whether such pixels still count below the line; `on` is what the
+    weights are multiplied with.
+    """
+
     def loss(mask, logits, class_weights):
-        counts = mask != IGNORE if ignore else ops.ones_like(mask, dtype="bool")
-        classes = ops.where(mask != IGNORE, mask, 0)
-        weights = ops.take(ops.convert_to_tensor(class_weights, dtype=logits.dtype), classes)
-        weights = weights if weigh else ops.ones_like(weights)
+        counts = mask != IGNORE
+        last = logits.shape[-1] - 1
+        classes = ops.minimum(mask, last) if ignore == "last class" else ops.where(counts, mask, 0)
+        counts = counts if ignore == "out" else ops.ones_like(mask, dtype="bool")
+        of_class = ops.convert_to_tensor(class_weights, dtype=logits.dtype)
+        weights = {
+            "truth": lambda: ops.take(of_class, classes),
+            "guess": lambda: ops.take(of_class, ops.argmax(logits, axis=-1)),
+            "no": lambda: ops.ones_like(logits[..., 0]),
+        }[weigh]()
         weights = ops.square(weights) if squared else weights
-        weights = ops.where(counts, weights, 0.0)
-        total = ops.sum(weights * joint.class_cross_entropy(classes, logits))
+        counted = ops.where(counts, weights, 0.0)
+        below_the_line = ops.sum(weights if below else counted)
+        if on == "losses":
+            total = ops.sum(counted * joint.class_cross_entropy(classes, logits))
+        else:
+            total = ops.sum(ops.where(counts, joint.class_cross_entropy(classes, logits * of_class), 0.0))
         return {
-            "weights": lambda: total / ops.maximum(ops.sum(weights), 1e-7),
+            "weights": lambda: total / ops.maximum(below_the_line, 1e-7),
+            "class weights": lambda: total / ops.sum(of_class),
             "pixels": lambda: total / float(np.prod(mask.shape)),
             "counted": lambda: total / ops.maximum(ops.sum(ops.cast(counts, logits.dtype)), 1.0),
             "one": lambda: total,
@@ -371,6 +540,16 @@ def _mean_of_images(mask, logits, class_weights):
             [weighted_cross_entropy(mask[k : k + 1], logits[k : k + 1], class_weights) for k in range(mask.shape[0])]
         )
     )
+
+
+def _mean_of_classes(mask, logits, class_weights):
+    """A mean for each class, then their weighted mean."""
+    losses = joint.class_cross_entropy(ops.where(mask != IGNORE, mask, 0), logits)
+    means = []
+    for label in range(len(class_weights)):
+        here = ops.cast(mask == label, logits.dtype)
+        means.append(class_weights[label] * ops.sum(here * losses) / ops.maximum(ops.sum(here), 1.0))
+    return sum(means) / sum(class_weights)
 
 
 def _draw_masks(rng: np.random.Generator):
@@ -406,19 +585,37 @@ WEIGHTED_CROSS_ENTROPY = Exercise(
         "ops.maximum(ops.sum(weights), 1e-7).",
     ),
     mutants=(
-        Mutant(_weighted_with(weigh=False), "all classes weigh the same: what about class_weights?"),
-        Mutant(_weighted_with(ignore=False), "pixels with 255 count as background; their weight should be 0."),
+        Mutant(_weighted_with(weigh="no"), "all classes weigh the same: what about class_weights?"),
+        Mutant(
+            _weighted_with(weigh="guess"),
+            "a pixel has the weight of its *true* class, from the mask, not of the class that the network guesses.",
+        ),
+        Mutant(_weighted_with(ignore="background"), "pixels with 255 count as background; their weight should be 0."),
+        Mutant(
+            _weighted_with(ignore="last class"),
+            "pixels with 255 count as the last class; which class they become does not matter, but their weight is 0.",
+        ),
+        Mutant(
+            _weighted_with(below=True),
+            "above the line pixels with 255 are left out, below it their weights still count.",
+        ),
         Mutant(
             _weighted_with(divisor="pixels"),
             "divide by the sum of the weights, not by all pixels: then equal weights change nothing, however large.",
         ),
         Mutant(_weighted_with(divisor="counted"), "divide by the sum of the *weights*, not by the number of pixels."),
+        Mutant(
+            _weighted_with(divisor="class weights"),
+            "divide by the weights of all the pixels that count, added up, not by those of the classes.",
+        ),
         Mutant(_weighted_with(divisor="one"), "the sum grows with the picture: a mean is wanted."),
         Mutant(
             _weighted_with(divisor="images"), "divided by the images alone, it still grows with the picture's size."
         ),
         Mutant(_weighted_with(squared=True), "the weights enter twice."),
+        Mutant(_weighted_with(on="logits"), "the *losses* are weighed; a logit times a weight is another prediction."),
         Mutant(_mean_of_images, "one mean over all pixels of the batch, no mean of the images' means."),
+        Mutant(_mean_of_classes, "one mean over all pixels; yours is a mean for each class, and then one of these."),
     ),
     run=run_loss(wrt=(1,)),
     compare=compare_losses,
@@ -444,24 +641,44 @@ def dice_loss(mask, logits):
 
 
 def _dice_with(
-    *, ignore=True, background=True, twice=2, share="softmax", per_image=False, present=True, power=False, pooled=False,
-    one_minus=True, hide_share=True,
+    *, ignore=True, background=True, twice=2, share="softmax", axes=(0, 1, 2), present="truth", power=False,
+    one_minus=True, hide=("truth", "share"), smooth=(0, 0), jaccard=False, total=False, guarded=True,
 ):  # fmt: skip
+    """Dice as a loss with one mistake; `hide` says what is set to 0 where the mask is 255."""
+
     def loss(mask, logits):
         counts = ops.cast(mask != IGNORE, logits.dtype)[..., None] if ignore else ops.ones_like(logits[..., :1])
-        truth = ops.one_hot(ops.where(mask != IGNORE, mask, 0), logits.shape[-1], dtype=logits.dtype) * counts
-        shares = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "none": lambda x: x}[share](logits)
-        shares = shares * counts if hide_share else shares
+        truth = ops.one_hot(ops.where(mask != IGNORE, mask, 0), logits.shape[-1], dtype=logits.dtype)
+        truth = truth * counts if "truth" in hide else truth
+        logits = logits * counts if "logits" in hide else logits
+        shares = {
+            "softmax": ops.softmax,
+            "sigmoid": ops.sigmoid,
+            "none": lambda x: x,
+            "over the picture": lambda x: ops.softmax(x, axis=1),
+        }[share](logits)
+        shares = shares * counts if "share" in hide else shares
         if not background:
             truth, shares = truth[..., 1:], shares[..., 1:]
-        axes = (1, 2) if per_image else ((0, 1, 2, 3) if pooled else (0, 1, 2))
+        overlap = ops.sum(truth * shares, axes)
         areas = ops.sum(truth, axes) + ops.sum(ops.square(shares) if power else shares, axes)
-        dice = twice * ops.sum(truth * shares, axes) / ops.maximum(areas, 1e-7)
-        there = ops.cast(ops.sum(truth, axes) > 0, logits.dtype) if present else ops.ones_like(dice)
-        value = ops.sum(there * ((1 - dice) if one_minus else dice)) / ops.maximum(ops.sum(there), 1.0)
-        return value
+        areas = areas - overlap if jaccard else areas
+        areas = ops.where(ops.abs(areas) < 1e-7, 1e-7, areas) if guarded else areas
+        dice = (twice * overlap + smooth[0]) / (areas + smooth[1])
+        there = {
+            "truth": lambda: ops.cast(ops.sum(truth, axes) > 0, logits.dtype),
+            "either": lambda: ops.cast(ops.sum(truth + shares, axes) > 1e-6, logits.dtype),
+            "all": lambda: ops.ones_like(dice),
+        }[present]()
+        parts = there * ((1 - dice) if one_minus else dice)
+        return ops.sum(parts) if total else ops.sum(parts) / ops.maximum(ops.sum(there), 1.0)
 
     return loss
+
+
+def _one_minus_the_mean(mask, logits):
+    """Right, but where no pixel counts: there the mean of no dice is 0."""
+    return ops.where(ops.any(mask != IGNORE), dice_loss(mask, logits), 1.0)
 
 
 DICE_LOSS = Exercise(
@@ -495,17 +712,49 @@ DICE_LOSS = Exercise(
     mutants=(
         Mutant(_dice_with(one_minus=False), "that is dice itself; a loss is small where all is well: 1 - dice."),
         Mutant(_dice_with(twice=1), "twice the overlap: otherwise a perfect mask has 0.5."),
-        Mutant(_dice_with(ignore=False), "pixels with 255 should count neither in the truth nor in the shares."),
-        Mutant(_dice_with(hide_share=False), "pixels with 255 are out of the truth, but their shares still count."),
-        Mutant(_dice_with(background=False), "the background is a class like the others."),
-        Mutant(_dice_with(per_image=True), "over all images of the batch together, not image by image."),
         Mutant(
-            _dice_with(pooled=True), "each class by itself, then their mean; thrown together, large classes decide."
+            _dice_with(twice=1, jaccard=True),
+            "that is IoU, overlap through union (Jaccard); dice is twice the overlap through both areas.",
         ),
-        Mutant(_dice_with(present=False), "a class that the masks do not hold is left out of the mean."),
+        Mutant(_dice_with(smooth=(1, 1)), "there is a 1 added above and below the line: dice as above has none."),
+        Mutant(_dice_with(smooth=(0, 1)), "there is a 1 added below the line; so little is enough: 1e-7."),
+        Mutant(
+            _dice_with(smooth=(1, 1), present="all"),
+            "a 1 added above and below the line gives absent classes a dice near 1; leave these classes out instead.",
+        ),
+        Mutant(_dice_with(hide=()), "pixels with 255 count as background, in the truth and in the shares."),
+        Mutant(
+            _dice_with(hide=("share",)), "pixels with 255 are out of the shares, but in the truth they are background."
+        ),
+        Mutant(_dice_with(hide=("truth",)), "pixels with 255 are out of the truth, but their shares still count."),
+        Mutant(
+            _dice_with(hide=("truth", "logits")),
+            "logits of 0 are equal shares, not none: set the *shares* to 0 where the mask is 255.",
+        ),
+        Mutant(_dice_with(background=False), "the background is a class like the others."),
+        Mutant(_dice_with(axes=(1, 2)), "over all images of the batch together, not image by image."),
+        Mutant(
+            _dice_with(axes=(0, 1, 2, 3)),
+            "a dice for each class, then their mean; with all classes in one sum the large ones decide.",
+        ),
+        Mutant(_dice_with(present="all"), "a class that the masks do not hold is left out of the mean."),
+        Mutant(_dice_with(total=True), "the mean over the classes that there are, not their sum."),
+        Mutant(_one_minus_the_mean, "where no pixel counts it is 0: nothing is wrong there. Yours is 1."),
         Mutant(_dice_with(power=True), "that is dice-square; here the shares are not squared."),
         Mutant(_dice_with(share="sigmoid"), "the shares of all classes make 1: a softmax, no sigmoid."),
+        Mutant(
+            _dice_with(share="over the picture"), "the softmax runs over the classes, the last axis, not over places."
+        ),
         Mutant(_dice_with(share="none"), "those are logits; the overlap wants shares, a softmax."),
+        Mutant(
+            _dice_with(share="none", guarded=False),
+            "those are logits; the overlap wants shares, a softmax. (And with no pixel that counts you divide 0 by 0.)",
+        ),
+        Mutant(
+            _dice_with(axes=(0, 1, 2, 3), present="all"),
+            "with all classes in one sum the large ones decide: a dice for each, then the mean of those that the masks "
+            "hold.",
+        ),
     ),
     run=run_loss(wrt=(1,)),
     compare=compare_losses,
@@ -521,27 +770,40 @@ def confusion_matrix(masks, predicted, classes):
     return metrics.confusion_matrix(masks, predicted, classes)
 
 
-def _confusion_with(*, transposed=False, ignore="out", background=True, share=False, first=False, side=1, hits=False):
+def _confusion_with(
+    *, transposed=False, ignore="out", background=True, share=None, only=slice(None), side=1, step=1, hits=False,
+    dtype=np.int64,
+):  # fmt: skip
+    """A confusion matrix with one mistake; `step` is how far apart rows are when two numbers are made one."""
+
     def count(masks, predicted, classes):
-        matrix = np.zeros((classes + side, classes + side))
-        pairs = list(zip(masks, predicted, strict=True))
-        for mask, guess in pairs[:1] if first else pairs:
+        rows = classes + side
+        matrix = np.zeros((rows, rows))
+        for mask, guess in list(zip(masks, predicted, strict=True))[only]:
             mask, guess = np.asarray(mask).ravel(), np.asarray(guess).ravel()
             if ignore == "out":
                 mask, guess = mask[mask != IGNORE], guess[mask != IGNORE]
-            elif ignore == "background":
-                mask = np.where(mask == IGNORE, 0, mask)
+            else:
+                mask = np.where(mask == IGNORE, {"background": 0, "last class": classes}[ignore], mask)
             if not background:
-                keep = mask > 0
-                mask, guess = mask[keep], guess[keep]
-            one = np.zeros_like(matrix)
-            inside = (mask < len(matrix)) & (guess < len(matrix))
-            np.add.at(one, (mask[inside], guess[inside]), 1)
+                mask, guess = mask[mask > 0], guess[mask > 0]
+            inside = (mask < rows) & (guess < rows)
+            pairs = mask[inside].astype(dtype) * dtype(rows - 1 + step) + guess[inside].astype(dtype)
+            one = np.bincount(pairs, minlength=rows**2)[: rows**2].reshape(rows, rows)
             one = np.diag(np.diag(one)) if hits else one
-            matrix += one / max(one.sum(), 1) if share else one
-        return matrix.T if transposed else matrix
+            matrix += one / max(one.sum(), 1) if share in ("sum", "mean") else one
+        matrix = matrix.T if transposed else matrix
+        if share == "rows":
+            return matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        if share == "all":
+            return matrix / max(matrix.sum(), 1)
+        return matrix / len(masks) if share == "mean" else matrix
 
     return count
+
+
+def _counted_in_bytes(masks, predicted, classes):
+    return np.asarray(confusion_matrix(masks, predicted, classes)).astype(np.uint8)
 
 
 def _once_a_pair(masks, predicted, classes):
@@ -574,6 +836,14 @@ CONFUSION_MATRIX = Exercise(
             [np.array([[0, 2, 1], [1, 1, 0]]), np.array([[2, 2], [2, 0]])],
             2,
         ),
+        # A picture of which nothing counts, and more pixels of a kind than a byte can count.
+        ([np.full((2, 1), IGNORE), np.ones((15, 20), int)], [np.array([[0], [1]]), np.ones((15, 20), int)], 1),
+        # Masks as a picture file holds them, and so many classes that a row and a column make no byte.
+        (
+            [np.array([[3, 18, 20], [IGNORE, 20, 0]], np.uint8)],
+            [np.array([[3, 17, 20], [7, 2, 19]], np.uint8)],
+            20,
+        ),
     ),
     draw=_draw_pairs,
     hints=(
@@ -588,17 +858,39 @@ CONFUSION_MATRIX = Exercise(
         Mutant(_confusion_with(transposed=True), "rows are the *true* classes, columns what was predicted."),
         Mutant(_once_a_pair, "`matrix[mask, guess] += 1` counts each pair once, however often it comes: np.bincount."),
         Mutant(_confusion_with(ignore="background"), "pixels with 255 count nowhere, and not as background."),
+        Mutant(_confusion_with(ignore="last class"), "pixels with 255 count nowhere, and not as the last class."),
         Mutant(_confusion_with(background=False), "background is a class: false alarms stand in its row."),
         Mutant(
-            _confusion_with(share=True), "count pixels, no shares: a small image may not weigh as much as a large one."
+            _confusion_with(share="sum"), "count pixels, no shares: a small image may not weigh as much as a large one."
         ),
-        Mutant(_confusion_with(first=True), "only the first pair of masks was counted."),
+        Mutant(
+            _confusion_with(share="mean"),
+            "that is the mean of a table of shares for each image; the pixels of all images are counted in one table.",
+        ),
+        Mutant(_confusion_with(share="rows"), "the rows are divided by their sums; what is wanted are the counts."),
+        Mutant(_confusion_with(share="all"), "the table is divided by its sum; what is wanted are the counts."),
+        Mutant(_confusion_with(only=slice(1)), "only the first pair of masks was counted."),
+        Mutant(_confusion_with(only=slice(-1, None)), "only the last pair of masks was counted: += adds the others."),
         Mutant(_confusion_with(side=0), "with the background there are classes + 1 rows and columns."),
+        Mutant(
+            _confusion_with(step=0),
+            "a row has classes + 1 places: with mask * classes the last of one falls onto the first of the next.",
+        ),
         Mutant(_confusion_with(hits=True), "the mistakes are missing, the numbers beside the diagonal."),
+        Mutant(
+            _confusion_with(dtype=np.uint8),
+            "the masks are uint8, which ends at 255, and so does mask * side + guess: .astype(int) first.",
+        ),
+        Mutant(
+            _counted_in_bytes, "the table counts in uint8, which begins again after 255: it needs whole numbers, int."
+        ),
     ),
     errors=(
         ("IndexError", "255 is no row of the table: leave these pixels out first."),
         ("cannot reshape", "np.bincount(..., minlength=side * side) also counts those that never come."),
+        ("inhomogeneous", "the pictures have different sizes: count each by itself, and add up the tables."),
+        ("must be same length", "leave the same pixels out of both, of the true mask and of the predicted one."),
+        ("broadcast", "leave the same pixels out of both, of the true mask and of the predicted one."),
         ("overflow", "uint8 ends at 255: make whole numbers first, by .astype(int)."),
     ),
 )

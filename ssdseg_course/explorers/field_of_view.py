@@ -16,8 +16,9 @@ MAPS = {"10 x 14": (10, 14), "12 x 16": (12, 16), "33 x 33": (33, 33)}  # the co
 MOST_RATE = 18
 PLACE_STEP = 0.125  # more than a place on the smallest map, so that every step moves the cross
 WIDTH, HEIGHT, MARGIN = 1344, 900, 30
-FONT = ImageFont.load_default(size=28)
+LEAST_RADIUS = 12  # of a tap, in dots, so that its 0 can be read on the largest map
 INK, PAPER, GRID = "#000000", "#FFFFFF", "#BBBBBB"
+BESIDE, LOST = "#E4E4E4", "#555555"  # beside the map, and the taps that fall there
 INSIDE, SEEN = "#E69F00", "#56B4E9"  # orange, sky blue of Okabe and Ito 2008
 
 
@@ -51,35 +52,49 @@ def field_view(state: FieldState) -> tuple[np.ndarray, str]:
     """Draw a state, and say it in words.
 
     Returns:
-        picture: (H, W, 3) uint8: a map, the place that is computed, and its nine taps as far as they fall on the map.
+        picture: (H, W, 3) uint8: a map, the place that is computed, and its nine taps; those beside the map hold a 0.
         text: the same for those who cannot see it.
     """
     rows, cols = MAPS[state.map_size]
     row, col = round(state.row * (rows - 1)), round(state.col * (cols - 1))
-    cell = min((WIDTH - 2 * MARGIN) // cols, (HEIGHT - 2 * MARGIN) // rows)
+    # Room for every tap of every place, so that the map stays where it is while the cross moves.
+    around = state.rate
+    cell = min((WIDTH - 2 * MARGIN) // (cols + 2 * around), (HEIGHT - 2 * MARGIN) // (rows + 2 * around))
     left, top = (WIDTH - cell * cols) // 2, (HEIGHT - cell * rows) // 2
-    image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
+    image = Image.new("RGB", (WIDTH, HEIGHT), BESIDE)
     draw = ImageDraw.Draw(image)
-    places = [(row + dy * state.rate, col + dx * state.rate) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
-    inside = [(y, x) for y, x in places if 0 <= y < rows and 0 <= x < cols]
     for y in range(rows):
         for x in range(cols):
             corner = (left + x * cell, top + y * cell)
             draw.rectangle([*corner, corner[0] + cell, corner[1] + cell], PAPER, GRID)
-    for y, x in inside:
-        middle, radius = (left + (x + 0.5) * cell, top + (y + 0.5) * cell), 0.4 * cell
-        draw.line([left + (col + 0.5) * cell, top + (row + 0.5) * cell, *middle], SEEN, 3)
-        draw.ellipse([middle[0] - radius, middle[1] - radius, middle[0] + radius, middle[1] + radius], INSIDE, INK, 3)
-    x, y = left + (col + 0.5) * cell, top + (row + 0.5) * cell
-    draw.line([x - 0.25 * cell, y, x + 0.25 * cell, y], INK, 4)
-    draw.line([x, y - 0.25 * cell, x, y + 0.25 * cell], INK, 4)
+    draw.rectangle([left, top, left + cols * cell, top + rows * cell], None, INK, 3)
+
+    def middle_of(y, x):
+        return left + (x + 0.5) * cell, top + (y + 0.5) * cell
+
+    places = [(row + dy * state.rate, col + dx * state.rate) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    inside = [(y, x) for y, x in places if 0 <= y < rows and 0 <= x < cols]
+    for place in places:
+        draw.line([*middle_of(row, col), *middle_of(*place)], SEEN if place in inside else LOST, 3)
+    radius = max(0.4 * cell, LEAST_RADIUS)
+    for place in places:
+        x, y = middle_of(*place)
+        fill, ink, width = (INSIDE, INK, 3) if place in inside else (PAPER, LOST, 2)
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill, ink, width)
+        if place not in inside:
+            draw.text((x, y), "0", ink, ImageFont.load_default(size=1.4 * radius), anchor="mm")
+    x, y = middle_of(row, col)
+    arm = 0.6 * radius
+    draw.line([x - arm, y, x + arm, y], INK, 4)
+    draw.line([x, y - arm, x, y + arm], INK, 4)
     counts = taps_inside(rows, cols, state.rate)
     span = (TAPS - 1) * state.rate + 1
     return np.asarray(image), (
-        f"A 3 x 3 kernel with rate {state.rate} spans {span} x {span} places of a map of {rows} x {cols}. For the "
-        f"place with the cross, row {row}, column {col}, {len(inside)} of its 9 taps fall on the map, marked by discs; "
-        f"the others see zeros. Over all places {counts.mean():.1f} taps do on average, and for "
-        f"{np.mean(counts == 1):.0%} of the places the middle one alone, which makes it a 1 x 1 kernel."
+        f"A 3 x 3 kernel with rate {state.rate} spans {span} x {span} places; the map, in white, has {rows} x {cols}. "
+        f"For the place with the cross, row {row}, column {col}, {len(inside)} of its 9 taps fall on the map, marked "
+        f"by orange discs; the other {9 - len(inside)} fall beside it, where a 0 stands. Over all places "
+        f"{counts.mean():.1f} taps fall on the map on average, and for {np.mean(counts == 1):.0%} of the places the "
+        "middle one alone, which makes it a 1 x 1 kernel."
     )
 
 

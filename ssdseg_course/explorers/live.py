@@ -1,7 +1,9 @@
 """Live curves: the losses of a training, drawn while it runs, in one place that is drawn anew after every epoch."""
 
+import csv
 import os
 import time
+from pathlib import Path
 
 from IPython.display import HTML, display
 
@@ -61,6 +63,15 @@ def live_curves():
             self.words.update(HTML(f'<div role="status">{minutes}:{seconds:02d} min; {words}</div>'))
 
     return LiveCurves()
+
+
+def curves_of_a_run(folder: str | Path) -> None:
+    """Show the curves of a training that has finished, from its log."""
+    from ssdseg_ref.training import LOG
+
+    with (Path(folder) / LOG).open(newline="", encoding="utf-8") as file:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    figures.show(draw_curves(rows), in_words(rows))
 
 
 def draw_curves(rows: list[dict]):

@@ -10,10 +10,11 @@ from functools import lru_cache
 
 import ipywidgets as widgets
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ssdseg_course.explorers.canvas import draw_scene
 from ssdseg_course.explorers.explorer import SHOWN_WIDTH, Explorer, align
+from ssdseg_ref.data import pictures
 from ssdseg_ref.data.sample import BACKGROUND
 from ssdseg_ref.data.warehouse import CLASSES, SPLITS
 from ssdseg_ref.plot import paint_prediction
@@ -72,9 +73,8 @@ def read_photograph(content: bytes) -> np.ndarray:
         ValueError: if that is no picture, in words for the learner.
     """
     try:
-        with Image.open(io.BytesIO(content)) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        picture = Image.fromarray(pictures.read_photograph(io.BytesIO(content)))
+    except ValueError:
         raise ValueError("That file could not be read as a picture. A .jpg or a .png will do.") from None
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     return np.asarray(picture)

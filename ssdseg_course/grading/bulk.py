@@ -13,6 +13,7 @@ from typing import BinaryIO
 MIB = 2**20
 LARGEST_DIRECTORY = 32 * MIB  # of an archive: some hundred thousand names
 MOST_TOKENS = 3_000_000  # brackets and strings of a notebook that are looked at
+LONGEST_NAME = 255  # letters of a part of a path, as file systems have it
 DEEPEST = 24  # parts of a path in an archive
 DEEPEST_ARCHIVE = 8  # and of one at which another archive is still opened
 Parts = tuple[str, ...]
@@ -90,7 +91,7 @@ def is_archive(head: bytes) -> bool:
 
 
 def members(
-    file: BinaryIO, wanted: Callable[[Parts, set[Parts]], bool], most: int, budget: Budget, within: Parts = ()
+    file: BinaryIO, wanted: Callable[[Parts, set[Parts]], bool | None], most: int, budget: Budget, within: Parts = ()
 ) -> Iterator[Member]:
     """The files of a zip archive and of the archives in it, unpacked in memory.
 
@@ -98,7 +99,7 @@ def members(
 
     Args:
         file: the archive.
-        wanted: whether a file is to be unpacked, by its path and by all folders of its archive.
+        wanted: whether a file is to be unpacked, by its path and by all folders of its archive; None to pass it over.
         most: bytes of a file; of a larger one so many come, and one more.
         budget: taken from as files are unpacked.
         within: path of this archive, where it stands in another.
@@ -112,7 +113,10 @@ def members(
             folders = {(*within, *parts[:k]) for parts, _ in files for k in range(1, len(parts))}
             for inner, info in files:
                 parts = (*within, *inner)
-                if not wanted(parts, folders):
+                is_wanted = wanted(parts, folders)
+                if is_wanted is None:
+                    continue
+                if not is_wanted:
                     yield Member(parts, _time(info), info.file_size, None)
                     continue
                 unpacked = _unpack(archive, info, most)
@@ -131,7 +135,9 @@ def _parts(info: zipfile.ZipInfo) -> Parts:
 
 
 def _is_no_file(info: zipfile.ZipInfo) -> bool:
-    return info.is_dir() or stat.S_ISLNK(info.external_attr >> 16) or not 0 < len(_parts(info)) <= DEEPEST
+    parts = _parts(info)
+    is_usual = 0 < len(parts) <= DEEPEST and max(map(len, parts)) <= LONGEST_NAME
+    return info.is_dir() or stat.S_ISLNK(info.external_attr >> 16) or not is_usual
 
 
 def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:

@@ -8,7 +8,9 @@ told by its name and by what is in it. What is found and cannot be graded is nam
 import json
 import os
 import re
+import shlex
 import stat
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,6 +33,7 @@ LARGEST_FILE = 128 * MIB  # with its outputs
 LARGEST_NOTEBOOK = 20 * MIB  # without them
 SMALL = 4 * MIB  # a notebook of this size is taken as it is, with its outputs
 MOST_BYTES = 512 * MIB  # of one learner that are read, unpacked
+MOST_SECONDS = 30  # of the processor, for what one learner has handed in
 LONGEST_NOTE = 200  # bytes of a timestamp or a secret of nbgrader's
 HEAD = 4096  # bytes in which a notebook shows what it is
 DEEPEST = 12  # folders below that of a learner
@@ -237,7 +240,8 @@ def _why_nobodys(folder: Path, entry: os.DirEntry) -> str | None:
     is_folder = entry.is_dir(follow_symlinks=False)
     stem = COPY.sub("", ENDINGS.sub("", entry.name)).casefold()
     if named := next((it for it in LESSONS if it.name == stem), None):
-        then = f": `ssdseg grade {shown(folder / entry.name, 200)} --lesson {named.number}`" if is_folder else ""
+        path = shlex.quote(shown(folder / entry.name, 200))
+        then = f": `ssdseg grade {path} --lesson {named.number}`" if is_folder else ""
         return f"it is named after a lesson, and here learners' names stand{then}"
     if is_folder or NOTEBOOK.search(entry.name):
         return None
@@ -260,19 +264,21 @@ def _of_learner(
     of = {lesson: [it for it in found if it.lesson is lesson] for lesson in LESSONS}
     unknown = [it for it in found if it.lesson is None]
     if wanted:
-        of = {wanted: of[wanted] or [it for it in unknown if it.claims]}
-    else:
-        remarks += [f"{it.name}: {_cannot_be_told(it)}" for it in unknown if not it.claims]
-    whole_course = sum(it.in_course for it in found) > 1
-    refusals, is_graded, not_begun = [], False, []
-    for lesson, several in of.items():
-        if not several:
+        taken_for_it = [] if of[wanted] else [it for it in unknown if it.claims]
+        of = {wanted: of[wanted] or taken_for_it}
+        unknown = [it for it in unknown if it not in taken_for_it]
+    remarks += [f"{it.name}: {_cannot_be_told(it)}" for it in unknown if wanted or not it.claims][:FEW]
+    best = {lesson: _best(several, lesson, take) for lesson, several in of.items() if several}
+    not_begun = []
+    if not wanted and sum(it.in_course for it in found) > 1:
+        not_begun = [lesson for lesson, (it, _) in best.items() if it.in_course and it.blank]
+    if not_begun and len(not_begun) < len(best):
+        remarks.append(f"not begun, and not graded: {', '.join(lesson.name for lesson in not_begun)}")
+    refusals, is_graded = [], False
+    for lesson, (it, said) in best.items():
+        if lesson in not_begun:
             continue
-        best, said = _best(several, lesson, take)
-        if whole_course and best.in_course and best.blank and not wanted:
-            not_begun.append(lesson.name)
-            continue
-        result = _submission(folder, learner, best, lesson, (*said, *remarks), search.others)
+        result = _submission(folder, learner, it, lesson, (*said, *remarks), search.others)
         if isinstance(result, Submission):
             is_graded = True
             yield result
@@ -332,7 +338,9 @@ def _best(several: list[_Found], lesson: Lesson, take: str) -> tuple[_Found, lis
         remarks.append("that is the copy which Jupyter kept; the notebook itself is not there, or cannot be read")
     left_out = [it.name for it in several if it is not chosen and it.standing != CHECKPOINT]
     if left_out:
-        why = f"the {take} of {rivals}" if rivals > len(best) else "by its name" if rivals > 1 else "what is written in"
+        why = "what else there is holds nothing, was kept aside, or cannot be read"
+        if rivals > 1:
+            why = f"the {take} of {rivals}" if rivals > len(best) else "by its name"
         remarks.append(f"{chosen.name} counts ({why}); left out: {_listed(left_out)}")
     return chosen, remarks
 
@@ -426,10 +434,11 @@ class _Search:
         self._notes: list[str] = []
         self._budget = Budget(MOST_ENTRIES, MOST_BYTES)
         self._looked_into = 0
+        self._until = time.process_time() + MOST_SECONDS
         try:
             self._go_through(entries)
         except _EnoughError:
-            most = f"{MOST_ENTRIES:,} files or {MOST_BYTES // MIB} MiB"
+            most = f"{MOST_ENTRIES:,} files, {MOST_BYTES // MIB} MiB or {MOST_SECONDS} seconds of work"
             self._notes.insert(0, f"there are more than {most}; only the first were looked at")
 
     @property
@@ -520,8 +529,7 @@ class _Search:
         before = len(self.found)
         try:
             for member in members(file, _may_be_wanted, LARGEST_FILE, self._budget):
-                if any(DROPPINGS.fullmatch(part) and part != CHECKPOINTS for part in member.parts):
-                    continue
+                self._count(0)
                 path = (*archive.path, *member.parts)
                 it = _Found(path, self._name(path), member.time, NOTEBOOK.search(member.parts[-1]) is not None)
                 it.packed, it.lesson = len(archive.path), _lesson_of_name(path)
@@ -554,6 +562,8 @@ class _Search:
         return shown("/".join(path[self._skip :] or path))
 
     def _count(self, size: int) -> None:
+        if time.process_time() > self._until:
+            raise _EnoughError
         try:
             self._budget.take(size)
         except BulkError:
@@ -569,13 +579,12 @@ def _is_provided(name: str, in_course: bool) -> bool:
     return name in ENVIRONMENTS or (in_course and name in OF_THE_COURSE)
 
 
-def _may_be_wanted(parts: Parts, folders: set[Parts]) -> bool:
-    """Whether a file of an archive may be a notebook, or an archive with one; as a folder would be looked through."""
-    for place, part in enumerate(parts[:-1]):
-        if _is_provided(part, (*parts[:place], "lessons") in folders):
-            return False
-        if DROPPINGS.fullmatch(part) and part != CHECKPOINTS:
-            return False
+def _may_be_wanted(parts: Parts, folders: set[Parts]) -> bool | None:
+    """Whether a file of an archive may be a notebook, or an archive with one; None for what a search passes over."""
+    for place, part in enumerate(parts):
+        is_dropping = part != CHECKPOINTS and DROPPINGS.fullmatch(part) is not None
+        if is_dropping or (place < len(parts) - 1 and _is_provided(part, (*parts[:place], "lessons") in folders)):
+            return None
     last = parts[-1]
     return not Path(last).suffix or bool(NOTEBOOK.search(last) or ENDINGS.search(last))
 

@@ -135,8 +135,8 @@ def read_students(path: Path) -> Students:
         text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("cp1252", errors="replace")
-    lines = text.splitlines()
-    separator = max(",;\t", key=(lines or [""])[0].count)
+    text = text.lstrip("\ufeff")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         header = [cell.strip().casefold().replace(" ", "_") for cell in next(rows, [])]

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ssdseg_course.exercises import exercises_of
+from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.carrying import CHECK, carry_over
 from ssdseg_course.work.running import CHECK_CALL
@@ -189,7 +190,7 @@ def _parsed(text: str, remarks: list[str]) -> dict:
     if "worksheets" in notebook or notebook.get("nbformat") in (1, 2, 3):
         return _converted(notebook, remarks)
     if notebook.get("nbformat") != 4:
-        remarks.append(f"it says that it is of format {str(notebook.get('nbformat'))[:20]}; it was read as format 4")
+        remarks.append(f"it says that it is of format {shown(notebook.get('nbformat'), 20)}; it was read as format 4")
     _look_at_kernel(notebook.get("metadata"), remarks)
     return notebook
 
@@ -216,7 +217,7 @@ def _salvaged(text: str) -> list:
 
 def _converted(notebook: dict, remarks: list[str]) -> dict:
     """A notebook of an older format as one of format 4: of its cells alone."""
-    version = str(notebook.get("nbformat"))[:20]
+    version = shown(notebook.get("nbformat"), 20)
     try:
         sheets = notebook.get("worksheets", [notebook])
         cells = [_modern(cell) for sheet in sheets for cell in sheet["cells"]]
@@ -236,7 +237,7 @@ def _look_at_kernel(metadata, remarks: list[str]) -> None:
     if isinstance(name, str) and not name.lower().startswith(("python", "ssdseg", "conda", "venv", ".venv")):
         language = kernel.get("language")
         if language != "python":
-            remarks.append(f"it was written for the kernel {name[:40]!r}; it was run with Python")
+            remarks.append(f"it was written for the kernel '{shown(name, 40)}'; it was run with Python")
 
 
 def _cells(notebook: dict, release: Notebook, remarks: list[str]) -> list[Cell]:

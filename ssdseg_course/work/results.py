@@ -27,17 +27,12 @@ class Result:
         state: in short.
         text: in full, for the learner.
         cases: how many inputs were tried.
-        agrees: whether all results are those of the reference, which a right answer's need not be where there are
-            many; None where not measured.
-        seconds: of the answer and of the reference, for one go through all inputs; None where not measured.
     """
 
     exercise: Exercise
     state: State
     text: str
     cases: int = 0
-    agrees: bool | None = None
-    seconds: tuple[float, float] | None = None
 
     @property
     def earned(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssdseg_course.manifest import ROOT, Lesson
+from ssdseg_ref.keeping import write_whole as write_whole  # for whoever writes a notebook
 
 CHECKING = "SSDSEG_CHECKING"  # set in the environment of a notebook that a check runs, where nobody is watching
 PROVIDED_ID = "cell-"  # how the id of a cell begins that is neither the learner's nor nbgrader's
@@ -111,18 +112,6 @@ def notebook_text(notebook: Notebook) -> str:
     cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in notebook["cells"]]
     form = {"ensure_ascii": False, "indent": 1, "sort_keys": True, "separators": (",", ": ")}
     return json.dumps({**notebook, "cells": cells}, **form) + "\n"
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all, whatever happens meanwhile; a link stays one."""
-    path = Path(os.path.realpath(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        half.write_bytes(content.encode() if isinstance(content, str) else content)
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
 
 
 def grade_id(cell: Cell) -> str | None:

@@ -75,7 +75,7 @@ def crop_boxes(boxes, window: tuple[float, float, float, float]) -> tuple[np.nda
 def _in_window(boxes, window: tuple[float, float, float, float]) -> np.ndarray:
     xmin, ymin, xmax, ymax = window
     origin, extent = np.float32([xmin, ymin, xmin, ymin]), np.float32([xmax - xmin, ymax - ymin] * 2)
-    return (np.asarray(boxes, np.float32) - origin) / extent
+    return (np.asarray(boxes, np.float32).reshape(-1, 4) - origin) / extent
 
 
 def zoom(sample: Sample, rng: np.random.Generator, least: float = 0.6) -> Sample:

@@ -8,13 +8,15 @@ https://cocodataset.org/#format-data, section 4.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ssdseg_ref.data.files import LazySamples, read_json, read_labels, read_photograph
+from ssdseg_ref.data.files import LazySamples, read_json
+from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
 
 COURSE_CLASSES = {"person": ("person",), "truck": ("truck", "bus", "car"), "rail": ("railroad", "train")}
@@ -30,11 +32,13 @@ class Segment(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One annotated photograph: its two files, and the segments of interest in the order of the annotations."""
+    """One annotated photograph: its two files, the segments of interest in the order of the annotations, and the size
+    (width, height) that the json gives it, None where it gives none."""
 
     photograph: Path
     segments_png: Path
     segments: tuple[Segment, ...]
+    size: tuple[int, int] | None
 
 
 def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]]) -> LazySamples:
@@ -71,16 +75,20 @@ def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]]) -> 
     photographs, pngs = _photographs_folder(root, split), json_path.with_suffix("")
     try:
         labels = _labels_by_category(content["categories"], classes, json_path)
-        file_names = {image["id"]: image["file_name"] for image in content["images"]}
-        entries = [
-            Entry(
-                photographs / file_names[annotation["image_id"]],
-                pngs / annotation["file_name"],
-                tuple(_segments_of_interest(annotation["segments_info"], labels)),
-            )
-            for annotation in content["annotations"]
-        ]
-    except (KeyError, TypeError) as error:
+        known = {category["id"] for category in content["categories"]}
+        images = _by_id(content["images"], "image", json_path)
+        _by_id(content["annotations"], "annotation of image", json_path, key="image_id")
+        entries = []
+        for annotation in content["annotations"]:
+            number = annotation["image_id"]
+            if number not in images:
+                raise ValueError(f"{json_path}: an annotation is of image {number!r}, which is not in its images")
+            image, where = images[number], f"{json_path}: image {number!r}"
+            segments = tuple(_segments_of_interest(annotation["segments_info"], labels, known, where))
+            size = (image["width"], image["height"]) if {"width", "height"} <= set(image) else None
+            files = photographs / image["file_name"], pngs / annotation["file_name"]
+            entries.append(Entry(*files, segments, size))
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{json_path}: not COCO's panoptic format: {_missing(error)}") from None
     return LazySamples(entries, _read_sample)
 
@@ -95,8 +103,18 @@ def available_splits(root: str | Path) -> list[str]:
     return sorted(path.stem.removeprefix("panoptic_") for path in Path(root).glob("annotations/panoptic_*.json"))
 
 
-def _missing(error: KeyError | TypeError) -> str:
+def _missing(error: KeyError | TypeError | AttributeError) -> str:
     return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _by_id(records: Sequence[Mapping], kind: str, json_path: Path, key: str = "id") -> dict:
+    """Records by their number, each of which has its own."""
+    found: dict = {}
+    for record in records:
+        if record[key] in found:
+            raise ValueError(f"{json_path}: two records are {kind} {record[key]!r}; each wants a number of its own")
+        found[record[key]] = record
+    return found
 
 
 def _photographs_folder(root: Path, split: str) -> Path:
@@ -111,6 +129,8 @@ def _labels_by_category(
     categories: Sequence[Mapping], classes: Mapping[str, Sequence[str]], json_path: Path
 ) -> dict[int, int]:
     """COCO's number of each mapped category -> the value of its pixels in our masks."""
+    _by_id(categories, "category", json_path)
+    _by_id(categories, "the category", json_path, key="name")
     numbers = {category["name"]: category["id"] for category in categories}
     names = label_names(classes)
     if not 1 <= len(names) < IGNORE:
@@ -133,20 +153,49 @@ def _nearest(name: str, known: Mapping[str, int]) -> str:
     return f", do you mean {near[0]!r}?" if near else ""
 
 
-def _segments_of_interest(segments: Sequence[Mapping], labels: Mapping[int, int]) -> Iterator[Segment]:
+def _segments_of_interest(
+    segments: Sequence[Mapping], labels: Mapping[int, int], known: Collection[int], where: str
+) -> Iterator[Segment]:
+    numbers = set()
     for segment in segments:
-        label = labels.get(segment["category_id"], BACKGROUND)
+        number, category = segment["id"], segment["category_id"]
+        if category not in known:
+            kind = f"{category!r}, a text" if isinstance(category, str) else repr(category)
+            raise ValueError(f"{where}: segment {number!r} has category_id {kind}, and no category has that id")
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise ValueError(f"{where}: a segment's id is a whole number, one is {number!r}")
+        if number in numbers:
+            raise ValueError(f"{where}: two segments have the id {number}, so nobody knows whose its pixels are")
+        if not _is_box(segment.get("bbox", (0, 0, 1, 1))):
+            raise ValueError(f"{where}: segment {number} has the bbox {segment['bbox']!r}, four numbers are wanted")
+        numbers.add(number)
+        label = labels.get(category, BACKGROUND)
         if label == BACKGROUND:
             continue
         ignored = label == IGNORE or segment.get("iscrowd", 0)
-        yield Segment(segment["id"], IGNORE if ignored else label, has_box=not ignored)
+        yield Segment(number, IGNORE if ignored else label, has_box=not ignored)
+
+
+def _is_box(bbox) -> bool:
+    """Whether it can be one; its numbers are not used, for the pixels say where a segment is."""
+    return (
+        isinstance(bbox, list | tuple)
+        and len(bbox) == 4
+        and all(isinstance(side, int | float) and isfinite(side) for side in bbox)
+    )
 
 
 def _read_sample(entry: Entry) -> Sample:
     image = read_photograph(entry.photograph)
+    if entry.size not in (None, image.shape[1::-1]):
+        wanted = " x ".join(map(str, entry.size))
+        raise ValueError(
+            f"{entry.photograph}: {_size(image)} pixels, but the json says {wanted}{turn_in_words(entry.photograph)}"
+        )
     ids = _segment_ids(entry.segments_png)  # (H, W)
     if ids.shape != image.shape[:2]:
-        raise ValueError(f"{entry.segments_png}: {_size(ids)} pixels, but the photograph has {_size(image)}")
+        turned = turn_in_words(entry.photograph)
+        raise ValueError(f"{entry.segments_png}: {_size(ids)} pixels, but the photograph has {_size(image)}{turned}")
     mask = np.full(ids.shape, BACKGROUND, np.uint8)
     boxes, labels = [], []
     for segment in entry.segments:

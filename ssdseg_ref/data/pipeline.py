@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdseg_ref.coding import encode_targets
 from ssdseg_ref.data.augment import augment, crop
-from ssdseg_ref.data.sample import Sample
+from ssdseg_ref.data.sample import IGNORE, Sample
 from ssdseg_ref.multitask import Config
 
 if TYPE_CHECKING:
@@ -30,7 +30,13 @@ def prepare(
 
     Returns:
         image (H, W, 3) uint8, classes (N,) int32, offsets (N, 4) float32, mask (H, W) uint8.
+
+    Raises:
+        ValueError: if the sample holds a class that the network does not know: no loss would count it.
     """
+    highest = max(sample.labels.max(initial=0), np.where(sample.mask == IGNORE, 0, sample.mask).max(initial=0))
+    if highest > len(config.classes):
+        raise ValueError(f"a sample holds class {highest}, the network knows 1 to {len(config.classes)}")
     if sample.image.shape[:2] != config.image_size:
         sample = crop(sample, WHOLE, config.image_size)
     if rng is not None:

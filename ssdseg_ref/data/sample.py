@@ -61,4 +61,4 @@ class Sample:
 
 
 def _in_words(box) -> str:
-    return "xmin {:.4g}, ymin {:.4g}, xmax {:.4g}, ymax {:.4g} (fractions of the image)".format(*box)
+    return "xmin {:.9g}, ymin {:.9g}, xmax {:.9g}, ymax {:.9g} (fractions of the image)".format(*box)

@@ -18,9 +18,11 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -29,8 +31,9 @@ from uuid import uuid4
 import numpy as np
 import platformdirs
 
-from ssdseg_ref.data.files import LazySamples, whole_folder
+from ssdseg_ref.data.files import LazySamples
 from ssdseg_ref.data.sample import Sample
+from ssdseg_ref.keeping import bring_to_disk, sweep, whole_folder
 
 Render = Callable[[int, tuple[int, int]], Sample]  # (seed, (height, width)) -> Sample
 Progress = Callable[[int, int], None]  # (scenes drawn, scenes in all)
@@ -41,9 +44,25 @@ CHUNK = 16  # scenes that one process draws at a time: often enough for a smooth
 
 
 def home() -> Path:
-    """The folder of everything that the course keeps between runs: $SSDSEG_HOME, or the user's cache folder."""
+    """The folder of everything that the course keeps between runs: $SSDSEG_HOME, or the user's cache folder.
+
+    Raises:
+        ValueError: if the user has no home folder, and SSDSEG_HOME is not set.
+    """
     named = os.environ.get("SSDSEG_HOME")
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("ssdseg-course")
+    try:
+        return Path(named).expanduser() if named else _user_cache()
+    except RuntimeError as error:  # a user without a line in /etc/passwd, as containers have them
+        raise ValueError(
+            f"there is no home folder to keep drawn scenes in ({error}); set SSDSEG_HOME to a folder for them"
+        ) from error
+
+
+def _user_cache() -> Path:
+    folder = platformdirs.user_cache_path("ssdseg-course")
+    if not folder.is_absolute():
+        raise RuntimeError("HOME is not set, or is no absolute path")
+    return folder
 
 
 def cache_folder(name: str, seeds: range, size: tuple[int, int], render: Render) -> Path:
@@ -57,8 +76,9 @@ def cached_split(
 ) -> LazySamples:
     """The scenes of `seeds`, drawn if they are not in the cache yet.
 
-    Stopping it midway leaves nothing behind. Two processes that draw the same split at once do not disturb each other:
-    the first to finish wins. A cache that is not whole is drawn again.
+    Stopping it midway leaves nothing behind; what a process that was killed has left is cleared away by the next. Two
+    processes that draw the same split at once do not disturb each other: the first to finish wins. A cache that is not
+    whole is drawn again.
 
     Args:
         name: of the split, a part of the folder's name.
@@ -66,14 +86,18 @@ def cached_split(
         size: (height, width) in pixels.
         render: draws a scene; a function at the top of a module, so that other processes find it.
         progress: called now and then while drawing, not when the scenes are in the cache.
+
+    Raises:
+        OSError: if the scenes cannot be kept; the sentence says where, and how to keep them elsewhere.
     """
     folder = cache_folder(name, seeds, size, render)
+    sweep(folder.parent)
     samples = open_cache(folder, len(seeds), size)
     if samples is None:
         _make_cache(folder, seeds, size, render, progress)
         samples = open_cache(folder, len(seeds), size)
     if samples is None:
-        raise OSError(f"{folder}: the scenes just drawn cannot be read back, is the disk full or broken?")
+        raise _cannot_keep(folder, "the scenes just drawn cannot be read back")
     return samples
 
 
@@ -120,9 +144,15 @@ def _make_cache(folder: Path, seeds: range, size: tuple[int, int], render: Rende
             _draw_all(draft, seeds, size, render, progress)
             if open_cache(folder, len(seeds), size) is None:
                 _discard(folder)
-    except OSError:
+    except OSError as error:
         if open_cache(folder, len(seeds), size) is None:  # else another process was quicker with the same scenes
-            raise
+            raise _cannot_keep(folder, error.strerror or str(error)) from error
+    except BrokenProcessPool as error:
+        raise OSError("a process that draws scenes was ended from outside, perhaps for want of memory") from error
+
+
+def _cannot_keep(folder: Path, reason: str) -> OSError:
+    return OSError(f"{folder}: drawn scenes cannot be kept there ({reason}); set SSDSEG_HOME to a folder with room")
 
 
 def _discard(folder: Path) -> None:
@@ -153,6 +183,8 @@ def _draw_all(folder: Path, seeds: range, size: tuple[int, int], render: Render,
         boxes=np.concatenate([boxes for boxes, _ in in_order]),
         labels=np.concatenate([labels for _, labels in in_order]),
     )
+    for file in folder.iterdir():  # or a power cut could leave black scenes under the name of whole ones
+        bring_to_disk(file)
 
 
 def _draw_chunk(
@@ -182,7 +214,7 @@ def _run(jobs: Sequence[tuple]) -> Iterator[tuple[int, Annotations]]:
         return
     # "spawn" and not "fork": a fork of a process in which TensorFlow runs threads may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_live_and_stop_with_the_parent) as pool:
         try:
             with _main_hidden():
                 futures = [pool.submit(_draw_chunk, *job) for job in jobs]
@@ -212,5 +244,12 @@ def _main_hidden() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _live_and_stop_with_the_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it does, however it ends: a worker would wait for work for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -1,15 +1,17 @@
 """Reader and writer for lists of triples: a picture, its mask, and a table of its boxes.
 
 A data set is one json file, a list of `[image, mask, boxes]`, three file names each, absolute or relative to the json's
-folder. The image is any picture of 8 bits a channel; the mask a PNG whose pixels are numbers of classes (0 background,
-255 ignore); the boxes a csv file of `label,xmin,ymin,xmax,ymax` in pixels, a line a box, the label a number from 1,
-with or without a header line.
+folder. The image is any picture of 8 or 16 bits a channel; the mask a PNG whose pixels are numbers of classes (0
+background, 255 ignore); both are turned upright as their EXIF data say. The boxes are a csv file of
+`label,xmin,ymin,xmax,ymax` in pixels of the upright picture, a line a box, the label a number from 1, with or without a
+header line.
 """
 
 import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +19,14 @@ import numpy as np
 from PIL import Image
 
 from ssdseg_ref.boxes import to_pixels
-from ssdseg_ref.data.files import LazySamples, read_json, read_labels, read_photograph, read_text, whole_folder
+from ssdseg_ref.data.files import LazySamples, read_json, read_text
+from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
 from ssdseg_ref.data.sample import IGNORE, Sample
+from ssdseg_ref.keeping import whole_folder
 
 CLASSES = ("person", "forklift", "monorail")  # of the data set that the format comes from
 COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax"]
+ROUNDING = 0.1  # pixels: a box that leaves its picture by no more was rounded on its way, and is cut at the border
 INDEX = "triples.json"  # the name of the list in a folder that `write` makes
 
 
@@ -89,9 +94,9 @@ def _triple(entry: object, number: int, path: Path) -> Triple:
 
 def _read_sample(files: Triple, classes: Sequence[str]) -> Sample:
     image = read_photograph(files.image)
-    mask = read_labels(files.mask, modes=["L", "P"])
-    labels, pixels = _read_boxes(files.boxes, classes)
+    mask = read_labels(files.mask, modes=["L", "P", "1"])
     height, width = image.shape[:2]
+    labels, pixels = _read_boxes(files.boxes, classes, (height, width))
     boxes = (pixels / [width, height, width, height]).astype(np.float32)
     sample = Sample(image, boxes, labels, mask)
     without_boxes = dataclasses.replace(sample, boxes=boxes[:0], labels=labels[:0])
@@ -99,12 +104,13 @@ def _read_sample(files: Triple, classes: Sequence[str]) -> Sample:
         try:
             part.validate(len(classes))
         except ValueError as error:
-            raise ValueError(f"{file}: {error}") from None
+            turned = turn_in_words(files.image) if mask.shape == image.shape[1::-1] else ""
+            raise ValueError(f"{file}: {error}{turned}") from None
     return sample
 
 
-def _read_boxes(path: Path, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (M,) int32 and boxes (M, 4) float64 in pixels."""
+def _read_boxes(path: Path, classes: Sequence[str], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (M,) int32 and boxes (M, 4) float64 in pixels, inside a picture of `size`, (height, width)."""
     labels, boxes = [], []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         cells = [cell.strip(' "') for cell in line.split(",")]
@@ -121,8 +127,23 @@ def _read_boxes(path: Path, classes: Sequence[str]) -> tuple[np.ndarray, np.ndar
             known = ", ".join(f"{index} {name}" for index, name in enumerate(classes, start=1))
             raise ValueError(f"{path}, line {number}: {label} is no class, the classes are {known}")
         labels.append(label)
-        boxes.append(box)
+        boxes.append(_inside(box, size, f"{path}, line {number}"))
     return np.array(labels, np.int32), np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def _inside(box: Sequence[float], size: tuple[int, int], where: str) -> list[float]:
+    """The box, cut at the border that it reaches over by a rounding error."""
+    height, width = size
+    borders = (width, height, width, height)
+    cut = [min(max(side, 0.0), border) for side, border in zip(box, borders, strict=True)]
+    xmin, ymin, xmax, ymax = cut
+    said = f"xmin, ymin, xmax, ymax are {', '.join(map(repr, box))} pixels"
+    if not all(abs(side - inner) <= ROUNDING for side, inner in zip(box, cut, strict=True)):
+        kind = "is no number" if any(map(isnan, box)) else "leaves the image"
+        raise ValueError(f"{where}: a box {kind}: {said}, the image has {width} x {height}")
+    if not (xmin < xmax and ymin < ymax):
+        raise ValueError(f"{where}: a box is empty or turned inside out: {said}, the image has {width} x {height}")
+    return cut
 
 
 def _write_sample(sample: Sample, folder: Path, name: str) -> tuple[str, str, str]:

@@ -9,9 +9,10 @@ from functools import cache
 import pytest
 
 from ssdseg_course import EXERCISES
+from ssdseg_course.checking.choices import run_indices
 from ssdseg_course.checking.exercise import call
 from ssdseg_course.checking.judge import AnswerKey, judge
-from ssdseg_course.checking.probe import probe
+from ssdseg_course.checking.probe import Outcome, probe
 from ssdseg_course.checking.report import Report
 
 SEEDS = range(200)
@@ -22,7 +23,7 @@ def seeds_of(exercise) -> range:
     """Seeds worth trying: one where nothing is drawn from it, few where a graph is made for each case."""
     if exercise.draw is None:
         return SEEDS[:1]
-    return SEEDS if exercise.run is call else FEW_SEEDS
+    return SEEDS if exercise.run in (call, run_indices) else FEW_SEEDS
 
 
 def fixed_part(exercise):
@@ -36,8 +37,8 @@ def random_part(exercise):
 
 
 @cache
-def answer_key(exercise_id, seed, part=fixed_part) -> AnswerKey:
-    """What is right in an exercise of the bank, and what its mutants give; worked out once for all tests."""
+def answer_key(exercise_id, seed=0, part=fixed_part) -> AnswerKey:
+    """What is right in an exercise of the bank, and in fixed cases what its mutants give: worked out once."""
     return AnswerKey(part(EXERCISES[exercise_id]), seed)
 
 
@@ -48,8 +49,15 @@ def report_on(exercise, function, seed=0) -> Report:
 
 def report_on_fixed_cases(exercise, function) -> Report:
     """What a check says that draws nothing."""
-    key = answer_key(exercise.id, 0)
+    key = answer_key(exercise.id)
     return judge(key.exercise, probe(function, key.cases, exercise.run), 0, key)
+
+
+def report_on_mutant(exercise, mutant) -> Report:
+    """The same for a mutant, whose values are known already."""
+    key = answer_key(exercise.id)
+    values = [key.value(mutant.function, number) for number in range(len(key.cases))]
+    return judge(key.exercise, [Outcome(value, "", None, ()) for value in values], 0, key)
 
 
 def words(report: Report) -> str:

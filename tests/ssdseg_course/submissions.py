@@ -447,8 +447,8 @@ def _strays(folder: Path) -> None:
 
 
 FILES = (
-    Case("neighbour", saved(solved()), None, "hard link"),  # its file has two names once the next one is there
-    Case("neighbours-file", _hard_link, None, "hard link"),
+    Case("neighbour", saved(solved()), ALL),  # its file has two names once the next one is there
+    Case("neighbours-file", _hard_link, ALL),
     Case("link", _link, None, "links are not followed"),
     Case("linked-folder", _linked_folder, None, "1 link"),
     Case("pipe", _pipe, None, "no plain file"),

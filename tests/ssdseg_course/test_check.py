@@ -1,5 +1,6 @@
 """`check` and `hint`, as a learner calls them."""
 
+import contextlib
 import re
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from ssdseg_course import EXERCISES, CheckFailed, Report, check, hint
 from ssdseg_course.check import _hints_given, report_on
+from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
 
 
 def grid_centers(rows, cols):
@@ -71,6 +73,29 @@ def test_an_answer_that_does_not_end_is_stopped_and_told_where_it_was(monkeypatc
     assert re.search(r"in line \d+ of `grid_centers`: ", str(caught.value))
     assert "does every turn bring it nearer to its end?" in str(caught.value)
     assert caught.value.report.verdict == "took too long"
+
+
+def work(most: float = 5.0) -> float:
+    """Seconds of work until it was stopped."""
+    start = time.process_time()
+    with contextlib.suppress(TimeIsUp):
+        while time.process_time() - start < most:
+            pass
+    return time.process_time() - start
+
+
+def test_a_limit_counts_work_and_not_the_clock():
+    with time_limit(0.05):
+        time.sleep(0.1)
+    with time_limit(0.05):
+        assert work() < 1
+
+
+def test_a_limit_inside_of_a_limit_leaves_the_outer_one_as_it_was():
+    with time_limit(0.2):
+        with time_limit(0.05):
+            assert work() < 0.15
+        assert work() < 1
 
 
 def test_an_answer_that_swallows_the_alarm_is_stopped_by_the_next_one(monkeypatch):
@@ -191,6 +216,20 @@ def test_a_function_that_an_answer_does_not_call_is_not_blamed():
     scope = {"iou": iou_by_half, "right_matches": EXERCISES["02.match_anchors"].reference}
     exec("def match_anchors(a, b, t):\n    return right_matches(a, b, t) + 5", scope)
     assert report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0).helpers == ()
+
+
+def test_a_function_that_has_passed_is_not_tried_again_until_something_it_uses_changes():
+    calls = []
+    scope = {"right_iou": EXERCISES["02.iou"].reference, "calls": calls}
+    exec("def iou(a, b):\n    calls.append(1)\n    return right_iou(a, b)", scope)
+    exec("def match_anchors(a, b, t):\n    return iou(a, b)", scope)
+    assert report_on(EXERCISES["02.iou"], scope["iou"], 0).passed
+    seen = len(calls)
+    report = report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0)
+    assert len(calls) - seen == len(EXERCISES["02.match_anchors"].cases(0))
+    assert report.helpers == ()
+    scope["right_iou"] = iou_by_half
+    assert report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0).helpers == ("02.iou",)
 
 
 def test_hints_grow_stronger_and_the_last_one_stays(capsys):

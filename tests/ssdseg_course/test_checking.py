@@ -161,7 +161,8 @@ def test_a_lone_nan_is_told():
 
 
 def test_fractions_that_were_cut_off_are_named_as_the_reason():
-    text = says(lambda rows, cols: right(rows, cols).astype(np.int64))
+    unknown = dataclasses.replace(GRID, mutants=())
+    text = says(lambda rows, cols: right(rows, cols).astype(np.int64), unknown)
     assert "when all that stands behind the point is cut off: an array of int64 has no place for it" in text
 
 
@@ -174,6 +175,8 @@ def test_fractions_that_were_cut_off_are_named_as_the_reason():
         (lambda x: np.zeros(2), [0.5, 0.25], None),
         (lambda x: np.array(3), 0.75, None),  # a count in the place of a share
         (lambda x: np.array(0), 0.75, None),
+        (lambda x: np.array(1.0), 0.75, None),  # all or nothing, in the place of a share
+        (lambda x: (x > 0.5).astype(int), [0.75, 0.25], None),
         (lambda x: np.round(x) + 1, [1.75, 2.25], None),
     ],
 )
@@ -232,6 +235,20 @@ def test_a_whole_number_is_demanded_in_type_too():
     complaint = compare_whole_numbers(np.array(32.0), right)
     assert "a whole number in type, too (int), and yours is float64: 32.0" in complaint.lines[0]
     assert "it should be 32 and yours is 31" in compare_whole_numbers(np.array(31.0), right).lines[0]
+
+
+def test_of_a_long_row_the_wrong_number_alone_is_told():
+    right = np.zeros((2, 10**6))
+    wrong = right.copy()
+    wrong[1, 7] = 2
+    assert compare_arrays(wrong, right).lines[-1] == "but entry 1, 7 should be 0 and yours is 2 (1 of 2000000 differ)"
+
+
+def test_an_endless_error_is_cut():
+    def grid_centers(rows, cols):
+        raise ValueError("x" * 10**6)
+
+    assert len(says(grid_centers)) < 1500
 
 
 def copies(array):
@@ -325,11 +342,18 @@ PARTED = dataclasses.replace(
         (lambda count: None, "it should return indices and boxes, and returned None"),
         (lambda count: (np.arange(count), np.ones((count, 2))), "boxes: shape is right: (3, 2) but row 0"),
         (lambda count: (np.arange(count), "boxes"), "it should return indices and boxes, and returned something else"),
-        (lambda count: np.arange(count) > 1, "true and false are no numbers here"),
     ],
 )
 def test_things_that_are_returned_together_are_told_by_name(wrong, sentence):
     assert sentence in says(wrong, PARTED)
+
+
+def test_true_and_false_are_told_to_be_made_ones_and_zeros_where_those_are_wanted():
+    marks = dataclasses.replace(GRID, reference=lambda count: np.eye(count), fixed_cases=((3,),), draw=None, mutants=())
+    assert "true and false are no numbers here" in says(lambda count: np.eye(count) > 0, marks)
+    assert "true and false" not in says(lambda count: True, marks)
+    text = says(lambda rows, cols: right(rows, cols) > 0.5)
+    assert "returned something else: array of bool again" in text
 
 
 def test_of_things_that_are_returned_together_one_may_be_an_empty_list():

@@ -3,14 +3,17 @@
 import json
 import subprocess
 import sys
+import zipfile
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+from keras import layers
 from PIL import Image
 from typer.testing import CliRunner
 
-from ssdseg_course.cli import app
+from ssdseg_course.cli import app, networks
 from ssdseg_course.cli.networks import NETWORK_FILE, RUN_FILE, open_network
 from ssdseg_ref import multitask
 
@@ -63,6 +66,154 @@ def test_a_training_notes_what_it_was_begun_with(tmp_path, monkeypatch):
     CliRunner().invoke(app, ["train", str(tmp_path / "run"), "--backbone", "shufflenetv2"])
     noted = json.loads((tmp_path / "run" / RUN_FILE).read_text())
     assert noted == {"preset": "lesson", "backbone": "shufflenetv2", "mine": False}
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """`train` without drawing and scoring, on a network of two weights; gives what its training shall do each time."""
+    trained, todo = [], []
+
+    def train(network, config, recipe, samples, validation, folder, *, verbose):
+        trained.append(folder)
+        for step in todo:
+            step(folder)
+
+    monkeypatch.setattr(
+        multitask, "build_network", lambda config: keras.Sequential([keras.Input((1,)), layers.Dense(1)])
+    )
+    monkeypatch.setattr("ssdseg_ref.training.train", train)
+    monkeypatch.setattr(networks, "open_samples", lambda *_: ([], ("a", "b", "c")))
+    monkeypatch.setattr(networks, "_score", lambda *_: None)
+    return SimpleNamespace(trained=trained, todo=todo)
+
+
+def epochs(count):
+    def keep(folder):
+        (folder / "checkpoints").mkdir(exist_ok=True)
+        record = {"begun_with": {}, "log": [{"val_loss": 1.0}] * count}
+        (folder / "checkpoints" / f"{count:04d}.json").write_text(json.dumps(record))
+
+    return keep
+
+
+def interrupt(folder):
+    raise KeyboardInterrupt
+
+
+def train_again(folder, *options):
+    result = CliRunner().invoke(app, ["train", str(folder), *options])
+    return result.exit_code, (result.stdout + result.stderr).replace("\n", " ")
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_is_not_trained_again_and_nothing_in_it_changes(toy, tmp_path):
+    assert train_again(tmp_path / "run")[0] == 0
+    before = content(tmp_path / "run")
+    assert set(before) == {NETWORK_FILE, RUN_FILE}
+    epochs(3)(tmp_path / "run")  # as after a kill between saving and clearing up
+    (tmp_path / "run" / f".{'0' * 32}.{NETWORK_FILE}").write_text("half a network")
+    status, said = train_again(tmp_path / "run")
+    assert (status, len(toy.trained)) == (0, 1)
+    assert "this training has finished; `ssdseg evaluate" in said
+    assert content(tmp_path / "run") == before
+
+
+def test_a_network_of_some_other_origin_is_never_written_over(toy, tmp_path):
+    keras.Sequential([keras.Input((1,)), layers.Dense(1)]).save(tmp_path / NETWORK_FILE)
+    before = content(tmp_path)
+    status, said = train_again(tmp_path)
+    assert (status, toy.trained) == (1, [])
+    assert "a network of some other training; take another folder" in said
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("has_checkpoints", [True, False])
+def test_a_network_that_was_cut_off_is_saved_again_or_the_way_out_is_named(toy, tmp_path, has_checkpoints):
+    train_again(tmp_path)
+    whole = (tmp_path / NETWORK_FILE).read_bytes()
+    (tmp_path / NETWORK_FILE).write_bytes(whole[:-100])
+    if has_checkpoints:
+        epochs(10)(tmp_path)
+        assert train_again(tmp_path)[0] == 0
+        assert zipfile.is_zipfile(tmp_path / NETWORK_FILE)
+    else:
+        status, said = train_again(tmp_path)
+        assert (status, len(toy.trained)) == (1, 1)
+        assert f"{NETWORK_FILE}: cut off, or no network; delete it, and the same command trains anew" in said
+
+
+def test_a_full_disk_when_the_network_is_saved_costs_nothing(toy, tmp_path, monkeypatch):
+    toy.todo.append(epochs(10))
+    with monkeypatch.context() as full:
+        full.setattr(keras.Model, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        status, said = train_again(tmp_path)
+    assert status == 1
+    assert f"{NETWORK_FILE}: cannot be written" in said
+    assert "the training is kept, once there is room the same command saves it" in said
+    assert "0010.json" in content(tmp_path)
+    assert train_again(tmp_path)[0] == 0
+    assert set(content(tmp_path)) == {NETWORK_FILE, RUN_FILE}
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        ([interrupt], "stopped before an epoch was whole; `ssdseg train {folder} {options}` begins anew"),
+        ([epochs(1), interrupt], "stopped; 1 whole epoch kept in {folder}: `ssdseg train {folder} {options}` goes on"),
+        ([epochs(4), interrupt], "stopped; 4 whole epochs kept in {folder}: `ssdseg train {folder} {options}` goes on"),
+    ],
+)
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(toy, tmp_path, steps, sentence):
+    toy.todo.extend(steps)
+    status, said = train_again(tmp_path / "run", "--backbone", "shufflenetv2")
+    assert status == 130
+    assert sentence.format(folder=tmp_path / "run", options="--preset lesson --backbone shufflenetv2") in said
+
+
+def test_ctrl_c_behind_the_training_says_that_it_has_finished(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "_score", lambda *_: interrupt(None))
+    status, said = train_again(tmp_path)
+    assert status == 130
+    assert f"stopped; the training has finished, its network is {tmp_path / NETWORK_FILE}" in said
+
+
+@pytest.mark.parametrize(
+    ("noted", "sentence"),
+    [
+        ('{"preset": "les', "run.json: damaged; delete it and go on with the options"),
+        ("", "run.json: damaged"),
+        ("[]", "run.json: written by another version of the course; take another folder"),
+        ('{"preset": "lesson"}', "run.json: written by another version"),
+        ('{"preset": "lesson", "backbone": "mobilenetv2", "mine": false, "seed": 1}', "written by another version"),
+    ],
+)
+def test_a_note_that_cannot_be_used_gets_one_sentence(toy, tmp_path, noted, sentence):
+    (tmp_path / RUN_FILE).write_text(noted)
+    status, said = train_again(tmp_path)
+    assert (status, toy.trained) == (1, [])
+    assert sentence in said
+
+
+def test_two_trainings_in_one_folder_are_refused(toy, tmp_path):
+    code = "import sys; from ssdseg_ref.keeping import locked\nwith locked(sys.argv[1]): print(1, flush=True); input()"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.readline()
+        status, said = train_again(tmp_path)
+        other.kill()
+    assert (status, toy.trained) == (1, [])
+    assert f"{tmp_path}: another command is at work there" in said
+
+
+def test_a_training_that_has_not_finished_is_named_where_its_network_is_wanted(toy, tmp_path):
+    toy.todo.extend([epochs(2), interrupt])
+    train_again(tmp_path)
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"its training has not finished; `ssdseg train {tmp_path}` goes on" in result.stderr.replace("\n", " ")
 
 
 def test_training_into_a_folder_that_cannot_be_written_is_refused_by_its_name():

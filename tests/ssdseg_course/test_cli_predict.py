@@ -2,8 +2,10 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from ssdseg_course.cli import app, predict
 from ssdseg_course.cli.predict import coco_results
+from ssdseg_ref import multitask
 from ssdseg_ref.data import warehouse
 from ssdseg_ref.multitask import Prediction
 
@@ -45,9 +48,10 @@ def test_every_picture_comes_back_with_boxes_and_masks(done):
         "detections.json",
     }  # fmt: skip
     for name in ("000007", "turned"):
-        mask = np.asarray(Image.open(out / f"{name}_mask.png"))
-        assert mask.shape == SIZE
-        assert mask.max() in (1, 2, 3)
+        mask = Image.open(out / f"{name}_mask.png")
+        assert np.asarray(mask).shape == SIZE
+        assert np.asarray(mask).max() in (1, 2, 3)
+        assert np.asarray(mask.convert("RGB")).std() > 20  # its palette shows them
         picture = Image.open(out / f"{name}.png")
         assert picture.size == (1280, 960)
     assert "3 pictures" in result.stdout
@@ -56,8 +60,13 @@ def test_every_picture_comes_back_with_boxes_and_masks(done):
 def test_a_broken_picture_is_named_and_left_out_and_the_command_says_so(done):
     _, _, result = done
     assert result.exit_code == 1
-    assert "broken.jpg: left out, cannot identify image file" in result.stderr
+    assert "broken.jpg: left out, not a picture that can be read" in result.stderr
     assert "1 of 4 pictures could not be read" in result.stderr
+
+
+def test_a_network_of_drawings_says_that_it_has_seen_no_photograph(done):
+    _, _, result = done
+    assert "The network lesson has only seen drawn scenes of a warehouse" in result.stdout.replace("\n", " ")
 
 
 def test_the_results_are_coco_s_and_score_high(done):
@@ -157,3 +166,114 @@ def test_a_wrong_network_leaves_no_empty_folder(tmp_path):
 
 def test_pictures_that_are_numbered_as_coco_s_keep_their_numbers(tmp_path):
     assert predict._image_ids([tmp_path / "000000000139.jpg", tmp_path / "7.jpg"]) == [139, 7]
+
+
+@pytest.fixture(scope="module")
+def lesson_network():
+    return multitask.load_network("lesson")
+
+
+@pytest.fixture
+def lesson(monkeypatch, lesson_network):
+    """The shipped network, built once for all tests."""
+    monkeypatch.setattr(predict, "open_network", lambda _: (lesson_network, multitask.LESSON))
+
+
+@pytest.mark.usefixtures("lesson")
+def test_odd_pictures_cost_no_other_picture_anything(tmp_path):
+    """Files of a Mac and of Windows are no pictures; what is left out is named; all others come back."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    grey = np.asarray(Image.fromarray(warehouse.render(SEEDS[0], SIZE).image).convert("L"))
+    Image.fromarray(grey).save(folder / "8.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(folder / "16.PNG")
+    Image.fromarray(grey[:3]).save(folder / "wide.bmp")
+    Image.fromarray(grey[:, :1]).resize((1, 5000)).save(folder / "tall.webp")
+    for name in ("._8.png", ".DS_Store", "Thumbs.db"):
+        (folder / name).write_bytes(b"\0\5\x16\7")
+    (folder / "folder.jpg").mkdir()
+    (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
+    (folder / "nowhere.jpg").symlink_to(folder / "gone.jpg")
+    (folder / "empty.jpg").write_bytes(b"")
+    Image.fromarray(grey).save(folder / "cut.jpg")
+    (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:2000])
+    Image.new("1", (12_000, 12_000)).save(folder / "huge.png")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["predict", str(folder), "--out", str(out), "--network", "lesson"])
+    assert result.exit_code == 1
+    assert "5 of 9 pictures could not be read" in result.stderr
+    for name, reason in {
+        "loop.jpg": "there is no such file",
+        "nowhere.jpg": "there is no such file",
+        "empty.jpg": "the file is empty",
+        "cut.jpg": "perhaps cut off",
+        "huge.png": "too large, or damaged: it claims 12,000 x 12,000 pixels",
+    }.items():
+        (line,) = (line for line in result.stderr.splitlines() if f"{name}: left out, " in line)
+        assert reason in line
+        assert line.count(name) == 1
+    assert len(list(out.iterdir())) == 4 * 2 + 1
+    found = json.loads((out / "detections.json").read_text())
+    sure = [record["image_id"] for record in found if record["score"] > 0.5]
+    assert sure.count("8.png") == sure.count("16.PNG") > 0
+
+
+@pytest.mark.usefixtures("lesson")
+def test_a_picture_without_enough_memory_is_left_out(tmp_path, monkeypatch):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    paint = predict._pictures_of
+    sizes = iter((True, False))
+
+    def hungry(*arguments):
+        if next(sizes):
+            raise MemoryError
+        return paint(*arguments)
+
+    monkeypatch.setattr(predict, "_pictures_of", hungry)
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["predict", str(tmp_path), "--out", str(out), "--network", "lesson"])
+    assert "a.png: left out, not enough memory" in result.stderr.replace("\n", "")
+    assert {path.name for path in out.iterdir()} == {"b.png", "b_mask.png", "detections.json"}
+
+
+@pytest.mark.usefixtures("lesson")
+def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch):
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+    paint, painted = predict._pictures_of, []
+
+    def interrupted(*arguments):
+        if painted:
+            raise KeyboardInterrupt
+        painted.append(1)
+        return paint(*arguments)
+
+    monkeypatch.setattr(predict, "_pictures_of", interrupted)
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["predict", str(tmp_path), "--out", str(out), "--network", "lesson"])
+    assert result.exit_code == 130
+    assert "stopped; 2 of 3 pictures were not looked at" in result.stderr
+    assert {path.name for path in out.iterdir()} == {"0.png", "0_mask.png", "detections.json"}
+
+
+def test_a_network_of_another_number_of_classes_predicts(tmp_path, monkeypatch):
+    """Their names are not known, so they have numbers; of a warehouse nothing is said."""
+    rows, (height, width) = len(multitask.LESSON.anchors), multitask.LESSON.image_size
+    image = keras.Input((height, width, 3))
+    x = layers.Flatten()(layers.AveragePooling2D(80)(image))
+    outputs = {
+        "classes": layers.Reshape((rows, 6))(layers.Dense(rows * 6)(x)),
+        "offsets": layers.Reshape((rows, 4))(layers.Dense(rows * 4)(x)),
+        "mask": layers.Conv2D(6, 1)(image),
+    }
+    keras.Model(image, outputs).save(tmp_path / "five.keras")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    arguments = ["predict", str(tmp_path), "--out", str(out), "--network", str(tmp_path / "five.keras")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "warehouse" not in result.stdout
+    monkeypatch.setattr("ssdseg_course.cli.networks.open_samples", lambda *_: ([], ("a", "b", "c")))
+    evaluated = CliRunner().invoke(app, ["evaluate", str(tmp_path / "five.keras"), "--split", "test"])
+    assert "the network knows 5 classes, the Warehouse has 3" in evaluated.stderr.replace("\n", " ")

@@ -3,11 +3,12 @@
 import itertools
 
 import pytest
-from answers import answer_key, random_part, report_on, report_on_fixed_cases, seeds_of, words
+from answers import answer_key, random_part, report_on, report_on_mutant, seeds_of, words
 
 from ssdseg_course import EXERCISES
 from ssdseg_course.check import find_exercise
-from ssdseg_course.checking.values import same, to_plain
+from ssdseg_course.checking.judge import AnswerKey
+from ssdseg_course.checking.values import same
 from ssdseg_course.manifest import LESSONS
 
 MUTANTS = [
@@ -39,7 +40,7 @@ def test_the_stub_is_told_that_it_is_not_written_yet(exercise):
 @pytest.mark.parametrize(("exercise", "mutant"), MUTANTS)
 def test_a_mutant_fails_with_its_own_sentence_without_any_luck(exercise, mutant):
     """The fixed cases alone refuse it, and tell it from all other mutants: so it is at every seed."""
-    report = report_on_fixed_cases(exercise, mutant.function)
+    report = report_on_mutant(exercise, mutant)
     assert not report.passed
     assert report.earned == 0
     assert mutant.sentence in words(report)
@@ -49,15 +50,15 @@ def test_a_mutant_fails_with_its_own_sentence_without_any_luck(exercise, mutant)
 def test_a_mutant_has_a_value_whatever_is_drawn(exercise):
     """So that no seed takes away the sentence that the fixed cases have found."""
     for seed in seeds_of(exercise) if exercise.draw else ():
-        key = answer_key(exercise.id, seed, random_part)
+        key = AnswerKey(random_part(exercise), seed)
         for mutant in exercise.mutants:
             assert all(key.value(mutant.function, number) is not None for number in range(len(key.cases))), f"{seed=}"
 
 
 @every_exercise
 def test_no_two_mutants_are_the_same(exercise):
-    cases = exercise.cases(seed=0)
-    answers = [[to_plain(exercise.run(mutant.function, case)) for case in cases] for mutant in exercise.mutants]
+    key = answer_key(exercise.id)
+    answers = [[key.value(mutant.function, k) for k in range(len(key.cases))] for mutant in exercise.mutants]
     for (one, first), (other, second) in itertools.combinations(enumerate(answers), 2):
         assert not all(map(same, first, second)), f"mutants {one} and {other}"
     assert len({mutant.sentence for mutant in exercise.mutants}) == len(exercise.mutants)

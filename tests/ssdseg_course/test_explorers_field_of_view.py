@@ -29,6 +29,21 @@ def test_the_words_say_what_the_picture_shows(state, words):
     assert words in text
 
 
+@pytest.mark.parametrize(("rate", "map_size"), [(18, "10 x 14"), (12, "33 x 33"), (1, "12 x 16")])
+def test_all_nine_taps_are_drawn_also_those_that_fall_beside_the_map(rate, map_size):
+    corner, text = field_view(FieldState(rate, map_size, row=0.0, col=0.0))
+    middle, _ = field_view(FieldState(rate, map_size))
+    rims = np.argwhere(np.all(corner == LOST_RIM, axis=-1))
+    map_rows, map_cols = np.nonzero(np.all(middle == INK_RIM, axis=-1))  # its frame, and discs inside of it
+    assert "of its 9 taps fall on the map" in text
+    assert rims[:, 0].min() < map_rows.min(), "above the map"
+    assert rims[:, 1].min() < map_cols.min(), "to the left of it"
+    assert rims.min() > 0, "and not cut off"
+
+
+LOST_RIM, INK_RIM = (85, 85, 85), (0, 0, 0)
+
+
 @pytest.mark.parametrize(("control", "value"), [("rate", 2), ("map_size", "33 x 33"), ("row", 0.1), ("col", 0.9)])
 def test_a_control_moves_picture_and_words(control, value):
     explorer = explore_field_of_view()

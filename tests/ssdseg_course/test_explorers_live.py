@@ -44,6 +44,18 @@ def test_a_training_is_shown_while_it_runs(monkeypatch):
     assert shown[-1].startswith("after 1 epochs")
 
 
+def test_the_curves_of_a_finished_run_come_from_its_log(monkeypatch, tmp_path):
+    shown = []
+    monkeypatch.setattr(live.figures, "show", lambda figure, alt: shown.append(alt))
+    keys = list(ROWS[0])
+    lines = [",".join(["epoch", *keys])] + [
+        ",".join(map(str, [epoch, *(row[key] for key in keys)])) for epoch, row in enumerate(ROWS)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(lines) + "\n")
+    live.curves_of_a_run(tmp_path)
+    assert shown == [live.in_words(ROWS)]
+
+
 def test_an_interrupt_in_the_first_epoch_draws_nothing(monkeypatch):
     monkeypatch.setattr(live, "display", lambda *_, **__: type("Place", (), {"update": lambda *_, **__: None})())
     monkeypatch.setattr(live.figures, "show", lambda *_, **__: pytest.fail("there is nothing to be shown"))

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import time
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -31,12 +32,12 @@ SECOND = find_lesson("2").notebook()
 LONG_AGO = 1_000_000_000  # in seconds since 1970
 
 
-def put(path, content=TEXT, time=None):
+def put(path, content=TEXT, changed=None):
     """Write a file, with the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    if time is not None:
-        os.utime(path, (time, time))
+    if changed is not None:
+        os.utime(path, (changed, changed))
     return path
 
 
@@ -154,8 +155,8 @@ def test_a_notebook_is_found_in_an_archive_and_nothing_is_written(name, wanted, 
 
 
 BAD_ARCHIVES = {
-    "bomb.zip": (packed([(f"{k}.ipynb", bytes(129 * MIB)) for k in range(5)], compression=8), "512 MiB"),
-    "one-bomb.zip": (packed([(NOTEBOOK, bytes(129 * MIB))], compression=8), "more than 128 MiB"),
+    "bomb.zip": (packed([(f"{k}.ipynb", bytes(MIB + 1)) for k in range(5)], compression=8), "4 MiB"),
+    "one-bomb.zip": (packed([(NOTEBOOK, bytes(2 * MIB))], compression=8), "more than 1 MiB"),
     "broken.zip": (packed([(NOTEBOOK, BEGUN)])[:-50], "damaged"),
     "zeros.zip": (b"PK\x03\x04" + bytes(1000), "damaged"),
     "lzma.zip": (packed([(NOTEBOOK, BEGUN)], compression=zipfile.ZIP_LZMA), "usual zip"),
@@ -166,12 +167,29 @@ BAD_ARCHIVES = {
 
 
 @pytest.mark.parametrize("name", BAD_ARCHIVES)
-def test_an_archive_that_cannot_be_read_is_named_with_its_reason(name, tmp_path):
+def test_an_archive_that_cannot_be_read_is_named_with_its_reason(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(intake, "LARGEST_FILE", MIB)
+    monkeypatch.setattr(intake, "MOST_BYTES", 4 * MIB)
     content, words = BAD_ARCHIVES[name]
     put(tmp_path / "ada" / name, content)
     it = one(tmp_path, LESSON)
     assert isinstance(it, Refusal)
     assert words in it.reason
+
+
+def test_an_environment_in_an_archive_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(intake, "MOST_ENTRIES", 100)
+    files = [(f"course/.venv/lib/{number}.py", "") for number in range(1000)]
+    put(tmp_path / "ada.zip", packed([*files, (f"course/lessons/{NAME}/{NOTEBOOK}", BEGUN)]))
+    assert one(tmp_path).remarks == ()
+
+
+def test_names_without_end_in_an_archive_hold_nobody_up(tmp_path):
+    files = [(f"{k}" + "_ " * 30_000 + "x.ipynb", BEGUN) for k in range(20)]
+    put(tmp_path / "ada.zip", packed([*files, ("/".join("x" * 2000), BEGUN), (NOTEBOOK, BEGUN)]))
+    start = time.process_time()
+    assert one(tmp_path).path == ("ada.zip", NOTEBOOK)
+    assert time.process_time() - start < 2
 
 
 def test_an_archive_with_a_password_is_named(tmp_path):
@@ -381,6 +399,13 @@ def test_of_a_whole_course_what_was_begun_counts_and_never_the_solution(below, t
     put(LESSON.notebook(root), OTHER)
     it = one(tmp_path)
     assert (it.lesson, it.content) == (LESSON, OTHER.encode())
+    assert "not begun, and not graded: 02_matching" in it.remarks
+
+
+def test_where_one_lesson_is_wanted_what_may_be_of_it_is_named(tmp_path):
+    put(tmp_path / "ada" / NOTEBOOK)
+    put(tmp_path / "ada" / "essay.ipynb", '{"cells": []}')
+    assert "essay.ipynb: it cannot be told" in one(tmp_path, LESSON).remarks[0]
 
 
 def test_a_lesson_whose_folder_holds_no_notebook_is_named_beside_others(tmp_path):
@@ -439,6 +464,13 @@ def test_a_learner_with_thousands_of_files_is_looked_at_in_part(tmp_path):
     assert "more than 1,000 files" in one(tmp_path, LESSON).reason
     put(tmp_path / "ada" / NAME / "zzz.ipynb", BEGUN)
     assert isinstance(one(tmp_path, LESSON), Submission)
+
+
+def test_a_learner_takes_no_more_than_some_seconds(tmp_path, monkeypatch):
+    monkeypatch.setattr(intake, "MOST_SECONDS", 0)
+    put(tmp_path / "ada" / NAME / NOTEBOOK)
+    put(tmp_path / "ada" / "work.zip", packed([(NOTEBOOK, BEGUN)]))
+    assert "0 seconds of work" in one(tmp_path, LESSON).reason
 
 
 def test_folders_without_end_are_looked_at_in_part(tmp_path):

@@ -103,18 +103,6 @@ def test_the_pages_are_notebooks_and_the_csv_is_nbgraders(graded):
     assert "linear_scales" in (root / "class_report.md").read_text()
 
 
-@needs_sandbox
-def test_of_two_notebooks_of_one_learner_the_first_counts_at_every_run(tmp_path):
-    folder = folder_of(tmp_path, TWO[0])
-    submissions.GOOD[3].write(tmp_path)
-    (tmp_path / f"{LESSON.name}.ipynb").rename(folder / "ada.ipynb")
-    for graded, unchanged in ((1, 0), (0, 1)):
-        tally = grade_folder(folder, tmp_path, PLAIN)
-        assert (tally.graded, tally.unchanged) == (graded, unchanged)
-        assert "handed in twice" in tally.not_graded[0].reason
-    assert scores(tmp_path) == {"ada": 100}
-
-
 def test_settings_that_python_cannot_read_are_named(tmp_path):
     (tmp_path / "nbgrader_config.py").write_text("c = get_config()\nc.x = (\n")
     with pytest.raises(ValueError, match=r"nbgrader_config\.py, line 2"):

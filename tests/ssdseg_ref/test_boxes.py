@@ -104,3 +104,43 @@ def test_iou_with_no_boxes_is_a_table_without_rows_or_columns(many, others):
     rng = np.random.default_rng(0)
     assert pairwise_iou(_random_boxes(rng, many), _random_boxes(rng, others)).shape == (many, others)
     assert pairwise_iou([], _random_boxes(rng, others)).shape == (0, others)
+
+
+NARROW = [np.uint8, np.int8, np.int16, np.uint16, np.int32, np.int64, np.float16]
+
+
+@pytest.mark.parametrize("kind", NARROW)
+def test_boxes_of_narrow_numbers_are_counted_in_wide_ones(kind):
+    """200 x 200 pixels are more than int16 and float16 hold, and 200 + 220 more than uint8."""
+    largest = np.iinfo(kind).max if np.issubdtype(kind, np.integer) else 60_000
+    far = min(50_000, largest)
+    boxes = np.array([[0, 0, far, far], [far - 20, 10, far, 30], [10, 10, 5, 20]], kind)
+    wide = boxes.astype(np.float64)
+    np.testing.assert_allclose(areas(boxes), areas(wide), rtol=1e-6)
+    np.testing.assert_allclose(corners_to_centers(boxes), corners_to_centers(wide))
+    np.testing.assert_allclose(centers_to_corners(boxes), centers_to_corners(wide))
+    np.testing.assert_allclose(pairwise_iou(boxes, boxes), pairwise_iou(wide, wide), rtol=1e-6)
+    np.testing.assert_allclose(to_pixels(boxes, (3, 5)), to_pixels(wide, (3, 5)))
+
+
+def test_boxes_of_unsigned_numbers_may_be_inside_out():
+    assert corners_to_centers(np.array([10, 10, 5, 20], np.uint8)).tolist() == [7.5, 15, -5, 10]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("side", range(4))
+def test_a_box_that_is_not_finite_overlaps_nothing(odd, side):
+    """1e30 is finite, its area is not in float32."""
+    boxes = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3]], np.float32)
+    boxes[1, side] = odd
+    if odd == 1e30:
+        boxes[1] = [-odd, -odd, odd, odd]
+    table = pairwise_iou(boxes, boxes)
+    assert table.tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("function", [centers_to_corners, corners_to_centers, lambda boxes: to_pixels(boxes, (2, 3))])
+def test_an_empty_list_is_no_box(function):
+    assert function([]).shape == (0, 4)
+    assert areas([]).shape == (0,)

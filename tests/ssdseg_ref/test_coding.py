@@ -111,3 +111,31 @@ def test_an_image_without_boxes_asks_for_background_everywhere(boxes):
 def test_without_anchors_there_is_nothing_to_predict():
     classes, offsets = encode_targets([[0, 0, 1, 1]], [1], np.empty((0, 4)))
     assert (classes.shape, offsets.shape) == ((0,), (0, 4))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.float16])
+def test_boxes_and_anchors_of_narrow_numbers_are_coded_in_wide_ones(kind):
+    boxes, anchors = np.array([[100, 100, 220, 240]], kind), np.array([[90, 110, 200, 250]], kind)
+    expected = encode(boxes.astype(np.float64), anchors.astype(np.float64))
+    np.testing.assert_allclose(encode(boxes, anchors), expected, rtol=1e-6)
+    np.testing.assert_allclose(decode(expected, anchors), boxes, rtol=1e-6)
+    classes, offsets = encode_targets(boxes, [2], anchors)
+    assert classes.tolist() == [2]
+    np.testing.assert_allclose(offsets, expected, rtol=1e-5)
+
+
+def test_offsets_of_half_precision_are_decoded_in_single():
+    """exp(60 * 0.2) is more than float16 holds."""
+    assert np.isfinite(decode(np.array([[0, 0, 60, 60]], np.float16), [[0, 0, 1, 1]])).all()
+
+
+def test_no_box_is_encoded_to_no_offset():
+    assert encode([], []).shape == decode([], []).shape == (0, 4)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_a_box_that_is_not_finite_cannot_be_encoded_and_is_nobodys_target(odd):
+    box, anchors = np.array([[0, 0, odd, 1]]), np.array([[0.0, 0, 1, 1]])
+    with pytest.raises(ValueError, match="no logarithm of its size"):
+        encode(box, anchors)
+    assert encode_targets(box, [1], anchors)[0].tolist() == [0]

@@ -364,3 +364,35 @@ def test_another_backend_computes_the_same_losses(backend, needs):
     used, *values = run.stdout.split()
     assert used == backend
     np.testing.assert_allclose([float(value) for value in values], every_loss(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_outputs_in_half_precision_are_summed_in_single(kind):
+    """Over a batch of masks float16 passes 65,504, and an epsilon of 1e-7 is 0 in it."""
+    rng = np.random.default_rng(0)
+    mask, logits = _random_masks(rng, batch=8, height=96, width=128)
+    labels, offsets, class_logits, predicted = _random_detections(rng, batch=8, anchors=3000)
+    boxes = _random_boxes(rng, 3000)
+
+    def all_of(kind):
+        as_kind = [ops.cast(x, kind) for x in (logits, class_logits, predicted, boxes)]
+        pixels, rows, deltas, corners = (ops.cast(x, "float32") for x in as_kind) if kind == "float32" else as_kind
+        return [
+            dice_loss(mask, pixels),
+            dice_square_loss(mask, pixels),
+            weighted_cross_entropy(mask, pixels, WEIGHTS),
+            *multibox_loss(labels, offsets, rows, deltas),
+            ops.mean(giou_loss(boxes, corners)),
+            ops.mean(smooth_l1(offsets, 300 * deltas)),
+        ]
+
+    for half, single in zip(all_of(kind), all_of("float32"), strict=True):
+        assert keras.backend.standardize_dtype(half.dtype) == "float32"
+        np.testing.assert_allclose(float(half), float(single), rtol=0.02, atol=0.05)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0,) * 3, np.ones(5)])
+def test_as_many_weights_as_classes_are_wanted(weights):
+    mask, logits = _random_masks(np.random.default_rng(0))
+    with pytest.raises(ValueError, match=rf"4 classes, .* want as many weights, got {len(weights)}"):
+        weighted_cross_entropy(mask, logits, weights)

@@ -310,3 +310,38 @@ def test_the_chosen_threshold_has_the_best_f1_of_all(seed):
 def test_where_nothing_hits_nothing_is_sure_enough():
     assert choose_threshold([0.9, 0.2], [False, False], 3) == 1.0
     assert choose_threshold([], [], 3) == 1.0
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
+def test_boxes_and_scores_of_whole_numbers_are_counted_as_such(kind):
+    """Minus an unsigned score would be a large one."""
+    boxes, scores = np.array([[0, 0, 200, 200], [210, 0, 250, 250]], kind), np.array([90, 0], kind)
+    truth = SimpleNamespace(boxes=boxes[:1], labels=np.array([1]))
+    found = SimpleNamespace(boxes=boxes, labels=np.array([1, 1]), scores=scores)
+    assert average_precisions([found], [truth]).tolist() == [[1.0]] * 10
+    assert choose_threshold(scores, [True, False], 1) == 90
+
+
+def test_a_detection_that_is_no_number_is_a_false_alarm_and_comes_last():
+    truth = SimpleNamespace(boxes=np.array([[0, 0, 1, 1.0]]), labels=np.array([1]))
+    found = SimpleNamespace(
+        boxes=np.array([[0, 0, np.nan, 1], [0, 0, 1, 1.0]]), labels=np.array([1, 1]), scores=np.array([np.nan, 0.5])
+    )
+    assert average_precisions([found], [truth]).tolist() == [[1.0]] * 10
+    assert choose_threshold([np.nan, 0.5], [False, True], 1) == 0.5
+
+
+def test_a_mask_below_zero_is_refused():
+    with pytest.raises(ValueError, match="a mask holds class -1"):
+        confusion_matrix([np.zeros((2, 2), int)], [np.array([[0, -1], [0, 0]])], 3)
+
+
+@pytest.mark.parametrize("classes", [1, 5, 20])
+def test_any_number_of_classes_is_counted(classes):
+    boxes = np.tile([0, 0, 1, 1.0], (classes, 1))
+    labels = np.arange(1, classes + 1)
+    truth = SimpleNamespace(boxes=boxes, labels=labels)
+    found = SimpleNamespace(boxes=boxes, labels=labels, scores=np.ones(classes))
+    assert average_precisions([found], [truth], classes=classes).shape == (10, classes)
+    mask = np.arange(classes + 1, dtype=np.uint8)[None]
+    assert mean_iou([mask], [mask], classes) == 1

@@ -1,10 +1,14 @@
 """Is the joint network what it says, at any size, and does the predictor treat each image by itself?"""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssdseg_ref.coding import encode
 from ssdseg_ref.multitask import (
@@ -13,6 +17,7 @@ from ssdseg_ref.multitask import (
     REFERENCE,
     SHIPPED,
     Predictor,
+    _resized_argmax,
     build_network,
     load_network,
     preset,
@@ -241,3 +246,56 @@ def test_names_that_do_not_exist_are_answered_with_those_that_do():
         preset("huge")
     with pytest.raises(ValueError, match='the backbone is "mobilenetv2" or "shufflenetv2"'):
         build_network(replace(SMALL, backbone="vgg"))
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+def test_a_network_of_any_precision_predicts_in_single(kind):
+    """As with Keras's policy mixed_float16, or "floatx" in keras.json."""
+    network = gate_case()
+    expected = Predictor(network, SMALL, score_threshold=0.5)(noise(2, 50, 70, 3))
+    network.outputs = {name: np.asarray(keras.ops.cast(output, kind)) for name, output in network.outputs.items()}
+    for before, after in zip(
+        expected, Predictor(network, SMALL, score_threshold=0.5)(noise(2, 50, 70, 3)), strict=True
+    ):
+        assert (after.boxes.dtype, after.scores.dtype, after.mask.dtype) == (np.float32, np.float32, np.uint8)
+        np.testing.assert_array_equal(after.labels, before.labels)
+        np.testing.assert_array_equal(after.mask, before.mask)
+        np.testing.assert_allclose(after.scores, before.scores, rtol=0.01)
+
+
+def test_a_network_of_nan_is_said_to_have_diverged():
+    network = gate_case()
+    network.outputs["classes"] = network.outputs["classes"] * np.nan
+    with pytest.raises(ValueError, match="nothing but NaN: its training must have diverged"):
+        Predictor(network, SMALL)(noise(2, 64, 96, 3))
+
+
+def test_anchors_that_give_no_number_cost_no_others():
+    network = gate_case()
+    network.outputs["classes"][:, :5] = np.nan
+    network.outputs["offsets"][:, 5:9] = np.nan
+    first, second = Predictor(network, SMALL, score_threshold=0.5)(noise(2, 64, 96, 3))
+    assert (first.labels.tolist(), second.labels.tolist()) == ([1], [2])
+
+
+def test_the_largest_of_all_planes_is_found_one_plane_at_a_time():
+    logits = np.random.default_rng(0).normal(size=(9, 13, 6)).astype(np.float32)
+    planes = [
+        Image.fromarray(plane).resize((31, 17), Image.Resampling.BILINEAR) for plane in np.moveaxis(logits, -1, 0)
+    ]
+    np.testing.assert_array_equal(_resized_argmax(logits, (17, 31)), np.argmax([np.asarray(p) for p in planes], axis=0))
+
+
+@pytest.mark.parametrize("classes", [0, 255])
+def test_more_classes_than_a_mask_can_hold_are_refused(classes):
+    with pytest.raises(ValueError, match=f"a network knows 1 to 254 classes, got {classes}"):
+        build_network(replace(SMALL, classes=("x",) * classes))
+
+
+def test_keras_json_does_not_decide_where_the_channels_are(tmp_path):
+    """A file that another course has left; the numpy backend is quick to import."""
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
+    code = "import keras, ssdseg_ref.blocks; print(keras.config.image_data_format())"
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "numpy"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "channels_last\n"

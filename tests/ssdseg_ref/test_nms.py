@@ -94,3 +94,23 @@ def test_nothing_to_keep_gives_no_index(scores):
 def test_boxes_without_scores_are_refused():
     with pytest.raises(ValueError, match="every box needs a score, got 3 boxes and 2 scores"):
         non_max_suppression(THREE_APART, [0.5, 0.5])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_a_box_or_a_score_that_is_not_finite_drops_no_other(odd):
+    boxes = np.concatenate([[[odd, 0, 1, 1]], THREE_APART])
+    assert non_max_suppression(boxes, [0.9, 0.8, 0.7, 0.6]).tolist() == [1, 2, 3]
+    scores = [np.nan, 0.8, np.nan]
+    assert non_max_suppression(THREE_APART, scores).tolist() == [1]
+
+
+def test_boxes_that_are_not_finite_take_no_slot():
+    boxes = np.concatenate([np.full((5, 4), np.nan), THREE_APART])
+    assert non_max_suppression(boxes, np.linspace(0.9, 0.2, 8), max_detections=3).tolist() == [5, 6, 7]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.float16])
+def test_boxes_in_narrow_pixels_are_suppressed_as_in_fractions(kind):
+    boxes = np.array([[0, 0, 200, 200], [10, 10, 200, 200], [210, 0, 250, 250]], kind)
+    assert non_max_suppression(boxes, [0.9, 0.8, 0.7]).tolist() == [0, 2]

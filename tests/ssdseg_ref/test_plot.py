@@ -10,7 +10,17 @@ from matplotlib.patches import Rectangle
 from ssdseg_ref.data import Sample, warehouse
 from ssdseg_ref.data.statistics import describe
 from ssdseg_ref.multitask import Prediction
-from ssdseg_ref.plot import CLASS_COLOURS, CLASS_LINES, draw_boxes, draw_mask, plot_gallery, plot_statistics
+from ssdseg_ref.plot import (
+    CLASS_COLOURS,
+    MOST_PAINTED,
+    _luminance,
+    draw_boxes,
+    draw_mask,
+    mask_palette,
+    paint_prediction,
+    plot_gallery,
+    plot_statistics,
+)
 
 NAMES = ("person", "forklift", "monorail")
 
@@ -64,9 +74,50 @@ def test_the_truth_has_no_score(axes):
 
 
 def test_no_two_classes_look_alike_even_without_colour(axes):
-    assert len(set(CLASS_LINES)) == len(CLASS_COLOURS) == len(set(CLASS_COLOURS))
     draw_boxes(axes, (20, 30), np.tile([0, 0, 0.5, 0.5], (3, 1)), np.array([1, 2, 3]), NAMES)
     assert len({frame.get_linestyle() for frame in _frames(axes)}) == 3
+
+
+def test_twenty_classes_can_be_told_apart(axes):
+    labels = np.arange(1, 21)
+    names = [f"class {label}" for label in labels]
+    draw_boxes(axes, (20, 30), np.tile([0, 0, 0.5, 0.5], (20, 1)), labels, names)
+    assert len({frame.get_edgecolor() for frame in _frames(axes)}) == 20
+    for text in axes.texts:
+        ink, plate = (
+            _luminance(to_rgb(part)) for part in (text.get_color(), text.get_bbox_patch().get_facecolor()[:3])
+        )
+        assert (max(ink, plate) + 0.05) / (min(ink, plate) + 0.05) > 4.5  # WCAG 2's least contrast of small text
+
+
+def test_the_palette_of_a_mask_has_the_colours_of_the_boxes():
+    palette = np.array(mask_palette()).reshape(256, 3)
+    assert palette[0].tolist() == [0, 0, 0]
+    assert palette[255].tolist() == [255, 255, 255]
+    for label, colour in enumerate(CLASS_COLOURS, start=1):
+        assert palette[label].tolist() == [round(255 * part) for part in to_rgb(colour)]
+    assert len({tuple(colour) for colour in palette[:22].tolist()}) == 22
+
+
+@pytest.mark.parametrize(
+    ("size", "painted"),
+    [
+        ((480, 640), (960, 1280)),
+        ((1500, 100), (7746, 516)),
+        ((12_000, 64), (27386, 146)),
+        ((1, 100_000), (1, 1280)),
+        ((100_000, 1), (32768, 1)),
+        ((3000, 4000), (960, 1280)),
+    ],
+)
+def test_a_painted_picture_is_bounded_whatever_its_shape(size, painted):
+    """64 x 12,000 pixels once took 20 GB."""
+    nothing = np.empty((0, 4), np.float32), np.empty(0, np.int32), np.empty(0, np.float32)
+    image = np.full((*size, 3), 200, np.uint8)
+    result = paint_prediction(image, np.zeros(size, np.uint8), *nothing, NAMES, width=1280)
+    assert result.shape[0] * result.shape[1] <= MOST_PAINTED
+    np.testing.assert_allclose(result.shape[:2], painted, atol=1)
+    assert np.median(result) == 200
 
 
 def test_without_boxes_nothing_is_drawn(axes):

@@ -1,18 +1,23 @@
 """Does training train, go on after it was killed, and stop when it no longer helps?"""
 
 import csv
+import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from ssdseg_ref.blocks import conv_bn, predict
 from ssdseg_ref.data import warehouse
+from ssdseg_ref.data.files import LazySamples
+from ssdseg_ref.data.sample import Sample
 from ssdseg_ref.multitask import LESSON
 from ssdseg_ref.training import CHECKPOINTS, LOG, TENSORBOARD, JointTraining, Recipe, finished_epochs, optimizer, train
 
@@ -20,9 +25,9 @@ CONFIG = replace(LESSON, image_size=(64, 96))
 RECIPE = Recipe(epochs=3, batch_size=4, ema_momentum=0.5)
 
 
-def tiny_network():
+def tiny_network(config=CONFIG):
     """A network of the joint network's outputs, of so few layers that its training step is traced in no time."""
-    rows, classes = len(CONFIG.anchors), len(CONFIG.classes) + 1
+    rows, classes = len(config.anchors), len(config.classes) + 1
     image = keras.Input((*CONFIG.image_size, 3))
     x = conv_bn(layers.Rescaling(1 / 127.5, offset=-1)(image), 8, 3, stride=4, name="stem")
     pooled = layers.Flatten()(layers.AveragePooling2D(4)(x))
@@ -71,8 +76,18 @@ def test_tensorboard_can_read_the_log(uninterrupted):
         assert [event.step for event in events.Tensors("epoch_loss")] == [0, 1, 2]
 
 
-def test_a_finished_training_leaves_no_checkpoint_behind(uninterrupted):
-    assert not (uninterrupted[2] / CHECKPOINTS).exists()
+def test_a_finished_training_leaves_no_more_than_its_best_weights(uninterrupted):
+    kept = sorted(path.name for path in (uninterrupted[2] / CHECKPOINTS).iterdir())
+    assert [name[4:] for name in kept] == [".best.weights.h5", ".json"]
+
+
+def test_a_finished_training_gives_its_network_back_and_trains_no_more(uninterrupted, scenes):
+    network, _, folder = uninterrupted
+    again = tiny_network()
+    history = train(again, CONFIG, RECIPE, scenes[:8], scenes[8:], folder, verbose=0)
+    assert history.epoch == []
+    for first, second in zip(network.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_the_network_ends_with_the_averaged_weights_of_its_best_epoch(uninterrupted, scenes):
@@ -95,16 +110,14 @@ from ssdseg_ref.data import warehouse
 from ssdseg_ref import training
 
 scenes = [warehouse.render(seed, CONFIG.image_size) for seed in range(12)]
-if sys.argv[2] == "kill":
-    class Killer(keras.callbacks.CSVLogger):
-        def on_epoch_end(self, epoch, logs=None):
-            super().on_epoch_end(epoch, logs)
-            if epoch == 1:
-                os._exit(9)
-    training.callbacks.CSVLogger = Killer
+class Killer(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            os._exit(9)
 keras.utils.set_random_seed(3)
 network = tiny_network()
-training.train(network, CONFIG, RECIPE, scenes[:8], scenes[8:], sys.argv[1], verbose=0)
+watchers = [Killer()] if sys.argv[2] == "kill" else []
+training.train(network, CONFIG, RECIPE, scenes[:8], scenes[8:], sys.argv[1], verbose=0, watchers=watchers)
 network.save_weights(sys.argv[1] + "/end.weights.h5")
 """
 
@@ -129,13 +142,88 @@ def test_a_killed_training_goes_on_and_ends_where_it_would_have_ended(uninterrup
     np.testing.assert_allclose(losses, uninterrupted[1].history["loss"], rtol=0.02)
 
 
-def test_training_stops_when_validation_no_longer_improves(scenes, tmp_path):
-    recipe = replace(RECIPE, epochs=30, learning_rate=1e-12, patience=2, ema_momentum=0.0)
+def grey(label):
+    """A grey picture without boxes whose every pixel has one class."""
+    size = CONFIG.image_size
+    picture, nothing = np.full((*size, 3), 100, np.uint8), np.zeros((0, 4), np.float32)
+    return Sample(picture, nothing, np.zeros(0, np.int32), np.full(size, label, np.uint8))
+
+
+class Stop(keras.callbacks.Callback):
+    """Ctrl-C as an epoch begins."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_a_training_that_is_gone_on_with_remembers_its_best_epoch(tmp_path):
+    """The epoch before the stop is noted as one that no later epoch can beat."""
+    recipe, samples = replace(RECIPE, epochs=2), [grey(1)] * 4
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_network(), CONFIG, recipe, samples, samples, tmp_path, verbose=0, watchers=[Stop(1)])
+    assert finished_epochs(tmp_path) == 1
+    record, best = (tmp_path / CHECKPOINTS / name for name in ("0001.json", "0001.best.weights.h5"))
+    noted, weights = json.loads(record.read_text()), best.read_bytes()
+    noted["log"][0]["val_loss"] = -1.0
+    record.write_text(json.dumps(noted))
     network = tiny_network()
-    frozen = [weight.numpy() for weight in network.trainable_weights]
-    history = train(network, CONFIG, recipe, scenes[:4], scenes[8:], tmp_path, verbose=0)
-    assert len(history.epoch) < 30
-    assert all(np.allclose(a, b, atol=1e-3) for a, b in zip(frozen, network.trainable_weights, strict=True))
+    assert train(network, CONFIG, recipe, samples, samples, tmp_path, verbose=0).epoch == [1]
+    assert best.read_bytes() == weights
+    with h5py.File(best) as file:
+        for value, name in zip(network.get_weights(), sorted(file), strict=True):
+            np.testing.assert_array_equal(value, file[name])
+    with open(tmp_path / LOG, newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+
+
+def test_a_training_that_diverges_says_so_and_keeps_what_was_there_before(scenes, tmp_path):
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.network.trainable_weights[0].assign(self.model.network.trainable_weights[0] * np.nan)
+
+    network = tiny_network()
+    fresh = network.get_weights()
+    with pytest.raises(ValueError, match=r"diverged: in epoch 2 its loss is nan; .* keeps the 1 epochs before"):
+        train(network, CONFIG, RECIPE, scenes[:4], scenes[8:], tmp_path, verbose=0, watchers=[Spoil()])
+    assert finished_epochs(tmp_path) == 1
+    for before, after in zip(fresh, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_a_training_that_diverges_at_its_last_step_is_found_by_its_validation(scenes, tmp_path):
+    wild = replace(RECIPE, epochs=1, learning_rate=1e41)
+    with pytest.raises(ValueError, match="diverged: in epoch 1 its val_loss is nan"):
+        train(tiny_network(), CONFIG, wild, scenes[:4], scenes[8:], tmp_path, verbose=0)
+    assert finished_epochs(tmp_path) == 0
+
+
+@pytest.mark.parametrize("classes", [1, 5, 20])
+def test_another_number_of_classes_wants_as_many_weights(classes, tmp_path):
+    config = replace(CONFIG, classes=tuple(f"class {number}" for number in range(classes)))
+    with pytest.raises(ValueError, match=f"want {classes + 1} class_weights, background first, got 4"):
+        train(tiny_network(), config, RECIPE, [grey(1)] * 4, [grey(1)] * 4, tmp_path, verbose=0)
+
+
+def test_training_stops_when_validation_no_longer_improves(tmp_path):
+    """Weights that hardly move, and no normalisation whose averages would."""
+    rows, classes = len(CONFIG.anchors), len(CONFIG.classes) + 1
+    image = keras.Input((*CONFIG.image_size, 3))
+    x = layers.Flatten()(layers.AveragePooling2D(16)(layers.Rescaling(1 / 255)(image)))
+    outputs = {
+        "classes": layers.Reshape((rows, classes))(layers.Dense(rows * classes)(x)),
+        "offsets": layers.Reshape((rows, 4))(layers.Dense(rows * 4)(x)),
+        "mask": layers.Conv2D(classes, 1)(image),
+    }
+    recipe = replace(RECIPE, epochs=30, learning_rate=1e-12, patience=2, ema_momentum=0.0)
+    samples = [grey(1)] * 4
+    history = train(keras.Model(image, outputs), CONFIG, recipe, samples, samples, tmp_path, verbose=0)
+    assert 3 <= len(history.epoch) < 10
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
@@ -158,3 +246,49 @@ def test_norms_and_biases_do_not_decay():
 def test_too_few_samples_are_refused(scenes, tmp_path):
     with pytest.raises(ValueError, match="3 samples do not fill a batch of 4"):
         train(tiny_network(), CONFIG, RECIPE, scenes[:3], scenes[8:], tmp_path, verbose=0)
+
+
+@pytest.mark.parametrize(("policy", "classes"), [("mixed_float16", 1), ("mixed_bfloat16", 20)])
+def test_a_network_of_mixed_precision_and_any_number_of_classes_trains(policy, classes, tmp_path):
+    config = replace(CONFIG, classes=tuple(f"class {number}" for number in range(classes)))
+    recipe = replace(RECIPE, epochs=1, class_weights=(1.0,) * (classes + 1))
+    boxes, labels = np.array([[0.1, 0.1, 0.6, 0.9]], np.float32), np.array([classes], np.int32)
+    samples = [replace(grey(classes), boxes=boxes, labels=labels)] * 4
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        network = tiny_network(config)
+        history = train(network, config, recipe, samples, samples, tmp_path, verbose=0)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert np.isfinite(history.history["loss"]).all()
+    assert np.isfinite(history.history["val_loss"]).all()
+    assert {weight.dtype for weight in network.trainable_weights} == {"float32"}
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64"])
+def test_weights_of_another_precision_are_refused_with_the_way_out(kind, tmp_path):
+    """What "floatx" in keras.json makes of a network."""
+    network = keras.Sequential([keras.Input((2,)), layers.Dense(1, dtype=kind)])
+    with pytest.raises(ValueError, match=f'weights of float32, these are {kind}; mend "floatx" in keras.json'):
+        train(network, CONFIG, RECIPE, [], [], tmp_path, verbose=0)
+
+
+def test_a_full_disk_under_tensorboard_s_log_gets_one_sentence(scenes, tmp_path):
+    class Full(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise tf.errors.ResourceExhaustedError(None, None, f"{tmp_path / TENSORBOARD}/x; No space left on device")
+
+    with pytest.raises(OSError, match=r"tensorboard: cannot be written, perhaps the disk is full"):
+        train(tiny_network(), CONFIG, RECIPE, scenes[:4], scenes[8:], tmp_path, verbose=0, watchers=[Full()])
+    assert finished_epochs(tmp_path) == 1
+
+
+def test_a_sample_that_cannot_be_read_is_named_in_one_sentence(scenes, tmp_path):
+    def read(entry):
+        if entry == 3:
+            raise ValueError("photo.jpg: not a picture that can be read")
+        return scenes[entry]
+
+    samples = LazySamples(range(4), read)
+    with pytest.raises(ValueError, match=r"^photo\.jpg: not a picture that can be read$"):
+        train(tiny_network(), CONFIG, RECIPE, samples, scenes[8:], tmp_path, verbose=0)

@@ -240,3 +240,59 @@ def test_boxes_of_real_photographs_are_those_of_the_annotations():
         height, width = sample.mask.shape
         pixels = sample.boxes * [width, height, width, height]
         np.testing.assert_allclose(pixels, np.reshape(expected, (-1, 4)), atol=1e-3)
+
+
+def first(content):
+    return content["annotations"][0]["segments_info"]
+
+
+BREAKS = {
+    "segment 300 has category_id '1', a text": lambda c: first(c)[0].update(category_id="1"),
+    "segment 300 has category_id 77, and no category": lambda c: first(c)[0].update(category_id=77),
+    "two segments have the id 9": lambda c: first(c)[0].update(id=9),
+    "two segments have the id 7": lambda c: first(c).append(segment(7, ROAD)),
+    "a segment's id is a whole number, one is '300'": lambda c: first(c)[0].update(id="300"),
+    "segment 300 has the bbox .*nan": lambda c: first(c)[0].update(bbox=[0, 0, float("nan"), 1]),
+    "segment 300 has the bbox .*three": lambda c: first(c)[0].update(bbox="three"),
+    "an annotation is of image '1', which is not": lambda c: c["annotations"][0].update(image_id="1"),
+    "an annotation is of image 2, which is not": lambda c: c["annotations"][0].update(image_id=2),
+    "two records are image 1": lambda c: c["images"].append(dict(c["images"][0])),
+    "two records are annotation of image 1": lambda c: c["annotations"].append(dict(c["annotations"][0])),
+    "two records are category 1": lambda c: c["categories"].append({"id": PERSON, "name": "human"}),
+    "two records are the category 'person'": lambda c: c["categories"].append({"id": 99, "name": "person"}),
+    "'segments_info' is missing": lambda c: c["annotations"][0].pop("segments_info"),
+    "not COCO's panoptic format": lambda c: c.update(images="none"),
+    "not COCO's panoptic format: .*": lambda c: c["annotations"][0].update(file_name=7),
+}
+
+
+@pytest.mark.parametrize("message", BREAKS)
+def test_annotations_that_contradict_themselves_are_named(root, content, message):
+    BREAKS[message](content)
+    write_content(root, content)
+    with pytest.raises(ValueError, match=message) as error:
+        coco.read(root, "tiny", CLASSES)
+    assert str(error.value).startswith(str(root / "annotations" / "panoptic_tiny.json"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_annotations_may_begin_with_a_byte_order_mark(root, content, encoding):
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    text = mark + json.dumps(content)
+    (root / "annotations" / "panoptic_tiny.json").write_text(text, encoding=encoding)
+    assert len(coco.read(root, "tiny", CLASSES)) == 1
+
+
+def test_a_photograph_of_another_size_than_the_json_says_is_named(root, content):
+    content["images"][0]["width"] = 7
+    write_content(root, content)
+    with pytest.raises(ValueError, match=r"0001\.jpg: 6 x 4 pixels, but the json says 7 x 4$"):
+        coco.read(root, "tiny", CLASSES)[0]
+
+
+def test_a_turned_photograph_that_does_not_fit_names_the_cause(root):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(root / "images" / "tiny" / "0001.jpg", exif=exif)
+    with pytest.raises(ValueError, match=r"4 x 6 pixels, but the json says 6 x 4; .* EXIF orientation is 6"):
+        coco.read(root, "tiny", CLASSES)[0]

@@ -13,6 +13,7 @@ from ssdseg_ref.multitask import LESSON
 
 CONFIG = replace(LESSON, image_size=(64, 96))
 ANCHORS = len(CONFIG.anchors)
+TWELVE = replace(CONFIG, classes=tuple("abcdefghijkl"))  # for samples that are told apart by the class of their mask
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_evaluation_sees_every_sample_once_in_order_and_as_it_is(scenes):
 
 
 def test_training_sees_every_sample_once_an_epoch_in_another_order_each_time():
-    batch_by_batch = _numbers(batches(_numbered(12), CONFIG, 3, seed=0), 16)
+    batch_by_batch = _numbers(batches(_numbered(12), TWELVE, 3, seed=0), 16)
     seen = list(itertools.chain(*batch_by_batch))
     epochs = [seen[start : start + 12] for start in range(0, 48, 12)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
@@ -112,7 +113,7 @@ def test_training_sees_every_sample_once_an_epoch_in_another_order_each_time():
 
 
 def test_training_batches_are_full_also_where_epochs_meet():
-    seen = _numbers(batches(_numbered(5), CONFIG, 3, seed=0), 5)
+    seen = _numbers(batches(_numbered(5), TWELVE, 3, seed=0), 5)
     assert [len(batch) for batch in seen] == [3] * 5
     flat = list(itertools.chain(*seen))
     assert sorted(flat[:5]) == sorted(flat[5:10]) == sorted(flat[10:]) == list(range(5))
@@ -149,7 +150,7 @@ def test_a_training_that_goes_on_gets_the_batches_that_it_would_have_had(scenes,
 
 def test_threads_may_ask_for_many_epochs_at_once():
     """One sample makes an epoch, so that threads working ahead are in different ones."""
-    assert _numbers(batches(_numbered(1), CONFIG, 1, seed=0), 200) == [[0]] * 200
+    assert _numbers(batches(_numbered(1), TWELVE, 1, seed=0), 200) == [[0]] * 200
 
 
 def test_a_sample_that_is_slow_to_read_keeps_its_place():
@@ -158,7 +159,7 @@ def test_a_sample_that_is_slow_to_read_keeps_its_place():
             time.sleep(0.1 * (index == 0))
             return super().__getitem__(index)
 
-    assert _numbers(batches(SlowStart(_numbered(6)), CONFIG, 1), 6) == [[0], [1], [2], [3], [4], [5]]
+    assert _numbers(batches(SlowStart(_numbered(6)), TWELVE, 1), 6) == [[0], [1], [2], [3], [4], [5]]
 
 
 def test_a_data_set_smaller_than_a_batch_cannot_be_trained_on_but_evaluated(scenes):
@@ -171,3 +172,13 @@ def test_a_data_set_smaller_than_a_batch_cannot_be_trained_on_but_evaluated(scen
 def test_without_samples_there_are_no_batches(seed):
     with pytest.raises(ValueError, match="there is no sample"):
         batches([], CONFIG, 1, seed=seed)
+
+
+@pytest.mark.parametrize(("labels", "value"), [([4], 0), ([1], 4), ([1], 254)])
+def test_a_class_that_the_network_does_not_know_is_refused(labels, value):
+    """On a GPU its pixels would silently weigh nothing."""
+    boxes = np.array([[0, 0, 0.5, 0.5]], np.float32)
+    mask = np.full((64, 96), value, np.uint8)
+    sample = Sample(np.zeros((64, 96, 3), np.uint8), boxes, np.array(labels, np.int32), mask)
+    with pytest.raises(ValueError, match=f"a sample holds class {max(*labels, value)}, the network knows 1 to 3"):
+        prepare(sample, CONFIG)

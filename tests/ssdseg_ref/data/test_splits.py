@@ -1,8 +1,12 @@
 """The cache of drawn splits: scenes are drawn once, and a cache is whole or not there."""
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,3 +188,89 @@ def test_a_script_without_a_main_guard_can_draw_on_all_cores(tmp_path):
     )
     result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
     assert (result.stdout.split(), result.stderr) == (["started", "40"], "")
+
+
+KILLED = """
+import os, signal, sys
+from test_splits import MANY, SIZE, render
+from ssdseg_ref.data import splits
+
+splits._cores = lambda: 2
+def stop(done, total):
+    print("drawing", flush=True)
+    if sys.argv[1] != "wait":
+        os.kill(os.getpid(), int(sys.argv[1]))
+    signal.pause()
+splits.cached_split("train", MANY, SIZE, render, stop)
+"""
+
+
+def drawing(how):
+    """A process in a group of its own that draws, and kills itself or waits in the middle of it."""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    return subprocess.Popen(
+        [sys.executable, "-c", KILLED, how],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills by signals")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_drawing_that_is_killed_leaves_no_process_and_the_next_one_clears_up(home, how):
+    with drawing(str(int(how))) as process:
+        process.stdout.read()  # ends when the last process has closed it
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail("workers live on")
+    assert [path.name[0] for path in (home / "scenes").iterdir()] == ["."]
+    splits.cached_split("test", FEW, SIZE, render)  # another split will do
+    assert [path.name[:4] for path in (home / "scenes").iterdir()] == ["test"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills by signals")
+def test_what_another_process_is_drawing_is_left_alone(home):
+    with drawing("wait") as process:
+        process.stdout.readline()
+        splits.cached_split("test", FEW, SIZE, render)
+        names = sorted(path.name[:4] for path in (home / "scenes").iterdir())
+        process.kill()
+        process.stdout.read()
+    assert (len(names), names[0][0], names[1]) == (2, ".", "test")
+
+
+@pytest.mark.parametrize("home_is", ["a file", "read-only"])
+def test_where_scenes_cannot_be_kept_the_way_out_is_named(home, monkeypatch, home_is):
+    if home_is == "a file":
+        home.write_text("")
+    else:
+        monkeypatch.setenv("SSDSEG_HOME", "/proc/nowhere")
+    with pytest.raises(OSError, match=r"drawn scenes cannot be kept there \(.*\); set SSDSEG_HOME"):
+        splits.cached_split("train", FEW, SIZE, render)
+
+
+@pytest.mark.parametrize("named", ["", "~nobody-of-that-name/scenes"])
+def test_a_user_without_a_home_is_told_of_ssdseg_home(monkeypatch, named):
+    monkeypatch.setenv("SSDSEG_HOME", named)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: (_ for _ in ()).throw(KeyError(number)))
+    with pytest.raises(ValueError, match=r"no home folder .* set SSDSEG_HOME to a folder"):
+        splits.home()
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_behind(home, monkeypatch):
+    monkeypatch.setattr(splits, "_write_rows", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match=r"cannot be kept there \(No space left on device\)"):
+        splits.cached_split("train", FEW, SIZE, render)
+    assert list((home / "scenes").iterdir()) == []

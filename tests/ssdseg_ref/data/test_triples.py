@@ -101,10 +101,13 @@ def test_file_names_may_be_absolute(folder, tmp_path):
         ("4,5,2,20,10", "line 2: 4 is no class, the classes are 1 person, 2 forklift, 3 monorail"),
         ("0,5,2,20,10", "line 2: 0 is no class"),
         ("99999999999999,5,2,20,10", "line 2: 99999999999999 is no class"),
-        ("1,5,2,21,10", "a box leaves the image"),
-        ("1,-1,2,20,10", "a box leaves the image"),
-        ("1,20,2,5,10", "a box is empty or turned inside out"),
-        ("1,5,2,nan,10", "a box is empty or turned inside out"),
+        ("1,5,2,21,10", "line 2: a box leaves the image: .* are 5.0, 2.0, 21.0, 10.0 pixels, the image has 20 x 10"),
+        ("1,-1,2,20,10", "line 2: a box leaves the image: .* are -1.0, 2.0"),
+        ("1,5,2,20.25,10", "line 2: a box leaves the image: .* 20.25, 10.0"),
+        ("1,5,2,inf,10", "line 2: a box leaves the image: .* inf"),
+        ("1,20,2,5,10", "line 2: a box is empty or turned inside out"),
+        ("1,20,2,20.01,10", "line 2: a box is empty or turned inside out: .* 20.01"),
+        ("1,5,2,nan,10", "line 2: a box is no number"),
     ],
 )
 def test_a_line_that_is_no_box_is_named(folder, line, message):
@@ -112,6 +115,14 @@ def test_a_line_that_is_no_box_is_named(folder, line, message):
     with pytest.raises(ValueError, match=message) as error:
         read_one(folder)
     assert str(error.value).startswith(str(folder / "boxes.csv"))
+
+
+@pytest.mark.parametrize("line", ["1,5,2,20.001,10", "1,-0.05,0,20.0000001,10.1", "1,0,-1e-9,20,10"])
+def test_a_box_outside_by_a_rounding_error_is_cut_at_the_border(folder, line):
+    (folder / "boxes.csv").write_text(line)
+    sample = read_one(folder)
+    sample.validate(len(CLASSES))
+    assert sample.boxes.max() == 1
 
 
 def test_an_unknown_class_in_the_mask_is_blamed_on_the_mask(folder):
@@ -128,14 +139,18 @@ def test_a_mask_of_another_size_is_blamed_on_the_mask(folder):
 
 def test_a_mask_in_colour_is_refused(folder):
     Image.new("RGB", (20, 10)).save(folder / "mask.png")
-    with pytest.raises(ValueError, match=r"mask\.png: labels want a picture of mode L or P, .* RGB"):
+    with pytest.raises(ValueError, match=r"mask\.png: labels want a picture of mode L or P or 1, .* RGB"):
         read_one(folder)
 
 
-def test_a_picture_of_sixteen_bits_is_refused_and_not_clipped(folder):
-    Image.new("I;16", (20, 10), 1000).save(folder / "image.png")
-    with pytest.raises(ValueError, match=r"image\.png: .*8 bits"):
-        read_one(folder)
+def test_a_mask_of_one_bit_holds_its_class(folder):
+    Image.new("1", (20, 10), 1).save(folder / "mask.png")
+    assert np.all(read_one(folder).mask == 1)
+
+
+def test_a_table_in_utf_16_is_read(folder):
+    (folder / "boxes.csv").write_text("1,5,2,20,10\r\n", encoding="utf-16", newline="")
+    assert read_one(folder).labels.tolist() == [1]
 
 
 @pytest.mark.parametrize("name", ["image.png", "mask.png", "boxes.csv"])
@@ -161,7 +176,7 @@ def test_an_empty_picture_is_called_empty(folder):
 
 
 def test_a_table_that_is_no_text_is_named(folder):
-    (folder / "boxes.csv").write_bytes(b"\xff\xfe1\x00")
+    (folder / "boxes.csv").write_bytes(b"\xff\x001")
     with pytest.raises(ValueError, match=r"boxes\.csv: not a text file in UTF-8"):
         read_one(folder)
 
@@ -210,3 +225,17 @@ def test_writing_that_fails_midway_leaves_nothing_behind(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         triples.write(samples(), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photograph_is_upright_or_refused_with_the_cause(folder, orientation):
+    """The mask is drawn on what a viewer shows."""
+    stored = {5: (10, 20), 6: (10, 20), 7: (10, 20), 8: (10, 20)}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", stored.get(orientation, (20, 10))).save(folder / "image.png", exif=exif)
+    assert read_one(folder).image.shape == (10, 20, 3)
+    if orientation in stored:
+        Image.new("L", (10, 20), 2).save(folder / "mask.png")  # drawn on the picture as it is stored
+        with pytest.raises(ValueError, match=rf"mask\.png: .* EXIF orientation is {orientation}"):
+            read_one(folder)

@@ -1,0 +1,96 @@
+"""Is it said before anything is installed where the course cannot run, and do all places say the same?"""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from importlib.metadata import metadata
+
+import pytest
+
+from ssdseg_course.manifest import ROOT
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+FITS = re.search(r"define FITS\n(.*?)\nendef", MAKEFILE, re.DOTALL)[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def said():
+    with pytest.raises(SystemExit) as stopped:
+        exec(FITS, {})
+    return stopped.value.code
+
+
+def test_this_python_fits():
+    assert said() == 0
+    assert subprocess.run([sys.executable, "-c", FITS], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value", "sentence"),
+    [
+        (sys, "version_info", (3, 10, 2), "no package for Python 3.10 (CPython); take one of Python 3.11 to 3.13"),
+        (sys, "version_info", (3, 14, 0), "no package for Python 3.14 (CPython); take one of Python 3.11 to 3.13"),
+        (sys, "version_info", (2, 7, 18), "no package for Python 2.7"),
+        (platform, "python_implementation", lambda: "PyPy", "(PyPy)"),
+        (sys, "maxsize", 2**31 - 1, "a Python of 32 bits"),
+        (sysconfig, "get_config_var", lambda name: 1, "a Python without its lock"),
+        (platform, "libc_ver", lambda: ("", ""), "a Linux without glibc, such as Alpine"),
+    ],
+)
+def test_a_python_without_a_tensorflow_gets_one_sentence(monkeypatch, place, name, value, sentence):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(place, name, value)
+    assert sentence in said()
+
+
+@pytest.mark.parametrize(("machine", "fits"), [("x86_64", False), ("arm64", True)])
+def test_a_mac_with_an_intel_processor_gets_one_sentence(monkeypatch, machine, fits):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert (said() == 0) is fits
+
+
+def test_all_places_name_the_versions_that_the_tested_tensorflow_has_packages_for():
+    kinds = metadata("tensorflow").get_all("Classifier")
+    has = {kind.rpartition("3.")[2] for kind in kinds if re.search(r"Python :: 3\.\d+$", kind)}
+    low, high = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PYPROJECT["requires-python"]).groups()
+    ours = [str(minor) for minor in range(int(low), int(high))]
+    assert set(ours) <= has
+    named = {kind.rpartition("3.")[2] for kind in PYPROJECT["classifiers"] if re.search(r"Python :: 3\.\d+$", kind)}
+    assert named == set(ours)
+    assert f"(3, {low}) <= sys.version_info[:2] <= (3, {ours[-1]})" in FITS
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python {', '.join(f'3.{minor}' for minor in ours[:-1])} or 3.{ours[-1]}" in readme
+
+
+def test_another_backend_than_tensorflow_does_not_reach_the_commands(tmp_path):
+    """What another course has left: a backend that is not even installed, and numbers of half precision."""
+    (tmp_path / "keras.json").write_text(
+        '{"backend": "torch", "floatx": "float16", "image_data_format": "channels_first"}'
+    )
+    code = (
+        "from ssdseg_course.quiet import import_keras; import_keras(); import keras;"
+        "print(keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format())"
+    )
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "tensorflow float32 channels_last\n", done.stderr
+
+
+def test_without_a_home_keras_leaves_nothing_in_the_working_folder(tmp_path):
+    code = (
+        "import pwd\n"
+        "def nobody(number): raise KeyError(number)\n"
+        "pwd.getpwuid = nobody\n"
+        "from ssdseg_course.quiet import import_keras; import_keras(); print('imported')"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "KERAS_HOME")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "imported\n", done.stderr
+    assert os.listdir(tmp_path) == []
