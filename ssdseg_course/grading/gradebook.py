@@ -41,6 +41,7 @@ from ssdseg_course.work.workspace import grade_id
 
 LOCK_SECONDS = 60  # to wait for somebody who writes into the same SQLite file, such as the formgrader
 LONGEST_COLUMN = 128  # characters of a name in nbgrader's database
+NO_MARKUP = str.maketrans("<>", "‹›")
 METADATA = MetaData()
 GRADED = Table(
     "ssdseg_graded",
@@ -371,9 +372,14 @@ def _write_names(student, learner: Learner | None) -> None:
         return
     if learner.listed:
         for name in ("first_name", "last_name", "email"):
-            setattr(student, name, getattr(learner, name)[:LONGEST_COLUMN] or getattr(student, name))
+            setattr(student, name, _as_name(getattr(learner, name)) or getattr(student, name))
     elif learner.name != student.id and not (student.first_name or student.last_name):
-        student.last_name = learner.name[:LONGEST_COLUMN]
+        student.last_name = _as_name(learner.name)
+
+
+def _as_name(text: str) -> str:
+    """A name for nbgrader's database, whose pages do not tell it from markup everywhere."""
+    return text[:LONGEST_COLUMN].translate(NO_MARKUP)
 
 
 def _row(graded: Graded, digest: str, results: list[Result]) -> dict:

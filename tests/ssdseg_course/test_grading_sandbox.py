@@ -15,7 +15,7 @@ from ssdseg_course import EXERCISES
 from ssdseg_course.assemble import homes as of_pieces
 from ssdseg_course.checking.judge import judge
 from ssdseg_course.exercises import exercises_of
-from ssdseg_course.exercises.reference import reference_of, source_of
+from ssdseg_course.exercises.reference import _tree, reference_of
 from ssdseg_course.grading import grader
 from ssdseg_course.grading import sandbox as sandboxes
 from ssdseg_course.grading.sandbox import Code, Sandbox, SandboxError
@@ -103,7 +103,10 @@ def test_no_answer_of_the_lesson_is_staged(lesson, tmp_path):
 
 def body_of(function) -> str:
     """The code of a function without its first line and its docstring."""
-    node = ast.parse(source_of(inspect.unwrap(function))).body[0]
+    tree = _tree(inspect.unwrap(function))
+    node = next(it for it in ast.walk(tree) if isinstance(it, ast.FunctionDef | ast.Lambda))
+    if isinstance(node, ast.Lambda):
+        return ast.unparse(node)
     node.decorator_list, node.body = [], node.body[1:] if ast.get_docstring(node) else node.body
     return ast.unparse(node).split("\n", 1)[1]
 
