@@ -488,7 +488,7 @@ def _draw_offsets(rng: np.random.Generator):
     return tuple((2 * rng.normal(size=(*shape, 4))).astype(np.float32) for _ in range(2))
 
 
-def _smooth(inner, outer, bound=1.0, size=ops.abs):
+def _smooth(inner, outer, bound=1.0, size=lambda d: ops.abs(d)):
     """A choice between two formulas for d, the `size` of the difference."""
 
     def smooth(truth, predicted):
@@ -550,7 +550,7 @@ SMOOTH_L1 = Exercise(
             "far out, too, the *size* of the difference counts: a loss is never negative.",
         ),
         Mutant(
-            _smooth(_half_square, _less_half, size=ops.relu),
+            _smooth(_half_square, _less_half, size=lambda d: ops.relu(d)),
             "predictions above the truth have no loss at all: the size of the difference is ops.abs, not a ReLU.",
         ),
         Mutant(lambda t, p: ops.sum(smooth_l1(t, p), -1), "a loss for each number: the sum over four comes later."),
