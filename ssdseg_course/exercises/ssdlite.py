@@ -126,6 +126,9 @@ EXTRA_MAPS = Exercise(
             "every map begins with x again: the second extra map stands behind the first one.",
         ),
         Mutant(_extras_with(returned=lambda x, maps: maps[-1:]), "all maps are wanted, not the last one alone."),
+        Mutant(
+            _extras_with(returned=lambda x, maps: maps[-1]), "a list of all maps is wanted, not the last map itself."
+        ),
         Mutant(_extras_with(returned=lambda x, maps: maps[::-1]), "the largest map comes first in the list."),
         Mutant(
             _extras_with(returned=lambda x, maps: [x, *maps]),

@@ -8,7 +8,8 @@ from ssdseg_course.explorers.mining import MiningState, explore_mining, mining_v
 from ssdseg_course.explorers.raw_output import raw_output
 from ssdseg_course.explorers.suppression import SuppressionState, explore_suppression, suppression_view
 from ssdseg_ref import losses, multitask
-from ssdseg_ref.data.warehouse import SPLITS, render
+from ssdseg_ref.boxes import pairwise_iou
+from ssdseg_ref.data.warehouse import CLASSES, SPLITS, render
 
 SEED = SPLITS["test"][19]
 
@@ -34,6 +35,18 @@ def test_mining_agrees_with_the_reference():
     _, text = mining_view(MiningState(19))
     assert f"{mined.sum()} are mined" in text
     assert f"They have {output.losses[mined[0]].sum():.1f}," in text
+
+
+def test_the_hardest_are_told_one_by_one_with_how_nearly_each_had_a_box():
+    """Twelve boxes that look alike under one label would tell nothing."""
+    output = raw_output(SEED)
+    boxes = render(SEED, size=multitask.SHIPPED["lesson"].image_size).boxes
+    hardest = np.where(output.positive, -1, output.losses).argmax()
+    label = output.shares[hardest, 1:].argmax() + 1
+    _, text = mining_view(MiningState(19))
+    assert text.count("IoU with a box") == mining.HARDEST_DRAWN
+    guess = f"1: {CLASSES[label - 1]} {output.shares[hardest, label]:.0%}"
+    assert f"{guess}, IoU with a box {pairwise_iou(output.anchors[[hardest]], boxes).max():.2f}" in text
 
 
 def test_the_words_of_suppression_count_what_is_drawn():
