@@ -18,6 +18,8 @@ c.CourseDirectory.release_directory = "lessons"
 # A lesson's text source holds the answers, and nbgrader would hand it to the learners with the rest of the folder.
 c.CourseDirectory.ignore = ["[0-9][0-9]_*.py", ".ipynb_checkpoints", "__pycache__", "*.pyc", "feedback"]
 
+c.ExportApp.plugin_class = "ssdseg_course.grading.export.GradesExport"  # no grade is not 0
+
 c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("not written yet")  # your code goes here'}
 c.ClearSolutions.text_stub = "*Your answer goes here.*"
 

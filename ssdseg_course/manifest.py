@@ -38,8 +38,8 @@ class Lesson:
 LESSONS = (
     Lesson(0, "00_tour", "A tour: one network that detects and segments", 15),
     Lesson(1, "01_anchors", "Anchors: where a detector looks", 140),
-    Lesson(2, "02_matching", "Matching and coding: what the network is asked to say", 145),
-    Lesson(3, "03_convolutions", "Depthwise-separable convolutions: the same view for a ninth of the price", 145),
+    Lesson(2, "02_matching", "Matching and coding: what the network is asked to say", 140),
+    Lesson(3, "03_convolutions", "Depthwise-separable convolutions: the same view for a ninth of the price", 140),
     Lesson(4, "04_mobilenetv2", "MobileNetV2: wide inside, narrow between", 125),
     Lesson(5, "05_shufflenetv2", "ShuffleNetV2: what multiply-adds do not tell", 120),
     Lesson(6, "06_ssdlite", "SSDLite: boxes from a map", 150),

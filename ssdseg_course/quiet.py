@@ -11,13 +11,16 @@ def import_keras() -> None:
     stands on stderr for a failure.
     TensorFlow 2.21 ignores TF_CPP_MIN_LOG_LEVEL while it is imported, so file descriptor 2 itself is turned away.
 
-    The backend is TensorFlow and numbers are float32, whatever another course has left in keras.json or KERAS_BACKEND.
+    The backend is TensorFlow, numbers are float32 and channels come last, whatever another course has left in
+    keras.json or KERAS_BACKEND.
 
     Raises:
         ValueError: if Keras is imported already and runs on another backend.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    if not os.path.isabs(os.path.expanduser("~")):  # Keras would make a folder called "~" right here
+        os.environ.setdefault("KERAS_HOME", os.devnull)
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -36,3 +39,4 @@ def import_keras() -> None:
             "and start Python or the notebook's kernel again"
         )
     keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")

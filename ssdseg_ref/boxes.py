@@ -58,10 +58,8 @@ def areas(boxes) -> np.ndarray:
     Args:
         boxes: (..., 4) corners.
     """
-    boxes = floats(boxes)
     with np.errstate(invalid="ignore", over="ignore"):  # of boxes that are not finite
-        width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
-        return np.maximum(width, 0) * np.maximum(height, 0)
+        return _areas(floats(boxes))
 
 
 def pairwise_iou(a, b) -> np.ndarray:
@@ -88,7 +86,7 @@ def pairwise_iou(a, b) -> np.ndarray:
         height = np.minimum(a_ymax, b_ymax)
         height -= np.maximum(a_ymin, b_ymin)
         intersection *= np.maximum(height, 0, out=height)
-        a_areas, b_areas = areas(a), areas(b)
+        a_areas, b_areas = _areas(a), _areas(b)
         union = a_areas[:, None] + b_areas
         union -= intersection
         iou = np.divide(intersection, union, out=intersection, where=union > 0)  # it is 0 already where the union is
@@ -107,3 +105,8 @@ def floats(boxes) -> np.ndarray:
     if boxes.dtype in (np.float32, np.float64):
         return boxes
     return boxes.astype(np.float64 if boxes.dtype.kind in "iub" else np.float32)
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
+    return np.maximum(width, 0) * np.maximum(height, 0)

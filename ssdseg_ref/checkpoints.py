@@ -38,6 +38,7 @@ class Checkpoints:
 
     Attributes:
         log: of the whole epochs.
+        can_go_on: whether the optimiser's state was there as well; a training that has finished keeps none.
     """
 
     def __init__(self, folder: Path, begun_with: Mapping):
@@ -45,6 +46,7 @@ class Checkpoints:
         self.folder = folder / CHECKPOINTS
         self.begun_with = json.loads(json.dumps(begun_with, default=str))
         self.log: Log = []
+        self.can_go_on = True
 
     @property
     def epochs(self) -> int:
@@ -70,30 +72,36 @@ class Checkpoints:
         sweep_files(self.run)
         if (self.folder / "training_metadata.json").exists():
             raise ValueError(f"{self.folder}: checkpoints of an older version of the course; take another folder")
-        found = False
-        for content in _records(self.folder):
-            found = True
+        records = list(_records(self.folder))
+        for place, content in enumerate(records, start=1):
             if content["begun_with"] != self.begun_with:
                 raise ValueError(
                     f"{self.run}: holds a training that was begun with another recipe, network or data; go on with "
                     "those, or take another folder"
                 )
             log = content["log"]
+            raw = self._raw(len(log))
+            if not raw.exists() and place < len(records):
+                continue
             try:
                 _load(network.weights, self._best(_best_epoch(log)))
-                if self._raw(len(log)).exists():  # else the training had finished
-                    _load(_all_of(trainer), self._raw(len(log)))
+                if raw.exists():
+                    _load(_all_of(trainer), raw)
             except DAMAGED:
                 continue
             except ValueError as error:
                 raise ValueError(
                     f"{self.folder}: the checkpoints are those of another network; take another folder"
                 ) from error
-            self.log = log
+            self.log, self.can_go_on = log, raw.exists()
             self._write_log()
             return
-        if found or any(self.folder.glob("*.json")):
-            raise ValueError(f"{self.folder}: cut off or damaged; delete this folder, and the training begins anew")
+        if any(self.folder.glob("*.json")):
+            raise self.damaged()
+
+    def damaged(self) -> ValueError:
+        """The sentence for checkpoints that no training can go on from."""
+        return ValueError(f"{self.folder}: cut off or damaged; delete this folder, and the training begins anew")
 
     def write(self, trainer: keras.Model) -> None:
         """Keep weights and optimiser of the epoch that has just ended, ahead of `add`.
@@ -141,7 +149,8 @@ class Checkpoints:
         return self.folder / f"{epoch:04d}.json"
 
     def _forget_but(self, *kept: Path) -> None:
-        for path in self.folder.iterdir():
+        # Records first: one without its weights would look like a training that had finished, or like a damaged one.
+        for path in sorted(self.folder.iterdir(), key=lambda path: path.suffix != ".json"):
             if path not in kept and path.is_file():
                 path.unlink()
 

@@ -204,6 +204,8 @@ def _checked(image, kernel) -> tuple[np.ndarray, np.ndarray]:
             f"the kernel is for {kernel.shape[2]} input channels and the image has {image.shape[2]}: "
             f"kernel {kernel.shape}, image {image.shape}"
         )
+    if image.dtype.kind in "iub" and kernel.dtype.kind in "iub":  # sums of narrow whole numbers would wrap
+        return image.astype(np.int64), kernel.astype(np.int64)
     return image, kernel
 
 

@@ -4,6 +4,7 @@ What is being written has a hidden name of its own, a *draft*, and gets its name
 The system lets go of a lock when its process dies, however it dies, so none is ever left behind.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ except ImportError:  # Windows, where folders cannot be locked: there nothing is
 
 FILE_DRAFT = re.compile(r"\.[0-9a-f]{32}\..+")  # names of drafts; a file keeps its ending
 FOLDER_DRAFT = re.compile(r"\.(.+)\.[0-9a-f]{32}")
+CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 ABANDONED_AFTER = 24 * 3600  # seconds without a change, where a draft's lock says nothing
 
 _locked: set[str] = set()  # folders that this process has locked
@@ -135,8 +137,8 @@ def bring_to_disk(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
-    except OSError:
-        if not path.is_dir():  # some file systems cannot do it for folders
+    except OSError as error:
+        if not path.is_dir() and error.errno not in CANNOT:  # some file systems cannot do it for folders, or at all
             raise
     finally:
         os.close(descriptor)

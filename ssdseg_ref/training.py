@@ -172,6 +172,8 @@ def train(
         history = callbacks.History()
         history.on_train_begin()  # of no epoch yet
         if not _has_finished(kept, recipe):
+            if not kept.can_go_on:
+                raise kept.damaged()
             with _one_sentence_errors(folder / TENSORBOARD):
                 history = trainer.fit(
                     batches(
@@ -216,9 +218,7 @@ def _one_sentence_errors(log: Path) -> Iterator[None]:
         if not type(error).__module__.startswith("tensorflow"):
             raise
         if str(log) in str(error):
-            raise OSError(
-                f"{log}: cannot be written, perhaps the disk is full; what was kept is there"
-            ) from error
+            raise OSError(f"{log}: cannot be written, perhaps the disk is full; what was kept is there") from error
         if of_a_sample := re.search(r"^(?:ValueError|FileNotFoundError): (.+)$", str(error), re.MULTILINE):
             raise ValueError(of_a_sample[1]) from error
         raise

@@ -19,14 +19,13 @@
 # **You need** Python and NumPy arrays, broadcasting too (we look at it again where we use it). Nothing of detection,
 # nothing of neural networks.
 #
-# **It takes** about 140 minutes: seven exercises, 100 points. Every exercise is a good place to stop for the day. When
-# you come back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there
-# you go on.
+# **It takes** about 140 minutes: seven exercises, 100 points. Every exercise is a good place to stop for the day.
+# When you come back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and
+# there you go on.
 #
 # **How an exercise works.** You write the body of a function. The cell below it checks your answer at once, and says
-# what is right or the first thing that is not. Checks can be repeated as often as you like. Stuck?
-# `hint("01.grid_centers")` gives a hint; call it again for a stronger one. (The + above the notebook makes a cell for
-# that, and for whatever else you want to try.)
+# what is right or the first thing that is not, as often as you like. Stuck? `hint("01.grid_centers")` gives a hint;
+# call it again for a stronger one. (The + above the notebook makes a cell for that.)
 
 # %%
 import inspect
@@ -90,12 +89,12 @@ show(
 )
 
 # %% [markdown]
-# Why so many rectangles? A scene may hold no object or fifteen, in no particular order. A neural network is less
-# flexible: once built, it always gives the same number of numbers. How does a list of any length come out of that?
+# Why so many rectangles? A scene may hold no object or fifteen, in no particular order. A neural network, once built,
+# always gives the same number of numbers. How does a list of any length come out of that?
 #
-# The answer of SSD, the *Single Shot MultiBox Detector* that we build in this course: before it sees any image, it lays
-# down thousands of boxes, at all places, in several sizes and shapes, always the same ones. These are the **anchors**
-# (the paper calls them *default boxes*). Then the network answers two questions about every anchor:
+# The answer of SSD, the *Single Shot MultiBox Detector* that we build in this course: before it sees any image, it
+# lays down thousands of boxes, at all places, in several sizes and shapes, always the same ones. These are the
+# **anchors** (the paper calls them *default boxes*). Then the network answers two questions about every anchor:
 #
 # 1. Which class of object is here, if any?
 # 2. How must you move and stretch to fit it?
@@ -104,9 +103,9 @@ show(
 # left is the list.
 #
 # Nothing in the right picture has been learned: it is a dozen lines of NumPy, and you are about to write them. They
-# matter, though. A network can mend an anchor that is a bit off. Where no anchor is near an object, there is none to
-# ask about it. So this lesson has three questions: **where** do anchors sit, **how large** are they, and **what shape**
-# do they have?
+# matter, though: a network can mend an anchor that is a bit off, but where none is near an object, there is none to
+# ask about it. So this lesson has three questions: **where** do anchors sit, **how large** are they, and **what
+# shape** do they have?
 
 # %% [markdown]
 # ## 2. Where: a grid for every feature map
@@ -128,8 +127,9 @@ show(
 )
 
 # %% [markdown]
-# Fine grids for small things, coarse grids for large ones. (Why 3 × 4 in the last map, where 160 / 64 is 2.5? Networks
-# round up. We let 3 rows share the image's height evenly, so a cell is a little less than 64 pixels high.)
+# Fine grids for small things, coarse grids for large ones. (Why 3 × 4 in the last map, where 160 / 64 is
+# 2.5<!-- = 160 / 64 -->? Networks round up. We let 3 rows share the image's height evenly, so a cell is a little less
+# than 64 pixels high.)
 #
 # Every cell gets anchors of its own, all around one point. Which point? The obvious one, the corner where the cell
 # begins, is not a good one. Try it with a row of four cells across the image, from 0 at the left border to 1 at the
@@ -250,31 +250,31 @@ show(
 )
 
 # %% [markdown]
-# Fractions of the width and fractions of the height are different units, since the image is not square. Shapes have to
-# be made in pixels, and turned into fractions **last**: $w / W$ and $h / H$.
+# Fractions of the width and fractions of the height are different units, since the image is not square. Shapes have
+# to be made in pixels, and turned into fractions **last**: $w / W$ and $h / H$.
 #
-# One more anchor goes into every cell. The scale $s'$ of the next map will be larger than $s$, and many
-# objects have a size in between. An **extra square** of scale $\sqrt{s\,s'}$ stands in the gap: it is as many times
-# larger than $s$ as it is smaller than $s'$.
+# One more anchor goes into every cell. The scale $s'$ of the next map will be larger than $s$, and many objects have
+# a size in between. An **extra square** of scale $\sqrt{s\,s'}$ stands in the gap: it is as many times larger than
+# $s$ as it is smaller than $s'$.
 #
-# *Before you code, take a pencil:* how wide and how high, in pixels and then in fractions, is the anchor with $s = 0.5$
-# and $r = 4$ on an image 160 pixels high and 224 wide?
+# *Before you code, take a pencil:* how wide and how high, in pixels and then in fractions, is the anchor of scale 0.5
+# and ratio 4 on an image 160 pixels high and 224 wide?
 #
 # <details><summary>Compare</summary>
 #
-# short = 160, so $a = 80$ pixels, and $\sqrt r = 2$. The anchor is 160 pixels wide and 40 high: $160 / 224 = 0.714$ of
-# the width and $40 / 160 = 0.25$ of the height.
+# short = 160, so $a = 80$ pixels, and $\sqrt r = 2$. The anchor is 160 pixels wide and 40 high: $160 / 224 = 0.714$
+# of the width and $40 / 160 = 0.25$ of the height.
 #
 # </details>
 #
 # ### Exercise 1.2 - how large anchors are, and of which shape  ·  20 points  ·  medium  ·  about 20 minutes
 #
-# Write `anchor_sizes(scale, next_scale, aspect_ratios, image_size)`: the sizes `(w, h)` of all anchors of one cell, as
-# fractions of the image's width and height. One row for each ratio, in the order given, and the extra square last: the
-# shape is `(len(aspect_ratios) + 1, 2)`. `image_size` is `(height, width)` in pixels, as NumPy says it.
+# Write `anchor_sizes(scale, next_scale, aspect_ratios, image_size)`: the sizes `(w, h)` of all anchors of one cell,
+# as fractions of the image's width and height. One row for each ratio, in the order given, and the extra square last:
+# the shape is `(len(aspect_ratios) + 1, 2)`. `image_size` is `(height, width)` in pixels, as NumPy says it.
 #
-# The image may also be higher than wide. Your pencil's answer is a good first test:
-# `anchor_sizes(0.5, 0.7, [4], (160, 224))[0]`.
+# The image may also be higher than wide. `aspect_ratios` is a list or a tuple. Your pencil's answer is a good first
+# test: `anchor_sizes(0.5, 0.7, [4], (160, 224))[0]`.
 
 
 # %% nbgrader={"grade_id": "anchor_sizes", "solution": true}
@@ -300,14 +300,15 @@ check("01.anchor_sizes", anchor_sizes)
 with after("1.2"):
     standing = render(SCENE, size=(448, 320))
     figure, axes = panels(2, image_size=(448, 448), width=8)
-    for panel, image in zip(axes, (scene.image, standing.image), strict=True):
+    for panel, image, name in zip(axes, (scene.image, standing.image), ("lying", "standing"), strict=True):
         sizes = anchor_sizes(0.4, 0.8, [1, 2, 1 / 2, 3, 1 / 3], image.shape[:2])
         middle = np.full_like(sizes, 0.5)
         shapes = centers_to_corners(np.concatenate([middle, sizes], axis=1))
         draw_image(panel, image, fade=0.35)
-        draw_boxes(panel, shapes[:-1], edgecolor=figures.YELLOW, linewidth=2)
+        draw_boxes(panel, shapes[:-1], edgecolor=figures.YELLOW, linewidth=1.6, halo=0.8)
         draw_boxes(panel, shapes[-1], **figures.CAUGHT)
-        panel.set_title("five ratios, and the extra square (dashed)")
+        room_x, room_y = (448 / np.array(image.shape[1::-1]) - 1) / 2  # so that both panels are one square
+        panel.set(xlim=(-room_x, 1 + room_x), ylim=(1 + room_y, -room_y), title=f"{name}: extra square dashed")
     show(
         figure,
         alt="Six concentric anchors on a landscape and on a portrait image. On both there are a square, two wide and "
@@ -371,7 +372,7 @@ with after("1.3"):
     for panel, cell in zip(axes, (17, 0), strict=True):
         draw_image(panel, scene.image, margin=0.26, fade=0.35)
         draw_grid(panel, 5, 7)
-        draw_boxes(panel, by_cell[cell, :-1], edgecolor=figures.YELLOW, linewidth=2)
+        draw_boxes(panel, by_cell[cell, :-1], edgecolor=figures.YELLOW, linewidth=1.6, halo=0.8)
         draw_boxes(panel, by_cell[cell, -1], **figures.CAUGHT)
         panel.set_title(f"cell {cell}: 4 of {len(anchors)} anchors")
     show(
@@ -402,11 +403,11 @@ explore_anchors(seed=SCENE, level=1, scale=0.3, next_scale=0.5, aspect_ratios=(1
 #
 # <details><summary>What we found</summary>
 #
-# 1. The tall one, 1/2. This person is about 27 × 76 pixels large, a ratio of 0.35. Squares and wide anchors stay below
-#    0.5.
-# 2. The small person measures about 17 × 32 pixels. A scale of 0.15 (24 pixels) on the 20 × 28 map fits closely: 0.85.
-#    On coarser maps the same anchors get worse, 0.59, 0.23 and 0.18: their middles are 16, 32 and 56 pixels apart, and
-#    hardly one of them is near.
+# 1. The tall one, 1/2. This person is about 27 × 76 pixels large, a ratio of 0.35. Squares and wide anchors stay
+#    below 0.5.
+# 2. The small person measures about 17 × 32 pixels. A scale of 0.15 (24<!-- = 0.15 * 160 --> pixels) on the 20 × 28
+#    map fits closely: 0.85. On coarser maps the same anchors get worse, 0.59, 0.23 and 0.18: their middles are 16, 32
+#    and 56 pixels apart, and hardly one of them is near.
 # 3. Just so: the 20 × 28 map, a scale of 0.2, the ratios 1/2 and 1/3, and a next scale of 0.7, whose extra square has
 #    to do for forklift and monorail alike. Three of the four barely reach 0.5, and the next scene breaks it.
 #
@@ -415,12 +416,9 @@ explore_anchors(seed=SCENE, level=1, scale=0.3, next_scale=0.5, aspect_ratios=(1
 # %% [markdown]
 # ## 5. A scale for every map
 #
-# One map cannot do it all: that is why there are four. Each gets a scale of its own, small on the fine map and large on
-# the coarse one. The SSD paper spreads them evenly, from $s_1$ on the finest map to $s_m$ on the coarsest of $m$ maps:
-#
-# $$s_k = s_1 + (k - 1)\,\frac{s_m - s_1}{m - 1}$$
-#
-# With the paper's $s_1 = 0.2$ and $s_4 = 0.9$, the squares on our four maps are
+# One map cannot do it all: that is why there are four. Each gets a scale of its own, small on the fine map and large
+# on the coarse one. The SSD paper fixes the finest map's scale $s_1$ and the coarsest's $s_m$, and goes from the one
+# to the other in equal steps. With the paper's $s_1 = 0.2$ and $s_4 = 0.9$, the squares on our four maps are
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(4)
@@ -436,15 +434,15 @@ show(
 )
 
 # %% [markdown]
-# `np.linspace` knows these four already. But remember the extra square: in every cell it needs the scale of the *next*
-# map, and the coarsest map has no next one. So the list goes on for one step more, to $s_{m+1}$, which may be larger
-# than 1: put $k = m + 1$ into the formula. (The formula counts maps from 1. Python counts from 0, and the $k - 1$
-# goes.)
+# `np.linspace` knows these four already. But remember the extra square: in every cell it needs the scale of the
+# *next* map, and the coarsest map has no next one. So the list goes on for one more step of the same size, to
+# $s_{m+1}$, which may be larger than 1.
 #
 # ### Exercise 1.4 - a scale for every map  ·  10 points  ·  easy  ·  about 10 minutes
 #
 # Write `linear_scales(first, last, maps)`: the `maps + 1` scales, where `first` is $s_1$, `last` is $s_m$, and `maps`
-# is $m$, at least 2. For `linear_scales(0.2, 0.8, 3)` they are 0.2, 0.5, 0.8 and 1.1.
+# is $m$, at least 2. Begin with the step: how many of them lead from the first map to the last? A test:
+# `linear_scales(0.2, 0.8, 3)` ends with 1.1.
 
 
 # %% nbgrader={"grade_id": "linear_scales", "solution": true}
@@ -534,14 +532,14 @@ with after("1.4 and 1.5"):
     )
 
 # %% [markdown]
-# Three quarters of all anchors belong to the finest map. That is the price of small objects, and a first hint at where
-# a budget of anchors goes.
+# Of these, 75<!-- = 100 * 3360 / 4482 -->% belong to the finest map. That is the price of small objects, and a first
+# hint at where a budget of anchors goes.
 #
 # ## 7. Do they catch the objects?
 #
 # How well does an anchor fit an object? Lay one over the other. The piece that both cover is the *intersection*, what
-# they cover together is the *union*, and the first divided by the second is their **intersection over union**, IoU for
-# short.
+# they cover together is the *union*, and the first divided by the second is their **intersection over union**, IoU
+# for short.
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(3, image_size=(1, 1.6))
@@ -612,6 +610,7 @@ with after("1.5 and 1.6"):
     for ratios, name, style in ((PAPER_RATIOS, "five ratios and a square", "o-"), ((1,), "two squares", "s--")):
         anchors = make_anchors(IMAGE_SIZE, FEATURE_MAPS, PAPER_SCALES, ratios)
         shares = [coverage(anchors, all_boxes, threshold) for threshold in thresholds]
+        print(f"{name} a cell: coverage {coverage(anchors, all_boxes, 0.5):.3f} at 0.5")
         axes.plot(thresholds, shares, style, color="black", label=f"{name} a cell: {len(anchors):,} anchors")
     axes.axvline(0.5, color=figures.VERMILION, linestyle=":", label="the usual threshold")
     axes.set(xlabel="threshold: least IoU of a covered box", ylabel="coverage", ylim=(0, 1.02))
@@ -624,8 +623,9 @@ with after("1.5 and 1.6"):
     )
 
 # %% [markdown]
-# Shapes are worth a lot: squares alone cover only about six boxes in ten. And no set of this kind reaches an IoU of 0.8
-# often. It need not: the anchor only has to be near enough to be asked. Moving and stretching it is the network's part.
+# Shapes are worth a lot: at 0.5, squares alone cover 0.590<!-- above --> of the boxes, the paper's shapes
+# 0.894<!-- above -->. And no set of this kind reaches an IoU of 0.8 often. It need not: the anchor only has to be
+# near enough to be asked. Moving and stretching it is the network's part.
 #
 # ## 8. Your choice
 #
@@ -639,25 +639,31 @@ box_scales = np.sqrt(width * height) / 160
 box_ratios = width / height
 
 # %% jupyter={"source_hidden": true}
-figure, axes = panels(2, image_size=(2, 3))
-for panel, values, title in zip(
-    axes, (box_scales, box_ratios), ("scale of the boxes", "ratio of the boxes"), strict=True
+COLORS = (figures.BLUE, figures.VERMILION, figures.GREEN)
+figure, _ = panels(1, image_size=(5, 10))
+figure.clear()
+rows = figure.subplots(3, 2, sharex="col")  # a row for each class, so that no hill hides another
+for label, (row, name, color) in enumerate(zip(rows, CLASSES, COLORS, strict=True), start=1):
+    for panel, values, bins in zip(
+        row, (box_scales, box_ratios), (np.geomspace(0.05, 1, 31), np.geomspace(0.15, 6, 31)), strict=True
+    ):
+        panel.hist(values[all_labels == label], bins=bins, color=color, edgecolor="black", linewidth=0.4)
+        panel.set(xscale="log", ylabel="boxes")
+        panel.set_title(f"{name}: {np.sum(all_labels == label)} boxes", fontsize=10)
+for panel, name, ticks in zip(
+    rows[-1],
+    ("scale of the box", "ratio of the box, width / height"),
+    ((0.05, 0.1, 0.2, 0.4, 0.8), (0.2, 0.33, 0.5, 1, 2, 3, 5)),
+    strict=True,
 ):
-    bins = np.geomspace(0.05, 1, 31) if values is box_scales else np.geomspace(0.15, 6, 31)
-    looks = ((figures.BLUE, "-", "///"), (figures.VERMILION, "--", "..."), (figures.GREEN, ":", ""))
-    for label, (name, (color, line, hatch)) in enumerate(zip(CLASSES, looks, strict=True), start=1):
-        style = {"edgecolor": color, "linestyle": line, "linewidth": 1.5, "hatch": hatch, "facecolor": "none"}
-        panel.hist(values[all_labels == label], bins=bins, histtype="stepfilled", label=name, **style)
-    panel.set(xscale="log", title=title, ylabel="boxes")
-    ticks = (0.05, 0.1, 0.2, 0.4, 0.8) if values is box_scales else (0.2, 0.33, 0.5, 1, 2, 3, 5)
+    panel.set_xlabel(name)
     panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     panel.set_xticks([], minor=True)
-axes[1].legend()
 show(
     figure,
-    alt="Two histograms of the Warehouse's boxes by class, on logarithmic axes. Scales: people from 0.08 to 0.5, "
-    "most between 0.2 and 0.35; monorails and forklifts around 0.45, forklifts up to 0.8. Ratios: people between 0.2 "
-    "and 0.8; forklifts mostly around 1.2, some from 0.4 on; monorails mostly around 2.3.",
+    alt="Histograms of the Warehouse's boxes, a row for each class, on logarithmic axes. Scales: people from 0.08 to "
+    "0.5, half of them between 0.18 and 0.3; forklifts and monorails around 0.45. Ratios: people between 0.2 and 0.8, "
+    "with two hills near 0.35 and 0.6; forklifts mostly around 1.2, some from 0.4 on; monorails mostly around 2.3.",
 )
 
 # %% [markdown]
@@ -683,16 +689,17 @@ with after("1.4, 1.5 and 1.6"):
 # %% [markdown]
 # ### Exercise 1.7 - choose anchors for the warehouse  ·  15 points  ·  medium  ·  about 30 minutes
 #
-# Write `choose_anchors()`: it returns `(scales, aspect_ratios)`, five rising scales and as many ratios as you like, the
-# same for all maps. With **at most 2,400 anchors** they should reach a coverage of **at least 0.90** at a threshold of
-# 0.5, over the boxes above.
+# Write `choose_anchors()`: it returns `(scales, aspect_ratios)`, five rising scales and as many ratios as you like,
+# the same for all maps. With **at most 2,400 anchors** they should reach a coverage of **at least 0.90** at a
+# threshold of 0.5, over the boxes above.
 #
 # Three things to think about before you try at random:
 #
-# - The finest map has 560 of the 747 cells. What does one more ratio cost? How many does the budget allow?
+# - The finest map has 560<!-- = 20 * 28 --> of the 747<!-- = 20 * 28 + 10 * 14 + 5 * 7 + 3 * 4 --> cells. What does
+#   one more ratio cost? How many does the budget allow?
 # - Every cell has its extra square whatever you do. Is the ratio 1 still worth its price?
-# - Which class loses most? Look up its hill in the histograms. Scales need not be linear: any five rising numbers will
-#   do.
+# - Which class loses most? Look up its hill in the histograms. Scales need not be linear: any five rising numbers
+#   will do.
 
 
 # %% nbgrader={"grade_id": "choose_anchors", "solution": true}
@@ -712,12 +719,12 @@ check("01.choose_anchors", choose_anchors)
 # groups from small to large:
 
 # %%
-with after("1.7"):
+with after("1.5, 1.6 and 1.7"):
     try_out(PAPER_SCALES, PAPER_RATIOS)
     try_out(*choose_anchors())
     edges = np.quantile(box_scales, np.linspace(0, 1, 9))
     centers = np.sqrt(edges[:-1] * edges[1:])
-    figure, (left, right) = panels(2, image_size=(170, 224))
+    figure, (left, right) = panels(2, image_size=(190, 224))
     for choice, name, style in (
         ((PAPER_SCALES, PAPER_RATIOS), "the paper's", "s--"),
         (choose_anchors(), "yours", "o-"),
@@ -731,6 +738,7 @@ with after("1.7"):
     left.set_xticks([0.1, 0.2, 0.4, 0.8], ["0.1", "0.2", "0.4", "0.8"])
     left.set_xticks([], minor=True)
     left.legend()
+    left.set_box_aspect(160 / 224)  # the shape of the picture beside it
     draw_caught(right, anchors)
     right.set_title("your anchors at work")
     show(
@@ -740,8 +748,9 @@ with after("1.7"):
     )
 
 # %% [markdown]
-# The paper's curve has a dent, near 0.3. Look back at the axis of section 5: at 47 pixels, a scale of 0.29, there is
-# only an extra square, and a person of that size is no square.
+# The paper's curve has a dent, near 0.3. Look back at the axis of section 5: at
+# 47<!-- = 160 * (0.2 * (0.2 + 0.7 / 3))**0.5 --> pixels, a scale of 0.29<!-- = (0.2 * (0.2 + 0.7 / 3))**0.5 -->,
+# there is only an extra square, and a person of that size is no square.
 #
 # What is still missed is mostly small: for an object of 12 pixels, middles that are 8 pixels apart are far apart. A
 # finer map would help, at the price of four times the anchors of the finest one now. Choosing anchors is bargaining,
@@ -749,8 +758,8 @@ with after("1.7"):
 #
 # ## 9. Compare with the reference
 #
-# The package's own version of this lesson is `ssdseg_ref/anchors.py`. Does it give the same anchors? Is it quicker? How
-# is it written?
+# The package's own version of this lesson is `ssdseg_ref/anchors.py`. Does it give the same anchors? Is it quicker?
+# How is it written?
 
 # %%
 with after("1.5"):

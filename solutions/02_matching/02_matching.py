@@ -19,12 +19,10 @@
 #
 # **You need** lesson 1 (anchors, and what IoU is), NumPy's broadcasting, and a logarithm. Still no neural network.
 #
-# **It takes** about 145 minutes: seven exercises, 100 points. The end of section 4, with its explorer, is a good place
-# to stop for the day. When you come back, choose Run, Run All Cells in the menu: it stops at the first check that does
-# not pass yet, and there you go on. (To skip an exercise, run the cells after it one by one.)
+# **It takes** about 140 minutes: seven exercises, 100 points. The end of section 4, with its explorer, is a good
+# place to stop for the day.
 #
-# **How an exercise works.** As in lesson 1: write the body of a function, run the cell below it, read what the check
-# says. Stuck? `hint("02.iou")` gives a hint; call it again for a stronger one.
+# Exercises work as in lesson 1. Stuck? `hint("02.iou")` gives a hint; call it again for a stronger one.
 
 # %%
 import inspect
@@ -45,12 +43,12 @@ from ssdseg_ref.data.warehouse import CLASSES, render
 # %% [markdown]
 # ## 1. The result, first
 #
-# Lesson 1 ended with 2,241 anchors that suit the Warehouse, and with two questions about each of them: which class of
-# object is here, and how must the anchor move and stretch to fit it? A network learns to answer by being told the right
-# answers, for thousands of images. Someone has to write them down, and that is this lesson.
+# Lesson 1 ended with 2,241<!-- = 3 * (20 * 28 + 10 * 14 + 5 * 7 + 3 * 4) --> anchors, and with two questions about
+# each of them: which class of object is here, and how must the anchor move and stretch to fit it? A network learns
+# from right answers, and somebody has to write those down: this lesson.
 #
-# Here is a scene with four objects: two people (one of them far away, behind the cartons on the left) and two monorails
-# whose boxes are nearly the same. On the right are the anchors that will have to find them.
+# Here is a scene with two people (one of them far away, behind the cartons on the left) and two monorails whose boxes
+# are nearly the same. On the right are the anchors that will have to find them.
 
 # %%
 IMAGE_SIZE = (160, 224)  # (height, width) in pixels, what our network will look at
@@ -82,23 +80,23 @@ def label_boxes(axes, boxes, names, **style):
 
 
 figure, (left, right) = panels(2, image_size=ROOM)
-for panel in (left, right):
-    draw_scene(panel)
+draw_scene(left)
+draw_scene(right, fade=0.35)
 label_boxes(left, boxes, names, **figures.TRUTH)
 left.set_title(f"what is there: {len(boxes)} boxes")
 draw_boxes(right, boxes, **figures.TRUTH)
-draw_boxes(right, anchors[classes > 0], **figures.CAUGHT)
-right.set_title(f"who answers for it: {np.count_nonzero(classes)} of {len(anchors):,} anchors (dashed)")
+draw_boxes(right, anchors[classes > 0], **figures.ANCHOR)
+right.set_title(f"who answers for it: {np.count_nonzero(classes)} of {len(anchors):,} anchors (thin)")
 show(
     figure,
     alt="Left: a warehouse with four boxes: 0, a small person half hidden on the left; 1 and 2, two overhead monorails "
-    "with nearly the same box; 3, a person on the right. Right: the same boxes and nine dashed anchors: six around "
+    "with nearly the same box; 3, a person on the right. Right: the same boxes and nine thin anchors: six around "
     "person 3, one around person 0 that is far too large, and one for each of the monorails.",
 )
 
 # %% [markdown]
-# And this is the answer sheet: for each of the 2,241 anchors a class, and four numbers that say "move and stretch".
-# Nearly all of its rows read *background*. These are the others:
+# And this is the answer sheet: for every anchor a class, and four numbers for "move and stretch". Nearly all rows
+# read *background*. These are the others:
 
 # %%
 print("anchor  class         offsets: x, y, width, height")
@@ -107,9 +105,8 @@ for anchor in np.flatnonzero(classes):
     print(f"{anchor:6}  {classes[anchor]} {CLASSES[classes[anchor] - 1]:9}{numbers}")
 
 # %% [markdown]
-# From four boxes to 2,241 rows there are three steps. **How near** is an anchor to a box? That is IoU, and we need it
-# for all pairs at once. **Who answers for whom?** That is matching, and it is less simple than it looks. **How do you
-# say "move and stretch"?** That is coding. At the end you write the whole sheet.
+# From four boxes to a sheet of answers there are three steps. **How near** is an anchor to a box? That is IoU, for all
+# pairs. **Who answers for whom?** That is matching. **How do you say "move and stretch"?** That is coding.
 #
 # ## 2. Two ways to write a box
 #
@@ -137,25 +134,26 @@ show(
 )
 
 # %% [markdown]
-# Three boxes, and no error message: whoever mixes the ways up trains on nonsense. All of them are in use. COCO's files
-# hold corner and size, in pixels; PASCAL VOC's hold corners, in pixels that count from 1; TensorFlow's image functions
-# want corners with y first. So readers of files turn everything into one way at the door, and inside a program there is
-# only that one. Ours is **corners**, $(x_\min, y_\min, x_\max, y_\max)$ in fractions of the image.
+# Three boxes, and no error message: whoever mixes the ways up trains on nonsense. All are in use, so readers of files
+# turn everything into one way at the door. Ours is **corners**, $(x_\min, y_\min, x_\max, y_\max)$ in fractions of
+# the image.
 #
 # Corners are good for overlaps. For moving and stretching, **centers** are better: the middle $(x, y)$ and the size
-# $(w, h)$, as in lesson 1. There you went from centers to corners. Now the way back:
-#
-# $$x = \frac{x_\min + x_\max}{2} \qquad w = x_\max - x_\min$$
-#
-# and the same in y. (No "+ 1": a box is a piece of the plane, not a row of pixels. From 3 to 5 it is 2.)
+# $(w, h)$. (Without any "+ 1": a box is a piece of the plane, not a row of pixels. From 3 to 5 it is 2.)
 #
 # ### Exercise 2.1 - two ways to write a box  ·  10 points  ·  easy  ·  about 10 minutes
 #
-# Write `corners_to_centers(boxes)`: from an array `(N, 4)` of corners to an array `(N, 4)` of centers, each row
-# $(x, y, w, h)$. A row of corners (0.2, 0.2, 0.6, 0.8) becomes (0.4, 0.5, 0.4, 0.6).
+# Write `corners_to_centers(boxes)`: from an array `(N, 4)` of corners to an array `(N, 4)` of centers, each row $(x,
+# y, w, h)$. Take a pencil first: what are the middle and the size of a box with the corners (0.2, 0.2, 0.6, 0.8)?
 #
 # `boxes[:, :2]` are the upper left corners of all boxes, `boxes[:, 2:]` the lower right ones. `np.concatenate` with
 # `axis=1` puts two arrays side by side.
+#
+# <details><summary>Compare</summary>
+#
+# The middle is (0.4, 0.5) and the size (0.4, 0.6), so the row is (0.4, 0.5, 0.4, 0.6).
+#
+# </details>
 
 
 # %% nbgrader={"grade_id": "corners_to_centers", "solution": true}
@@ -178,14 +176,13 @@ with after("2.1"):
     figure, (axes,) = panels(1, width=6)
     draw_image(axes, scene.image, fade=0.2)
     draw_boxes(axes, boxes, **figures.TRUTH)
-    for (x, y, _, _), (_, _, w, h), up in zip(
-        corners_to_centers(boxes), corners_to_centers(to_pixels(boxes, IMAGE_SIZE)), (1, -1, 1, 1), strict=True
-    ):
+    in_pixels = corners_to_centers(to_pixels(boxes, IMAGE_SIZE))
+    for number, ((x, y, _, _), (_, _, w, h)) in enumerate(zip(corners_to_centers(boxes), in_pixels, strict=True)):
         axes.plot(x, y, "o", color=figures.ORANGE, markeredgecolor="black")
         axes.annotate(
-            f"{w:.0f} × {h:.0f}",
+            f"{number}: {w:.0f} × {h:.0f}",
             (x, y),
-            xytext=(0, -14 * up),
+            xytext=(0, 15 if number == 1 else -15),  # the middles of the two monorails are hardly a pixel apart
             textcoords="offset points",
             ha="center",
             va="center",
@@ -199,13 +196,12 @@ with after("2.1"):
     )
 
 # %% [markdown]
-# The middles of the two monorails are hardly a pixel apart. Remember them: they will make trouble.
+# The middles of the two monorails are hardly a pixel apart. They will make trouble.
 #
 # ## 3. How near: IoU of all pairs
 #
-# Lesson 1 measured how well an anchor fits a box: *intersection over union*, the area that both cover divided by the
-# area that they cover together. 1 is a perfect fit, 0 is no overlap at all. Now you build it. The only hard part is the
-# intersection, and it gets easy along one axis. Where do two pieces of a line overlap?
+# *Intersection over union* is the area that both cover divided by the area that they cover together. Now you build
+# it. The only hard part is the intersection, and it gets easy along one axis. Where do two pieces of a line overlap?
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(3, image_size=(1, 2.6))
@@ -228,21 +224,19 @@ show(
 )
 
 # %% [markdown]
-# The shared piece begins at the **larger** of the two beginnings and ends at the **smaller** of the two ends. Where the
-# difference comes out negative there is a gap, and what they share is 0. A box is one such piece in x and one in y, so
-# for boxes $a$ and $b$
+# The shared piece begins at the **larger** of the two beginnings and ends at the **smaller** of the two ends. Where
+# the difference comes out negative there is a gap, and nothing is shared. A box is one such piece in x and one in y,
+# so for boxes $a$ and $b$
 #
 # $$w_\cap = \max\bigl(0,\; \min(x^a_\max, x^b_\max) - \max(x^a_\min, x^b_\min)\bigr)$$
 #
-# and likewise $h_\cap$. Clip each side at 0 *before* you multiply: two negative sides would make a positive area. Then
+# and likewise $h_\cap$. Clip each side at 0 *before* you multiply: two negative sides would make a positive area. The
+# sum of both areas counts the shared one twice:
 #
 # $$\text{IoU} = \frac{w_\cap h_\cap}{A_a + A_b - w_\cap h_\cap}$$
 #
-# with the areas $A_a$ and $A_b$. (Why subtract? The shared piece is part of both areas, so their sum counts it twice.
-# And mind the letters: here $a$ and $b$ are any two boxes, in section 6 $a$ is the anchor.)
-#
-# Now all pairs at once: every one of $N$ boxes with every one of $M$. It is lesson 1's trick again, each list gets an
-# axis of its own. `np.maximum` (not `np.max`) then compares entry by entry and repeats whatever has length 1:
+# All pairs come by lesson 1's trick: each list gets an axis of its own. `np.maximum` (not `np.max`) then compares
+# entry by entry and repeats whatever has length 1:
 
 # %%
 a, b = np.random.default_rng(0).random((5, 4)), np.random.default_rng(1).random((3, 4))
@@ -250,16 +244,14 @@ print(a[:, None].shape, "and", b[None].shape, "give", np.maximum(a[:, None], b[N
 print("the xmax of a, for all pairs:", a[:, None, 2].shape, "- or, once a = a[:, None], a[..., 2]")
 
 # %% [markdown]
-# One more thing: a box without area. Two of these have a union of 0, and 0 / 0 is `nan`, "not a number", which spoils
-# everything it meets. Where the union is 0 we say that the IoU is 0. `np.where(union > 0, union, 1)` is a union that
-# you can safely divide by.
+# Two boxes without area have a union of 0, and 0 / 0 is `nan`, which spoils everything it meets. There the IoU shall
+# be 0. `np.where(union > 0, union, 1)` is a union that you can safely divide by.
 #
 # ### Exercise 2.2 - IoU of all pairs  ·  20 points  ·  medium  ·  about 25 minutes
 #
-# Write `iou(a, b)`: for corners `a` of shape `(N, 4)` and `b` of shape `(M, 4)` the IoU of every box of `a` with every
-# box of `b`, in an array of shape `(N, M)`. Row $i$ belongs to box $i$ of `a`. `b` may hold no box at all, `(0, 4)`;
-# broadcasting takes care of that. Two loops, over all pairs, would pass the check as well. But we will have thousands
-# of pairs, and further down a clock is waiting.
+# Write `iou(a, b)`: for corners `a` of shape `(N, 4)` and `b` of shape `(M, 4)` the IoU of every box of `a` with
+# every box of `b`, in an array of shape `(N, M)`. Row $i$ belongs to box $i$ of `a`. `b` may hold no box at all, `(0,
+# 4)`. Two loops would pass the check, too, but further down a clock is waiting.
 #
 # A pencil test: what is the IoU of (0, 0, 2, 2) and (1, 1, 3, 3)?
 #
@@ -288,8 +280,8 @@ def iou(a, b):
 check("02.iou", iou)
 
 # %% [markdown]
-# What does the scene look like to your function? First its boxes among themselves: that the two monorails are nearly
-# one box is now a number. Then, for each box, how many anchors come how near.
+# First the scene's boxes among themselves: that the two monorails are nearly one box is now a number. Then, for each
+# box, how many anchors come how near.
 
 # %%
 with after("2.2"):
@@ -304,10 +296,11 @@ with after("2.2"):
         print(f"  {name:18}{np.sum(row > 0):8}{near:11}{good:11}{row.max():11.2f}")
 
 # %% [markdown]
-# Hundreds of anchors touch each box, and a handful fits. No anchor reaches 0.5 with the small person: our smallest ones
-# measure 18 × 41 and 42 × 18 pixels, and what is to be seen of this person 9 × 12.
+# Hundreds of anchors touch each box, and few fit. None reaches 0.5 with the small person: our smallest ones measure
+# 18<!-- = 0.17 * 160 * 0.43**0.5 --> × 41<!-- = 0.17 * 160 / 0.43**0.5 --> and 42<!-- = 0.17 * 160 * 2.4**0.5 --> ×
+# 18<!-- = 0.17 * 160 / 2.4**0.5 --> pixels, and what is to be seen of this person 9 × 12.
 #
-# Is it worth doing without a loop? The same in plain Python, a pair at a time, against yours:
+# The same in plain Python, a pair at a time, against yours:
 
 # %%
 with after("2.2"):
@@ -328,13 +321,12 @@ with after("2.2"):
     print(f"{count:,} pairs: plain Python {slow:.1f} ms, yours {fast:.2f} ms, {slow / fast:.1f} times as fast")
 
 # %% [markdown]
-# COCO has 118,000 training images. At 10 milliseconds each, a loop would add twenty minutes to every pass over them.
-# (Yours is hardly faster, or slower? Then it is right, but a loop: the second hint shows the way without one.)
+# COCO has 118,000 training images. At 10 milliseconds each, a loop would add 20<!-- = 118000 * 0.010 / 60 --> minutes
+# to every pass over them. (Yours is no faster? Then it is a loop: the second hint shows the way without one.)
 #
 # ## 4. Who answers for whom
 #
-# For every anchor we have to decide: does it answer for one of the boxes, and for which, or does it say *background*?
-# Two rules come to mind. Each is good, and each alone fails in our scene.
+# Which box does an anchor answer for, if any? Two rules come to mind. Each alone fails in our scene.
 #
 # **Rule A, the threshold:** an anchor answers for the box that it overlaps most, if their IoU is at least 0.5.
 #
@@ -351,8 +343,8 @@ figure, axes = panels(2, image_size=ROOM)
 for panel, matches, title in zip(axes, (by_threshold, by_best), ("A: the threshold", "B: the best one"), strict=True):
     found = np.isin(np.arange(len(boxes)), matches)
     counts = [np.sum(matches == box) for box in range(len(boxes))]
-    draw_scene(panel)
-    draw_boxes(panel, anchors[matches >= 0], **figures.CAUGHT)
+    draw_scene(panel, fade=0.35)
+    draw_boxes(panel, anchors[matches >= 0], **figures.ANCHOR)
     words = [f"{name}: {count or 'none'}" for name, count in zip(names, counts, strict=True)]
     label_boxes(panel, boxes, words, **figures.TRUTH)
     panel.set_title(f"{title}: {np.sum(~found)} of 4 boxes left out")
@@ -364,23 +356,23 @@ show(
 )
 
 # %% [markdown]
-# - Rule A forgets the **small person**: no anchor reaches 0.5 with so small a box. It also forgets **monorail 1**. One
-#   anchor reaches 0.5 with it, but overlaps monorail 2 a little more, and answers for that one.
-# - Rule B forgets **monorail 1** too: the two monorails have the same best anchor, and it can answer for one only.
-# - And rule B is stingy. Six anchors fit **person 3** well; five of them are told to say "background" while they look
-#   at a person. They see nearly the same picture as the sixth, so the network is taught a contradiction.
+# - Rule A forgets the **small person**, with whom no anchor reaches 0.5, and **monorail 1**: the one anchor that
+#   reaches 0.5 with it overlaps monorail 2 a little more, and answers for that one.
+# - Rule B forgets **monorail 1** too: both monorails have the same best anchor, and it can answer for one only.
+# - And rule B is stingy: of six anchors that fit **person 3**, five are told to say "background" while they look at a
+#   person.
 #
-# A box that no anchor answers for is an object that the network is taught *not* to see. So we want both rules, one
-# after the other, and rule B made fair:
+# A box without an anchor is an object that the network is taught *not* to see. So we want both rules, and rule B made
+# fair:
 #
-# 1. **First, one to one.** Every box gets an anchor of its own. Of all pairs of an anchor and a box, the one with the
-#    largest IoU is taken first. Both are then out of the game, and of all remaining pairs the largest is taken, and so
-#    on until no pair overlaps. An algorithm that always takes the best at hand and never looks back is called *greedy*.
+# 1. **First, one to one.** Of all pairs of an anchor and a box, the one with the largest IoU is taken. Both are then
+#    out, and of what remains the largest is taken, until no pair overlaps. Always to take the best at hand, and never
+#    to look back, is called *greedy*.
 # 2. **Then the threshold.** Every anchor that is still free takes the box that it overlaps most, if their IoU reaches
 #    the threshold.
 #
-# Here is the first step on five of the anchors. The largest number of the table is circled first; then its row and its
-# column are struck out:
+# Here is the first step on five of the anchors. What is taken is framed; its row and its column are out, and turn
+# grey:
 
 # %%
 few = np.array([2001, 1959, 2110, 2107, 855])
@@ -390,32 +382,37 @@ picks = sorted(((row, own[row]) for row in np.flatnonzero(own >= 0)), key=lambda
 figure, axes = panels(3, image_size=(1, 1.15))
 for done, panel in enumerate(axes, start=1):
     taken = picks[:done] if done < 3 else picks
-    panel.set(xlim=(-0.5, 3.5), ylim=(4.5, -0.5), xticks=range(4), yticks=range(5))
+    order = {pick: place for place, pick in enumerate(taken, start=1)}
+    out_rows, out_columns = ({pick[side] for pick in taken} for side in (0, 1))
+    panel.set(xlim=(-0.5, 3.5), ylim=(4.5, -0.5))
     panel.set_xticks(range(4), [name.replace(" ", "\n") for name in names])
     panel.set_yticks(range(5), few)
     panel.tick_params(length=0, labelsize=9)
     panel.xaxis.tick_top()
     panel.set_xlabel(f"{len(taken)} taken")
     for row, column in np.ndindex(5, 4):
-        panel.text(column, row, f"{table[few[row], column]:.3f}", ha="center", va="center", fontsize=10)
-    for order, (row, column) in enumerate(taken, start=1):
-        panel.hlines(row, -0.5, 3.5, color="gray", linewidth=1.2)
-        panel.vlines(column, -0.5, 4.5, color="gray", linewidth=1.2)
-        ring = {"boxstyle": "round,pad=0.35", "facecolor": figures.YELLOW, "edgecolor": "black", "linewidth": 1.6}
-        panel.text(column, row, f"{table[few[row], column]:.3f}", ha="center", va="center", fontsize=10, bbox=ring)
-        panel.text(column + 0.43, row - 0.3, f"{order}.", ha="right", va="center", fontsize=8, weight="bold")
+        words, style = f"{table[few[row], column]:.3f}", {}
+        if (row, column) in order:
+            words = f"{order[row, column]}.\n{words}"
+            style = {"weight": "bold", "bbox": {"facecolor": figures.YELLOW, "edgecolor": "black", "pad": 3}}
+        elif row in out_rows or column in out_columns:
+            left, right, top, bottom = column - 0.5, column + 0.5, row - 0.5, row + 0.5
+            panel.fill([left, right, right, left], [top, top, bottom, bottom], facecolor="#DDDDDD", edgecolor="none")
+            style = {"color": "#595959"}
+        panel.text(column, row, words, ha="center", va="center", fontsize=10, **style)
+first, second, third, fourth = (f"{table[few[row], column]:.3f}" for row, column in picks)
 show(
     figure,
-    alt="A table of IoUs, five anchors down and four boxes across, three times. First 0.628, anchor 2001 with person "
-    "3, is circled, and its row and column are struck out. Second 0.569, anchor 2110 with monorail 2: that strikes out "
-    "0.558, the best of monorail 1. In the last panel all four are taken: third 0.491, anchor 2107 with monorail 1, "
-    "and fourth 0.161, anchor 855 with person 0.",
+    alt=f"A table of IoUs, five anchors down and four boxes across, three times. First {first}, anchor 2001 with "
+    f"person 3, is framed, and the rest of its row and its column turns grey. Second {second}, anchor 2110 with "
+    f"monorail 2: that turns {table[2110, 1]:.3f} grey, the best of monorail 1. In the last panel all four are taken: "
+    f"third {third}, anchor 2107 with monorail 1, and fourth {fourth}, anchor 855 with person 0.",
 )
 
 # %% [markdown]
-# Monorail 1 lost its best anchor, 2110, to monorail 2, by 0.558 against 0.569. It took its second best, 2107, though
-# that is under 0.5. And the small person got an anchor that is far too large, with an IoU of 0.161. Better a bad anchor
-# than none: "stretch" is part of the answer.
+# Monorail 1 lost its best anchor, 2110, to monorail 2, by 0.558<!-- above --> against 0.569<!-- above -->. It took
+# its second best, 2107, though that is under 0.5. And the small person got an anchor that is far too large, with an
+# IoU of 0.161<!-- above -->. Better a bad anchor than none.
 #
 # ### Exercise 2.3 - one to one, the best pair first  ·  20 points  ·  hard  ·  about 25 minutes
 #
@@ -423,15 +420,13 @@ show(
 # result has $N$ entries, one for each anchor: the index of its box, or -1 for an anchor without one. For the table
 # above that is `[3, -1, 2, 1, 0]`.
 #
-# - Pairs with an IoU of 0 are never taken: such an anchor does not even touch the box.
+# - A pair may be taken as long as its IoU is over 0. With 0 the anchor does not even touch the box.
 # - There may be more boxes than anchors; some then stay without. There may be no box at all, `(N, 0)`.
-# - The caller still needs the table: work on a copy.
-# - If two pairs are equal, take whichever you like; the check does not ask for that.
+# - The caller still needs the table: work on a copy. Of equal pairs take whichever you like.
 #
-# `ious.argmax()` says where the largest number is, counted through the whole table, row by row.
+# `ious.argmax()` says where the largest number is, counted through the whole table, row by row, and
 # `np.unravel_index(place, ious.shape)` turns that into row and column. An array without entries has no maximum:
-# `ious.size` tells. If the check does not come back, your loop finds the same pair for ever: it strikes nothing out, or
-# not where it looks. After 20 seconds the check stops by itself and says in which line that was.
+# `ious.size` tells. A loop that never ends strikes nothing out, or not where it looks.
 
 
 # %% nbgrader={"grade_id": "greedy_match", "solution": true}
@@ -460,19 +455,15 @@ with after("2.2 and 2.3"):
         print(f"anchor {anchor:4} answers for {names[box]:10}, IoU {table[anchor, box]:.3f}")
 
 # %% [markdown]
-# Four boxes, four anchors, nobody left out. (Eight anchors of one area contain the small person completely, all with
-# the same IoU. Any of them will do.)
+# Nobody is left out.
 #
-# You may ask why greedy. One could also look for the pairs with the largest *sum* of IoUs, and some detectors do. That
-# takes longer, and may give up the best pair of all to help two others. Greedy never gives up the best pair that is
-# still on the table.
+# (Some detectors look for the pairs with the largest *sum* of IoUs instead. That takes longer, and may give up the
+# best pair of all to help two others.)
 #
-# Now the second step. It may only fill in anchors that are still free: what the first step gave to a box stays there,
-# also where the anchor overlaps another box more.
-#
-# Three tools of NumPy do that without a loop. `ious.max(axis=1)` is the largest number of each row, and
-# `ious.argmax(axis=1)` says where in its row that stands. And a **mask**, an array of true and false, on the left:
-# `matches[free] = ...` fills in the entries where `free` is true, and wants as many values as there are of them:
+# The second step may only fill in anchors that are still free. Three tools of NumPy do that without a loop.
+# `ious.max(axis=1)` is the largest number of each row, and `ious.argmax(axis=1)` says where in its row that stands.
+# And a **mask**, an array of true and false, on the left: `matches[free] = ...` fills in the entries where `free` is
+# true, and wants as many values as there are of them:
 
 # %%
 numbers = np.array([10, 11, 12, 13])
@@ -483,12 +474,11 @@ print(odd, numbers)
 # %% [markdown]
 # ### Exercise 2.4 - then the threshold  ·  15 points  ·  medium  ·  about 20 minutes
 #
-# Write `match_anchors(anchors, boxes, threshold)` with the two functions you have: first greedy, one to one; then every
-# free anchor takes the box that it overlaps most, if that IoU is **at least** `threshold`. Again $N$ entries, the index
-# of a box or -1.
+# Write `match_anchors(anchors, boxes, threshold)` with the two functions you have: first greedy, one to one; then
+# every free anchor takes the box that it overlaps most, if that IoU is **at least** `threshold`. Again $N$ entries,
+# the index of a box or -1.
 #
-# An image may have no boxes, `(0, 4)`. A row without entries has no largest one, so answer that case first. (Your
-# function calls `iou` and `greedy_match`, so both should pass their own checks first.)
+# An image may have no boxes, `(0, 4)`. A row without entries has no largest one, so answer that case first.
 
 
 # %% nbgrader={"grade_id": "match_anchors", "solution": true}
@@ -520,28 +510,27 @@ with after("2.4"):
         matches = np.asarray(match_anchors(anchors, boxes, threshold))
         draw_image(panel, scene.image, fade=0.5)
         panel.set(xlim=(0.35, 1.05), ylim=(1.1, 0.3))
-        style = {"edgecolor": figures.VERMILION, "linestyle": (0, (4, 1.5)), "halo": 0}
-        draw_boxes(panel, anchors[matches == 3], linewidth=0.8 if threshold < 0.5 else 1.6, **style)
         draw_boxes(panel, boxes[3], **figures.TRUTH)
+        draw_boxes(panel, anchors[matches == 3], **{**figures.ANCHOR, "linewidth": 1.0, "halo": 0})
         counts = f"{np.sum(matches >= 0)} anchors, {np.sum(matches == 3)} of person 3"
         panel.set_title(f"threshold {threshold}:\n{counts}", fontsize=11)
     show(
         figure,
-        alt="Person 3 with the anchors that answer for it, dashed, at three thresholds. At 0.3 they are 45 of 81 in "
+        alt="Person 3 with the anchors that answer for it at three thresholds. At 0.3 they are 45 of 81 in "
         "the whole scene, and many reach far beyond the person to all sides; at 0.5 they are six of nine, all close "
         "to its box; at 0.7 one of four.",
     )
 
 # %% [markdown]
-# At 0.3, anchors answer for objects of which they hardly see the half. At 0.7 every box of the scene has just the one
-# anchor that step 1 gave it, and the network has little to learn from. 0.5 is the usual compromise.
+# At 0.3, anchors answer for objects of which they hardly see the half. At 0.7 every box has just the one anchor of
+# step 1, and the network has little to learn from. 0.5 is the usual compromise.
 #
 # ### Play: the matching explorer
 #
-# Drag the threshold, and see anchors take the box in hand (dashed) or let it go (dotted: the nearest of those that
-# have no box). The solid one is the anchor that the box got first, in step 1. Then move the box: drag the bar between
-# the two ends of `x` or `y`; an end alone resizes it. Behind the name of each box stands the number of its anchors.
-# (Sliders need a running notebook: run the cell. On a web page you see the picture alone.)
+# Drag the threshold, and see anchors take the box in hand (dashed) or let it go (dotted). The solid one is the anchor
+# that it got in step 1. Then move the box: drag the bar between the two ends of `x` or `y`; an end alone resizes it.
+# Behind each name stands the number of its anchors. (Sliders need a running notebook; on a web page you see the
+# picture alone.)
 
 # %%
 explore_matching(seed=SCENE, threshold=0.5, box=3)
@@ -549,28 +538,24 @@ explore_matching(seed=SCENE, threshold=0.5, box=3)
 # %% [markdown]
 # Things to find out:
 #
-# 1. At which threshold does person 3, on the right, have only one anchor left? What do its anchors look like at 0.3:
-#    would you want all of them to answer for the person?
-# 2. Person 0 is half hidden behind cartons. Pull the lower side down to where the feet would be. When does an anchor
-#    fit?
+# 1. At which threshold does person 3 have only one anchor left? Would you want all those of 0.3?
+# 2. Pull the lower side of person 0 down to where the hidden feet would be. When does an anchor fit?
 # 3. Take monorail 1 and move it to the right, a few pixels only. What happens to monorail 2?
 #
 # <details><summary>What we found</summary>
 #
-# 1. At 0.58. At 0.3 it has 45, and some of them are more than twice as wide as the person: most of what they see is
-#    wall.
-# 2. With the lower side at 120, about 40 pixels high in all, an anchor reaches 0.5. Make the box a little wider too,
-#    with the right side at 52, and it reaches 0.9: the anchors know whole people, not half ones.
-# 3. Two pixels are enough: now monorail 1 overlaps the anchor that both want more than monorail 2 does, 0.572 against
-#    0.569, and takes it. Monorail 2 has to make do with the next one (0.499). Whoever is nearer wins, but nobody goes
-#    without.
+# 1. At 0.58. At 0.3 it has 45, and most of what some of them see is wall.
+# 2. With the lower side at 120, about 40 pixels high in all, an anchor reaches 0.5. With the right side at 52, too,
+#    it reaches 0.9: the anchors know whole people, not half ones.
+# 3. Two pixels are enough: now monorail 1 overlaps the anchor that both want more, 0.572 against 0.569, and takes it.
+#    Monorail 2 makes do with the next one (0.499). Whoever is nearer wins, but nobody goes without.
 #
 # </details>
 #
 # ## 5. Positive, negative, ignored
 #
-# An anchor that answers for a box is called **positive**. In this course every other anchor is **negative**: it should
-# say *background*, class 0. How do the two compare? Over the first hundred training scenes:
+# An anchor that answers for a box is **positive**. Every other one is **negative** and should say *background*. Over
+# the first hundred training scenes:
 
 # %%
 samples = [render(seed, size=IMAGE_SIZE) for seed in range(100)]
@@ -582,33 +567,23 @@ with after("2.4"):
     print(f"{sum(counts):,} of {total:,} anchors are positive: one in {total / sum(counts):.0f}")
 
 # %% [markdown]
-# A dozen in an image, against more than two thousand negatives. A network could say "background" everywhere and be
-# right 99 times in 100. Lesson 6 deals with that in the **loss**, the number that says how wrong the network's answers
-# are, and that training makes small. For each positive it lets the three *hardest* negatives count, and **ignores** the
-# other ones, most of which the network knows long since. Which ones these are changes from step to step of the
-# training. On the answer sheet, an anchor is positive or negative.
+# A network could say "background" everywhere and be right 99 times in 100. Lesson 6 deals with that in the **loss**,
+# the number that says how wrong the answers are: for each positive the three *hardest* negatives count, the others
+# are ignored.
 #
-# Other detectors decide it here. They leave a band between the two, and anchors in it count for nothing, as neither
-# answer would be quite wrong:
-#
-# | | positive | negative | in between |
-# |---|---|---|---|
-# | ours, as SSD (section 2.2) | best of a box, or IoU ≥ 0.5 | all others | no band |
-# | Faster R-CNN (section 3.1.2) | best of a box, or IoU > 0.7 | IoU < 0.3 | ignored |
-# | RetinaNet (section 4) | IoU ≥ 0.5 | IoU < 0.4 | ignored |
+# Others ignore some on the answer sheet: Faster R-CNN those with an IoU between 0.3 and 0.7, RetinaNet those between
+# 0.4 and 0.5.
 #
 # ## 6. How to say "move and stretch"
 #
-# A positive anchor knows its box. What should the network answer there? It could simply give the box's four corners.
-# But think of what it looks at. A network looks through the cells of a feature map, and every cell of a map does the
-# same sums with what lies around it. It sees *a person a bit to the left of the middle of my anchor, and a bit smaller
-# than it*, and never learns where in the image that cell is. So the answer has to be said from the anchor: how far to
-# move, how much to stretch.
+# A positive anchor knows its box. What should the network answer there? Not the box's corners: every cell of a
+# feature map does the same sums with what lies around it, and never learns where it is. It sees *a person a bit to
+# the left of the middle of my anchor, and a bit smaller*. That is what it should say: how far to move, how much to
+# stretch.
 #
-# Let us take all positive anchors of the hundred scenes, with their boxes, and try. First the **move**: from the middle
-# of the anchor to the middle of the box. Each panel shows the moves in x for each of the four maps, from the one with
-# the smallest anchors to the one with the largest. (Half of the moves lie inside the box of each plot, nine in ten
-# between its whiskers; *spread* is the standard deviation.)
+# First the **move**, from the middle of the anchor to the middle of its box, for all positive anchors of the hundred
+# scenes. Each panel shows the moves in x on the four maps, from the one with the smallest anchors on. (Half of the
+# moves lie inside the box of each plot, nine in ten between its whiskers; *spread* is the standard deviation.)
 
 # %%
 pairs = []  # (anchor's index, box) of every positive anchor
@@ -641,16 +616,14 @@ show(
 )
 
 # %% [markdown]
-# Left: a move of 0.05 of the image is little for a large anchor, and more than half of its width for the smallest one.
-# Every map would have to learn a scale of its own. Right: **divided by the anchor's size**, the moves of all maps look
-# alike. "A tenth of your width to the left" means the same to every anchor.
+# Left: a move of 0.05 of the image is little for a large anchor, and more than half of the width of the smallest one.
+# Right: **divided by the anchor's size**, the moves of all maps look alike.
 #
-# Now the **stretch**. The box is so many times as wide as the anchor. A ratio is again the same for small and large
-# anchors, but it has two flaws. It is lopsided: half as wide is 0.5 below 1, twice as wide is 1 above it. And it must
-# never be 0 or less, while a network's output can be any number.
+# Now the **stretch**. The ratio of the two sizes has two flaws. It is lopsided: half as wide is 0.5 below 1, twice as
+# wide is 1 above it. And it must never be 0 or less, while a network's output can be any number.
 #
-# The **logarithm** mends both (the natural one, `np.log`). $\log 1 = 0$: no stretch. $\log 2$ and $\log \frac12$ are
-# equally far from 0, on either side. And whatever number comes out of the network, $\exp$ of it is a size over 0.
+# The natural **logarithm**, `np.log`, mends both. $\log 1 = 0$: no stretch. $\log 2$ and $\log \frac12$ are equally
+# far from 0. And whatever number comes out of the network, $\exp$ of it is a size over 0.
 
 # %%
 sizes_of_boxes, sizes_of_anchors = of_boxes[:, 2:] - of_boxes[:, :2], of_anchors[:, 2:] - of_anchors[:, :2]
@@ -662,13 +635,13 @@ for panel, values, bins, marks, title in zip(
     (ratios, np.log(ratios)),
     (np.linspace(0, 2.5, 51), np.linspace(-1.25, 1.25, 51)),
     ((0.5, 1, 2), (np.log(0.5), 0, np.log(2))),
-    ("size of the box / size of the anchor", "its logarithm"),
+    ("width and height of the box / those of the anchor", "their logarithms"),
     strict=True,
 ):
     panel.hist(values, bins=bins, color=figures.SKY, edgecolor="black", linewidth=0.4)
     for mark, name, style in zip(marks, ("half", "same", "double"), (":", "-", "--"), strict=True):
         panel.axvline(mark, ymax=0.8, color="black", linestyle=style, label=f"{name}: {mark:.2f}")
-    panel.set(title=title, ylabel="widths and heights", ylim=(0, 290))  # room for the legend above the lines
+    panel.set(title=title, ylabel="how many", ylim=(0, 290))  # room for the legend above the lines
     panel.legend(fontsize=8, loc="upper center", ncols=3)
 show(
     figure,
@@ -678,16 +651,16 @@ show(
 )
 
 # %% [markdown]
-# So far, then: with an anchor $(x_a, y_a, w_a, h_a)$ and its box $(x, y, w, h)$, both as centers, the move is
-# $(x - x_a) / w_a$ and the stretch $\log(w / w_a)$, and the same in y.
+# So far, then: with an anchor $(x_a, y_a, w_a, h_a)$ and its box $(x, y, w, h)$, both as centers, the move is $(x -
+# x_a) / w_a$ and the stretch $\log(w / w_a)$, and the same in y.
 #
-# *Take a pencil:* the anchor has its middle at (0.5, 0.5), width 0.2 and height 0.4. The box has its middle at
-# (0.52, 0.46), width 0.2 and height 0.2. What are its two moves and its two stretches? ($\log 2 \approx 0.69$)
+# *Take a pencil:* the anchor has its middle at (0.5, 0.5), width 0.2 and height 0.4. The box has its middle at (0.52,
+# 0.46), width 0.2 and height 0.2. What are its two moves and its two stretches? ($\log 2 \approx 0.69$)
 #
 # <details><summary>Compare</summary>
 #
-# The move is 0.02 / 0.2 = 0.1 widths and -0.04 / 0.4 = -0.1 heights. The width is the same: $\log 1 = 0$. The height is
-# halved: $\log \frac12 = -0.69$.
+# The move is 0.02 / 0.2 = 0.1 widths and -0.04 / 0.4 = -0.1 heights. The width is the same: $\log 1 = 0$. The height
+# is halved: $\log \frac12 = -0.69$.
 #
 # </details>
 #
@@ -720,20 +693,16 @@ show_spread(
 )
 
 # %% [markdown]
-# They are narrow, and not equally narrow. Both matter. The loss adds up the errors of all four, so the moves, spread
-# half as widely as the stretches, would count for less. And it adds them to what wrong classes cost, beside which
-# errors of a tenth weigh nearly nothing: the network would have little reason to learn *where* next to *what*. Numbers
-# of about unit size pull about as strongly as the question of the class does.
+# They are narrow, and not equally narrow. The loss adds up the errors of all four, so the moves, spread half as
+# widely, would count for less; and beside what a wrong class costs, errors of a tenth weigh nearly nothing.
 #
 # So SSD divides: the moves by 0.1, the stretches by 0.2. The authors' code calls these numbers **variances**, and so
-# does everybody since, though one divides by them as by standard deviations. (The paper does not mention them.) In
-# full:
+# does everybody since, though one divides by them as by standard deviations. With them the four numbers are
 #
-# $$t_x = \frac{(x - x_a)\,/\,w_a}{0.1} \qquad t_y = \frac{(y - y_a)\,/\,h_a}{0.1} \qquad
-# t_w = \frac{\log(w / w_a)}{0.2} \qquad t_h = \frac{\log(h / h_a)}{0.2}$$
+# $$t_x = \frac{(x - x_a)\,/\,w_a}{0.1} \qquad t_w = \frac{\log(w / w_a)}{0.2}$$
 #
-# A box equal to its anchor has the offsets (0, 0, 0, 0). And the box of the pencil test has $t_x = 0.1 / 0.1 = 1$,
-# $t_y = -1$, $t_w = 0$ and $t_h = -0.69 / 0.2 = -3.5$.
+# and $t_y$ and $t_h$ likewise. The box of the pencil test has $t_x = 1$, $t_y = -1$, $t_w = 0$ and $t_h = -0.69 / 0.2
+# = -3.5$.
 #
 # ### Exercise 2.5 - a box as four numbers from its anchor  ·  15 points  ·  medium  ·  about 15 minutes
 #
@@ -771,20 +740,15 @@ with after("2.5"):
     )
 
 # %% [markdown]
-# All four are now of one size, and that size is about 1. The variances were found on other data; they fit ours because
-# they describe less the data than the rule: anchors that answer have an IoU of 0.5 or more, and so they are never far
-# away.
+# All four are now of one size, about 1. The variances were found on other data, but they describe the rule more than
+# the data: anchors that answer have an IoU of 0.5, so they are never far away.
 #
-# A trained network gives us offsets, and we want boxes. So every step has to be undone, the last one first:
-#
-# $$x = x_a + 0.1\,t_x\,w_a \qquad w = w_a \exp(0.2\,t_w)$$
-#
-# and the same in y, then back to corners.
+# A trained network gives offsets, and we want boxes: every step has to be undone, the last one first.
 #
 # ### Exercise 2.6 - and back  ·  10 points  ·  easy  ·  about 10 minutes
 #
 # Write `decode(offsets, anchors)`: the boxes, corners of shape `(N, 4)`, that `encode` has made these offsets of.
-# `centers_to_corners` is there already: its inverse you wrote in 2.1, and itself in lesson 1.
+# `centers_to_corners`, which lesson 1 needed, is there for the last step.
 
 
 # %% nbgrader={"grade_id": "decode", "solution": true}
@@ -803,8 +767,8 @@ def decode(offsets, anchors):
 check("02.decode", decode)
 
 # %% [markdown]
-# There and back is nowhere, as it should be. And since no network is perfect: how much does an error in the offsets
-# matter? Here each of the four is off by about 0.5, in thirty attempts for each of two objects.
+# And since no network is perfect: how much does an error in the offsets matter? Here each of the four is off by about
+# 0.5, in thirty attempts for each of two objects.
 
 # %%
 with after("2.5 and 2.6"):
@@ -830,7 +794,7 @@ with after("2.5 and 2.6"):
     )
 
 # %% [markdown]
-# The monorail is four times as wide, and the same errors move its box four times as far. Measured by the object, they
+# The monorail is four times as wide, and the same errors move its box four times as far. Measured by the object they
 # are worth the same: that is what dividing by the anchor's size has bought.
 #
 # ## 7. The answer sheet of an image
@@ -838,8 +802,7 @@ with after("2.5 and 2.6"):
 # All parts are there. For one image, the **targets** of the network are:
 #
 # - a class for every anchor: the label of its box, or 0, background, for an anchor without one;
-# - four offsets for every anchor: to its box, or zeros for an anchor without one. (Zeros or anything else: the loss
-#   will not look there. But a defined number is better than a leftover.)
+# - four offsets for every anchor: to its box, or zeros for an anchor without one.
 #
 # ### Exercise 2.7 - the answer sheet of an image  ·  10 points  ·  medium  ·  about 15 minutes
 #
@@ -847,9 +810,9 @@ with after("2.5 and 2.6"):
 # `(M, 4)` and `labels` their classes `(M,)`, from 1 up. Return two arrays, `classes` of shape `(N,)` and `offsets` of
 # shape `(N, 4)`.
 #
-# A mask on the left, as in 2.4, does it without a loop, and an array of indices on the right: `labels[[1, 0, 1]]` gives
-# `labels[1]`, `labels[0]`, `labels[1]`, in that order. Mind the -1 of anchors without a box: as an index it means *the
-# last one*. `boxes` may be empty, `(0, 4)`, and then even the last one is not there.
+# A mask on the left, as in 2.4, does it without a loop, and an array of indices on the right: `labels[[1, 0, 1]]`
+# gives `labels[1]`, `labels[0]`, `labels[1]`. Mind the -1 of anchors without a box: as an index it means *the last
+# one*. `boxes` may be empty, `(0, 4)`, and then even the last one is not there.
 
 
 # %% nbgrader={"grade_id": "encode_targets", "solution": true}
@@ -871,8 +834,8 @@ def encode_targets(boxes, labels, anchors, threshold):
 check("02.encode_targets", encode_targets)
 
 # %% [markdown]
-# The table of the beginning, and the other way round: from your sheet alone, back to the picture. If a network learned
-# to write this sheet, `decode` would turn its answers into these boxes:
+# The table of the beginning, and, from your sheet alone, back to the picture. If a network learned to write this
+# sheet, `decode` would turn its answers into these boxes:
 
 # %% jupyter={"source_hidden": true}
 with after("2.6 and 2.7"):
@@ -886,29 +849,28 @@ with after("2.6 and 2.7"):
 
     figure, (left, right) = panels(2, image_size=ROOM)
     for panel in (left, right):
-        draw_scene(panel)
-    draw_boxes(left, anchors[positive], **figures.CAUGHT)
-    left.set_title(f"{np.sum(positive)} positive anchors (dashed)")
-    draw_boxes(right, np.asarray(decode(offsets, anchors))[positive], **figures.CAUGHT)
+        draw_scene(panel, fade=0.35)
+    draw_boxes(left, anchors[positive], **figures.ANCHOR)
+    left.set_title(f"{np.sum(positive)} positive anchors")
+    draw_boxes(right, np.asarray(decode(offsets, anchors))[positive], **figures.ANCHOR)
     right.set_title("the same, moved and stretched by their offsets")
     show(
         figure,
-        alt="Left: the nine positive anchors, dashed, near the objects. Right: the same nine after decoding. They have "
+        alt="Left: the nine positive anchors, near the objects. Right: the same nine after decoding. They have "
         "become four boxes that lie exactly on the objects, six of them on top of each other on person 3.",
     )
 
 # %% [markdown]
-# Six anchors say the same thing about the person on the right, and that is meant: whichever of them looks best, the box
-# is the same. (That a detector finds every object several times, and how it gets rid of that, is a story for lesson 6.)
+# Six anchors say the same thing about the person on the right, and that is meant. (How a detector gets rid of such
+# copies is a story for lesson 6.)
 #
-# Look at the offsets of the small person's anchor: -6 for the height. In the hundred scenes of section 6 none goes
-# beyond 4.1. To shrink so far is a lot to ask. That is the price of "better a bad anchor than none", and why lesson 1
-# fought for coverage.
+# The small person's anchor has -6.00<!-- above --> for the height: to shrink so far is a lot to ask. That is the
+# price of "better a bad anchor than none", and why lesson 1 fought for coverage.
 #
 # ## 8. Compare with the reference
 #
-# The package's own versions are in `ssdseg_ref/boxes.py`, `matching.py` and `coding.py`. Do they agree with yours on a
-# hundred images? Are they quicker? How are they written?
+# The package's own versions are in `ssdseg_ref/boxes.py`, `matching.py` and `coding.py`. Do they agree with yours on
+# a hundred images?
 
 # %%
 with after("2.7"):
@@ -926,34 +888,30 @@ with after("2.7"):
     print(inspect.getsource(reference_coding.encode_targets))
 
 # %% [markdown]
-# Where an image differs, look for a box that several anchors overlap equally: which of them is first is a matter of
-# taste and of rounding. The reference says how wrong input is refused, and never looks for the largest number of the
-# whole table: each box remembers its best free anchor, and looks again only when it loses that one.
+# Where an image differs, several anchors overlap a box equally, and rounding decides. The reference never searches
+# the whole table: each box remembers its best free anchor, and looks again only when it loses that one.
 #
 # ## To remember
 #
-# - Boxes come in several formats that look alike. Turn them into one at the door. Corners for overlaps, centers for
-#   moving and stretching.
+# - Boxes come in formats that look alike: turn them into one at the door.
 # - Overlap: $\max$ of the beginnings, $\min$ of the ends, clip each side at 0, **then** multiply. Union: the sum less
 #   the intersection.
-# - Matching: first greedily, one to one, so that no object is left without an anchor; then the threshold, so that
-#   anchors that fit well are not told to say "background".
-# - Positive anchors have a box, all others are negative: class 0. One in about 190 is positive.
-# - Coding: move / size of the anchor / 0.1, and log of the size ratio / 0.2. Zero means "stay as you are", and all four
-#   numbers are of about unit size. Decoding undoes it, the last step first.
+# - Matching: first greedily, one to one, so that no object is left out; then the threshold, so that anchors that fit
+#   well are not told to say "background".
+# - Positive anchors have a box, all others are negative: class 0. One in 189<!-- = 224100 / 1186 --> is positive.
+# - Coding: move / size of the anchor / 0.1, and log of the size ratio / 0.2. Zero means "stay as you are". Decoding
+#   undoes it, the last step first.
 #
-# **Next:** lesson 3 begins to build the network that has to fill in this sheet, out of the cheapest convolutions there
-# are.
+# **Next:** lesson 3 begins to build the network that has to fill in this sheet, out of the cheapest convolutions
+# there are.
 #
 # ## The papers
 #
 # - W. Liu et al. 2016, *SSD: Single Shot MultiBox Detector* (ECCV): section 2.2 has the matching in two steps, with a
 #   threshold of 0.5, and equation 2 the offsets; the variances stand in the authors' code alone.
-# - R. Girshick et al. 2014, *Rich Feature Hierarchies for Accurate Object Detection and Semantic Segmentation* (CVPR):
-#   appendix C is where moves in widths and logarithms of sizes come from.
-# - S. Ren et al. 2015, *Faster R-CNN* (NeurIPS), section 3.1.2, and T.-Y. Lin et al. 2017, *Focal Loss for Dense Object
-#   Detection* (ICCV, "RetinaNet"), section 4: matching with a band that is ignored.
-# - M. Everingham et al. 2010, *The PASCAL Visual Object Classes (VOC) Challenge* (IJCV): section 4.2 made an IoU of 0.5
-#   the usual bar.
+# - R. Girshick et al. 2014, *Rich Feature Hierarchies for Accurate Object Detection and Semantic Segmentation*
+#   (CVPR): appendix C is where moves in widths and logarithms of sizes come from.
+# - S. Ren et al. 2015, *Faster R-CNN* (NeurIPS), section 3.1.2, and T.-Y. Lin et al. 2017, *Focal Loss for Dense
+#   Object Detection* (ICCV, "RetinaNet"), section 4: matching with a band that is ignored.
 # - N. Carion et al. 2020, *End-to-End Object Detection with Transformers* (ECCV, "DETR"): one to one with the best
 #   sum, instead of greedily, and no second step.

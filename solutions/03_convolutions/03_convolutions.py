@@ -14,16 +14,12 @@
 # # Lesson 3 - Depthwise-separable convolutions: the same view for a ninth of the price
 #
 # **You will be able to** write a convolution, first in plain loops and then in three lines of NumPy, say what stride,
-# dilation and "same" padding do to it, take it apart into its two jobs, and say what a layer will cost before you build
-# it.
+# dilation and "same" padding do to it, take it apart into its two jobs, and say what a layer costs before you build it.
 #
-# **You need** Python and NumPy arrays, slices above all (we look at slices with a step where we use them). Nothing of
-# neural networks, and nothing of lessons 1 and 2: this one stands on its own.
+# **You need** Python and NumPy arrays, slices above all. Nothing of neural networks, and nothing of lessons 1 and 2.
 #
-# **It takes** about 145 minutes: seven exercises, 100 points. Every exercise is a good place to stop for the day. When
-# you come back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there
-# you go on. To leave an exercise out, click into the cell below its check and choose Run, Run Selected Cell and All
-# Below; cells that need its answer will say so.
+# **It takes** about 140 minutes: seven exercises, 100 points. Every exercise is a good place to stop. When you
+# come back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet.
 #
 # Stuck? `hint("03.pointwise_conv2d")` gives a hint for that exercise; call it again for a stronger one.
 
@@ -44,12 +40,10 @@ from ssdseg_ref.data.warehouse import render
 # ## 1. The result, first
 #
 # On the left is a scene of the *Warehouse*. In the middle is what a **convolution** makes of it: a small pattern was
-# laid over every place of the picture, and the result says how well it fits there. This one fits where dark turns into
-# bright from left to right, so whatever stands upright shows up (a *vertical* edge, as one says): white on one flank,
-# black on the other, where the pattern fits the wrong way round. (The thin bars along the left and the right border
-# belong to no thing; section 4 says what they are.) On the right is the price of one such layer inside of a network,
-# built in the usual way and built as you will have built it by the end of this lesson. (No need to read the code that
-# draws.)
+# laid over every place of the picture, and each pixel of the result says how well it fits there. This one fits where
+# dark turns into bright from left to right: upright things show up white on one flank, and black on the other. On the
+# right is the price of one such layer inside a network, built in the usual way, and built as you will by the end of
+# this lesson. (No need to read the code that draws.)
 
 # %%
 SCENE = 21  # any other number draws another one
@@ -97,20 +91,18 @@ show(
 )
 
 # %% [markdown]
-# A network for pictures is, above all, convolutions: dozens of layers, each with hundreds of patterns, which nobody
-# chooses by hand: training finds them. Nearly all its time goes there. In 2017 the MobileNet paper asked what a
-# convolution really has to do, took it apart into two small steps, and trained the same network both ways:
+# A network for pictures consists mostly of convolutions: dozens of layers, each with hundreds of patterns, which
+# training finds. In 2017 the MobileNet paper took the convolution apart into two small steps, and trained the same
+# network both ways (Howard et al. 2017, table 4):
 #
 # | the same network, built of | parameters | multiply-adds | right answers on ImageNet |
 # |---|---|---|---|
 # | standard convolutions | 29.3 million | 4,866 million | 71.7% |
 # | **separable** convolutions | 4.2 million | 569 million | 70.6% |
 #
-# (Howard et al. 2017, table 4.) Of a hundred pictures one more goes wrong, and the work is less than an eighth: that is
-# why a phone can find objects in a video. The network of this course consists of such convolutions from end to end, and
-# has to: it should fit into a forklift.
-#
-# We build both kinds, from the simplest step up, and then count.
+# One picture more in a hundred goes wrong, for less than an eighth of the work. That is why a phone can find objects in
+# a video, and why the network of this course, which should fit into a forklift, is built of such convolutions. We build
+# both kinds, from the simplest step up, and then count.
 
 # %% [markdown]
 # ## 2. Mixing channels
@@ -133,39 +125,29 @@ show(
 )
 
 # %% [markdown]
-# Inside of a network there are more channels, 64 or 512, and they no longer mean colours. Each says how much of
+# Inside a network there are more channels, 64 or 512, and they no longer mean colours. Each says how much of
 # *something* there is at each place: of an upright edge, of stripes, of a wheel. Such an array $H \times W \times C$ is
 # called a **feature map**. What we do with pictures in this lesson, networks do with feature maps.
 #
-# The simplest thing to do with channels is to mix them. Look at the orange beam under the ceiling, a monorail: bright
-# in red, dark in blue. So *red minus blue* is large where something is orange, and about 0 on anything grey. That mix
-# is a new channel, a finder of orange, and all it took are three weights: 1, 0 and -1.
+# The simplest thing to do with channels is to mix them. The orange beam under the ceiling, a monorail, is bright in red
+# and dark in blue. So *red minus blue* is large where something is orange, and about 0 on anything grey: a new channel,
+# for which three weights are enough, 1, 0 and -1.
 #
-# To get $C_{out}$ new channels from $C_{in}$ old ones, take $C_{out}$ such mixes. The weights form a matrix $K$ with
-# a row for each old channel and a column for each new one. For the picture $X$ at row $y$ and column $x$, and the new
-# channel $o$,
+# To get $C_{out}$ new channels from $C_{in}$ old ones, take $C_{out}$ such mixes. The weights form a matrix $K$ with a
+# row for each old channel and a column for each new one. For row $y$, column $x$ and the new channel $o$,
 #
 # $$Y_{y,x,o} = \sum_{c=0}^{C_{in}-1} X_{y,x,c} \, K_{c,o}$$
 #
-# This is a **pointwise convolution**, or 1 × 1 convolution: every pixel is treated alike, and none looks at its
-# neighbours. Keras, which we shall use at the end, stores the weights in an array of shape
-# $1 \times 1 \times C_{in} \times C_{out}$, called the **kernel**. The two ones say how many pixels the kernel looks
-# at, downward and to the right. That will soon be more.
-#
-# *Before you code, take a pencil:* what do the weights 1, 0, -1 make of the orange pixel (0.9, 0.6, 0.2), and of the
-# grey one (0.5, 0.5, 0.5)?
-#
-# <details><summary>Compare</summary>
-#
-# $1 \cdot 0.9 + 0 \cdot 0.6 - 1 \cdot 0.2 = 0.7$ for the orange one, $0.5 - 0.5 = 0$ for the grey one.
-#
-# </details>
+# This is a **pointwise convolution**, or 1 × 1 convolution: no pixel looks at its neighbours. Keras stores the weights
+# in an array of shape $1 \times 1 \times C_{in} \times C_{out}$, called the **kernel**. The two ones say how many
+# pixels it looks at, downward and to the right. That will soon be more.
 #
 # ### Exercise 3.1 - mixing channels  ·  10 points  ·  easy  ·  about 10 minutes
 #
 # Write `pointwise_conv2d(image, kernel)`: `image` has the shape `(H, W, Cin)`, `kernel` `(1, 1, Cin, Cout)`, and what
-# comes back `(H, W, Cout)`. Loops are fine. Without loops: `a @ b` takes the last axis of `a` through the matrix `b`,
-# for all other axes of `a` at once.
+# comes back `(H, W, Cout)`. A picture may hold whole numbers, as photographs do; what comes back must have room for
+# fractions. Loops are fine. Without loops: `a @ b` takes the last axis of `a` through the matrix `b`, for all other
+# axes at once.
 
 
 # %% nbgrader={"grade_id": "pointwise_conv2d", "solution": true}
@@ -180,7 +162,7 @@ def pointwise_conv2d(image, kernel):
 check("03.pointwise_conv2d", pointwise_conv2d)
 
 # %% [markdown]
-# Three mixes of your own making, from one call. The columns of the matrix are the mixes; change them and run again:
+# Three mixes from one call. The columns of the matrix are the mixes; change them and run again:
 
 # %%
 MIXES = np.array(
@@ -207,75 +189,76 @@ with after("3.1"):
     )
 
 # %% [markdown]
-# (From now on mid-grey is 0 in most maps, brighter is positive, darker negative.)
+# (From now on, mid-grey is 0 in most maps, brighter is positive, darker negative.)
 #
-# On the orange map the forklift stands out, and so do monorail, vest and post. To tell them apart takes more than a
-# colour. Shapes are relations between *neighbours*, and a pointwise convolution sees none.
+# On the orange map the forklift stands out, but so do monorail, vest and post. Telling them apart takes shapes. Shapes
+# are relations between *neighbours*, and a pointwise convolution sees none.
 
 # %% [markdown]
 # ## 3. Looking around, and what to do at the border
 #
-# So let the kernel look at a window of $k \times k$ pixels. Each pixel in the window has its own weight; a place in the
-# kernel that holds a weight is called a **tap**. Here is a picture of 4 × 4 pixels with one channel, a kernel of 3 × 3,
-# and what comes out. Each number on the right is a sum of nine products:
+# So let the kernel look at a window of $k \times k$ pixels, with a weight for each; a place in the kernel that holds a
+# weight is called a **tap**. Here is a picture of 4 × 4 pixels with one channel, a kernel of 3 × 3, and what comes out.
+# Each number on the right is a sum of nine products. Marked in yellow are a window, the kernel, and the output pixel
+# that the two give:
 
 # %%
 SMALL = np.array([[1, 1, 5, 5], [1, 1, 5, 5], [1, 1, 5, 5], [9, 9, 9, 9]])
 
 
-def draw_numbers(axes, numbers, marked, title):
-    """A grid of numbers; those that are marked stand bold on a hatched ground."""
+def draw_numbers(axes, numbers, marked, title, padding=None):
+    """A grid of numbers; those that are marked stand bold on yellow, those of the padding are hatched."""
     rows, cols = numbers.shape
     for (row, col), number in np.ndenumerate(numbers):
         left, right, top, bottom = col / cols, (col + 1) / cols, row / rows, (row + 1) / rows
-        if marked[row, col]:
+        is_marked, is_padding = marked[row, col], padding is not None and padding[row, col]
+        if is_marked or is_padding:
+            ground = figures.YELLOW if is_marked else "#EEEEEE"
             box = [left, right, right, left], [top, top, bottom, bottom]
-            axes.fill(*box, facecolor=figures.YELLOW, edgecolor="gray", hatch="//", alpha=0.6)
-        weight = "bold" if marked[row, col] else "normal"
-        axes.text((left + right) / 2, (top + bottom) / 2, f"{number:g}", ha="center", va="center", weight=weight)
+            axes.fill(*box, facecolor=ground, edgecolor="gray", hatch="////" if is_padding else "")
+        axes.text(
+            *((left + right) / 2, (top + bottom) / 2, f"{number:g}"),
+            ha="center",
+            va="center",
+            weight="bold" if is_marked else "normal",
+            bbox={"facecolor": ground, "edgecolor": "none", "pad": 1} if is_padding else None,
+        )
     draw_grid(axes, rows, cols)
     around = 3.05 / cols, 3.05 / rows  # cells are of one size in all grids, up to 6 × 6
     axes.set(xlim=(0.5 - around[0], 0.5 + around[0]), ylim=(0.5 + around[1], 0.5 - around[1]), title=title)
     axes.axis("off")
 
 
-padded = np.pad(SMALL, 1)
+padded, is_padding = np.pad(SMALL, 1), np.pad(np.zeros((4, 4), bool), 1, constant_values=True)
 sums = reference.conv2d(SMALL[..., None], SOBEL[..., None, None])[..., 0]
 window = np.zeros((6, 6), bool)
 window[2:5, 1:4] = True
 figure, axes = panels(3, image_size=(1, 1), width=9)
-draw_numbers(axes[0], padded, window, "the picture, zeros around it")
+draw_numbers(axes[0], padded, window, "the picture, zeros around it", is_padding)
 draw_numbers(axes[1], SOBEL, np.ones((3, 3), bool), "the kernel")
 draw_numbers(axes[2], sums, window[1:5, 1:5] & np.eye(4, k=-1, dtype=bool) & (np.arange(4) == 1), "the output")
 show(
     figure,
-    alt="Left: the picture, 4 by 4 numbers, two columns of 1 and two of 5 with a row of 9 below, inside of a frame of "
-    "zeros; a window of 3 by 3 is marked, with the rows 1 1 5, 1 1 5 and 9 9 9. Middle: the kernel, rows -1 0 1, -2 0 "
-    "2 and -1 0 1. Right: the output, 4 by 4 numbers; the one in row 2, column 1, 12, is marked.",
+    alt="Left: the picture, 4 by 4 numbers, two columns of 1 and two of 5 with a row of 9 below, inside a frame of "
+    "hatched zeros; a window of 3 by 3 is marked, with the rows 1 1 5, 1 1 5 and 9 9 9. Middle: the kernel, rows -1 0 "
+    "1, -2 0 2 and -1 0 1. Right: the output, 4 by 4 numbers; the one in row 2, column 1, 12, is marked.",
 )
 
 # %% [markdown]
-# The marked window gives $-1 \cdot 1 + 0 \cdot 1 + 1 \cdot 5 \; - \; 2 \cdot 1 + 0 \cdot 1 + 2 \cdot 5 \; - \;
-# 1 \cdot 9 + 0 \cdot 9 + 1 \cdot 9 = 12$: on its left it is darker than on its right. Find the window of the number
-# above it, 16, and check it.
+# The marked window gives $(5 - 1) + 2 \cdot (5 - 1) + (9 - 9) =$ 12<!-- = 4 + 2 * 4 + 0 -->: it is darker on its left
+# than on its right. (Take a pencil: which window gives the 16 above it?)
 #
-# <details><summary>Compare</summary>
-#
-# It lies one row higher, and has the row 1 1 5 three times: $(5 - 1) + 2 \cdot (5 - 1) + (5 - 1) = 4 + 8 + 4 = 16$.
-#
-# </details>
-#
-# At the border, a window hangs over. Zeros around the picture let it: that is **padding**. With it the output has as
-# many pixels as the picture (as long as windows begin at every pixel), and the padding is called **"same"**.
+# At the border, a window hangs over. The zeros around the picture, hatched, are there for that: they are the
+# **padding**. With as many as here, the output has as many pixels as the picture, and the padding is called **"same"**.
 #
 # Two more numbers say how windows lie:
 #
-# - **stride**: the next window begins that many pixels further on. A stride of 2 gives half as many rows and half as
-#   many columns; this is how networks make their maps smaller.
-# - **dilation**: the way from one tap to the next. With a dilation of 2, a pixel is left out between taps.
+# - **stride**: how many pixels further on the next window begins. A stride of 2 gives half as many rows and columns;
+#   this is how networks make their maps smaller.
+# - **dilation**: the way from one tap to the next. With a dilation of 2, one pixel is left out between taps.
 #
-# How many zeros does that take, and on which side? Look at a single row of pixels, numbered from 1, between zeros,
-# which are hatched. Over it are the windows, a dot for every tap:
+# How many zeros does that take, and on which side? Here are rows of pixels, numbered from 1, between their zeros. Over
+# them are the windows, a dot for every tap:
 
 
 # %% jupyter={"source_hidden": true}
@@ -322,34 +305,27 @@ show(
 )
 
 # %% [markdown]
-# The first row is what you would expect: 7 pixels, 7 windows, the outer ones hang over by one pixel. At stride 2, 7
-# pixels get 4 windows. In general, for a side of $n$ pixels (the height or the width),
+# In general, for a side of $n$ pixels (the height or the width),
 #
 # $$\text{outputs} = \left\lceil \frac{n}{\text{stride}} \right\rceil \qquad\qquad
 # \text{reach} = \text{dilation} \cdot (k - 1) + 1$$
 #
-# where $\lceil\,\rceil$ rounds up, and the *reach* is the length of a window: $k$ taps have $k - 1$ gaps between them,
-# and one pixel more is the first tap itself. The last window begins $(\text{outputs} - 1) \cdot \text{stride}$ pixels
-# behind the first and is as long as the reach. So from the beginning of the first to the end of the last there are
-#
-# $$\text{needed} = (\text{outputs} - 1) \cdot \text{stride} + \text{reach}$$
-#
-# pixels. What is needed and not there is missing, and zeros fill the place: half of them before the row, half after it.
-# Two special cases:
+# where $\lceil\,\rceil$ rounds up, and the *reach* is the length of a window. How many pixels lie between the beginning
+# of the first window and the end of the last one? Those that are needed and not there are missing, and zeros take their
+# place: half of them before the row, half after it. Two special cases:
 #
 # - **An odd number is missing.** TensorFlow puts the odd zero *after*: below, or to the right. In the third row of the
-#   picture a single zero is missing, half of 1 rounds down to 0, and so nothing at all stands before. **At stride 2,
-#   with the usual kernel of 3, an even side is padded at its end alone.** Each of our networks begins with such a
-#   convolution, 3 × 3 at stride 2.
+#   figure a single zero is missing, and nothing stands before. Each of our networks begins with such a convolution, 3 ×
+#   3 at stride 2: **on an even side it is padded at the end alone.**
 # - **Less than nothing is missing.** With long steps and a short kernel the pixels are more than enough. Then nothing
 #   is padded.
 #
-# *A pencil again:* a side of 10 pixels, $k = 3$, stride 2, dilation 1. How many outputs, how many needed, how many
-# missing?
+# *A pencil again:* a side of 10 pixels, $k = 3$, stride 2, dilation 1. How many outputs, pixels needed, pixels missing?
 #
 # <details><summary>Compare</summary>
 #
-# 5 outputs; $4 \cdot 2 + 3 = 11$ needed; 1 missing: none before, one after.
+# 5<!-- = -(-10 // 2) --> outputs, 11<!-- = 4 * 2 + 3 --> needed, 1 missing: none before,
+# 1<!-- = convolution.same_padding(10, 3, 2)[1] --> after.
 #
 # </details>
 #
@@ -374,9 +350,8 @@ def same_padding(side, kernel_size, stride, dilation):
 check("03.same_padding", same_padding)
 
 # %% [markdown]
-# Your padding at work, with rarer kernels too. Every window should have all of its taps on a pixel or on a zero, and no
-# zero should be without use. (In the last row some pixels are left out: the steps are longer than the kernel.) Put in
-# rows of your own: `(side, kernel_size, stride, dilation)`.
+# Your padding at work. Every window should have each of its taps on a pixel or on a zero, and no zero should be without
+# use. Add rows of your own: `(side, kernel_size, stride, dilation)`.
 
 # %%
 with after("3.2"):
@@ -384,34 +359,31 @@ with after("3.2"):
     show(figure, alt=f"Rows of pixels under their windows, between the zeros that your function gives. {words}.")
 
 # %% [markdown]
-# Why be so careful about a zero? PyTorch users pad both sides alike. At stride 2 on an even side, their first window
-# begins one pixel further left, and all others too. Carry trained weights from one to the other with the wrong padding
-# and nothing fails, no shape is off; the network just sees every picture shifted by a pixel, at each such layer again,
-# and is a little worse at everything. It is a classic among the bugs that nobody finds.
+# Why so much care about a zero? PyTorch users pad both sides alike. At stride 2 on an even side, their windows begin
+# one pixel further left. Carry trained weights from one to the other with the wrong padding and nothing fails, no shape
+# is off; the network sees every picture shifted by a pixel, at each such layer again, and is a little worse at
+# everything.
 #
 # ## 4. A convolution in plain loops
 #
-# Now all parts are there. Call the picture with its zeros $P$. The output pixel in row $y$ and column $x$ has a window
-# that begins at row $y \cdot \text{stride}$ and column $x \cdot \text{stride}$ of $P$. Tap $(i, j)$ lies
-# $i \cdot \text{dilation}$ rows further down and $j \cdot \text{dilation}$ columns further right. And with several
-# channels, each tap mixes them, as in section 2. All in one formula, where everything is counted from 0:
+# Call the picture with its zeros $P$. The window of the output pixel in row $y$ and column $x$ begins at row
+# $y \cdot \text{stride}$ and column $x \cdot \text{stride}$ of $P$. Tap $(i, j)$ lies $i \cdot \text{dilation}$ rows
+# further down and $j \cdot \text{dilation}$ columns further right. And each tap mixes the channels, as in section 2:
 #
 # $$Y_{y,x,o} = \sum_{i=0}^{k-1} \sum_{j=0}^{k-1} \sum_{c=0}^{C_{in}-1}
 # P_{\,y \cdot \text{stride} + i \cdot \text{dilation},\;\; x \cdot \text{stride} + j \cdot \text{dilation},\;\; c}
 # \; K_{i,j,c,o}$$
 #
-# So the kernel has four axes, $k \times k \times C_{in} \times C_{out}$. Each of its numbers is learned in training:
-# they are the layer's **parameters**. (In mathematics a convolution turns the kernel around first. No network library
-# does that, and neither do we.)
+# So the kernel has four axes, $k \times k \times C_{in} \times C_{out}$. Its numbers, learned in training, are the
+# layer's **parameters**.
 #
 # ### Exercise 3.3 - convolution, number by number  ·  20 points  ·  medium  ·  about 25 minutes
 #
 # Write `conv2d_loops(image, kernel, stride, dilation)`: `image` is `(H, W, Cin)`, `kernel` is `(k, k, Cin, Cout)`, with
 # "same" padding. What comes back is `(ceil(H / stride), ceil(W / stride), Cout)`.
 #
-# Be as slow and plain as you like: each letter under the sums, and each of $y$, $x$ and $o$, can be a loop. The first
-# step is done with `np.pad(image, (above_and_below, left_and_right, (0, 0)))`: two numbers for each axis, and none for
-# the channels. Your `same_padding` knows them. (Height and width may differ, so ask it twice.)
+# Be as slow and plain as you like: each letter of the formula can be a loop. For the padding there is
+# `np.pad(image, (above_and_below, left_and_right, (0, 0)))`: two numbers for each axis, and none for the channels.
 
 
 # %% nbgrader={"grade_id": "conv2d_loops", "solution": true}
@@ -435,8 +407,7 @@ def conv2d_loops(image, kernel, stride, dilation):
 check("03.conv2d_loops", conv2d_loops)
 
 # %% [markdown]
-# Two patterns over a small copy of the scene, upright (vertical) edges and level (horizontal) ones, found by your
-# loops:
+# Two patterns over a small copy of the scene, for upright and for level edges, found by your loops:
 
 # %%
 small = render(SCENE, size=(80, 112)).image / 255
@@ -463,38 +434,38 @@ with after("3.3"):
     print(f"the layer of section 1, with its 462 million: {seconds / products * 462.4e6 / 60:.0f} minutes")
 
 # %% [markdown]
-# Right, and hopelessly slow: minutes for one layer and one picture. (The lines along the borders are no mistake. The
-# picture ends there, zeros begin, and that is an edge as good as any.)
+# Right, and hopelessly slow. (The lines along the borders are no mistake. The picture ends there, zeros begin, and that
+# is an edge as good as any.)
 #
 # ## 5. The same without a loop over pixels
 #
-# Which loops are the long ones? Those over $y$ and $x$: thousands of turns. Those over $i$ and $j$ take nine turns in
-# all. So turn the nest around. Hold one tap fast, and ask what it does for *all* output pixels at once.
+# The long loops are those over $y$ and $x$: thousands of turns. Those over $i$ and $j$ take nine turns in all. So turn
+# the nest around: keep one tap fixed, and ask what it does for *all* output pixels at once.
 #
-# While the window wanders over the padded picture, the tap $(i, j)$ meets one pixel for every output pixel. Here they
-# are for a picture of 4 × 4, numbered, between its zeros (at stride 2 they stand below and on the right alone):
+# While the window slides over the padded picture, the tap $(i, j)$ meets one pixel for every output pixel, here in
+# yellow:
 
 # %% jupyter={"source_hidden": true}
 numbers = np.arange(1, 17).reshape(4, 4)
 figure, axes = panels(4, image_size=(1, 1), width=11)
 for panel, (i, j), stride in zip(axes, ((0, 0), (1, 2), (2, 2), (1, 1)), (1, 1, 1, 2), strict=True):
-    between_zeros = np.pad(numbers, reference.same_padding(4, 3, stride))
+    zeros = reference.same_padding(4, 3, stride)
+    between_zeros, is_padding = np.pad(numbers, zeros), np.pad(np.zeros((4, 4), bool), zeros, constant_values=True)
     met = np.zeros_like(between_zeros, bool)
     met[i : i + 4 : stride, j : j + 4 : stride] = True
-    draw_numbers(panel, between_zeros, met, f"tap ({i}, {j}), stride {stride}")
+    draw_numbers(panel, between_zeros, met, f"tap ({i}, {j}), stride {stride}", is_padding)
 show(
     figure,
     alt="Four times the numbers 1 to 16 in four rows, with the pixels marked that one tap meets. In the first three "
-    "there is a frame of zeros around them. Tap (0, 0): the 4 by 4 square in the upper left corner of the frame. Tap "
-    "(1, 2): the square one column to the right of the middle. Tap (2, 2): that in the lower right corner. In the "
-    "fourth, at stride 2, zeros stand below and on the right alone; tap (1, 1) meets every second number of every "
-    "second row, 6, 8, 14 and 16.",
+    "there is a frame of hatched zeros around them. Tap (0, 0): the 4 by 4 square in the upper left corner of the "
+    "frame. Tap (1, 2): the square one column to the right of the middle. Tap (2, 2): that in the lower right corner. "
+    "In the fourth, at stride 2, zeros stand below and on the right alone; tap (1, 1) meets every second number of "
+    "every second row, 6, 8, 14 and 16.",
 )
 
 # %% [markdown]
-# They form a picture themselves: the same picture, **shifted**, and with a stride thinned out. What the tap adds to the
-# output is that shifted picture with its channels mixed by the matrix $K_{i,j}$. Mixing channels is exercise 3.1, an
-# `@ kernel[i, j]`. (Or your `pointwise_conv2d` with `kernel[i:i+1, j:j+1]`: it wants a kernel of four axes.) So
+# They form a picture themselves: the same picture **shifted** and, with a stride, thinned out. What the tap adds to the
+# output is that picture with its channels mixed by the matrix $K_{i,j}$, as in exercise 3.1. So
 #
 # > **a $k \times k$ convolution is $k^2$ pointwise convolutions of shifted pictures, added up.**
 #
@@ -506,17 +477,14 @@ a = np.arange(10, 30)
 print(a[3:12:4], "begins at place 3, goes on by 4, and stops before place 12")
 
 # %% [markdown]
-# For the rows of tap $i$: where does the slice start, what is its step, and where must it stop so that there is one row
-# for each of the outputs? A slice may stop later than right behind its last entry, so $\text{outputs} \cdot
-# \text{stride}$ behind the start is enough: each entry takes one step, the last one too.
+# For the rows of tap $i$: where does the slice start, what is its step, and where may it stop so that there is one row
+# for each of the outputs? (It may stop later than right behind its last entry.)
 #
 # ### Exercise 3.4 - convolution, tap by tap  ·  20 points  ·  hard  ·  about 30 minutes
 #
-# Write `conv2d(image, kernel, stride, dilation)`: the same as exercise 3.3, and no loop but the two over the taps.
-# (The check sees only what comes out and accepts your loops from above too. The clock below tells them apart, and with
-# loops some later cells take many seconds.)
-#
-# If you put what concerns the slices into a helper of your own, exercise 3.5 can use it again.
+# Write `conv2d(image, kernel, stride, dilation)`: the same as exercise 3.3, with no loop but the two over the taps.
+# (The check accepts your loops too; the clock below tells them apart.) If you put what concerns the slices into a
+# helper of your own, exercise 3.5 can use it again.
 
 
 # %% nbgrader={"grade_id": "conv2d", "solution": true}
@@ -542,7 +510,7 @@ def shifted_images(image, k, stride, dilation):
 check("03.conv2d", conv2d)
 
 # %% [markdown]
-# What was it worth? The same small picture again, on your machine:
+# What has that gained? The same small picture again, on your machine:
 
 
 # %%
@@ -566,16 +534,14 @@ with after("3.3 and 3.4"):
         print("many seconds. Can you leave only the two loops over the taps?")
 
 # %% [markdown]
-# The products are the same and as many. What went away is Python between them: a loop in Python pays more for each turn
-# than for the product in it.
+# The products are the same, and there are just as many. What went away is the Python between them, which takes longer
+# for each turn of a loop than for the product in it.
 #
 # ### Farther for the same price: dilation
 #
-# Nine taps need not stand side by side. With a dilation of 2 they reach over 5 × 5 pixels, with 6 over 13 × 13, and
-# there are still nine of them: **the same parameters, the same multiply-adds, a wider view**. DeepLab, the segmenting
-# half of our network, lives on that (lesson 7). Here the taps lie on the person, and under them is what an edge kernel
-# finds at that dilation. (The bars on the left and on the right are the border again, with a dilation of 6 six pixels
-# wide.)
+# Nine taps need not stand side by side. With a dilation of 2 they reach over 5 × 5 pixels, with 6 over 13 × 13, for
+# **the same parameters and the same multiply-adds**. DeepLab, the segmenting half of our network, lives on that (lesson
+# 7). Above are the taps over the person, below is what an edge kernel finds:
 
 # %% jupyter={"source_hidden": true}
 with after("3.4"):
@@ -585,55 +551,50 @@ with after("3.4"):
     for column, dilation in enumerate((1, 2, 6)):
         taps = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(-1, 2) * dilation
         draw_image(axes[0, column], scene.image, fade=0.35)
-        draw_points(axes[0, column], (taps + (34, 120) + 0.5) / (width, height), size=3.5)
+        middle, half = np.array([34, 120]) + 0.5, np.array([21, 15])
+        draw_points(axes[0, column], (taps + middle) / (width, height), size=4)
         axes[0, column].set_title(f"dilation {dilation}: reaches over {2 * dilation + 1} × {2 * dilation + 1} pixels")
-        axes[0, column].set(xlim=(0, 0.35), ylim=(1, 0.5))
+        (left, top), (right, bottom) = (middle - half) / (width, height), (middle + half) / (width, height)
+        axes[0, column].set(xlim=(left, right), ylim=(bottom, top))
         found = np.asarray(conv2d(image, EDGES[..., :1], 1, dilation))[..., 0]
         draw_map(axes[1, column], found, f"{found.size * 27:,} multiply-adds")
     show(
         figure,
-        alt="Above: the person with nine dots, the taps, at dilations of 1, 2 and 6: close together on the arm, then "
-        "over its width, then over the whole chest. Below: upright edges of the whole scene at each dilation, each for "
-        "the same 967,680 multiply-adds. Thin lines at 1, thicker ones at 2; at 6 broad bands, and small things such "
-        "as the wheels are there twice, side by side. A white bar along the left border and a black one along the "
-        "right grow wider with the dilation.",
+        alt="Above: the person's chest, its pixels enlarged, with nine dots, the taps, at dilations of 1, 2 and 6: on "
+        "neighbouring pixels of the arm, then over its width, then over the whole chest. Below: upright edges of the "
+        "whole scene at each dilation, each for the same 967,680 multiply-adds. Thin "
+        "lines at 1, thicker ones at 2; at 6 broad bands, and small things such as the wheels are there twice, side by "
+        "side. A white bar along the left border and a black one along the right grow wider with the dilation.",
     )
 
 # %% [markdown]
 # ## 6. One convolution, two jobs
 #
 # Count the numbers in a kernel: $k \cdot k \cdot C_{in} \cdot C_{out}$. For 512 channels in, 512 out and $k = 3$ that
-# is 2,359,296. Why so many? Because a standard convolution does two jobs at once: it **looks around**, and it **mixes
-# channels**; and for every pair of an old and a new channel it has another way to look around. A quarter of a million
-# pairs, nine taps each.
+# is 2,359,296<!-- = convolution.conv_cost("standard", (1, 1), 3, 512, 512).parameters -->. Why so many? Because a
+# standard convolution does two jobs at once: it **looks around**, and it **mixes channels**; and for every pair of an
+# old and a new channel it has another way to look around. Must it be every pair? An upright edge is an upright edge,
+# whichever of the new channels wants to know. So give each job to a step of its own:
 #
-# Must it be every pair? An upright edge is an upright edge, whichever of the new channels wants to know. So do one job
-# after the other:
+# - **depthwise**: every channel is looked at with kernels of its own. No channel hears of another.
+# - **pointwise**: each pixel's channels are mixed, as in exercise 3.1. No pixel hears of another.
 #
-# 1. **Depthwise**: every channel is looked at with a kernel of its own. No channel hears of another.
-# 2. **Pointwise**: each pixel's channels are mixed. No pixel hears of another. You have built that in exercise 3.1.
-#
-# One after the other they are a **depthwise-separable convolution**. What is missing is the first step. In a formula,
-# it is the one from section 4 without the sum over channels:
+# Together they are a **depthwise-separable convolution**. What is missing is the depthwise step. Its formula is the one
+# from section 4, without the sum over channels:
 #
 # $$Y_{y,x,\,c \cdot D + d} = \sum_{i=0}^{k-1} \sum_{j=0}^{k-1}
 # P_{\,y \cdot \text{stride} + i \cdot \text{dilation},\;\; x \cdot \text{stride} + j \cdot \text{dilation},\;\; c}
 # \; K_{i,j,c,d}$$
 #
-# Its kernel is $k \times k \times C \times D$. $D$ is the **depth multiplier**: how many kernels each channel has. It
-# is nearly always 1; with 2, every channel could be searched for upright *and* for level edges. Then there are
-# $C \cdot D$ channels in the output, and their order is that of Keras: all $D$ of channel 0, all $D$ of channel 1, and
-# so on. That is what the index $c \cdot D + d$ says.
+# Its kernel is $k \times k \times C \times D$. $D$, the **depth multiplier**, says how many kernels each channel has;
+# it is nearly always 1. The order of the output channels is that of Keras, as the index $c \cdot D + d$ says: all $D$
+# of channel 0, all $D$ of channel 1, and so on.
 #
 # ### Exercise 3.5 - each channel on its own  ·  15 points  ·  medium  ·  about 15 minutes
 #
 # Write `depthwise_conv2d(image, kernel, stride, dilation)`: `image` is `(H, W, C)`, `kernel` `(k, k, C, D)`, and what
-# comes back `(ceil(H / stride), ceil(W / stride), C * D)`. Go tap by tap again. A tap weights each channel of its
-# shifted picture, instead of mixing them.
-#
-# For the multiplier, think of the shapes. The shifted picture is `(H', W', C)` and `kernel[i, j]` is `(C, D)`. Give the
-# picture one axis more, with `[..., None]`, and NumPy pairs each channel with all of its kernels: `(H', W', C, 1)`
-# times `(C, D)` is `(H', W', C, D)`. A `reshape` at the end makes one axis of the last two, in Keras's order.
+# comes back `(ceil(H / stride), ceil(W / stride), C * D)`. Go tap by tap again. For the multiplier, think of shapes:
+# with one more axis, `[..., None]`, the shifted picture is `(H', W', C, 1)`, and `kernel[i, j]` is `(C, D)`.
 
 
 # %% nbgrader={"grade_id": "depthwise_conv2d", "solution": true}
@@ -651,8 +612,7 @@ def depthwise_conv2d(image, kernel, stride, dilation):
 check("03.depthwise_conv2d", depthwise_conv2d)
 
 # %% [markdown]
-# Each channel of the scene with a kernel of its own: red is searched for upright edges, green for level ones, and blue
-# is blurred. Three looks that know nothing of each other:
+# Red searched for upright edges, green for level ones, and blue blurred: three looks that know nothing of each other.
 
 # %%
 BLUR = np.full((3, 3), 1 / 9)
@@ -672,12 +632,11 @@ with after("3.5"):
     )
 
 # %% [markdown]
-# And now both steps.
-#
 # ### Exercise 3.6 - first look around, then mix  ·  10 points  ·  easy  ·  about 5 minutes
 #
-# Write `separable_conv2d(image, depthwise_kernel, pointwise_kernel, stride, dilation)`. Stride and dilation belong to
-# the step that looks around. The depthwise kernel is `(k, k, C, D)` and the pointwise one `(1, 1, C * D, Cout)`.
+# Write `separable_conv2d(image, depthwise_kernel, pointwise_kernel, stride, dilation)`, out of what you have. The
+# depthwise kernel is `(k, k, C, D)` and the pointwise one `(1, 1, C * D, Cout)`. Which step has the stride and the
+# dilation?
 
 
 # %% nbgrader={"grade_id": "separable_conv2d", "solution": true}
@@ -692,8 +651,8 @@ def separable_conv2d(image, depthwise_kernel, pointwise_kernel, stride, dilation
 check("03.separable_conv2d", separable_conv2d)
 
 # %% [markdown]
-# What can the two steps do together? Each colour is searched for upright and for level edges (a multiplier of 2, so
-# there are six looks), and the pointwise kernel makes three channels of the six:
+# What can the two steps do together? Each colour is searched for upright and for level edges, six looks in all, and the
+# pointwise kernel makes three channels of the six:
 
 # %%
 LOOKS = np.stack([SOBEL, SOBEL.T], axis=-1)[:, :, None].repeat(3, axis=2)  # (3, 3, 3, 2)
@@ -724,8 +683,8 @@ with after("3.6"):
     )
 
 # %% [markdown]
-# The third map is a small wonder: edges, but only where *orange* begins or ends (or its opposite, blue, as in the hoist
-# and the sleeve); grey things fade. Neither step can do that alone. (And the relief came for free, as a sum.)
+# The third map has edges, but only where *orange* begins or ends (or its opposite, blue, as in the hoist and the
+# sleeve); grey things fade. Neither step can do that alone.
 #
 # **What is lost?** A separable convolution is still a convolution. Multiply the two kernels and you have a standard
 # kernel that does the same:
@@ -739,25 +698,18 @@ with after("3.4 and 3.6"):
     print(f"{looks.size} + {mixes.size} numbers do what {product.size} do; difference {np.abs(difference).max():.0e}")
 
 # %% [markdown]
-# It does not work the other way round. A standard kernel has for each pair of channels nine numbers of its own; in the
-# product, all eight new channels look at red in one and the same way, only stronger or weaker. That is the whole
-# restriction, and what it cost on ImageNet stands in section 1: 71.7% became 70.6%.
+# It does not work the other way round. A standard kernel has nine numbers for each pair of channels; in the product,
+# all eight new channels look at red in one and the same way, only stronger or weaker. That is the whole restriction,
+# and what it cost on ImageNet stands in section 1.
 #
 # ## 7. The price
 #
-# How much do we save? Two things cost:
+# Two things cost:
 #
-# - **Parameters**: numbers in the kernels. They have to be learned, stored, and sent to the phone. (Layers often add
-#   one more number to each output channel, the *bias*. Ours have none: a step that follows, batch normalisation, does
-#   that job.)
-# - **Multiply-adds**: products, each with the addition that goes with it. They take time and battery. Look at the
-#   formulas again: every number of the kernel is used exactly once for every *output* pixel. So
-#
-# $$\text{multiply-adds} = \text{parameters} \cdot H' \cdot W'
-# \qquad\text{with}\qquad H' = \left\lceil \frac{H}{\text{stride}} \right\rceil,\;
-# W' = \left\lceil \frac{W}{\text{stride}} \right\rceil$$
-#
-# (Zeros of the padding count as well; everybody counts so.) The kinds differ in their kernels alone:
+# - **Parameters**: numbers in the kernels. They have to be learned, stored, and sent to the phone. (Layers often add a
+#   number to each output channel, the *bias*. Ours have none: batch normalisation, which follows, does that job.)
+# - **Multiply-adds**: products, each with its addition. They take time and battery. Look at the formulas again: how
+#   often is each number of the kernel used? Zeros of the padding count as well.
 #
 # | kind | kernel | in words |
 # |---|---|---|
@@ -769,9 +721,9 @@ with after("3.4 and 3.6"):
 # ### Exercise 3.7 - what it costs  ·  15 points  ·  medium  ·  about 15 minutes
 #
 # Write `conv_cost(kind, size, kernel_size, in_channels, out_channels, stride)`: `(parameters, multiply_adds)` for one
-# picture, two whole numbers. `kind` is one of the four words above, `size` is the `(height, width)` that goes in, and
-# there is no bias. (Where the kind is pointwise, the kernel size is 1; where it is depthwise, `out_channels` is a
-# multiple of `in_channels`.)
+# picture, two whole numbers. `kind` is one of the four words above, `size` is the `(height, width)` that goes in,
+# padding is "same", and there is no bias. (Where the kind is pointwise, the kernel size is 1; where it is depthwise,
+# `out_channels` is a multiple of `in_channels`.)
 
 
 # %% nbgrader={"grade_id": "conv_cost", "solution": true}
@@ -794,8 +746,11 @@ def conv_cost(kind, size, kernel_size, in_channels, out_channels, stride):
 check("03.conv_cost", conv_cost)
 
 # %% [markdown]
-# The layer that the lesson opened with, now counted by you. The paper's own counts for it, in its table 6, are 2.36 and
-# 0.27 million parameters, 462 and 52.3 million multiply-adds.
+# The layer that the lesson opened with, now counted by you. The paper's own counts for it, in its table 3, are
+# 2.36<!-- = convolution.conv_cost("standard", (14, 14), 3, 512, 512).parameters / 1e6 --> and
+# 0.27<!-- = convolution.conv_cost("separable", (14, 14), 3, 512, 512).parameters / 1e6 --> million parameters,
+# 462<!-- = convolution.conv_cost("standard", (14, 14), 3, 512, 512).multiply_adds / 1e6 --> and
+# 52.3<!-- = convolution.conv_cost("separable", (14, 14), 3, 512, 512).multiply_adds / 1e6 --> million multiply-adds.
 
 # %%
 with after("3.7"):
@@ -806,17 +761,16 @@ with after("3.7"):
         print(f"{kind:12}{parameters:14,}{multiply_adds:16,}")
 
 # %% [markdown]
-# ### Where eight to nine times come from
+# ### Where the saving comes from
 #
 # Divide one price by the other. The pixels cancel, and so does $C_{in}$:
 #
 # $$\frac{\text{separable}}{\text{standard}} =
 # \frac{k^2 \, C_{in} + C_{in} \, C_{out}}{k^2 \, C_{in} \, C_{out}} = \frac{1}{C_{out}} + \frac{1}{k^2}$$
 #
-# That is the equation of section 3.1 of the MobileNet paper. Read it piece by piece. Looking around was done for every
-# new channel, and is now done once: a part of $1 / C_{out}$ remains. Mixing was done at every tap, and is now done
-# once: a part of $1 / k^2$ remains. With hundreds of channels the first part hardly counts, and for $k = 3$ the whole
-# is a little more than a ninth.
+# (Section 3.1 of the MobileNet paper.) Looking around was done for every new channel, and is now done once:
+# $1 / C_{out}$ remains. Mixing was done at every tap, and is now done once: $1 / k^2$ remains. With hundreds of
+# channels the first part hardly counts, and for $k = 3$ the whole is a little more than a ninth.
 
 # %% jupyter={"source_hidden": true}
 with after("3.7"):
@@ -841,44 +795,39 @@ with after("3.7"):
     )
 
 # %% [markdown]
-# From 64 channels on, a 3 × 3 kernel saves eight to nine times. With few channels it saves less, and with a single one
-# it even costs a little more (0.9 times fewer: $1/1 + 1/9$ is above 1). Then looking around *was* the whole job, and
-# the mixing comes on top.
+# A 3 × 3 kernel saves 7.9<!-- = 1 / (1 / 64 + 1 / 9) --> times at 64 output channels, between 8 and 9 times from 128
+# on, and less with fewer. With a single one it even costs 11<!-- = 100 * (1 / 1 + 1 / 9 - 1) -->% more: then looking
+# around *was* the whole job.
 #
 # ### Play: the cost explorer
 #
-# Choose a layer and see its price. On the upper two axes each line means ten times as many (k, M, G, T: thousands,
-# millions, and so on, a thousand times more each). The bars below set both kinds side by side, and split the separable
-# one into its two steps. (Controls need a running notebook: run the cell. On a web page you see the picture alone.)
+# On the upper two axes each line means ten times as many (k, M, G, T: thousands, millions, and so on). The bars below
+# set both kinds side by side, and split the separable one into its two steps. (Controls need a running notebook. On a
+# web page you see the picture alone.)
 
 # %%
 explore_cost(kernel_size=3, in_channels=64, out_channels=64, size=(20, 28))
 
 # %% [markdown]
-# Things to find out:
-#
-# 1. Change the map alone. Which of the numbers move, and which do not?
-# 2. Which controls change the saving, "times fewer", and which leave it as it is?
-# 3. Which of the two steps costs more? Can you turn that around?
-# 4. When does a separable convolution cost *more* than a standard one?
+# 1. Which controls change the saving, "times fewer", and which leave it as it is?
+# 2. Which of the two steps costs more? Can you turn that around?
+# 3. When does a separable convolution cost *more* than a standard one?
 #
 # <details><summary>What we found</summary>
 #
-# 1. Multiply-adds alone. A kernel does not know how large the picture is: the same parameters serve any size. Half the
-#    height and half the width mean a quarter of the work, which is why networks make their maps smaller as they go.
-# 2. The kernel and the channels that come out. Neither the map nor the channels that go in: they cancelled.
-# 3. The pointwise step, as soon as $C_{out}$ is larger than $k^2$, and by far with hundreds of channels. It takes a
-#    large kernel and few channels to turn that around: 7 × 7 and 32 output channels or fewer, for one.
-# 4. With a kernel of 1 × 1. There is nothing to look around for, so the depthwise step is for nothing. And with a
-#    single output channel, which the slider, 8 and up, does not offer: $1/C_{out} + 1/k^2$ is above 1 exactly where $k$
-#    or $C_{out}$ is 1.
+# 1. The kernel and the channels that come out. The map and the channels that go in cancelled.
+# 2. The depthwise step costs more where $k^2$ is larger than $C_{out}$: with 8 output channels at 3 × 3
+#    (52.9<!-- = 100 * 9 / (9 + 8) -->% of the price), with up to 16 at 5 × 5, with up to 32 at 7 × 7. With hundreds of
+#    channels the pointwise step is nearly all of it.
+# 3. With a kernel of 1 × 1: there is nothing to look around for. With 8 output channels that costs
+#    12.5<!-- = 100 * (1 / 8 + 1 / 1 - 1) -->% more.
 #
 # </details>
 #
 # ## 8. The same in Keras
 #
-# So far everything was NumPy. Do you compute what a real library computes? Keras has a layer for each kind. Let us give
-# its layers *your* kernels and compare. (The import takes some seconds: TensorFlow is large.)
+# Do you compute what a real library computes? Keras has a layer for each kind. Let us give its layers *your* kernels
+# and compare. (The import takes some seconds: TensorFlow is large.)
 
 # %%
 import_keras()
@@ -928,29 +877,11 @@ with after("3.1, 3.4, 3.5 and 3.6"):
     print("largest differences:", *table, sep="\n")
 
 # %% [markdown]
-# Differences of about a millionth, on numbers of up to ten or so: Keras computes in float32, with some seven digits,
-# and you in float64. Everything else is the same, borders included. (A stride and a dilation above 1 at once do not
-# stand in the table: Keras refuses that.)
+# Differences of about a millionth: Keras computes in float32, with some seven digits, and you in float64. (A stride and
+# a dilation above 1 at once are not in the table: Keras refuses that.)
 #
-# And the parameters? A Keras layer counts its own:
-
-# %%
-with after("3.7"):
-    layers = {
-        "standard": keras.layers.Conv2D(512, 3, use_bias=False),
-        "depthwise": keras.layers.DepthwiseConv2D(3, use_bias=False),
-        "pointwise": keras.layers.Conv2D(512, 1, use_bias=False),
-        "separable": keras.layers.SeparableConv2D(512, 3, use_bias=False),
-    }
-    yours = [int(conv_cost(kind, (14, 14), kinds[kind], 512, 512, 1)[0]) for kind in layers]
-    print(f"{'':12}{'Keras counts':>14}{'you':>14}")
-    for (kind, layer), parameters in zip(layers.items(), yours, strict=True):
-        layer.build((1, 14, 14, 512))
-        print(f"{kind:12}{layer.count_params():14,}{parameters:14,}")
-
-# %% [markdown]
-# Now you can take stock of a whole network. This is the network of this course, which you build in lessons 4 to 8; your
-# function counts its convolutions:
+# Now take stock of the network of this course, which you build in lessons 4 to 8; your function counts its
+# convolutions:
 
 # %%
 with after("3.7"):
@@ -969,13 +900,12 @@ with after("3.7"):
 
 # %% [markdown]
 # One standard convolution, the very first, where only three channels go in and there is little to save. All the rest is
-# taken apart. And as the explorer said: most of the price is the pointwise steps. (Why there are more of them than
-# depthwise ones: lesson 4.)
+# taken apart, and most of the price is the pointwise steps. (Why there are more of them than depthwise ones: lesson 4.)
 #
 # ## 9. What multiply-adds do not tell
 #
-# Nine times fewer multiply-adds: is it nine times as fast? Ask your machine. Eight maps of 40 × 56 pixels and 64
-# channels go through Keras's layers:
+# About eight times fewer multiply-adds: is it eight times as fast? Ask your machine. Eight maps of 40 × 56 pixels and
+# 64 channels go through Keras's layers:
 
 # %%
 maps = tf.constant(np.random.default_rng(0).normal(size=(8, 40, 56, 64)).astype(np.float32))
@@ -1015,53 +945,17 @@ with after("3.7"):
         print(f"{kind:12}{work[kind] / times[kind] / 1e6:8.1f} billion multiply-adds a second")
 
 # %% [markdown]
-# Most likely the separable one is faster on your machine too, and by less than its multiply-adds promise. (How much
-# less varies from run to run: on one machine we saw it 4 times as fast, and then 7 times.) Look at the last lines: in
-# every run, the depthwise step does far fewer multiply-adds *a second* than the others. Why?
+# Most likely the separable one is faster on your machine too, but by less than its multiply-adds promise. Look at the
+# last lines: the depthwise step does far fewer multiply-adds *a second* than the others. A processor can multiply much
+# faster than it can fetch numbers from memory. A standard convolution uses each number that it has fetched
+# 576<!-- = 9 * 64 --> times here, $k^2 \cdot C_{out}$. The depthwise step uses it 9<!-- = 3 * 3 --> times, and then
+# waits for the next. So **multiply-adds are a price on paper**, good to compare designs with; **time is measured**, on
+# the machine that the network is for.
 #
-# A processor can multiply much faster than it can fetch numbers from memory. A standard convolution uses each number
-# that it has fetched $k^2 \cdot C_{out}$ times, 576 times here. The depthwise step uses it $k^2$ = 9 times, and then
-# waits for the next. It is limited by memory, not by arithmetic, and the map that goes from the first step to the
-# second has to be written and fetched once more. So:
-#
-# - **Multiply-adds are a price on paper.** They are the same on every machine, and good to compare designs with.
-# - **Time is measured**, on the machine that the network is for. ShuffleNetV2, lesson 5, was designed by people who
-#   took that at its word.
-# - **Parameters** are what has to be stored and sent. Of these, the saving is real everywhere.
-#
-# And your own functions? The same layers for a single map:
-
-# %%
-with after("3.4, 3.5 and 3.6"):
-    one = maps[0].numpy()
-    kernels = {kind: [weight.numpy() for weight in layer.weights] for kind, layer in layers.items()}
-    corner = one[:4, :4]  # first a small piece, since some answers take long
-    for kind, function in (("standard", conv2d), ("separable", separable_conv2d)):
-        whole = milliseconds(function, corner, *kernels[kind], 1, 1) * one.size / corner.size
-        if whole > 5000:
-            print(f"{kind:10} about {whole / 1000:.0f} s, to judge by a small piece: we leave that out")
-        else:
-            print(f"{kind:10}{milliseconds(function, one, *kernels[kind], 1, 1):6.1f} ms")
-
-# %% [markdown]
 # ## 10. Compare with the reference
 #
-# The package's own version of this lesson is `ssdseg_ref/convolution.py`. It takes another way once more: NumPy can
-# give out all windows at once as a *view*, which copies nothing, and one call of `tensordot` or `einsum` does the sums.
-# (`tensordot` itself first copies the windows into one large matrix, nine times as large as the picture.) Which way is
-# quicker? That depends on the channels and on the machine; do not be surprised if it is yours.
-
-# %%
-with after("3.4, 3.5 and 3.6"):
-    for name, yours, theirs, kernels in (
-        ("standard", conv2d, reference.conv2d, (STANDARD,)),
-        ("depthwise", depthwise_conv2d, reference.depthwise_conv2d, (DEPTHWISE,)),
-        ("separable", separable_conv2d, reference.separable_conv2d, (DEPTHWISE, AFTER_DEPTHWISE)),
-    ):
-        arguments = (small, *kernels, 2, 1)
-        difference = np.abs(np.subtract(yours(*arguments), theirs(*arguments))).max()
-        print(f"{name:10} difference {difference:.0e},", end=" ")
-        print(f"yours {milliseconds(yours, *arguments):.1f} ms, reference {milliseconds(theirs, *arguments):.1f} ms")
+# The package's own version is `ssdseg_ref/convolution.py`. It goes yet another way: NumPy can give out all windows at
+# once as a *view*, which copies nothing, and one call of `tensordot` or `einsum` does the sums.
 
 # %% [markdown]
 # To see your functions beside the reference's, save the notebook (Ctrl + S) and type into a terminal (in JupyterLab:
@@ -1074,26 +968,19 @@ with after("3.4, 3.5 and 3.6"):
 #
 # - A convolution lays a kernel of $k \times k$ taps over every place, and sums products over taps and channels. The
 #   **stride** is the way from window to window, the **dilation** the way from tap to tap.
-# - "Same" padding gives $\lceil n / \text{stride} \rceil$ outputs, and puts the odd zero at the end. At stride 2 on an
-#   even side, it pads the end alone.
+# - "Same" padding gives $\lceil n / \text{stride} \rceil$ outputs, and puts the odd zero at the end.
 # - A $k \times k$ convolution is $k^2$ pointwise convolutions of shifted pictures, added up.
 # - **Depthwise** looks around and mixes nothing; **pointwise** mixes and does not look around; **separable** is the one
-#   and then the other, for $1/C_{out} + 1/k^2$ of the price. For $k = 3$ and many channels that is a little more than a
-#   ninth, and nearly all of it is the pointwise step.
-# - Parameters do not depend on the size of the picture; multiply-adds are parameters times output pixels.
-# - A dilated kernel sees farther at the same price.
+#   and then the other, for $1/C_{out} + 1/k^2$ of the price.
 # - Multiply-adds are counted, time is measured.
 #
 # **Next:** lesson 4 stacks these steps, in a cunning order, into MobileNetV2.
 #
 # ## The papers
 #
-# - A. Howard et al. 2017, *MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications*
-#   (arXiv 1704.04861): section 3.1 has the two steps and the equation of section 7; tables 4 and 6 the numbers that we
-#   quoted.
-# - F. Chollet 2017, *Xception: Deep Learning with Depthwise Separable Convolutions* (CVPR): the same step,
-#   out of another thought, by the author of Keras.
-# - L. Sifre 2014, *Rigid-Motion Scattering for Image Classification* (PhD thesis, École Polytechnique): where both say
-#   that they have it from.
+# - A. Howard et al. 2017, *MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications* (arXiv
+#   1704.04861): section 3.1 has the two steps; tables 3 and 4 the numbers that we quoted.
+# - F. Chollet 2017, *Xception: Deep Learning with Depthwise Separable Convolutions* (CVPR): the same step, out of
+#   another thought, by the author of Keras.
 # - F. Yu and V. Koltun 2016, *Multi-Scale Context Aggregation by Dilated Convolutions* (ICLR): dilation, for
 #   segmentation.

@@ -90,8 +90,8 @@ show(
 
 # %% [markdown]
 # Narrow, wide, narrow, wide: sixteen times, after a first block that does not widen. The narrow maps carry what is
-# known from step to step; at the wide ones the network thinks. The MobileNets of lesson 3 were as wide everywhere as
-# they had to be somewhere. This is what the change was worth (Sandler et al. 2018, table 4):
+# known from step to step; at the wide ones the network thinks. The MobileNets of lesson 3 have no narrow maps between.
+# This is what the change was worth (Sandler et al. 2018, table 4):
 #
 # | network | right answers on ImageNet | parameters | multiply-adds |
 # |---|---|---|---|
@@ -104,12 +104,12 @@ show(
 # %% [markdown]
 # ## 2. How wide, please?
 #
-# One number makes the whole network wider or narrower: the **width multiplier** $\alpha$ ("alpha"). With
-# $\alpha = 0.5$ every layer has half its channels, about a third of the multiply-adds, and a few right answers less.
-# So one design serves a phone and a server.
+# One number makes the whole network wider or narrower: the **width multiplier** $\alpha$ ("alpha"). With $\alpha = 0.5$
+# most layers have half their channels, and the network takes about a third of the multiply-adds and gives somewhat
+# fewer right answers. So one design serves a phone and a server.
 #
-# But 0.35 times 96 channels makes 33.6 channels. And processors work through numbers in packs of 8 or 16; a layer of 33
-# channels takes as long as one of 40. Hence the rule of the authors' code:
+# But 0.35 times 96 channels makes 33.6<!-- = 0.35 * 96 --> channels. And processors work through numbers in packs of 8
+# or 16; a layer of 33 channels takes as long as one of 40. Hence the rule of the authors' code:
 #
 # - round to the **nearest multiple** of the divisor, 8 (what lies half-way goes up), but to **at least one** divisor;
 # - if that lost **more than a tenth** of the channels, take the next multiple above.
@@ -118,14 +118,16 @@ show(
 #
 # <details><summary>Compare</summary>
 #
-# 33.6 lies nearest to 32, and 32 is more than nine tenths of it: 32. 20 lies half-way: 24. 11 lies nearest to 8, but
-# nine tenths of 11 are 9.9: too much is lost, so 16.
+# 33.6 lies nearest to 32<!-- = blocks.make_divisible(33.6) -->, which is more than nine tenths of it. 20 lies half-way:
+# 24<!-- = blocks.make_divisible(20) -->. 11 lies nearest to 8, but nine tenths of 11 are 9.9<!-- = 0.9 * 11 -->: too
+# much is lost, so 16<!-- = blocks.make_divisible(11) -->.
 #
 # </details>
 #
 # ### Exercise 4.1 - rounding a width  ·  10 points  ·  easy  ·  about 10 minutes
 #
-# Write `make_divisible(channels, divisor)`. `channels` may have a fraction; what comes back is a whole number.
+# Write `make_divisible(channels, divisor)`. `channels` may have a fraction; what comes back is a whole number, an
+# `int`: Keras will make so many channels.
 
 
 # %% nbgrader={"grade_id": "make_divisible", "solution": true}
@@ -141,7 +143,8 @@ def make_divisible(channels, divisor):
 check("04.make_divisible", make_divisible)
 
 # %% [markdown]
-# The widths of the paper's table, under the multipliers for which weights are published:
+# The widths of the paper's table, under the multipliers for which weights are published (look at 24 with
+# $\alpha = 0.5$: not every layer halves):
 
 # %%
 with after("4.1"):
@@ -176,24 +179,22 @@ print("two pictures through it:", model(np.zeros((2, 160, 224, 3), np.float32)).
 # 1. a **convolution** without a bias;
 # 2. a **batch normalisation**. In training, each channel is shifted and scaled so that over the batch it has mean 0 and
 #    deviation 1. Then two learned numbers a channel, $\gamma$ and $\beta$, say which scale and which mean it shall
-#    have:
-#    $y = \gamma \, (x - \mu) / \sqrt{\sigma^2 + \varepsilon} + \beta$. So no layer has to wonder how large the numbers
-#    of the one before are today, and deep networks become easy to train. (Later, when pictures come one by one,
-#    averages
-#    $\mu$ and $\sigma^2$ kept from the training take the place of the batch's.) It subtracts the mean, so a bias before
-#    it would be for nothing;
+#    have: $y = \gamma \, (x - \mu) / \sqrt{\sigma^2 + \varepsilon} + \beta$. So no layer has to wonder how large the
+#    numbers of the one before are today, and deep networks become easy to train. (After training, when pictures come
+#    one by one, averages $\mu$ and $\sigma^2$ that were kept take the place of the batch's. Keras knows which of the
+#    two it is doing.) It subtracts the mean, so a bias before it would be for nothing;
 # 3. an **activation**. Here it is ReLU6, $\min(\max(x, 0), 6)$. Without something that bends, all layers in a row could
 #    be replaced by one. The 6 keeps numbers small, for phones that compute with eight bits.
 #
 # ### Exercise 4.2 - a convolution, its normalisation, its activation  ·  15 points  ·  easy  ·  about 15 minutes
 #
 # Write `conv_bn(x, filters, kernel_size, stride, activation)`: three layers applied to the Keras tensor `x`, with
-# "same"
-# padding. `activation` is a name, such as `"relu6"`, for `layers.Activation`; or it is `None`, and then nothing comes
-# behind the normalisation. What comes back is the last tensor. (`layers.BatchNormalization()` needs no argument.)
+# "same" padding. `activation` is a name, such as `"relu6"`, for `layers.Activation`; or it is `None`, and then nothing
+# comes behind the normalisation. What comes back is the last tensor. (`layers.BatchNormalization()` needs no argument.)
 #
 # The check gives your network weights, pictures, and averages of the training that nobody expects; then it compares
-# layer by layer. Names do not matter to it, nor in how many lines you say it.
+# layer by layer. Names do not matter to it, nor how many lines you take, nor whether another of Keras's layers does the
+# same with the same weights.
 
 
 # %% nbgrader={"grade_id": "conv_bn", "solution": true}
@@ -213,9 +214,8 @@ check("04.conv_bn", conv_bn)
 # ### Exercise 4.3 - the same, depthwise  ·  10 points  ·  easy  ·  about 5 minutes
 #
 # Write `depthwise_bn(x, kernel_size, stride, dilation, activation)`: as before, with a *depthwise* convolution (lesson
-# 3), one kernel a channel, so it needs no number of filters. Keras has `layers.DepthwiseConv2D(kernel_size, stride,
-# ...)`
-# and calls the dilation `dilation_rate`.
+# 3), one layer for all channels. What is it called in Keras, why does it want no number of filters, and what does it
+# call the dilation? Type `layers.D` and press the Tab key; `layers.Conv2D?` asks what a layer takes.
 
 
 # %% nbgrader={"grade_id": "depthwise_bn", "solution": true}
@@ -243,9 +243,8 @@ check("04.depthwise_bn", depthwise_bn)
 #
 # An experiment from the paper. Take something simple, a spiral in the plane: points with 2 numbers each. Bring them
 # into $n$ dimensions by a random matrix ($n$ channels, each a mix of the two numbers). Apply a ReLU. Then go back to
-# the
-# plane as well as one can, by the matrix's *pseudo-inverse*, which undoes the first step. Whatever is missing now, the
-# ReLU took.
+# the plane as well as one can, by the matrix's *pseudo-inverse*, which undoes the first step. Whatever is missing now,
+# the ReLU took.
 #
 # ### Exercise 4.4 - what a ReLU destroys  ·  10 points  ·  medium  ·  about 15 minutes
 #
@@ -277,7 +276,7 @@ with after("4.4"):
         back = back / np.abs(back).max()
         panel.scatter(*back.T, s=2 + 22 * at, color=figures.BLUE)
         title = f"back from {dimensions} dimensions" if dimensions else "the spiral"
-        panel.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xticks=[], yticks=[], title=title)
+        panel.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xticks=[], yticks=[], aspect="equal", title=title)
         panel.title.set_fontsize(9)
     show(
         figure,
@@ -291,17 +290,15 @@ with after("4.4"):
 # From few dimensions only a part of the spiral comes back. Whole arcs have been pressed onto one straight line:
 # different points have become one, and no layer behind can tell them apart again. From many it is bent, and everything
 # is still there. Each point is cut to 0 in about half of the channels, but the others still know where it was. Try
-# other
-# numbers of dimensions, and other matrices:
+# other numbers of dimensions, and other matrices:
 
 # %%
 explore_relu(dimensions=3)
 
 # %% [markdown]
 # So the paper's rule: **a ReLU belongs where there are many channels.** Where there are few, what comes out of a layer
-# must stay as it is: *linear*. And that is how to have both. Carry few channels from block to block, which is cheap.
-# In each block widen them, let the ReLU6s bend them there, and narrow them again *without* an activation. Such a
-# narrow,
+# must stay as it is: *linear*. And that is how to have both. Carry few channels from block to block, which is cheap. In
+# each block widen them, let the ReLU6s bend them there, and narrow them again *without* an activation. Such a narrow,
 # linear place is a **linear bottleneck**.
 
 # %% [markdown]
@@ -317,50 +314,46 @@ explore_relu(dimensions=3)
 #
 # Each step has its batch normalisation. And one thing more: where what comes out has the shape of what came in, **the
 # input is added to the output**. The block then only has to say what should *change*, and the gradient has a way past
-# it; networks of a hundred layers can be trained only since people know that (He et al. 2016, ResNet). There, the sums
+# it, which is what makes networks of a hundred layers trainable (He et al. 2016, ResNet). There, the sums
 # stood at the wide places, with a narrow middle. Here they stand at the narrow ones: an **inverted residual**. What has
 # to be kept for the sum is a sixth as large.
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(2, image_size=(1, 1.5))
-for panel, widths, title in (
-    (axes[0], (1, 0.25, 0.25, 1), "residual of ResNet: wide - narrow - wide"),
-    (axes[1], (0.17, 1, 1, 0.17), "inverted residual: narrow - wide - narrow"),
+RESNET = (256, 64, 64, 256), ("1 × 1\nReLU", "3 × 3\nReLU", "1 × 1\nlinear"), "then ReLU"
+INVERTED = (24, 144, 144, 24), ("1 × 1\nReLU6", "depthwise\n3 × 3\nReLU6", "1 × 1\nlinear"), "as it is"
+for panel, (channels, steps, afterwards), title in (
+    (axes[0], RESNET, "residual of ResNet: wide - narrow - wide"),
+    (axes[1], INVERTED, "inverted residual: narrow - wide - narrow"),
 ):
-    for place, width in enumerate(widths):
-        is_wide = width == 1
+    for place, number in enumerate(channels):
+        is_wide, height = number == max(channels), number / 256
         panel.bar(
             place,
-            width,
-            bottom=-width / 2,
+            height,
+            bottom=-height / 2,
             width=0.3,
             color=figures.BLUE if is_wide else figures.ORANGE,
             hatch="" if is_wide else "////",
             edgecolor="black",
         )
-    steps = (
-        ("1 × 1", "3 × 3", "1 × 1\nlinear, then\nadd, ReLU")
-        if widths[0] == 1
-        else ("1 × 1\nReLU6", "depthwise\n3 × 3\nReLU6", "1 × 1\nlinear")
-    )
+        panel.text(place, -height / 2 - 0.06, f"{number}", ha="center", va="top", fontsize=9)
     for place, step in enumerate(steps):
         panel.annotate("", (place + 0.8, 0), (place + 0.2, 0), arrowprops={"arrowstyle": "->", "color": "black"})
-        panel.text(place + 0.5, -0.85, step, ha="center", va="center", fontsize=8)
-    panel.annotate(
-        "",
-        (3, 0.62),
-        (0, 0.62),
-        arrowprops={"arrowstyle": "->", "connectionstyle": "arc3,rad=-0.25", "linewidth": 1.5, "color": "black"},
-    )
-    panel.text(1.5, 1.12, "added", ha="center", fontsize=9)
-    panel.set(xlim=(-0.4, 3.4), ylim=(-1.15, 1.3), xticks=[], yticks=[], title=title)
+        panel.text(place + 0.5, -0.9, step, ha="center", va="center", fontsize=9)
+    shortcut = {"arrowstyle": "->", "connectionstyle": "arc3,rad=-0.25", "linewidth": 1.5, "color": "black"}
+    panel.annotate("", (3, 0.62), (0, 0.62), arrowprops=shortcut)
+    panel.text(1.5, 1.12, f"added, {afterwards}", ha="center", fontsize=9)
+    panel.set(xlim=(-0.4, 3.4), ylim=(-1.15, 1.3), title=title)
+    panel.axis("off")
     panel.title.set_fontsize(10)
 show(
     figure,
-    alt="Two rows of four bars with arrows between them. Left, the residual of ResNet: a wide bar, two narrow ones, a "
-    "wide one; an arc labelled added leads from the first wide bar to the last. Right, the inverted residual: a narrow "
-    "bar, two wide ones, a narrow one; the arc leads from narrow to narrow. The steps on the right are 1 by 1 with "
-    "ReLU6, depthwise 3 by 3 with ReLU6, and 1 by 1, linear.",
+    alt="Two rows of four bars with arrows between them, a bar for the channels of each map. Left, the residual of "
+    "ResNet: 256 channels, 64, 64 and 256; an arc from the first bar to the last says: added, then ReLU. Its steps are "
+    "1 by 1 with ReLU, 3 by 3 with ReLU, and 1 by 1, linear. Right, the inverted residual: 24 channels, 144, 144 and "
+    "24; its arc says: added, as it is. Its steps are 1 by 1 with ReLU6, depthwise 3 by 3 with ReLU6, and 1 by 1, "
+    "linear.",
 )
 
 # %% [markdown]
@@ -410,8 +403,9 @@ for name, (parameters, multiply_adds) in steps.items():
     print(f"{name:26}{int(parameters):11,} parameters{int(multiply_adds):14,} multiply-adds")
 
 # %% [markdown]
-# It costs about one and a half times as much as a plain convolution of the narrow maps, bends twice instead of once,
-# and looks at 384 channels on the way. The plain convolution that could do so costs 25 times as much.
+# It costs 1.4<!-- = 10_311_168 / 7_225_344 --> times as much as a plain convolution of the narrow maps, bends twice
+# instead of once, and looks at 384<!-- above --> channels on the way. The plain convolution that could do so costs
+# 25<!-- = 260_112_384 / 10_311_168 --> times as much.
 
 # %% [markdown]
 # ## 6. The table is the network
@@ -432,9 +426,8 @@ STAGES = (
 
 # %% [markdown]
 # Read a row like this: $n$ bottlenecks that give $c$ channels each, with the expansion $t$. The **first** of them has
-# the
-# stride $s$; the others have stride 1. In front stands the **stem**, an ordinary 3 × 3 convolution of stride 2 to 32
-# channels, with ReLU6. Every width, the stem's too, is multiplied by $\alpha$ and rounded as in section 2.
+# the stride $s$; the others have stride 1. In front stands the **stem**, an ordinary 3 × 3 convolution of stride 2 to
+# 32 channels, with ReLU6. Every width, the stem's too, is multiplied by $\alpha$ and rounded as in section 2.
 #
 # The stem and four of the rows halve the map, so in the end a pixel of the map stands for $2^5 = 32$ pixels of the
 # picture, each way: the map has **stride 32**. Heads for boxes and masks want finer maps as well, for small things and
@@ -484,8 +477,7 @@ with after("4.6"):
 #
 # To tell a thousand kinds of things apart, as in the paper, the last map still needs a **head**: one more pointwise
 # convolution to 1280 channels (ReLU6), then the *mean* over all places, a number a channel, and from these a dense
-# layer
-# with a softmax to the classes. A narrow network keeps its 1280; a wide one, $\alpha > 1$, has
+# layer with a softmax to the classes. A narrow network keeps its 1280; a wide one, $\alpha > 1$, has
 # `make_divisible(1280 * alpha, 8)`.
 #
 # Our own network will have other heads. But only with this one can we compare with the published network.
@@ -542,17 +534,16 @@ with after("4.7"):
 
 # %% [markdown]
 # The paper says 300 and 585 million multiply-adds for $\alpha$ = 1 and 1.4, and so do you, nearly. Parameters: the
-# paper
-# says 3.4 million for $\alpha$ = 1. For 1.4 it says 6.9 million, where Keras's own network has 6,156,712, as yours has;
-# and 3,538,984 for 1, as yours. We hold to the network whose weights we can have.
+# paper says 3.4 million for $\alpha$ = 1. For 1.4 it says 6.9 million, where Keras's own network has
+# 6,156,712<!-- above -->, as yours has; and 3,538,984<!-- above --> for 1, as yours. We hold to the network whose
+# weights we can have.
 
 # %% [markdown]
 # ## 8. Somebody else's weights
 #
 # The proof: take the MobileNetV2 that comes with Keras, give all of its weights to *your* network, and show both the
-# same
-# pictures. Your layers have other names and may have been made in another order; `copy_weights` looks at how a layer is
-# built and what it stands on, and finds its twin.
+# same pictures. Your layers have other names and may have been made in another order; `copy_weights` looks at how a
+# layer is built and what it stands on, and finds its twin.
 #
 # Keras downloads the weights trained on ImageNet. Where that does not work, we take random ones instead: even the
 # averages of the batch normalisations, or two different networks might give the same by accident.
@@ -587,7 +578,9 @@ with after("4.7"):
     print(f"largest difference between the two networks {np.abs(theirs - ours).max():.1e}")
 
 # %% [markdown]
-# The same to the last digits. Whatever anybody has ever trained into a MobileNetV2 runs in yours.
+# The same to the last digits: what was trained into Keras's MobileNetV2 runs in yours. (Weights from PyTorch would find
+# their places, too, but they were trained with zeros on both sides alike. In yours they would see every picture shifted
+# by a pixel, five times over: lesson 3.)
 #
 # ## 9. Compare with the reference
 #
@@ -603,8 +596,7 @@ with after("4.7"):
 #     ssdseg assemble     # the joint network, with your functions in it wherever they pass
 #
 # The last one is new: it builds the network of the whole course out of what you have written so far, puts trained
-# weights
-# in, and shows that it sees what the reference sees.
+# weights in, and shows that it sees what the reference sees.
 #
 # ## To remember
 #

@@ -74,17 +74,17 @@ show(
 )
 
 # %% [markdown]
-# For every one of its 2,428 anchors the network gives four numbers for the classes (three and the background) and four
-# offsets. This lesson has three parts: where these numbers **come from** (heads), how the network **learns** them (a
-# loss), and how they become boxes that one can **use** (NMS).
+# For every one of its 2,428<!-- = len(multitask.LESSON.anchors) --> anchors the network gives four numbers for the
+# classes (three and the background) and four offsets. This lesson has three parts: where these numbers **come from**
+# (heads), how the network **learns** them (a loss), and how they become boxes that one can **use** (NMS).
 
 # %% [markdown]
 # ## 2. Coarser maps
 #
-# A backbone ends at stride 32: on a picture of 160 × 224 that is a map of 5 × 7. A forklift right in front of the
-# camera fills half the picture. Who is to see it as a whole? Lesson 1's answer was: a coarser map, with larger anchors.
-# So behind the backbone we let the map shrink further, step by step. Each **extra map** is made from the one before by
-# a little block:
+# A backbone ends at stride 32: on a picture of 160 × 224 that is a map of
+# 5<!-- = 160 / 32 --> × 7<!-- = 224 / 32 -->. A forklift right in front of the camera fills half the picture. Which
+# cell is to see it as a whole? Lesson 1's answer was: one of a coarser map, with larger anchors. So behind the backbone
+# we let the map shrink further, step by step. Each **extra map** is made from the one before by a little block:
 #
 # 1. **squeeze**: pointwise, to *half* of the channels that the map will have;
 # 2. **depthwise** 3 × 3 of stride 2;
@@ -143,8 +143,8 @@ with after("6.1"):
         print("a map of", extra.shape[1:])
 
 # %% [markdown]
-# From 5 × 7 to 3 × 4, to 2 × 2, to 1 × 1: odd sides are rounded up. Our lesson network has one of them; a picture of
-# 320 × 320 would want more.
+# From 5 × 7 to 3<!-- = np.ceil(5 / 2) --> × 4<!-- = np.ceil(7 / 2) -->, to 2 × 2, to 1 × 1: odd sides are rounded up.
+# Our lesson network has one of them; a picture of 320 × 320 would want more.
 
 # %% [markdown]
 # ## 3. A head
@@ -193,8 +193,9 @@ show(
 #
 # ### Exercise 6.2 - a head  ·  15 points  ·  medium  ·  about 15 minutes
 #
-# Write `prediction_head(x, anchors_per_cell, values)`: a depthwise 3 × 3 block (with ReLU6), then the last convolution,
-# then the cut into rows by `layers.Reshape((-1, values))`. Out comes (B, H·W·A, values).
+# Write `prediction_head(x, anchors_per_cell, values)`: a depthwise 3 × 3 block (with ReLU6), then *one* last
+# convolution for all the anchors of a cell, then the cut into rows by `layers.Reshape((-1, values))`. Out comes (B,
+# H·W·A, values).
 
 
 # %% nbgrader={"grade_id": "prediction_head", "solution": true}
@@ -235,7 +236,8 @@ with after("6.2"):
 # here", and most of them should.
 #
 # How wrong is a row? Look at the share that it gives to the class that is *true*. The **cross-entropy** is minus its
-# logarithm: 0 where the share is 1, 0.69 where it is one half, 4.6 where it is one hundredth.
+# logarithm: 0 where the share is 1, 0.69<!-- = -np.log(1 / 2) --> where it is one half,
+# 4.6<!-- = -np.log(1 / 100) --> where it is one hundredth.
 #
 # One trap. With logits such as 500 and 0, the second share is $e^{-500}$, which a computer rounds to 0, and its
 # logarithm is minus infinity. Yet the logarithm itself is simple: $\log p_k = z_k - \log \sum_j e^{z_j}$, here $-500$.
@@ -256,8 +258,9 @@ print("a 1 at the class:", np.asarray(ops.one_hot(ops.convert_to_tensor([2]), 3)
 # %% [markdown]
 # ### Exercise 6.3 - softmax and its loss  ·  15 points  ·  medium  ·  about 20 minutes
 #
-# Write `class_cross_entropy(classes, logits)`: `classes` is (..., ) whole numbers, the true class of each row, and
-# `logits` (..., C + 1). One loss a row comes back, in the shape of `classes`. The check looks at the gradients, too.
+# Write `class_cross_entropy(classes, logits)`: `classes` holds whole numbers, the true class of each row, and `logits`
+# has one axis more, the last, of C + 1 numbers. One loss a row comes back, in the shape of `classes`: that may be (B,
+# N) for anchors, or (B, H, W) for pixels in lesson 7, or any other. The check looks at the gradients, too.
 
 
 # %% nbgrader={"grade_id": "class_cross_entropy", "solution": true}
@@ -291,7 +294,7 @@ figure, axes = panels(2, image_size=(1, 1.9))
 d = np.linspace(-3, 3, 301)
 curves = {
     "square": (0.5 * d**2, d, ":", figures.BLUE),
-    "L1": (abs(d), np.sign(d), "--", figures.GREEN),
+    "L1": (abs(d), np.where(np.isclose(d, 0), np.nan, np.sign(d)), "--", figures.GREEN),  # at 0 it has none
     "smooth L1": (np.where(abs(d) < 1, 0.5 * d**2, abs(d) - 0.5), np.clip(d, -1, 1), "-", figures.VERMILION),
 }
 for name, (loss, slope, style, color) in curves.items():
@@ -329,9 +332,9 @@ check("06.smooth_l1", smooth_l1)
 # %% [markdown]
 # ## 6. Too much nothing
 #
-# Match a scene as in lesson 2. Of its 2,428 anchors a few have a box: the **positives**. All others are to say
-# "background": the **negatives**. Let us add up what each kind contributes to the class loss, for a network that knows
-# nothing yet and for the trained one:
+# Match a scene as in lesson 2. Of its 2,428<!-- = len(multitask.LESSON.anchors) --> anchors a few have a box: the
+# **positives**. All others are to say "background": the **negatives**. Let us add up what each kind contributes to the
+# class loss, for a network that knows nothing yet and for the trained one:
 
 # %%
 targets = [encode_targets(scene.boxes, scene.labels, LESSON.anchors) for scene in scenes]
@@ -345,12 +348,15 @@ with after("6.3"):
             f"{name:8} {positive[0].sum()} positives: {losses[0][positive[0]].sum():7.1f}   "
             f"{(~positive[0]).sum()} negatives: {losses[0][~positive[0]].sum():7.1f}"
         )
+    easy = np.sort(losses[0][~positive[0]])[: -3 * positive[0].sum()]
+    print(f"trained, all but the hardest: {len(easy)} negatives: {easy.sum():7.1f}, on average {easy.mean():.3f}")
 
 # %% [markdown]
-# In the beginning the negatives have 53 times the weight of the positives. A network that always says "background"
-# would be nearly perfect, and that is what it learns first, and perhaps last. And later? Each of the many easy
-# negatives has a tiny loss, a piece of floor taken for a forklift with 0.1 percent. Together they still outweigh all
-# that matters.
+# In the beginning the negatives have 53<!-- = 3303.5 / 62.4 --> times the weight of the positives. A network that
+# always says "background" would be nearly perfect, and that is what it learns first, and perhaps last. And later? Most
+# negatives have become easy: pieces of floor that the trained network is nearly sure of. Each of them has a loss of
+# 0.074<!-- above --> on average. Yet there are 2248<!-- above --> of them, and together they have 167.2<!-- above -->,
+# which is 3.2<!-- = 167.2 / 51.8 --> times what all the positives have: they still outweigh all that matters.
 #
 # **Hard negative mining** (Liu et al. 2016): of the negatives only the *hardest* count, those with the largest losses,
 # three for each positive. The floor is left alone; the barrel that looks like a person is trained on.
@@ -366,7 +372,8 @@ with after("6.3"):
 #
 # Write `mine_hard_negatives(losses, positive)`: `losses` is (B, N), `positive` (B, N) of true and false. Return (B, N)
 # of true and false, the negatives that count: in each image three a positive, at least three, and no more than there
-# are negatives.
+# are negatives. Where several are equally hard any of them will do, but never more than so many in all. (A network may
+# be so sure of a piece of floor that its loss is exactly 0.)
 #
 # A trick for the rank of each anchor, without a loop: `ops.argsort` says who is first, second, third. The argsort *of
 # that* says which place each one has:
@@ -411,10 +418,10 @@ with after("6.3 6.5"):
         )
 
 # %% [markdown]
-# Which anchors are they? Those that the network takes for something. Look at the hardest one of a scene, and judge
-# whether you blame it. Many are anchors beside a person that overlap it by a little less than one half: the line
-# between
-# positive and negative is sharp, and the network cannot see it.
+# Which anchors are they? Those that the network takes for something. The five hardest are numbered, with what it takes
+# them for and how surely. Do you blame it? Here most of the mined ones lie on a person or a forklift after all, and
+# overlap its box by a little less than the one half that would have made them positives: the line between positive and
+# negative is sharp, and the network cannot see it.
 
 # %%
 explore_mining(scene=19)
@@ -438,7 +445,8 @@ explore_mining(scene=19)
 #
 # Write `multibox_loss(classes, offsets, class_logits, predicted_offsets)`, with what you have: `classes` (B, N), 0 for
 # background, and `offsets` (B, N, 4) are what is wanted; `class_logits` (B, N, C + 1) and `predicted_offsets` (B, N, 4)
-# what the network says. Return two numbers, class loss and box loss.
+# what the network says. Return two numbers, class loss and box loss. (The first case of the check is one image of four
+# anchors, whose cross-entropies are the logarithms of 2, 4, 8 and 2: should it fail, take a pencil.)
 
 
 # %% nbgrader={"grade_id": "multibox_loss", "solution": true}
@@ -471,8 +479,9 @@ with after("6.6"):
 # %% [markdown]
 # ## 8. Only the best stays
 #
-# The network is trained, and gives 2,428 boxes for each class. Section 1 showed why one cannot leave it at that: many
-# anchors see the same person, and each is right to say so. **Non-maximum suppression** (NMS), for one class at a time:
+# The network is trained, and gives 2,428<!-- = len(multitask.LESSON.anchors) --> boxes for each class. Section 1 showed
+# why one cannot leave it at that: many anchors see the same person, and each is right to say so. **Non-maximum
+# suppression** (NMS), for one class at a time:
 #
 # 1. Leave out what has a low score.
 # 2. The best one that is left is **kept**.
@@ -516,7 +525,7 @@ def non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detec
 check("06.non_max_suppression", non_max_suppression)
 
 # %% [markdown]
-# Both thresholds are a bargain. A low IoU threshold also drops a person who stands behind another; a high one leaves
+# Both thresholds are a trade-off. A low IoU threshold also drops a person who stands behind another; a high one leaves
 # doubles. A low score threshold lets ghosts in, a high one loses people. Move them:
 
 # %%
@@ -526,8 +535,8 @@ explore_suppression(scene=19)
 # In lesson 8 the thresholds are *chosen*, on scenes kept for that purpose.
 #
 # A trap that costs many projects their detections: the background is a class of the softmax, but **no class of boxes**.
-# Let NMS run over class 0 as well, and two thousand boxes of pure floor take all the places that `max_detections`
-# allows.
+# Let NMS run over class 0 as well, and boxes of pure floor, with the best scores of all, take the places that
+# `max_detections` allows.
 #
 # ## 9. From numbers to boxes
 #
@@ -566,7 +575,7 @@ with after("6.7"):
 #
 # The package's own versions are `ssdseg_ref/ssdlite.py`, `ssdseg_ref/losses.py` and `ssdseg_ref/nms.py`. They start the
 # last convolution of each head near zero, so that a fresh network finds every class equally likely and every box where
-# its anchor is; with Keras's own start the first losses are twice as large. Save the notebook (Ctrl + S) and type into
+# its anchor is. (Keras's own start would only make the first losses larger.) Save the notebook (Ctrl + S) and type into
 # a terminal:
 #
 #     ssdseg check 6      # runs your notebook from scratch, and counts your points

@@ -77,6 +77,8 @@ def compare_parts(value: Plain, expected: Plain, names: Sequence[str], compare: 
     parts = parts_of(value)
     if len(parts) != len(names):
         yours = f"{len(parts)} things" if len(parts) != 1 else "one"
+        if isinstance(value, np.ndarray):  # perhaps one of them alone: an array is as many things as it has rows
+            yours += f" ({shape_in_words(value.shape)})"
         lines = (f"it should return {len(names)} things, {in_words_together(names)}, and it returned {yours}",)
         return Complaint(lines, f"return them together: `return {', '.join(names)}`.", kind="shape")
     for place, (part, wanted) in enumerate(zip(parts, parts_of(expected), strict=True)):
@@ -93,7 +95,7 @@ STRANGE_NUMBERS = (
     "0, inf - inf, 0 * inf or the root of a negative number."
 )
 CUT_OFF = "yours is what remains of the right numbers when all that stands behind the point is cut off{why}."
-ROUNDED = "yours are the right numbers, rounded to whole ones{why}: the fraction is wanted, too."
+ROUNDED = "yours are the right numbers, rounded to whole ones: the fraction is wanted, too."
 OTHER_ORDER = "all the right rows are there, but in another order."
 OTHER_INDEX = "all the right rows are there, but in another order. Which index should move fastest?"
 REVERSED = "all the right rows are there, but in the opposite order: the last one comes first."
@@ -145,15 +147,14 @@ def _first(array: np.ndarray, marked: np.ndarray) -> tuple[str, np.ndarray]:
 
 def _cut_off(value: np.ndarray, expected: np.ndarray) -> str | None:
     """Advice where nothing but the fractions of the right numbers is lost."""
-    whole_type = value.dtype.kind in "iu"
     if np.array_equal(expected, np.round(expected)) or not np.array_equal(value, np.round(value)):
         return None
-    if not value.any() and not (whole_type and value.ndim):  # zeros come from elsewhere, but in an array of int
-        return None
-    why = f": an array of {value.dtype} has no place for it" if whole_type and value.ndim else ""
-    if close(value, np.trunc(expected)).all():
+    is_whole_array = value.dtype.kind in "iu" and value.ndim > 0
+    tells = (np.abs(value) > 1).any()  # zeros and ones come from elsewhere: from a count, or a comparison
+    why = f": an array of {value.dtype} has no place for it" if is_whole_array else ""
+    if (tells or is_whole_array) and close(value, np.trunc(expected)).all():
         return CUT_OFF.format(why=why)
-    return ROUNDED.format(why=why) if close(value, np.round(expected)).all() else None
+    return ROUNDED if tells and close(value, np.round(expected)).all() else None
 
 
 def _other_order(value: np.ndarray, expected: np.ndarray) -> str | None:

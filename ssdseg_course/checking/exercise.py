@@ -42,9 +42,11 @@ class Exercise:
         draw: draws further arguments; None for a function without any.
         hints: three, each telling more than the one before.
         mutants: typical wrong answers.
-        compare: says what is wrong with a value, given what the reference gives.
+        compare: says what is wrong with a value, given what the reference gives. Its attribute `same`, if it has one,
+            says whether two values are the same answer.
         run: gives what is judged, from a function and arguments; of a network, for instance, what it computes. Its
-            attribute `show`, if it has one, gives that as a learner looks at it.
+            attribute `show`, if it has one, gives that as a learner looks at it; `rules_out` says at once, without a
+            run, that a function does not give a value.
         random_cases: how many are drawn.
         returns: names of the things that are returned together, ("boxes", "indices"); () for a single one. With the
             default `compare`, each is compared by itself.

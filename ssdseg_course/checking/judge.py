@@ -19,7 +19,7 @@ from ssdseg_course.checking.compare import (
     compare_parts,
     value_in_words,
 )
-from ssdseg_course.checking.exercise import Arguments, Exercise, call
+from ssdseg_course.checking.exercise import Arguments, Exercise
 from ssdseg_course.checking.probe import Failure, Outcome, WrongAnswer
 from ssdseg_course.checking.report import Report, Verdict
 from ssdseg_course.checking.values import Plain, in_words_together, row_in_words, same, to_plain
@@ -169,8 +169,15 @@ def _about_type(exercise: Exercise, outcome: Outcome, expected: Plain) -> Compla
             (f"it should return {wanted}, and returned None",), "does every way through it end in `return`?", "type"
         )
     got = f"something else: {outcome.type_name}"
-    advice = _known(exercise, got) or (TRUE_AND_FALSE if "bool" in outcome.type_name.split() else None)
+    advice = _known(exercise, got) or (TRUE_AND_FALSE if _could_be_true_or_false(outcome, expected) else None)
     return Complaint((f"it should return {wanted}, and returned {got}",), advice, "type")
+
+
+def _could_be_true_or_false(outcome: Outcome, expected: Plain) -> bool:
+    """Whether true and false came where ones and zeros should have."""
+    if not isinstance(expected, np.ndarray) or not np.isin(expected, (0, 1)).all():
+        return False
+    return outcome.type_name == ("array of bool" if expected.ndim else "bool")
 
 
 TRUE_AND_FALSE = "true and false are no numbers here: `.astype(int)` of an array, or `int(...)`, makes 1 and 0 of them."
@@ -202,7 +209,10 @@ def _mutant_sentence(key: AnswerKey, outcomes: Sequence[Outcome], wrong: Outcome
     if wrong.value is None:
         return None
     answered = [(number, outcome.value) for number, outcome in enumerate(outcomes) if outcome.value is not None]
+    rules_out = getattr(key.exercise.run, "rules_out", None)
     for mutant in key.exercise.mutants:
+        if rules_out and any(rules_out(mutant.function, key.cases[number], value) for number, value in answered):
+            continue
         if all(_is_alike(key.exercise, value, key.value(mutant.function, number)) for number, value in answered):
             return mutant.sentence
     return None
@@ -210,7 +220,8 @@ def _mutant_sentence(key: AnswerKey, outcomes: Sequence[Outcome], wrong: Outcome
 
 def _is_alike(exercise: Exercise, value: Plain, other: Plain) -> bool:
     """Whether two answers are the same; networks may be, although they were written in another order."""
-    return same(value, other) or (exercise.run is not call and exercise.compare(value, other) is None)
+    alike = getattr(exercise.compare, "same", same)
+    return other is not None and alike(value, other)
 
 
 def _failed(

@@ -114,7 +114,7 @@ def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> 
     """
 
     def compare(value: Plain, expected: Plain) -> Complaint | None:
-        if not isinstance(value, tuple) or len(value) != len(Network._fields):
+        if not _is_network(value):
             return Complaint(("it should return Keras tensors, and returned plain numbers",))
         yours, right = Network(*value), Network(*expected)
         layers = right.rows()
@@ -133,14 +133,23 @@ def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> 
             or _other_activation(yours, right, partners, place)
         )
 
+    def same(value: Plain, other: Plain) -> bool:
+        return _is_network(value) and _is_network(other) and _is_same(Network(*value), Network(*other))
+
+    compare.same = same  # by which the typical mistake is found that an answer has made
     return compare
+
+
+def _is_network(value: Plain) -> bool:
+    return isinstance(value, tuple) and len(value) == len(Network._fields)
 
 
 def show_network(value: Plain) -> dict:
     """A value of `run_network` as a learner looks at it."""
     network = Network(*value)
     layers = [f"{number}: {layer}" for number, layer in enumerate(network.rows(), start=1)]
-    return {"layers": "\n".join(layers), **dict(_leaves(network.outputs) or [])}
+    outputs = {name or "what comes out": leaf for name, leaf in _leaves(network.outputs)}
+    return {"layers": "\n".join(["", *layers]), **outputs}
 
 
 def _is_same(yours: Network, right: Network) -> bool:
@@ -218,7 +227,7 @@ def _other_layer(yours: Network, right: Network, partners: dict[int, int], place
 
 def _one_too_many(lines: list[str], yours: Network, number: int, partners: dict[int, int], place: Place) -> Complaint:
     behind = max((other for other in yours.below(number) if other in partners), default=None)
-    after = "in front of all others" if behind is None else f"behind layer {behind + 1}{place(partners[behind])}"
+    after = "applied to what comes in" if behind is None else f"behind layer {behind + 1}{place(partners[behind])}"
     line = f"layer {number + 1} is one more than there should be, {after}: {yours.rows()[number]}"
     return Complaint((*lines, line), kind="layer")
 

@@ -14,6 +14,7 @@ from ssdseg_course.checking.layer_graph import Node, dilation_of, draw_weights, 
 from ssdseg_course.checking.losses import compare_losses, run_loss, run_mask
 from ssdseg_course.checking.network_differences import KINDS, Layer, Network, compare_networks, show_network
 from ssdseg_course.checking.probe import WrongAnswer
+from ssdseg_course.checking.values import Plain
 from ssdseg_course.lazy import LazyModule
 
 __all__ = (
@@ -78,7 +79,19 @@ def run_network(function: Callable, arguments: Arguments) -> Network:
     )
 
 
+def _rules_out(function: Callable, arguments: Arguments, value: Plain) -> bool:
+    """Whether a function builds a model of another number of parameters: seen at once, where a run takes its time."""
+    inputs: list = []
+    given = _with_inputs(list(arguments), [], inputs)
+    if inputs or not isinstance(value, tuple) or len(value) != len(Network._fields):
+        return False
+    built = function(*given)
+    known = sum(layer.parameters for layer in Network(*value).rows())
+    return isinstance(built, keras.Model) and built.count_params() != known
+
+
 run_network.show = show_network
+run_network.rules_out = _rules_out
 
 
 def _of_a_model(built) -> tuple[FlatGraph, object, list[np.ndarray]]:
@@ -151,6 +164,11 @@ def _must_be_tensors(built) -> None:
     if not parts:
         raise WrongAnswer("it should return a Keras tensor, and returned nothing")
     for part in parts:
+        if part is None and built is not None:
+            number = [it is None for it in parts].index(True) + 1
+            raise WrongAnswer(
+                f"thing {number} of the {len(parts)} that it returns is None, and should be a Keras tensor"
+            )
         if part is None:
             raise WrongAnswer("it should return a Keras tensor, and returned None: does every way end in `return`?")
         if isinstance(part, keras.Model):

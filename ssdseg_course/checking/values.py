@@ -31,7 +31,8 @@ def type_in_words(value) -> str:
     if isinstance(value, list | tuple):
         strange = [type_in_words(part) for part in value if to_plain(part) is None]
         return f"{type(value).__name__} with {with_article(strange[0])}" if strange else type(value).__name__
-    return f"array of {dtype}" if isinstance(dtype, np.dtype) else type(value).__name__
+    is_array = isinstance(dtype, np.dtype) and not isinstance(value, np.generic)
+    return f"array of {dtype}" if is_array else type(value).__name__
 
 
 def with_article(kind: str) -> str:

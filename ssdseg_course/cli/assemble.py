@@ -100,7 +100,7 @@ def _differences(right: dict, yours: dict, off: dict[str, float]) -> Iterator[st
 
     if off["classes"] > SAME:
         other = np.mean(right["classes"].argmax(-1) != yours["classes"].argmax(-1))
-        yield f"{100 * other:.2g} % of the anchors are given another class: look at the backbone and at the class heads"
+        yield f"{100 * other:.1f} % of the anchors are given another class: look at the backbone and at the class heads"
     if off["offsets"] > SAME:
         yield (
             f"boxes are moved and scaled otherwise, by up to {off['offsets']:.2g} times what offsets vary at all: look "
@@ -108,7 +108,7 @@ def _differences(right: dict, yours: dict, off: dict[str, float]) -> Iterator[st
         )
     if off["mask"] > SAME:
         other = np.mean(right["mask"].argmax(-1) != yours["mask"].argmax(-1))
-        yield f"{100 * other:.2g} % of the pixels get another class: look at the backbone, at `aspp` and at `decoder`"
+        yield f"{100 * other:.1f} % of the pixels get another class: look at the backbone, at `aspp` and at `decoder`"
     if max(off.values()) <= SAME:
         yield "its raw outputs are right, so look at what follows them: anchors, decoding, suppression, the gate"
 

@@ -1,18 +1,23 @@
 """`ssdseg grade` and `ssdseg doctor`: a class is graded, and a notebook looked after before it is handed in."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.learn import print_plain
 from ssdseg_course.manifest import find_lesson
+from ssdseg_course.work.workspace import cut
 
 if TYPE_CHECKING:
+    from ssdseg_course.grading.gradebook import Record
     from ssdseg_course.grading.grading import Tally
+
+MOST_TO_KNOW = 1500  # characters of remarks on a submission in the table; its page has all
 
 
 def grade(
@@ -32,6 +37,13 @@ def grade(
             metavar="URL", help="nbgrader's gradebook: a file, or an address such as postgresql://host/grades."
         ),
     ] = None,
+    students: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Table of ids and names: id,first_name,last_name,email, a line each."),
+    ] = None,
+    take: Annotated[
+        str, typer.Option(metavar="WHICH", help="Of several notebooks of one lesson: newest, oldest or named.")
+    ] = "newest",
     again: Annotated[bool, typer.Option("--again", help="Also grade what is the same since it was graded.")] = False,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="Without a sandbox: only for the work of people you trust.")
@@ -40,14 +52,16 @@ def grade(
     """Grade a class, in parallel and in a sandbox, into nbgrader's gradebook.
 
     SUBMISSIONS holds notebooks as nbgrader collects them,
-    ada/01_anchors/01_anchors.ipynb, or one folder or notebook a learner. The
-    folder that you are in gets gradebook.db, autograded/, feedback/,
-    grades.csv and class_report.md. Stopped at any moment, it goes on where it
-    was when you run it again.
+    ada/01_anchors/01_anchors.ipynb, or as a learning platform hands them out:
+    one folder, notebook or zip a learner, whatever it is called. The folder
+    that you are in gets gradebook.db, autograded/, feedback/, grades.csv and
+    class_report.md. Stopped at any moment, it goes on where it was when you
+    run it again.
 
     \b
     ssdseg grade submitted
     ssdseg grade submitted --lesson 1 --workers 8
+    ssdseg grade submitted --students students.csv
     ssdseg grade submitted --scheduler tcp://10.0.0.5:8786
     """
     if workers and scheduler:
@@ -56,10 +70,16 @@ def grade(
         raise ValueError(f"{submissions}: there is no such folder of submissions")
     wanted = find_lesson(lesson) if lesson else None
     from ssdseg_course.grading.grading import Options, grade_folder
+    from ssdseg_course.grading.intake import TAKE
 
+    if take not in TAKE:
+        raise ValueError(f"--take {take}: it is one of {', '.join(TAKE)}")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # somebody's name may have letters that this terminal does not
     if unsafe:
         console.errors.print("--unsafe: answers run without a sandbox, and can read and write whatever you can.")
-    options = Options(wanted, workers, scheduler, gradebook, unsafe, again)
+    options = Options(wanted, workers, scheduler, gradebook, unsafe, again, take=take, students=students)
     with console.progress("grading") as update:
         tally = grade_folder(submissions, Path.cwd(), options, update)
     _show(tally, submissions)
@@ -73,23 +93,49 @@ def _show(tally: "Tally", submissions: Path) -> None:
     if not (tally.records or tally.not_graded):
         raise ValueError(f"{submissions}: there is no submission in it")
     if tally.records:
-        table = Table("learner", "lesson", title="grades")
+        table = Table(title="grades")
+        table.add_column("learner", overflow="fold")
+        table.add_column("lesson")
         table.add_column("points", justify="right")
         table.add_column("to know", overflow="fold")
         for it in sorted(tally.records, key=lambda it: (it.student, it.lesson)):
-            table.add_row(escape(it.student), it.lesson, f"{it.earned} of {it.points}", escape("; ".join(it.remarks)))
+            table.add_row(
+                _who(it.student, tally), it.lesson, _points(it, tally), Text(cut("; ".join(it.remarks), MOST_TO_KNOW))
+            )
         console.output.print(table)
     lessons = dict.fromkeys(it.lesson for it in tally.records)
     for lesson in lessons:
         _show_class(lesson, summarise([it for it in tally.records if it.lesson == lesson]))
+    for note in tally.notes:
+        _say(note)
     for it in tally.not_graded:
-        print_plain(f"not graded: {' '.join(filter(None, (it.student, it.lesson)))}: {it.reason}")
-    print_plain(
+        _say(f"not graded: {' '.join(filter(None, (str(_who(it.student, tally)), it.lesson)))}: {it.reason}")
+    _say(
         f"{tally.graded} graded, {tally.unchanged} unchanged since they were graded, "
         f"{len(tally.not_graded)} not graded."
     )
+    if tally.penalties:
+        _say(f"A due date has changed: being late costs something else for {tally.penalties} of them now.")
     if tally.records:
-        print_plain(f"Written: {GRADES}, {CLASS_REPORT}, feedback/, autograded/.")
+        _say(f"Written: {GRADES}, {CLASS_REPORT}, feedback/, autograded/.")
+
+
+def _say(text: str) -> None:
+    """Print what somebody else's words may stand in: none of them is markup, and no line is broken."""
+    console.output.print(Text(text), soft_wrap=True)
+
+
+def _who(student: str, tally: "Tally") -> Text:
+    """A learner's id, and the name where that is another."""
+    learner = tally.learners.get(student)
+    return Text(student if learner is None or learner.name == student else f"{learner.name} ({student})")
+
+
+def _points(record: "Record", tally: "Tally") -> str:
+    """What counts, with what was changed by hand and what being late has cost."""
+    standing = tally.standings[record.student, record.lesson]
+    late = f" ({standing.penalty:g} less for being late)" if standing.penalty else ""
+    return f"{standing.points:g} of {record.points:g}{late}"
 
 
 def _show_class(lesson: str, summaries) -> None:
@@ -99,12 +145,17 @@ def _show_class(lesson: str, summaries) -> None:
     table.add_column("said most to the others", overflow="fold")
     for it in summaries:
         said = "\n".join(f"{count} × {sentence}" for sentence, count in it.mistakes)
-        table.add_row(it.exercise, f"{it.passed} of {it.learners}", str(it.unwritten), escape(said))
+        table.add_row(it.exercise, f"{it.passed} of {it.learners}", str(it.unwritten), Text(said))
     console.output.print(table)
 
 
 def doctor(
-    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="The notebook that you want to hand in.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NOTEBOOK", help="What you want to hand in: a file, or the number or the name of a lesson."
+        ),
+    ],
     lesson: Annotated[
         str | None, typer.Option(metavar="LESSON", help="Which lesson it is, where its name does not say so.")
     ] = None,
@@ -112,27 +163,56 @@ def doctor(
         bool, typer.Option("--repair", help="Write the mended notebook in its place; yours is kept in `backups`.")
     ] = False,
 ) -> None:
-    """See whether a notebook can be graded as it is, and what grading would have to mend.
+    """See whether a notebook can be graded as it is, and what grading would make of its answers.
 
     It finds what most often goes wrong: a file that breaks off, cells that
-    were copied, deleted, moved or changed in type, checks that were edited.
+    were copied, deleted, moved or changed in type, checks that were edited;
+    and it tries each answer that is written the way grading will.
     The exit status is 0 if all is well, and 1 if not.
 
     \b
-    ssdseg doctor lessons/01_anchors/01_anchors.ipynb
-    ssdseg doctor lessons/01_anchors/01_anchors.ipynb --repair
+    ssdseg doctor 1
+    ssdseg doctor 01_anchors.ipynb --repair
+    ssdseg doctor ~/Downloads/anything.ipynb
     """
     from ssdseg_course.grading.doctor import examine, mend
+    from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 
-    found = examine(notebook, find_lesson(lesson) if lesson else None)
-    for remark in found.remarks:
-        print_plain(f"- {remark}")
+    notebook = _notebook_meant(name)
+    with console.output.status("trying the answers"):
+        found = examine(notebook, find_lesson(lesson) if lesson else None)
+    for remark in (*found.remarks, *found.notes):
+        _say(f"- {shown(remark, LONGEST_SENTENCE)}")
+    if found.lost:
+        print_plain("These answers would get no points:")
+    for report in found.lost:
+        _say(shown_lines(report))
     answers = f"{found.written} of {found.answers} answers are written"
-    if not found.remarks:
-        print_plain(f"{notebook}: all is well with it; {answers}.")
-        return
-    if not repair:
+    if found.remarks and repair:
+        kept = mend(notebook, found)
+        print_plain(f"{notebook}: mended; {answers}. Before: {kept}")
+    elif found.remarks:
         print_plain(f"{notebook}: it can be graded, with the above; {answers}. `--repair` mends the file itself.")
+    elif found.lost:
+        print_plain(f"{notebook}: the file is in order; {answers}, {len(found.lost)} of them not right yet.")
+    else:
+        print_plain(f"{notebook}: all is well with it; {answers}.")
+    if found.lost or (found.remarks and not repair):
         raise typer.Exit(1)
-    kept = mend(notebook, found)
-    print_plain(f"{notebook}: mended; {answers}. Before: {kept}")
+
+
+def _notebook_meant(name: str) -> Path:
+    """The file of that name, or the learner's notebook of a lesson of that number or name.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    from ssdseg_course.work.workspace import course_root
+
+    path = Path(name)
+    if path.exists():
+        return path
+    try:
+        return find_lesson(name).notebook(course_root())
+    except ValueError:
+        raise ValueError(f"{name}: there is no such file, and no lesson of that number or name") from None

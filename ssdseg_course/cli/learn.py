@@ -29,6 +29,7 @@ SIGNS = {
     "stopped": ("!", "red"),
     "took too long": ("!", "red"),
     "missing": ("?", "red"),
+    "lost when graded": ("!", "red"),
 }
 
 LAST = LESSONS[-1]
@@ -116,19 +117,29 @@ def check(
 def _check_one(exercise: "Exercise") -> bool:
     """Check one exercise, out of the saved notebook, and print its report."""
     from ssdseg_course.checking.exercise import call
+    from ssdseg_course.checking.report import Verdict
     from ssdseg_course.mine import take
+    from ssdseg_course.work.results import LessonResult, Result, State
+    from ssdseg_course.work.running import as_graded
 
     if exercise.run is not call:
         console.import_keras()
     _, report = take(exercise.id)
-    print_plain(str(report))
-    return report.passed
+    found = Result(exercise, State.PASSED if report.passed else State.WRONG, str(report))
+    if report.verdict is not Verdict.UNWRITTEN:
+        lesson = find_lesson(exercise.id.split(".")[0])
+        graded = as_graded(lesson, course(), LessonResult((found,), ()))
+        found = graded.results[0]
+    print_plain(found.text)
+    return found.state is State.PASSED
 
 
 def progress() -> None:
     """Show all lessons: your points, and what is next.
 
-    Lessons that have changed since their last check are checked now.
+    Lessons 0 to 3 are checked now, if they have changed since their last
+    check; of the others, whose checks take longer, you read what the last
+    check said.
     """
     from ssdseg_course.work.results import State
     from ssdseg_course.work.workspace import LessonMissingError, NotebookError
@@ -142,7 +153,7 @@ def progress() -> None:
     earned = points = 0
     for lesson in LESSONS:
         try:
-            result = _standing(lesson, root)
+            result, remark = _standing(lesson, root)
         except LessonMissingError:
             table.add_row(str(lesson.number), lesson.title, str(lesson.minutes), "", "not here yet", style="dim")
             continue
@@ -150,6 +161,7 @@ def progress() -> None:
             troubles.append(str(error))
             table.add_row(str(lesson.number), lesson.title, str(lesson.minutes), "?", "cannot be read")
             continue
+        troubles += [remark] if remark else []
         earned, points = earned + result.earned, points + result.points
         open_ones += [(lesson, it.exercise) for it in result.results if it.state is not State.PASSED]
         bar = ProgressBar(max(result.points, 1), result.earned, width=BAR_WIDTH)
@@ -204,7 +216,8 @@ def _find_exercise(name: str, root: Path) -> "Exercise":
         from ssdseg_course.work.results import State
 
         lesson = find_lesson(name)
-        for result in _standing(lesson, root).results:
+        standing, _ = _standing(lesson, root)
+        for result in standing.results:
             if result.state is not State.PASSED:
                 return result.exercise
         raise ValueError(f"all exercises of lesson {lesson.number} are right: name the one that you mean")
@@ -242,19 +255,27 @@ def _begun(root: Path) -> list[Lesson]:
     return begun
 
 
-def _standing(lesson: Lesson, root: Path) -> "LessonResult":
-    """Where the learner stands, by a run of the notebook only if nothing else tells."""
+def _standing(lesson: Lesson, root: Path) -> tuple["LessonResult", str]:
+    """Where the learner stands, found out in no more than seconds; and a remark, where that may no longer be so."""
+    from ssdseg_course.checking.exercise import call
     from ssdseg_course.exercises import exercises_of
     from ssdseg_course.work.results import LessonResult, Result, State
-    from ssdseg_course.work.standing import check_now, known_result
+    from ssdseg_course.work.standing import check_now, known_result, last_result
     from ssdseg_course.work.workspace import has_work, read_lesson
 
-    if not has_work(read_lesson(lesson, root)):
-        return LessonResult(tuple(Result(it, State.UNWRITTEN, "") for it in exercises_of(lesson)), ())
+    notebook = read_lesson(lesson, root)
+    exercises = exercises_of(lesson)
+    nothing = LessonResult(tuple(Result(it, State.UNWRITTEN, "") for it in exercises), ())
+    if not has_work(notebook):
+        return nothing, ""
     if known := known_result(lesson, root):
-        return known
-    with console.progress(f"checking {lesson.name}") as update:
-        return check_now(lesson, root, update)
+        return known, ""
+    if all(exercise.run is call for exercise in exercises):
+        with console.progress(f"checking {lesson.name}") as update:
+            return check_now(lesson, root, update), ""
+    last = last_result(lesson, root)
+    since = "has changed since its last check" if last else "has not been checked yet"
+    return last or nothing, f"lesson {lesson.number} {since}: `ssdseg check {lesson.number}`"
 
 
 def _check_and_show(lesson: Lesson, root: Path, alone: bool) -> bool:
@@ -299,6 +320,8 @@ def _show(lesson: Lesson, result: "LessonResult") -> None:
         print_plain(result.to_mend.text)
     else:
         print_plain(f"\n{_what_comes_after(lesson)}")
+    for note in result.notes:
+        print_plain(f"\n{note}")
     if result.stops:
         more = f" So did {len(result.stops) - 1} more." if len(result.stops) > 1 else ""
         console.output.print("\nThe notebook does not run to its end:", style="bold")

@@ -18,6 +18,7 @@ from rich.table import Table
 from ssdseg_course.cli import console
 from ssdseg_course.cli.assemble import look_at_pieces, pieces_table
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
+from ssdseg_course.cli.learn import print_plain
 from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ def _train(folder: Path, begun: "Run") -> None:
         _clear_up(folder)
         console.output.print(f"trained network: {escape(str(folder / NETWORK_FILE))}", soft_wrap=True)
         _score(network, config, "validation")
+    if own:
+        idle = [piece.exercise_id for piece in own.own if piece not in own.at_work]
+        never = f"; right, but never called: {', '.join(idle)}" if idle else ""
+        print_plain(f"{len(own.own) - len(idle)} of your functions were at work in it{never}")
 
 
 def _save(network: "keras.Model", path: Path) -> None:

@@ -29,9 +29,9 @@ def predict(
     """Detect and segment in pictures of your own.
 
     For PICTURE.jpg there come PICTURE.png, with boxes and masks drawn in, and PICTURE_mask.png, whose pixels are the
-    numbers of classes, with a palette that shows them in colours. All
-    detections stand in detections.json, in COCO's result format, the unsure ones too: scores need them. A picture's id
-    is its number, where all are named by numbers that differ, else the name of its file.
+    numbers of classes, with a palette that shows them in colours. All detections stand in detections.json, in COCO's
+    result format, the unsure ones too: scores need them. A picture's id is its number, where all are named by numbers
+    that differ, else the name of its file.
     """
     paths = _pictures(source)
     if out.exists() and os.path.realpath(out) == os.path.realpath(source if source.is_dir() else source.parent):
@@ -42,9 +42,13 @@ def predict(
 
     from ssdseg_ref.multitask import Predictor
 
+    found, unread, stopped = {}, [], False
     with locked(out):
         sweep_files(out)
-        found, unread = _predict_all(paths, out, Predictor(model, config), least_score)
+        try:
+            _predict_all(paths, out, Predictor(model, config), least_score, found, unread)
+        except KeyboardInterrupt:  # what is done is kept
+            stopped = True
         image_ids = zip(_image_ids(list(found)), found.values(), strict=True)
         results = [{**result, "image_id": image_id} for image_id, own in image_ids for result in own]
         write_whole(out / RESULTS, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
@@ -54,15 +58,20 @@ def predict(
     _say(f"{pictures}, {sure:,} boxes with a score of at least {least_score:g}: {out}")
     if done and _knows_the_warehouse(config):
         _say(f"The network {network} has only seen drawn scenes of a warehouse: in photographs it may see anything.")
+    if stopped:
+        rest = len(paths) - done - len(unread)
+        console.errors.print(f"stopped; {rest:,} of {len(paths):,} pictures were not looked at", highlight=False)
+        raise typer.Exit(130)
     if unread:
         raise ValueError(f"{len(unread)} of {len(paths)} pictures could not be read, see above")
 
 
-def _predict_all(paths: Sequence[Path], out: Path, predictor, least_score: float) -> tuple[dict, list[Path]]:
-    """What is found in each picture, and the pictures that could not be read."""
+def _predict_all(
+    paths: Sequence[Path], out: Path, predictor, least_score: float, found: dict[Path, list], unread: list[Path]
+) -> None:
+    """Note, picture by picture, what is found in it or that it could not be read, and write its two pictures."""
     from ssdseg_ref.data.pictures import read_photograph
 
-    found, unread = {}, []
     for path, name in zip(console.tracked(paths, "looking"), _names(paths), strict=True):
         try:
             image = read_photograph(path)
@@ -76,7 +85,6 @@ def _predict_all(paths: Sequence[Path], out: Path, predictor, least_score: float
         for file, content in zip(_files(name), pictures, strict=True):
             write_whole(out / file, content)
         found[path] = coco_results(path.name, prediction, image.shape[:2])
-    return found, unread
 
 
 def _say(text: str) -> None:

@@ -7,6 +7,7 @@ seconds. When the drawing changes, `save_boxes()` writes that file anew, and the
 from functools import cache
 from importlib.resources import as_file, files
 from itertools import pairwise
+from textwrap import shorten
 
 import numpy as np
 
@@ -21,6 +22,7 @@ THRESHOLD = 0.5  # least IoU
 LEAST_COVERAGE = 0.90
 MOST_ANCHORS = 2_400
 SCENES = 300
+FEW_WORDS = 200  # letters of a choice that a complaint repeats
 CLASS_NAMES = ("person", "forklift", "monorail")
 
 BOXES_FILE = files("ssdseg_course.exercises") / "warehouse_boxes.npy"
@@ -99,7 +101,7 @@ def _malformed(choice: tuple | float) -> Complaint | None:
             (f"{maps} maps need {maps + 1} scales, and yours are {count}",), SWAPPED if swapped else SCALES_COUNT
         )
     if not _is_row(ratios):
-        return Complaint((f"the ratios are {ratios}",), RATIOS_COUNT)
+        return Complaint((f"the ratios are {shorten(str(ratios), FEW_WORDS)}",), RATIOS_COUNT)
     if not all(0 < number < np.inf for row in (scales, ratios) for number in row):
         return Complaint(("one of the numbers is not over 0",), NOT_POSITIVE)
     if scales[0] > 1.5:
@@ -114,11 +116,10 @@ def _is_row(value: tuple | float) -> bool:
 
 
 def _not_good_enough(spec: AnchorSpec) -> Complaint | None:
+    count = sum(rows * cols * a for (rows, cols), a in zip(FEATURE_MAPS, spec.anchors_per_cell, strict=True))
+    if count > MOST_ANCHORS:  # counted before they are made: a choice may hold any number of ratios
+        return Complaint((f"these are {count:,} anchors, and at most {MOST_ANCHORS:,} are allowed",), OVER_BUDGET)
     anchors = make_anchors(spec)
-    if len(anchors) > MOST_ANCHORS:
-        return Complaint(
-            (f"these are {len(anchors):,} anchors, and at most {MOST_ANCHORS:,} are allowed",), OVER_BUDGET
-        )
     boxes, labels = warehouse_boxes()
     covered = coverage(anchors, boxes, THRESHOLD)
     if covered >= LEAST_COVERAGE:
@@ -164,10 +165,12 @@ CHOOSE_ANCHORS = Exercise(
     fixed_cases=((),),
     draw=None,
     compare=compare_choice,
+    returns=("scales", "aspect_ratios"),
     hints=(
         "Begin with the shapes. Each cell has its extra square anyway: which two others does the histogram ask for?",
-        "Most people have a ratio between 0.35 and 0.55, most rails one around 2. Two ratios leave room in the budget. "
-        "Then the sizes: the smallest frequent ones lie a little under 0.2, and few things are larger than 0.7.",
+        "Four people in five have a ratio between 0.25 and 0.65, two rails in three one between 1.5 and 3. A ratio for "
+        "each of them keeps to the budget. Then the sizes: one thing in eight has a scale under 0.17, and hardly any "
+        "one over 0.7.",
         "Take one ratio near 0.43 and one near 2.2. Then try linear_scales(first, last, 4) with first between 0.15 and "
         "0.2 and last between 0.5 and 0.7, and look at the coverage.",
     ),

@@ -36,10 +36,13 @@ SMALL = (
     np.array([[0, 0, 0.25, 0.375], [0, 0, 1, 1]]),
 )
 # IoUs of 1, 0.5 and 0.375 with one box; the other one touches no anchor.
-EXACT = (
+GRADED = (
     np.array([[0, 0, 0.5, 0.25], [0, 0, 0.5, 0.5], [0, 0, 0.5, 0.1875], [0.75, 0, 1, 0.25]]),
     np.array([[0, 0, 0.5, 0.5], [0.75, 0.75, 1, 1]]),
 )
+# The same in pixels, and far too many of them: an answer that adds 1e-6 to every union, which is honest enough, still
+# has an IoU of exactly 0.5 here.
+EXACT = tuple(2**20 * corners for corners in GRADED)
 # All three anchors overlap the first box more than the second, which needs the middle one; the last one is free.
 BOTH = (
     np.array([[0, 0, 0.5, 0.5], [0, 0.0625, 0.5, 0.5], [0, 0.03125, 0.5, 0.5]]),
@@ -84,6 +87,11 @@ def _with(middle=(0.5, 0.5), size=1.0):
     return centers
 
 
+def _of_columns(columns):
+    """Another idea of the four columns, made of (N,) xmin, ymin, xmax, ymax."""
+    return lambda boxes: np.stack(columns(*boxes.T), axis=1)
+
+
 CORNERS_TO_CENTERS = Exercise(
     id="02.corners_to_centers",
     title="Two ways to write a box",
@@ -95,6 +103,7 @@ CORNERS_TO_CENTERS = Exercise(
         (np.array([[0.25, 0.5, 0.75, 0.625]]),),
         (np.array([[0.0, 0.0, 1.0, 1.0], [0.5, 0.125, 0.625, 1.0], [-0.25, 0.5, 0.25, 1.25]]),),
         (np.array([[20.0, 30.0, 120.0, 70.0], [0.0, 0.0, 4.0, 8.0]]),),
+        (np.array([[3.0, 4.0, 8.0, 11.0]]),),
     ),
     draw=lambda rng: (draw_boxes(rng, int(rng.integers(2, 7))),),
     hints=(
@@ -113,8 +122,21 @@ CORNERS_TO_CENTERS = Exercise(
             _with(middle=(1, 0.5)),
             "only the lower right corner was halved: a division comes before a sum. Put the sum in brackets.",
         ),
+        Mutant(
+            _with(middle=(0.5, -0.5)),
+            "half the size, with a minus, stands where the middle should be. A middle is a mean: add.",
+        ),
+        Mutant(
+            _with(middle=(1.5, 0.5)),
+            "half of both corners was added to the upper left one. To that belongs half the size; or halve the sum of "
+            "both, and add nothing.",
+        ),
         Mutant(_with(middle=(1, 1)), "the two corners were added and not halved: their mean is the middle."),
-        Mutant(_with(size=0.5), "the sizes are only half as large: these are the ways from the middle to the sides."),
+        Mutant(
+            _with(size=0.5),
+            "the sizes are only half as large, as the ways from the middle to the sides are. Or was a middle written "
+            "over its corner before the size was taken?",
+        ),
         Mutant(_with(size=-1), "the sizes are negative. Which corner has the larger numbers?"),
         Mutant(
             lambda boxes: corners_to_centers(boxes) + np.array([0, 0, 1, 1]),
@@ -146,6 +168,52 @@ CORNERS_TO_CENTERS = Exercise(
         Mutant(
             lambda boxes: corners_to_centers(boxes).T,
             "all x stand in the first row, all y in the second. A row should be a box: turn it back, .T.",
+        ),
+        Mutant(_rearranged(0, 1, 3, 2), "each row is (x, y, height, width). The width comes first, as x does."),
+        Mutant(_rearranged(1, 0, 2, 3), "each row is (y, x, width, height). x comes first, as the width does."),
+        Mutant(
+            lambda boxes: np.concatenate([corners_to_centers(boxes)[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
+            "the middle is right, but the sizes are sums. A size is the second corner minus the first.",
+        ),
+        Mutant(
+            _of_columns(lambda x0, y0, x1, y1: ((x0 + y0) / 2, (x1 + y1) / 2, x1 - x0, y1 - y0)),
+            "the means are of x and y of one corner. A middle is the mean of two x, or of two y.",
+        ),
+        Mutant(
+            _of_columns(lambda x0, y0, x1, y1: ((x0 + x1) / 2, (y0 + y1) / 2, y0 - x0, y1 - x1)),
+            "the sizes are differences of x and y of one corner. A width is between two x, a height between two y.",
+        ),
+        Mutant(
+            _of_columns(lambda x0, y0, x1, y1: ((x0 + x1) / 2, (x0 + x1) / 2, x1 - x0, y1 - y0)),
+            "y is the same as x: the middle along y comes from ymin and ymax.",
+        ),
+        Mutant(
+            _of_columns(lambda x0, y0, x1, y1: ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, x1 - x0)),
+            "the height is the same as the width: it comes from ymin and ymax.",
+        ),
+        Mutant(
+            lambda boxes: np.floor(corners_to_centers(boxes)),
+            "what stood behind the point was dropped, as `//` and int() do. Leave the numbers as they are.",
+        ),
+        Mutant(
+            _of_columns(lambda x0, y0, x1, y1: ((x0 + x1) // 2, (y0 + y1) // 2, x1 - x0, y1 - y0)),
+            "`//` drops what stands behind the point of the middles. `/` keeps it.",
+        ),
+        Mutant(
+            lambda boxes: np.round(corners_to_centers(boxes)),
+            "the numbers were rounded. Leave them as they are.",
+        ),
+        Mutant(
+            lambda boxes: corners_to_centers(boxes).ravel(),
+            "the numbers are right, but they make one long row. Each box should be a row of its own.",
+        ),
+        Mutant(
+            lambda boxes: corners_to_centers(boxes).T.ravel(),
+            "all x come first, then all y, in one long row. Each box should be a row: np.stack(..., axis=1).",
+        ),
+        Mutant(
+            lambda boxes: corners_to_centers(boxes)[0],
+            "this is the first box alone. Wanted are all: a row for each.",
         ),
     ),
     errors=(
@@ -253,6 +321,42 @@ def _without_axes(a, b):
     return pairwise_iou(a, b).ravel() if len(a) != len(b) else _pair_by_pair(a, b)
 
 
+def _axis_by_axis(a, b, along):
+    """IoU of sides that `along` takes from (N, 1) and (1, M) columns, and the right areas."""
+    x0, y0, x1, y1 = a.T[:, :, None]
+    u0, v0, u1, v1 = b.T[:, None]
+    shared = np.maximum(along(x0, y0, x1, y1, u0, v0, u1, v1), 0).prod(axis=0)
+    return _over(shared, _sum_of_areas(a, b) - shared)
+
+
+def _widths_from_y(x0, y0, x1, y1, u0, v0, u1, v1):
+    return np.stack([np.minimum(x1, u1) - np.maximum(x0, v0), np.minimum(y1, v1) - np.maximum(y0, v0)])
+
+
+def _x_twice(x0, y0, x1, y1, u0, v0, u1, v1):
+    width = np.minimum(x1, u1) - np.maximum(x0, u0)
+    return np.stack([width, width])
+
+
+def _one_side_clipped(place: int):
+    """The shared area where only the sides along x (0) or along y (1) are clipped at 0."""
+
+    def shared(a, b):
+        sides = _sides(a, b)
+        return np.maximum(sides[..., place], 0) * sides[..., 1 - place]
+
+    return shared
+
+
+def _with_union(union):
+    """IoU with another idea of the union, of the shared area and two lists."""
+    return lambda a, b: _over(_shared(a, b), union(_shared(a, b), a, b))
+
+
+def _union(shared, a, b) -> np.ndarray:
+    return _sum_of_areas(a, b) - shared
+
+
 _APART = np.array([[0.5, 0.5, 1, 1], [0.5, 0, 0.75, 0.25], [0, 0.375, 0.25, 0.5], [0.25, 0, 0.5, 0.25]])
 _EMPTY = np.array([[0.25, 0.25, 0.25, 0.25], [0.5, 0.25, 0.5, 0.75]])
 
@@ -261,7 +365,7 @@ def _draw_iou(rng: np.random.Generator):
     """Boxes anywhere, boxes near others, and a box inside another.
 
     No gap between two boxes is larger than both: whoever takes it for a shared piece gets a union over 0, and what is
-    done with another one makes no difference.
+    done with another one makes no difference. No box is so small that 1e-6 more in a union could be told.
     """
     while True:
         a = draw_boxes(rng, int(rng.integers(3, 6)), least=24)
@@ -286,6 +390,8 @@ IOU = Exercise(
         ),
         (np.array([[0.0, 0.0, 0.25, 0.25]]), _APART),
         (np.array([[20.0, 30.0, 60.0, 80.0], [40.0, 40.0, 100.0, 70.0]]), np.array([[30.0, 40.0, 70.0, 90.0]])),
+        # Small enough to tell 1e-5 more in a union, and too large to tell 1e-6, against 0 / 0, which is honest.
+        (np.array([[0.0, 0.0, 0.109375, 0.125]]), np.array([[0.015625, 0.0, 0.125, 0.109375]])),
         (_EMPTY, np.concatenate([_EMPTY, [[0.0, 0.0, 1.0, 1.0]]])),
         (_APART, np.zeros((0, 4))),
     ),
@@ -344,6 +450,18 @@ IOU = Exercise(
             "minimum and maximum have changed places, so this is the box around both, and some unions came out under "
             "0. The shared piece begins at the larger of the two beginnings.",
         ),
+        *_first_guarded_then_not(
+            lambda over: _with_shared(lambda a, b: np.maximum(_sides(a, b, np.minimum), 0).prod(axis=-1), over),
+            "the shared piece begins at the smaller of the two beginnings. That belongs to one box alone: take the "
+            "larger, np.maximum.",
+        ),
+        *_first_guarded_then_not(
+            lambda over: _with_shared(
+                lambda a, b: np.maximum(_sides(a, b, np.maximum, np.maximum), 0).prod(axis=-1), over
+            ),
+            "the shared piece ends at the larger of the two ends. That belongs to one box alone: take the smaller, "
+            "np.minimum.",
+        ),
         Mutant(
             _with_shared(_hull, _over),
             "minimum and maximum have changed places, so this is the box around both, and some IoUs are even negative. "
@@ -383,6 +501,81 @@ IOU = Exercise(
         Mutant(
             lambda a, b: 1 - pairwise_iou(a, b),
             "this is 1 - IoU, the distance of Jaccard. Equal boxes should get 1.",
+        ),
+        Mutant(
+            lambda a, b: pairwise_iou(a, b).ravel(),
+            "the numbers are right, but they make one long row. Each box of `a` should be a row: shape (N, M).",
+        ),
+        Mutant(
+            _with_union(lambda shared, a, b: np.maximum(areas(a)[:, None], areas(b))),
+            "the shared piece was divided by the larger of the two areas. IoU divides by the union of both.",
+        ),
+        Mutant(
+            _with_union(lambda shared, a, b: np.broadcast_to(areas(b), (len(a), len(b)))),
+            "the shared piece was divided by the area of the second box alone. IoU divides by the union of both.",
+        ),
+        Mutant(
+            _with_union(lambda shared, a, b: _sum_of_areas(a, b) + shared),
+            "the shared piece was added to the sum of the areas once more. It is in there twice already: take it off "
+            "once.",
+        ),
+        Mutant(
+            _with_union(lambda shared, a, b: _sum_of_areas(a, b) - 2 * shared),
+            "the shared piece was taken off twice. The sum of the areas counts it once too often: take it off once.",
+        ),
+        Mutant(
+            lambda a, b: _shared(a, b) / (_union(_shared(a, b), a, b) + 1),
+            "1 was added to every union, against 0 / 0, and in fractions of the image that is the whole image. Change "
+            "a union only where it is 0.",
+        ),
+        *(
+            Mutant(
+                lambda a, b, more=more: _shared(a, b) / (_union(_shared(a, b), a, b) + more),
+                f"about {more:g} was added to every union, against 0 / 0, and beside the union of small boxes that is "
+                "not little. Change a union only where it is 0.",
+            )
+            for more in (1e-2, 1e-3, 1e-4, 1e-5)
+        ),
+        Mutant(
+            lambda a, b: 100 * pairwise_iou(a, b),
+            "these are percentages. An IoU lies between 0 and 1.",
+        ),
+        Mutant(
+            lambda a, b: np.round(pairwise_iou(a, b), 1),
+            "the IoUs were rounded to one decimal. Leave them as they are.",
+        ),
+        Mutant(
+            lambda a, b: np.round(pairwise_iou(a, b), 2),
+            "the IoUs were rounded to two decimals. Leave them as they are.",
+        ),
+        Mutant(
+            lambda a, b: np.floor(pairwise_iou(a, b)),
+            "every IoU under 1 has become 0: `//` drops what stands behind the point. `/` keeps it.",
+        ),
+        Mutant(
+            _with_shared(lambda a, b: np.clip(_sides(a, b), 0, 1).prod(axis=-1)),
+            "shared sides were cut off at 1. Boxes may come in pixels: clip at 0 alone.",
+        ),
+        *_first_guarded_then_not(
+            lambda over: _with_shared(_one_side_clipped(0), over),
+            "only the shared widths were clipped at 0. Heights can come out negative, too.",
+        ),
+        *_first_guarded_then_not(
+            lambda over: _with_shared(_one_side_clipped(1), over),
+            "only the shared heights were clipped at 0. Widths can come out negative, too.",
+        ),
+        Mutant(
+            lambda a, b: _axis_by_axis(a, b, _widths_from_y),
+            "in the shared width the x of one box was compared with the y of the other: [0] and [2] are x, [1] and [3] "
+            "are y.",
+        ),
+        Mutant(
+            lambda a, b: _axis_by_axis(a, b, _x_twice),
+            "the shared width was multiplied by itself. The shared height is made of [1] and [3].",
+        ),
+        Mutant(
+            lambda a, b: _over(_sides(a, b).clip(0).sum(axis=-1), _sum_of_areas(a, b)),
+            "the shared width and height were added. An area is their product.",
         ),
     ),
     errors=(

@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from ssdseg_course.checking.compare import Complaint, compare_arrays
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.values import Plain
-from ssdseg_course.exercises.boxes import BOTH, EXACT, SHARED, SMALL, STEPS, draw_anchors_and_boxes, draw_boxes
+from ssdseg_course.exercises.boxes import BOTH, GRADED, SHARED, SMALL, STEPS, draw_anchors_and_boxes, draw_boxes
 from ssdseg_ref import coding as reference
 from ssdseg_ref.boxes import centers_to_corners, corners_to_centers, pairwise_iou
 from ssdseg_ref.coding import VARIANCES, encode_targets
@@ -20,6 +18,12 @@ def encode(boxes, anchors):
 def decode(offsets, anchors):
     """The reference's `decode`, with the two arguments that the lesson uses."""
     return reference.decode(offsets, anchors)
+
+
+ONE_COLUMN = "one of the arrays is a single column: [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."
+LIST_OF_A_HELPER = (
+    "does your corners_to_centers give a list? Make an array of it, np.array(...), to index and to count."
+)
 
 
 # 02.encode
@@ -104,12 +108,34 @@ ENCODE = Exercise(
             "the offsets were divided by the variances twice, or by their squares. Once will do.",
         ),
         Mutant(
+            _encode(variances=np.sqrt(VARIANCES)),
+            "the offsets were divided by the roots of the variances. That is what statistics would do; here, as in "
+            "SSD's code, one divides by the variances themselves.",
+        ),
+        Mutant(
+            lambda boxes, anchors: encode(boxes, anchors) * np.array(VARIANCES) * np.sqrt(VARIANCES),
+            "the offsets were multiplied by the roots of the variances. Encoding divides, and by the variances "
+            "themselves.",
+        ),
+        Mutant(
+            _encode(variances=(*VARIANCES[:2], 1, 1)),
+            "the moves are right, but the stretches were not divided by their variance, 0.2.",
+        ),
+        Mutant(
+            _encode(variances=(1, 1, *VARIANCES[2:])),
+            "the stretches are right, but the moves were not divided by their variance, 0.1.",
+        ),
+        Mutant(
             _encode(variances=(0.2, 0.2, 0.1, 0.1)),
             "the variances have changed places: 0.1 belongs to the move, 0.2 to the stretch.",
         ),
         Mutant(
             _encode(variances=0.1),
             "all four were divided by 0.1. That is for the moves; the stretches have a variance of their own.",
+        ),
+        Mutant(
+            _encode(variances=0.2),
+            "all four were divided by 0.2. That is for the stretches; the moves have a variance of their own.",
         ),
         Mutant(
             _encode(variances=(0.1, 0.2, 0.1, 0.2)),
@@ -133,12 +159,45 @@ ENCODE = Exercise(
             "the logarithm is that to the base of 2. Wanted is the natural one, which np.exp undoes.",
         ),
         Mutant(
+            _encode(stretch=lambda box, anchor: np.log10(box[:, 2:] / anchor[:, 2:])),
+            "the logarithm is that to the base of 10. Wanted is the natural one, which np.exp undoes.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: np.log(box[:, 2:])),
+            "this is the logarithm of the box's size alone. Wanted is that of its ratio to the anchor's.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: np.log(box[:, 2:]) / np.log(anchor[:, 2:])),
+            "two logarithms were divided. Divide the sizes, then take the logarithm once.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: np.exp(box[:, 2:] / anchor[:, 2:])),
+            "np.exp was taken where the logarithm belongs: np.exp is for the way back.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: box[:, 2:] - anchor[:, 2:]),
+            "the stretch is the difference of the sizes. Take the logarithm of their ratio.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: (box[:, 2:] - anchor[:, 2:]) * 0),
+            "the moves are right, but the stretches are 0 throughout: the logarithm of box size / anchor size is "
+            "missing.",
+        ),
+        Mutant(
             _encode(stretch=lambda box, anchor: np.log(anchor[:, 2:] / box[:, 2:])),
             "the ratio of the sizes is upside down: a box larger than its anchor should get a number over 0.",
         ),
         Mutant(
             _encode(move=lambda box, anchor: (anchor[:, :2] - box[:, :2]) / anchor[:, 2:]),
             "the move points from the box to its anchor. It should lead the anchor to the box.",
+        ),
+        Mutant(
+            _encode(move=lambda box, anchor: np.abs(box[:, :2] - anchor[:, :2]) / anchor[:, 2:]),
+            "the moves have lost their sign. To the left and up they are under 0.",
+        ),
+        Mutant(
+            _encode(move=lambda box, anchor: (box[:, :2] - anchor[:, :2]) * anchor[:, 2:]),
+            "the moves were multiplied by the anchor's size. Counted in widths and heights they are divided by it.",
         ),
         Mutant(
             lambda boxes, anchors: encode(anchors, boxes),
@@ -156,6 +215,10 @@ ENCODE = Exercise(
         Mutant(
             _encode(move=lambda box, anchor: (box[:, :2] - anchor[:, :2]) / anchor[:, :1:-1]),
             "dx was divided by the anchor's height and dy by its width. They should be the other way round.",
+        ),
+        Mutant(
+            _encode(move=lambda box, anchor: (box[:, :2] - anchor[:, :2]) / anchor[:, 3:]),
+            "both moves were divided by the anchor's height. That along x counts in widths.",
         ),
         Mutant(
             _encode(move=lambda box, anchor: (box[:, :2] - anchor[:, :2]) / anchor[:, 2:3]),
@@ -194,8 +257,57 @@ ENCODE = Exercise(
             lambda boxes, anchors: encode(boxes, anchors)[:, [0, 2, 1, 3]],
             "each row is (x, width, y, height). The order is x, y, width, height.",
         ),
+        Mutant(
+            lambda boxes, anchors: encode(boxes, anchors)[:, [2, 3, 0, 1]],
+            "the stretches come before the moves. The order is x, y, width, height.",
+        ),
+        Mutant(
+            lambda boxes, anchors: encode(boxes, anchors)[:, [1, 0, 3, 2]],
+            "each row is (y, x, height, width). The order is x, y, width, height.",
+        ),
+        Mutant(
+            lambda boxes, anchors: np.stack(
+                [encode(boxes, anchor[None].repeat(len(boxes), axis=0)) for anchor in anchors], axis=1
+            ),
+            "every box was encoded from every anchor. Box i belongs to anchor i: row by row, without new axes.",
+        ),
+        Mutant(
+            lambda boxes, anchors: np.stack(np.split(encode(boxes, anchors), 2, axis=1)),
+            "moves and stretches are two arrays. Put them side by side: np.concatenate([...], axis=1).",
+        ),
+        Mutant(
+            lambda boxes, anchors: np.stack(np.split(encode(boxes, anchors), 2, axis=1), axis=1),
+            "move and stretch have got an axis of their own, (N, 2, 2). np.concatenate joins along one that is there.",
+        ),
+        Mutant(
+            lambda boxes, anchors: (encode(boxes, anchors) * VARIANCES)[:, [2, 3, 0, 1]] / VARIANCES,
+            "the stretches come before the moves, and each was divided by the other's variance. The order is x, y, "
+            "width, height.",
+        ),
+        Mutant(
+            _encode(move=lambda box, anchor: box[:, :2] - anchor[:, :2] / anchor[:, 2:]),
+            "only the anchor's middle was divided: a division comes before a difference. Put the difference in "
+            "brackets.",
+        ),
+        Mutant(
+            _encode(stretch=lambda box, anchor: np.abs(np.log(box[:, 2:] / anchor[:, 2:]))),
+            "the stretches have lost their sign. Where the box is smaller than its anchor they are under 0.",
+        ),
+        Mutant(
+            _encode(box_as=centers_to_corners, anchor_as=centers_to_corners),
+            "corners were taken for centers and turned into corners once more. The way is corners_to_centers.",
+        ),
+        Mutant(
+            lambda boxes, anchors: encode(boxes, anchors).T,
+            "all x stand in the first row, all y in the second. A row should belong to a box: turn it back, .T.",
+        ),
     ),
     errors=(
+        ("list indices", LIST_OF_A_HELPER),
+        ("and 'list'", LIST_OF_A_HELPER),
+        ("'list' and", LIST_OF_A_HELPER),
+        ("too many indices", ONE_COLUMN),
+        ("same number of dimensions", ONE_COLUMN),
         ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),
         ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
     ),
@@ -228,6 +340,13 @@ def _moved_by_the_new_size(offsets, anchors):
     old, new = corners_to_centers(anchors), corners_to_centers(decode(offsets, anchors))
     new[:, :2] = old[:, :2] + offsets[:, :2] * VARIANCES[:2] * new[:, 2:]
     return centers_to_corners(new)
+
+
+def _from_the_upper_left_corner_on(offsets, anchors):
+    sizes = corners_to_centers(anchors)[:, 2:]
+    offsets = offsets * VARIANCES
+    low = anchors[:, :2] + offsets[:, :2] * sizes
+    return np.concatenate([low, low + sizes * np.exp(offsets[:, 2:])], axis=1)
 
 
 def _draw_offsets(rng: np.random.Generator):
@@ -265,6 +384,43 @@ DECODE = Exercise(
             "the offsets were divided by the variances. encode has divided: to undo that, multiply.",
         ),
         Mutant(
+            _decode(variances=np.sqrt(VARIANCES)),
+            "the offsets were multiplied by the roots of the variances. Here, as in SSD's code, one multiplies by the "
+            "variances themselves.",
+        ),
+        Mutant(
+            _decode(variances=np.square(VARIANCES)),
+            "the offsets were multiplied by the variances twice. encode has divided by them once.",
+        ),
+        Mutant(
+            _decode(variances=0.1),
+            "all four were multiplied by 0.1. That is for the moves; the stretches have a variance of their own.",
+        ),
+        Mutant(
+            _decode(variances=0.2),
+            "all four were multiplied by 0.2. That is for the stretches; the moves have a variance of their own.",
+        ),
+        Mutant(
+            _decode(variances=(0.2, 0.2, 0.1, 0.1)),
+            "the variances have changed places: 0.1 belongs to the move, 0.2 to the stretch.",
+        ),
+        Mutant(
+            _decode(variances=(*VARIANCES[:2], 1, 1)),
+            "the moves are right, but the stretches were not multiplied by their variance, 0.2.",
+        ),
+        Mutant(
+            _decode(variances=(1, 1, *VARIANCES[2:])),
+            "the stretches are right, but the moves were not multiplied by their variance, 0.1.",
+        ),
+        Mutant(
+            lambda offsets, anchors: decode(offsets[:, [0, 2, 1, 3]], anchors),
+            "the offsets were read as (x, width, y, height). The order is x, y, width, height.",
+        ),
+        Mutant(
+            lambda offsets, anchors: decode(offsets[:, [2, 3, 0, 1]], anchors),
+            "the offsets were read with the stretches first. The order is x, y, width, height.",
+        ),
+        Mutant(
             _variances_after_exp,
             "the stretch met its variance only after np.exp. Multiply first: encode divided the logarithm.",
         ),
@@ -275,6 +431,44 @@ DECODE = Exercise(
         Mutant(
             _decode(stretch=lambda offsets, anchor: anchor[:, 2:] * offsets),
             "np.exp is missing: offsets of 0 should give the anchor's own size, not 0.",
+        ),
+        Mutant(
+            _decode(stretch=lambda offsets, anchor: anchor[:, 2:] * 2**offsets),
+            "the stretch was undone by a power of 2. encode took the natural logarithm, and np.exp undoes that.",
+        ),
+        Mutant(
+            _decode(stretch=lambda offsets, anchor: anchor[:, 2:] * 10**offsets),
+            "the stretch was undone by a power of 10. encode took the natural logarithm, and np.exp undoes that.",
+        ),
+        Mutant(
+            _decode(stretch=lambda offsets, anchor: anchor[:, 2:] * np.exp(-offsets)),
+            "the stretch has the wrong sign, or the anchor's size was divided by np.exp of it: over 0 the box is "
+            "larger than its anchor.",
+        ),
+        Mutant(
+            _decode(stretch=lambda offsets, anchor: np.exp(anchor[:, 2:] * offsets)),
+            "np.exp was taken of the size and the stretch together. It is for the stretch alone.",
+        ),
+        Mutant(
+            _decode(stretch=lambda offsets, anchor: anchor[:, 2:]),
+            "the boxes have the sizes of their anchors: the stretches have not been used.",
+        ),
+        Mutant(
+            _decode(move=lambda offsets, anchor: anchor[:, :2]),
+            "the boxes have the middles of their anchors: the moves have not been used.",
+        ),
+        Mutant(
+            _decode(move=lambda offsets, anchor: anchor[:, :2] + offsets / anchor[:, 2:]),
+            "the moves were divided by the anchor's size. encode has divided: multiply.",
+        ),
+        Mutant(
+            _decode(move=lambda offsets, anchor: (anchor[:, :2] + offsets) * anchor[:, 2:]),
+            "middle and move were both multiplied by the anchor's size. The move alone counts in it: put no brackets "
+            "around the sum.",
+        ),
+        Mutant(
+            _decode(anchor_as=centers_to_corners),
+            "the anchors were taken for centers and turned into corners once more. The way is corners_to_centers.",
         ),
         Mutant(
             _decode(stretch=lambda offsets, anchor: np.exp(offsets)),
@@ -332,11 +526,51 @@ DECODE = Exercise(
             "these are middles and sizes. Wanted are corners.",
         ),
         Mutant(
+            lambda offsets, anchors: np.concatenate(
+                [decode(offsets, anchors)[:, :2], corners_to_centers(decode(offsets, anchors))[:, 2:]], axis=1
+            ),
+            "these are upper left corners and sizes. Wanted are two corners.",
+        ),
+        Mutant(
+            lambda offsets, anchors: centers_to_corners(corners_to_centers(decode(offsets, anchors))[:, [2, 3, 0, 1]]),
+            "middle and size have changed places on the way to centers_to_corners: the middle comes first.",
+        ),
+        Mutant(
+            lambda offsets, anchors: corners_to_centers(corners_to_centers(decode(offsets, anchors))),
+            "the last step went the wrong way: middles and sizes become corners by centers_to_corners.",
+        ),
+        Mutant(
+            _from_the_upper_left_corner_on,
+            "the upper left corner was moved instead of the middle, and the box begins there. Move the middle, then "
+            "turn centers into corners.",
+        ),
+        Mutant(
+            lambda offsets, anchors: decode(offsets, anchors)[:, [1, 0, 3, 2]],
+            "each row is (ymin, xmin, ymax, xmax). x comes before y.",
+        ),
+        Mutant(
+            lambda offsets, anchors: decode(offsets, anchors)[:, [2, 3, 0, 1]],
+            "maxima come before minima. The upper left corner, middle - size / 2, comes first.",
+        ),
+        Mutant(
+            lambda offsets, anchors: np.stack(np.split(decode(offsets, anchors), 2, axis=1)),
+            "the two corners are two arrays. Put them side by side: np.concatenate([...], axis=1).",
+        ),
+        Mutant(
             lambda offsets, anchors: np.clip(decode(offsets, anchors), 0, 1),
             "boxes were cut off at the border of the image. Leave them: decode should undo encode, and no more.",
         ),
     ),
     errors=(
+        ("list indices", LIST_OF_A_HELPER),
+        ("and 'list'", LIST_OF_A_HELPER),
+        ("'list' and", LIST_OF_A_HELPER),
+        ("too many indices", ONE_COLUMN),
+        ("same number of dimensions", ONE_COLUMN),
+        (
+            "centers_to_corners() takes",
+            "centers_to_corners takes one array, middles and sizes side by side: np.concatenate([...], axis=1).",
+        ),
         ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),
         ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
     ),
@@ -344,22 +578,6 @@ DECODE = Exercise(
 
 
 # 02.encode_targets
-
-
-TWO_ARRAYS = "return two arrays: `return classes, offsets`."
-
-
-def compare_targets(value: Plain, expected: tuple) -> Complaint | None:
-    """The first thing that is wrong with (classes, offsets), the classes first."""
-    if not isinstance(value, tuple) or len(value) != len(expected):
-        count = len(value) if isinstance(value, tuple) else 1
-        return Complaint((f"it should return two arrays, classes and offsets, and it returned {count}",), TWO_ARRAYS)
-    for name, part, wanted in zip(("classes", "offsets"), value, expected, strict=True):
-        complaint = compare_arrays(part, wanted)
-        if complaint is not None:
-            first, *others = complaint.lines
-            return Complaint((f"{name}: {first}", *others), complaint.advice)
-    return None
 
 
 def _with_classes(classes, without_boxes=0, offsets=encode_targets):
@@ -415,6 +633,44 @@ def _threshold_alone(boxes, labels, anchors, threshold):
     return np.where(lost, 0, classes), np.where(lost[:, None], 0, offsets)
 
 
+def _by_the_largest_iou(boxes, labels, anchors, threshold):
+    """Asks `match_anchors` only whether an anchor has a box, and takes the one it overlaps most."""
+    if len(boxes) == 0:
+        return encode_targets(boxes, labels, anchors, threshold)
+    matches, nearest = match_anchors(anchors, boxes, threshold), pairwise_iou(anchors, boxes).argmax(axis=1)
+    positive = matches != UNMATCHED
+    offsets = np.where(positive[:, None], encode(boxes[nearest], anchors), 0)
+    return np.where(positive, labels[nearest], 0), offsets
+
+
+def _an_entry_for_each_box(boxes, labels, anchors, threshold):
+    """`match_anchors` with boxes and anchors exchanged, and what can be made of that without an error."""
+    matches = match_anchors(boxes, anchors, threshold)
+    positive = matches != UNMATCHED
+    offsets = np.zeros((len(boxes), 4))
+    offsets[positive] = encode(boxes[positive], anchors[matches[positive]])
+    return np.where(positive, labels, 0), offsets
+
+
+def _of_positives(keep_classes: bool):
+    """`encode_targets` with rows for positive anchors alone, of the classes, too, or of the offsets only."""
+
+    def targets(*arguments):
+        classes, offsets = encode_targets(*arguments)
+        return (classes if keep_classes else classes[classes > 0]), offsets[classes > 0]
+
+    return targets
+
+
+def _truth_of_an_index(boxes, labels, anchors, threshold):
+    """Asks `if box`, which is false for box 0 and true for -1, the last one."""
+    if len(boxes) == 0:
+        return encode_targets(boxes, labels, anchors, threshold)
+    matches = match_anchors(anchors, boxes, threshold)
+    offsets = np.where((matches != 0)[:, None], encode(boxes[matches], anchors), 0)
+    return np.where(matches != 0, labels[matches], 0), offsets
+
+
 def _box_0_is_none(boxes, labels, anchors, threshold):
     classes, offsets = encode_targets(boxes, labels, anchors, threshold)
     lost = match_anchors(anchors, boxes, threshold) <= 0
@@ -429,9 +685,9 @@ def _draw_encode_targets(rng: np.random.Generator):
     return boxes, rng.permutation([3, 1, 1, 2, 3][: len(boxes)]), anchors, threshold
 
 
-def _with_labels(pair, *labels: int):
+def _with_labels(pair, *labels: int, threshold: float = 0.5):
     anchors, boxes = pair
-    return boxes, np.array(labels, np.int32), anchors, 0.5
+    return boxes, np.array(labels, np.int32), anchors, threshold
 
 
 ENCODE_TARGETS = Exercise(
@@ -442,14 +698,15 @@ ENCODE_TARGETS = Exercise(
     minutes=15,
     reference=encode_targets,
     fixed_cases=(
-        _with_labels(EXACT, 3, 1),
+        _with_labels((GRADED[0][::-1], GRADED[1]), 3, 1, threshold=0.4),
+        _with_labels(GRADED, 3, 1, threshold=0.3),
         _with_labels(SHARED, 2, 3),
         _with_labels(SMALL, 3, 1),
         _with_labels(BOTH, 2, 1),
-        (np.zeros((0, 4)), np.zeros(0, np.int32), EXACT[0], 0.5),
+        (np.zeros((0, 4)), np.zeros(0, np.int32), GRADED[0], 0.5),
     ),
     draw=_draw_encode_targets,
-    compare=compare_targets,
+    returns=("classes", "offsets"),
     hints=(
         "match_anchors says which box each anchor has. Begin with zeros for all anchors, and fill in those that have a "
         "box. Which label, and which box, belongs to each of them?",
@@ -490,8 +747,29 @@ ENCODE_TARGETS = Exercise(
             "the classes are the numbers of the boxes. Look up the label of each box.",
         ),
         Mutant(
-            _with_classes(lambda labels, matches: matches),
+            _with_classes(lambda labels, matches: matches, without_boxes=-1),
             "the classes are what match_anchors gave, indices of boxes. Look up the label of each box.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: np.where(matches >= 0, matches, 0)),
+            "the classes are indices of boxes, and 0 for none. Look up the label of each box.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: np.zeros(len(matches))),
+            "the offsets are right, and the classes are still 0 throughout. Anchors with a box have its label.",
+        ),
+        Mutant(
+            _of_positives(keep_classes=False),
+            "only anchors with a box have an entry here. Each anchor needs one: class 0 and zeros for the others.",
+        ),
+        Mutant(
+            _of_positives(keep_classes=True),
+            "the classes are right, but only anchors with a box have offsets. Each anchor needs a row: zeros for the "
+            "others.",
+        ),
+        Mutant(
+            _with_classes(lambda labels, matches: np.where(matches >= 0, 0, labels[0])),
+            "anchors without a box have got a class, those with one have not. Turn the mask: with a box is >= 0.",
         ),
         Mutant(
             _with_classes(lambda labels, matches: (matches >= 0).astype(int)),
@@ -552,6 +830,36 @@ ENCODE_TARGETS = Exercise(
             "0.5 was used whatever `threshold` is. Hand the argument on.",
         ),
         Mutant(
+            _truth_of_an_index,
+            "anchors of box 0 were taken for anchors without one, and those without one got the last box: to `if`, 0 "
+            "is false and -1 is true. Ask for >= 0.",
+        ),
+        Mutant(
+            _by_the_largest_iou,
+            "each anchor has the box that it overlaps most. It should have the one that match_anchors gave it.",
+        ),
+        Mutant(
+            _an_entry_for_each_box,
+            "there is an entry for each box. Wanted is one for each anchor. Were anchors and boxes exchanged on the "
+            "way to match_anchors?",
+        ),
+        Mutant(
+            _with_offsets(
+                lambda boxes, anchors, matches: _scattered(
+                    encode(boxes[matches[_matched(matches)]], anchors[_matched(matches)]) / VARIANCES, matches
+                )
+            ),
+            "the offsets were divided by the variances twice. encode has done it already.",
+        ),
+        Mutant(
+            _with_offsets(
+                lambda boxes, anchors, matches: _scattered(
+                    boxes[matches[_matched(matches)]] - anchors[_matched(matches)], matches
+                )
+            ),
+            "the offsets are differences of corners. Encode the boxes from their anchors.",
+        ),
+        Mutant(
             lambda *arguments: encode_targets(*arguments)[::-1],
             "the classes come first, then the offsets.",
         ),
@@ -562,6 +870,22 @@ ENCODE_TARGETS = Exercise(
             "an image without boxes has no last box either, for which -1 stands. Look up the boxes of positive anchors "
             "alone: matches[positive].",
         ),
+        (
+            f"size of axis is {len(GRADED[0])} but size of corresponding boolean axis is {len(GRADED[1])}",
+            "this mask has one entry for each box, and what it is put on one for each anchor. Were anchors and boxes "
+            "exchanged on the way to match_anchors?",
+        ),
+        (
+            "out of bounds",
+            "an index is larger than the list: indices of boxes belong into `boxes` and `labels`, those of anchors "
+            "into `anchors`. Were anchors and boxes exchanged on the way to match_anchors?",
+        ),
+        (
+            "from shape (0,)",
+            "without any box your encode gives an empty list, which has no rows of four. Answer an image without boxes "
+            "first, or let encode give an array of shape (0, 4).",
+        ),
+        ("too many indices", "without any box a list has no columns. Answer an image without boxes first."),
         (
             "boolean index",
             "labels and boxes have one entry for each box, the mask one for each anchor. matches[positive] says which "

@@ -3,9 +3,11 @@
 Images hold halves and kernels whole numbers, so that sums are exact in float32 too, and short to read.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
-from ssdseg_course.checking.compare import Complaint, compare_arrays, shape_in_words
+from ssdseg_course.checking.compare import Complaint, compare_arrays, compare_whole_numbers, shape_in_words
 from ssdseg_course.checking.exercise import Exercise, Mutant
 from ssdseg_course.checking.values import Plain, close, row_in_words, same
 from ssdseg_ref.convolution import (
@@ -17,6 +19,7 @@ from ssdseg_ref.convolution import (
     separable_conv2d,
 )
 
+FEW = 3  # random cases of what has many fixed ones, and may be slow
 STEPS = ((1, 1), (2, 1), (3, 1), (1, 2), (1, 3))  # (stride, dilation); Keras refuses both above 1
 
 
@@ -40,6 +43,27 @@ def _one_tap(kernel_size: int, row: int, col: int) -> np.ndarray:
     return kernel
 
 
+def _photograph(*shape: int) -> np.ndarray:
+    """Whole numbers from 0 to 255, as a camera gives them; odd ones, so that half of each has something to lose."""
+    return (2 * np.arange(np.prod(shape)) + 1).astype(np.uint8).reshape(shape)
+
+
+def _half_of_one_tap(kernel_size: int, row: int, col: int, *channels: int) -> np.ndarray:
+    """A kernel that takes half of a single neighbour: one product a sum, so that it is cut off but once."""
+    kernel = np.zeros((kernel_size, kernel_size, *channels), np.float32)
+    kernel[row, col, 0] = 0.5
+    return kernel
+
+
+def _cut_off(convolve):
+    """A convolution whose output has the image's own type: of whole numbers, what stands behind the point is lost."""
+
+    def convolution(image, *others):
+        return convolve(image, *others).astype(image.dtype)
+
+    return convolution
+
+
 def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
     height, width = rng.choice(np.arange(5, 10), 2, replace=False)
     return int(height), int(width)
@@ -47,6 +71,11 @@ def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
 
 def _draw_steps(rng: np.random.Generator) -> tuple[int, int]:
     return STEPS[rng.integers(len(STEPS))]
+
+
+WHOLE_NUMBERS = (
+    "your output has the type {}, and that one has no place for halves: `np.zeros(shape)` makes room for fractions."
+)
 
 
 def compare_maps(value: Plain, expected: np.ndarray) -> Complaint | None:
@@ -63,18 +92,21 @@ def compare_maps(value: Plain, expected: np.ndarray) -> Complaint | None:
         f"but the pixel in row {row}, column {col} should be {wanted} and yours is {got} "
         f"({wrong.sum()} of {wrong.size} pixels differ{where})"
     )
-    return Complaint((*complaint.lines[:-1], difference), complaint.advice)
+    if value.dtype.kind in "iu" and not np.array_equal(expected, np.round(expected)):
+        return Complaint((*complaint.lines[:-1], difference), WHOLE_NUMBERS.format(value.dtype), complaint.kind)
+    return replace(complaint, lines=(*complaint.lines[:-1], difference))
 
 
 def _compare_named(*names: str):
-    """Compares a few numbers, and tells them by their names, in full; those that are wrong come last."""
+    """Compares a few whole numbers, and tells them by their names, in full; those that are wrong come last."""
 
     def compare(value: Plain, expected: np.ndarray) -> Complaint | None:
         complaint = compare_arrays(value, expected)
         if complaint is not None and not (isinstance(value, np.ndarray) and value.shape == expected.shape):
             is_array = isinstance(value, np.ndarray)
             yours = shape_in_words(value.shape) if is_array else f"a list of {len(value)} that cannot be made one array"
-            return Complaint((f"it should be {len(names)} numbers, ({', '.join(names)}), and yours is {yours}",))
+            lines = (f"it should be {len(names)} numbers, ({', '.join(names)}), and yours is {yours}",)
+            return Complaint(lines, kind="shape")
         if complaint is None or not _comparable(value, expected):
             return complaint
         right, wrong = [], []
@@ -83,13 +115,31 @@ def _compare_named(*names: str):
                 right.append(f"{name}: {wanted:,} is right")
             else:
                 wrong.append(f"{name}: should be {wanted:,}, yours is {got:,}")
-        return Complaint((*right, *wrong), complaint.advice)
+        return replace(complaint, lines=(*right, *wrong))
 
     return compare
 
 
 def _comparable(value: Plain, expected: np.ndarray) -> bool:
     return isinstance(value, np.ndarray) and value.shape == expected.shape and bool(np.isfinite(value).all())
+
+
+OTHER_TYPES = (
+    (
+        "same_kind",
+        "the output has the picture's own type, and a picture may hold whole numbers, as photographs do: "
+        "`np.zeros(shape)` makes room for fractions.",
+    ),
+    (
+        "not in the list of allowed values",
+        "TensorFlow wants a picture of numbers with a point, and a picture may hold whole numbers, as photographs do: "
+        "cast it first.",
+    ),
+    (
+        "expected to be a",
+        "TensorFlow wants both of one type, and a picture may hold whole numbers, as photographs do: cast both first.",
+    ),
+)
 
 
 # 03.pointwise_conv2d
@@ -109,6 +159,20 @@ def _as_deep_as_the_image(image, kernel):
     return output
 
 
+def _one_sum_for_all(image, kernel):
+    return np.cumsum(pointwise_conv2d(image, kernel)).reshape(*image.shape[:2], -1)
+
+
+def _channels_first_by_reshape(image, kernel):
+    height, width, in_channels = image.shape
+    return (kernel[0, 0].T @ image.reshape(in_channels, -1)).reshape(height, width, -1)
+
+
+def _channels_first_and_back(image, kernel):
+    height, width, in_channels = image.shape
+    return (kernel[0, 0].T @ image.reshape(in_channels, -1)).T.reshape(height, width, -1)
+
+
 def _draw_pointwise(rng: np.random.Generator):
     in_channels, out_channels = rng.choice(np.arange(2, 6), 2, replace=False)
     return _image(rng, *_draw_size(rng), in_channels), _kernel(rng, 1, 1, in_channels, out_channels)
@@ -124,11 +188,12 @@ POINTWISE_CONV2D = Exercise(
     minutes=10,
     reference=pointwise_conv2d,
     fixed_cases=(
-        (_counting(1, 2, 2), np.array([[[[1], [10]]]], np.float32)),
-        (_counting(1, 2, 2), np.array([[[[1, 2], [10, 20]]]], np.float32)),
-        (_counting(2, 2, 3), np.array([[[[1, 0], [0, 1], [0, -1]]]], np.float32)),
+        (_counting(1, 3, 2), np.array([[[[1], [10]]]], np.float32)),  # wider than deep, or `*` would do for `@`
+        (_counting(1, 3, 2), np.array([[[[1, 2], [10, 20]]]], np.float32)),
+        (_counting(2, 4, 3), np.array([[[[1, 0], [0, 1], [0, -1]]]], np.float32)),
         (_image(_RNG, 4, 3, 2), _kernel(_RNG, 1, 1, 2, 5)),
         (_image(_RNG, 1, 1, 4), _kernel(_RNG, 1, 1, 4, 1)),
+        (_photograph(2, 3, 2), _half_of_one_tap(1, 0, 0, 2, 1)),
     ),
     draw=_draw_pointwise,
     hints=(
@@ -184,9 +249,55 @@ POINTWISE_CONV2D = Exercise(
             "what is below 0 was cut off. A network often does that next, in a step of its own; a convolution does "
             "not.",
         ),
+        Mutant(
+            _cut_off(pointwise_conv2d),
+            "a picture of whole numbers got an output of whole numbers, and halves were cut off: `np.zeros(shape)` "
+            "makes room for fractions, `dtype=image.dtype` and `zeros_like(image)` do not.",
+        ),
+        Mutant(
+            lambda image, kernel: pointwise_conv2d(image, kernel).swapaxes(0, 1),
+            "rows and columns of the picture have changed places. An image is (H, W, C): its height comes first.",
+        ),
+        Mutant(
+            _channels_first_by_reshape,
+            "numbers of different pixels were mixed: `reshape(Cin, ...)` moves no number, so it does not bring the "
+            "channels to the front.",
+        ),
+        Mutant(
+            _channels_first_and_back,
+            "numbers of different pixels were mixed. A reshape leaves all numbers in their order: to bring an axis to "
+            "another place takes `np.moveaxis` or `transpose`.",
+        ),
+        Mutant(
+            lambda image, kernel: image[..., None] * kernel[0, 0],
+            "the products are right, and nothing has been added up: an output channel is their sum over the input "
+            "channels.",
+        ),
+        Mutant(
+            lambda image, kernel: pointwise_conv2d(image, kernel)[..., None, None, :],
+            "two axes of length 1 are left over from the kernel. Which two of its four axes carry no choice here?",
+        ),
+        Mutant(
+            lambda image, kernel: image @ kernel[0, 0, :, 0],
+            "only the first mix is there, and its axis is gone. Each column of the kernel makes an output channel.",
+        ),
+        Mutant(
+            lambda image, kernel: np.cumsum(pointwise_conv2d(image, kernel), axis=-1),
+            "each output channel still holds the sum of those before it. Start from 0 for each of them.",
+        ),
+        Mutant(
+            _one_sum_for_all,
+            "the sum goes on from pixel to pixel. Start from 0 for each pixel and each output channel.",
+        ),
     ),
     compare=compare_maps,
     errors=(
+        *OTHER_TYPES,
+        (
+            "operands could not be broadcast",
+            "two shapes do not fit: `a * b` goes number by number; `a @ b` takes the last axis of `a` through the "
+            "matrix `b`, and sums.",
+        ),
         (
             "matmul",
             "the two do not fit: `a @ b` takes the last axis of `a`, here Cin long, through the rows of `b`. Does your "
@@ -250,6 +361,11 @@ _output_rounded_down = _padding(output_side=lambda side, stride: side // stride)
 _reach_too_long = _padding(reach=lambda kernel_size, dilation: dilation * kernel_size)
 _more_at_the_beginning = _padding(split=lambda missing: _halves(missing)[::-1])
 
+
+def _compare_padding(value: Plain, expected: np.ndarray) -> Complaint | None:
+    return _compare_named("before", "after")(value, expected) or compare_whole_numbers(value, expected)
+
+
 SAME_PADDING = Exercise(
     id="03.same_padding",
     title="How many zeros, and where",
@@ -257,7 +373,8 @@ SAME_PADDING = Exercise(
     difficulty="medium",
     minutes=20,
     reference=same_padding,
-    compare=_compare_named("before", "after"),
+    returns=("before", "after"),
+    compare=_compare_padding,
     fixed_cases=(
         (7, 3, 1, 1),
         (8, 3, 2, 1),
@@ -270,6 +387,10 @@ SAME_PADDING = Exercise(
         (1, 3, 1, 3),
         (10, 4, 3, 1),
         (11, 3, 2, 2),
+        (9, 4, 1, 1),
+        (9, 2, 1, 3),
+        (5, 3, 2, 1),
+        (6, 5, 3, 1),
     ),
     draw=lambda rng: tuple(int(rng.integers(low, high)) for low, high in ((4, 20), (1, 6), (1, 4), (1, 4))),
     hints=(
@@ -359,6 +480,54 @@ SAME_PADDING = Exercise(
             _padding(output_side=lambda side, stride: _output_side(side, stride) + 1),
             "one step too many: the first window needs no step to get where it is.",
         ),
+        Mutant(
+            _padding(split=lambda missing: (missing, 0)),
+            "everything went before the image. Half of it, rounded down, belongs there, and the rest behind.",
+        ),
+        Mutant(
+            lambda side, kernel_size, stride, dilation: (0, 0),
+            "nothing is ever padded. Then there are fewer outputs than side / stride, rounded up: 'same' wants zeros.",
+        ),
+        Mutant(
+            _padding(output_side=lambda side, stride: side),
+            "this is for as many windows as there are pixels. With larger steps there are fewer: side / stride, "
+            "rounded up.",
+        ),
+        Mutant(
+            _padding(output_side=lambda side, stride: side // stride + 1),
+            "where the stride divides the side, there is a window too many: rounding up is not the same as rounding "
+            "down and adding one.",
+        ),
+        Mutant(
+            _padding(output_side=lambda side, stride: round(side / stride)),
+            "side / stride was rounded to the nearest whole number. 'Same' rounds up, however small the rest is.",
+        ),
+        Mutant(
+            _padding(reach=lambda kernel_size, dilation: kernel_size + dilation * (kernel_size - 1)),
+            "the reach is too long: between two taps, dilation - 1 pixels are left out, and the taps themselves count "
+            "as well.",
+        ),
+        Mutant(
+            _padding(reach=lambda kernel_size, dilation: kernel_size + dilation - 1),
+            "the dilation widened a single gap between taps. There are k - 1 of them.",
+        ),
+        Mutant(
+            _padding(split=lambda missing: (round(missing / 2), missing - round(missing / 2))),
+            "`round` takes 1.5 to 2 and 0.5 to 0: halves go to the even number. Here the first half is rounded down.",
+        ),
+        Mutant(
+            lambda side, kernel_size, stride, dilation: same_padding(side, stride, kernel_size, dilation),
+            "kernel size and stride have changed places. Which of them makes steps, and which makes windows longer?",
+        ),
+        Mutant(
+            lambda side, kernel_size, stride, dilation: _halves(max(_reach(kernel_size, dilation) - stride, 0)),
+            "this is right where the stride divides the side. Elsewhere the last step goes less far beyond the end.",
+        ),
+        Mutant(
+            _padding(split=lambda missing: (float(missing // 2), float(missing - missing // 2))),
+            "`np.pad`, in the next exercise, takes whole numbers alone. `/`, `np.ceil` and `np.floor` give 1.0; `//` "
+            "and `int(...)` give 1.",
+        ),
     ),
 )
 
@@ -388,6 +557,52 @@ def _windows(
             first = np.arange(_output_side(side, stride)) * step(stride)
             middles.append(first[first + reach <= padded_side] + (reach - 1) // 2)
         return convolve(padded, kernel, 1, gap(dilation))[np.ix_(*middles)]
+
+    return convolution
+
+
+def _swapped_in_the_index(convolve):
+    """Right zeros, and `y * dilation + i * stride`; beyond the picture lie more zeros, or the reading would stop."""
+
+    def convolution(image, kernel, stride, dilation):
+        widths = [same_padding(side, len(kernel), stride, dilation) for side in image.shape[:2]]
+        rows, cols = (_output_side(side, stride) for side in image.shape[:2])
+        far = [_reach(len(kernel), stride) + side * dilation for side in (rows, cols)]
+        padded = np.pad(np.pad(image, (*widths, (0, 0))), ((0, far[0]), (0, far[1]), (0, 0)))
+        middle = (_reach(len(kernel), stride) - 1) // 2
+        found = convolve(padded, kernel, 1, stride)[middle::dilation, middle::dilation]
+        return found[:rows, :cols]
+
+    return convolution
+
+
+def _centred_twice(convolve):
+    """Windows that begin half a kernel before where they should, in a picture that is padded already."""
+
+    def convolution(image, kernel, stride, dilation):
+        widths = [same_padding(side, len(kernel), stride, dilation) for side in image.shape[:2]]
+        padded = np.pad(image, (*widths, (0, 0)))
+        back = len(kernel) // 2 * dilation  # a negative index counts from the end, so that the picture goes round
+        again = np.roll(padded, (back, back), (0, 1))
+        rows, cols = (_output_side(side, stride) for side in image.shape[:2])
+        middle = (_reach(len(kernel), dilation) - 1) // 2
+        return convolve(again, kernel, 1, dilation)[middle::stride, middle::stride][:rows, :cols]
+
+    return convolution
+
+
+def _nothing_shifted(convolve):
+    def convolution(image, kernel, stride, dilation):
+        return convolve(image, kernel.sum(axis=(0, 1), keepdims=True), stride, 1)
+
+    return convolution
+
+
+def _without_the_last_taps(convolve):
+    def convolution(image, kernel, stride, dilation):
+        kernel = kernel.copy()
+        kernel[-1], kernel[:, -1] = 0, 0
+        return convolve(image, kernel, stride, dilation)
 
     return convolution
 
@@ -475,6 +690,46 @@ def _mutants_of_all(convolve) -> tuple[Mutant, ...]:
             _rounded_down(convolve),
             "the last row or column is missing where the stride does not divide the side. 'Same' rounds up.",
         ),
+        Mutant(
+            _windows(convolve, mode="wrap"),
+            "what leaves the picture on one side came back on the other, as `np.roll` does. 'Same' padding puts zeros "
+            "there.",
+        ),
+        Mutant(
+            _windows(convolve, mode="symmetric"),
+            "the image was padded by its own mirror image. 'Same' padding puts zeros there.",
+        ),
+        Mutant(
+            _windows(convolve, mode="reflect"),
+            "the image was padded by reflecting it. 'Same' padding puts zeros there.",
+        ),
+        Mutant(
+            _swapped_in_the_index(convolve),
+            "the zeros are right, but where the pixels are read, stride and dilation have changed places: the window "
+            "goes on by `stride`, and its taps lie `dilation` apart.",
+        ),
+        Mutant(
+            _centred_twice(convolve),
+            "the windows begin too far up and too far left. In the padded picture, the window of the output pixel "
+            "(y, x) begins at y * stride and x * stride: its middle needs no further care.",
+        ),
+        Mutant(
+            _nothing_shifted(convolve),
+            "all taps met the same pixels: none of them lies further down or further right than the others.",
+        ),
+        Mutant(
+            _without_the_last_taps(convolve),
+            "the kernel's last row and its last column have no effect: is a loop over the taps one short?",
+        ),
+        Mutant(
+            lambda image, kernel, stride, dilation: convolve(image, kernel, stride, dilation).swapaxes(0, 1),
+            "rows and columns of the output have changed places. Its height comes first.",
+        ),
+        Mutant(
+            _cut_off(convolve),
+            "a picture of whole numbers got an output of whole numbers, and halves were cut off: `np.zeros(shape)` "
+            "makes room for fractions, `dtype=image.dtype` and `zeros_like(image)` do not.",
+        ),
     )
 
 
@@ -510,6 +765,7 @@ def _mutants_by_taps(convolve) -> tuple[Mutant, ...]:
 
 
 PADDING_ERRORS = (
+    *OTHER_TYPES,
     (
         "remapped shapes",
         "`np.pad` wants a pair for each axis of the image, and there are three: (0, 0) for the channels leaves them as "
@@ -537,6 +793,9 @@ def _map_cases(rng: np.random.Generator, channels) -> tuple:
         case((7, 5), 1, 1, 3, 1),
         case((5, 8), 2, 4, 3, 1),
         case((1, 1), 2, 3, 1, 3),
+        case((6, 5), 2, 2, 1, 2),
+        case((5, 6), 1, 4, 1, 2),
+        (_photograph(3, 2, 2), _half_of_one_tap(2, 1, 0, *channels(2)), 1, 1),
     )
 
 
@@ -586,8 +845,8 @@ def _mean_of_the_window(image, kernel, stride, dilation):
 ONE_CHANNEL = "only the first input channel counts. An output channel sums over all of them."
 DIVIDED = "the sum was divided by the number of products. A convolution is a weighted sum, no mean."
 OUTSIDE = (
-    "did a tap leave the padded image? That is short where `same_padding` was not asked for the height and for the "
-    "width, in this order; or the output is too large: ceil(side / stride) each. A kernel is (k, k, Cin, Cout)."
+    "did a tap leave the padded image? `same_padding` is asked for the height and for the width, in this order; the "
+    "output is ceil(side / stride) each; a tap lies at y * stride + i * dilation; and a kernel is (k, k, Cin, Cout)."
 )
 
 CONV2D_LOOPS = Exercise(
@@ -599,6 +858,7 @@ CONV2D_LOOPS = Exercise(
     reference=conv2d_loops,
     fixed_cases=_map_cases(_RNG, _standard_channels),
     draw=_map_draw(_standard_channels),
+    random_cases=FEW,
     hints=(
         "Pad first, with what `same_padding` gives for the height and for the width. Then the formula has six letters "
         "that run (y, x, o and i, j, c): each is a loop.",
@@ -615,6 +875,14 @@ CONV2D_LOOPS = Exercise(
         ),
         Mutant(_first_channel_alone, ONE_CHANNEL),
         Mutant(_mean_of_the_window, DIVIDED),
+        Mutant(
+            lambda *arguments: np.cumsum(conv2d(*arguments), axis=-1),
+            "each output channel still holds the sum of those before it. Start from 0 for each of them.",
+        ),
+        Mutant(
+            lambda *arguments: np.cumsum(conv2d(*arguments)).reshape(conv2d(*arguments).shape),
+            "the sum goes on from pixel to pixel. Start from 0 for each pixel and each output channel.",
+        ),
     ),
     compare=compare_maps,
     errors=(
@@ -641,8 +909,9 @@ CONV2D = Exercise(
     reference=conv2d,
     fixed_cases=_map_cases(_RNG, _standard_channels),
     draw=_map_draw(_standard_channels),
+    random_cases=FEW,
     hints=(
-        "Hold one tap (i, j) fast, and let the window wander over the padded image. Which pixels does this tap meet, "
+        "Keep one tap (i, j) fixed, and let the window slide over the padded image. Which pixels does this tap meet, "
         "in which rows and columns? They form a smaller image.",
         "Tap (i, j) meets the rows i * dilation, i * dilation + stride, i * dilation + 2 * stride ..., one for each "
         "output row, and columns likewise: a slice with a step. What it adds is that image, with channels mixed by "
@@ -674,9 +943,9 @@ CONV2D = Exercise(
         ),
         (
             "broadcast",
-            "two taps do not give the same number of pixels, or not as many as the output has: (ceil(H / stride), "
-            "ceil(W / stride)) each. Is the padding that of `same_padding`, and does each slice stop far enough behind "
-            "its start?",
+            "two shapes do not fit: is it in the mix, where `@` takes each pixel's channels through `kernel[i, j]` and "
+            "`*` goes number by number? Or has a tap's slice not one pixel for each output? Then look at its padding, "
+            "start, stop and step.",
         ),
     ),
 )
@@ -700,11 +969,22 @@ def _kernel_of_the_first_channel(image, kernel, stride, dilation):
     return depthwise_conv2d(image, np.repeat(kernel[:, :, :1], kernel.shape[2], axis=2), stride, dilation)
 
 
+def _channels_by_tile(image, kernel, stride, dilation):
+    """Output channel c * D + d has its own kernel, but looks at the channel that `np.tile` puts there."""
+    channels, multiplier = kernel.shape[2:]
+    looked_at = np.tile(np.arange(channels), multiplier)
+    own = kernel.reshape(*kernel.shape[:2], -1, 1)
+    return depthwise_conv2d(image[..., looked_at], own, stride, dilation)
+
+
 def _turned_around(image, kernel, stride, dilation):
     channels, multiplier = kernel.shape[2:]
-    if channels not in (1, multiplier):
+    if channels == 1:
+        return depthwise_conv2d(image, kernel, stride, dilation)
+    if multiplier not in (1, channels):
         return np.nan  # the shapes do not fit: NumPy stops with an error there
-    return depthwise_conv2d(image, kernel.swapaxes(2, 3).reshape(kernel.shape), stride, dilation)
+    turned = np.broadcast_to(kernel.swapaxes(2, 3), (*kernel.shape[:2], channels, channels))
+    return depthwise_conv2d(image, turned, stride, dilation)
 
 
 DEPTHWISE_CONV2D = Exercise(
@@ -714,8 +994,13 @@ DEPTHWISE_CONV2D = Exercise(
     difficulty="medium",
     minutes=15,
     reference=depthwise_conv2d,
-    fixed_cases=_map_cases(_RNG, _depthwise_channels),
+    fixed_cases=(
+        *_map_cases(_RNG, _depthwise_channels),
+        (_image(_RNG, 4, 3, 3), _kernel(_RNG, 3, 3, 3, 1), 1, 1),
+        (_image(_RNG, 3, 5, 2), _kernel(_RNG, 2, 2, 2, 3), 2, 1),
+    ),
     draw=_map_draw(_depthwise_channels),
+    random_cases=FEW,
     hints=(
         "Go tap by tap as before: the same slices. But now channel c is only weighted, by kernel[i, j, c], and not "
         "mixed with the others.",
@@ -760,6 +1045,11 @@ DEPTHWISE_CONV2D = Exercise(
         Mutant(
             lambda image, kernel, stride, dilation: depthwise_conv2d(image, _last_tap(kernel), stride, dilation),
             "only the last tap of the kernel is left: each one overwrites the output instead of being added to it.",
+        ),
+        Mutant(
+            _channels_by_tile,
+            "channels met kernels that are not theirs. `np.tile` puts the whole picture behind itself, channels 0, 1, "
+            "0, 1; the kernels of one channel stand side by side, so `np.repeat` gives 0, 0, 1, 1.",
         ),
     ),
     compare=compare_maps,
@@ -839,6 +1129,7 @@ SEPARABLE_CONV2D = Exercise(
         _separable_case((6, 7), 2, 1, 4, 2, 1),
         _separable_case((7, 6), 2, 1, 2, 1, 2),
         _separable_case((8, 5), 3, 2, 4, 3, 1),
+        (_photograph(3, 2, 2), _half_of_one_tap(3, 1, 1, 2, 1), np.eye(2, dtype=np.float32)[None, None], 1, 1),
     ),
     draw=_draw_separable,
     hints=(
@@ -894,6 +1185,27 @@ SEPARABLE_CONV2D = Exercise(
             _first_kernels_alone,
             "only the first kernel of each channel counts. The pointwise step mixes the outputs of all of them.",
         ),
+        Mutant(
+            lambda *arguments: np.maximum(separable_conv2d(*arguments), 0),
+            "what is below 0 was cut off at the end. A network often does that next, in a step of its own.",
+        ),
+        Mutant(
+            lambda image, depthwise, pointwise, stride, dilation: pointwise_conv2d(
+                _multiplier_first(image, depthwise, stride, dilation), pointwise
+            ),
+            "the mix met the depthwise outputs in another order: all kernels of the first channel come first, then "
+            "those of the second.",
+        ),
+        Mutant(
+            lambda image, depthwise, pointwise, stride, dilation: separable_conv2d(
+                image, depthwise[::-1, ::-1], pointwise, stride, dilation
+            ),
+            "the depthwise kernel was turned around. Here its first tap meets the first pixel of the window.",
+        ),
+        Mutant(
+            _cut_off(separable_conv2d),
+            "a picture of whole numbers got an output of whole numbers, and halves were cut off.",
+        ),
     ),
     compare=compare_with_both_steps,
     errors=(
@@ -941,13 +1253,18 @@ def _instead(wrong_kind, parameters):
     return _with_parameters(lambda kind, *sizes: parameters(*sizes) if kind == wrong_kind else _weights(kind, *sizes))
 
 
-def _side_counted_once(kind, kernel_size, in_channels, out_channels):
-    return {
-        "standard": kernel_size * in_channels * out_channels,
-        "depthwise": kernel_size * out_channels,
-        "pointwise": in_channels * out_channels,
-        "separable": kernel_size * in_channels + in_channels * out_channels,
-    }[kind]
+def _with_taps(taps):
+    """`conv_cost` where a kernel of side k has `taps(k)` taps."""
+
+    def parameters(kind, kernel_size, in_channels, out_channels):
+        return {
+            "standard": taps(kernel_size) * in_channels * out_channels,
+            "depthwise": taps(kernel_size) * out_channels,
+            "pointwise": in_channels * out_channels,
+            "separable": taps(kernel_size) * in_channels + in_channels * out_channels,
+        }[kind]
+
+    return _with_parameters(parameters)
 
 
 def _with_bias(*arguments):
@@ -970,6 +1287,11 @@ def _with_bias_at_every_pixel(kind, size, kernel_size, in_channels, out_channels
 
 def _pointwise_at_every_pixel(kind, size, kernel_size, in_channels, out_channels, stride):
     return conv_cost(kind, size, kernel_size, in_channels, out_channels, 1 if kind == "pointwise" else stride)
+
+
+def _used_once_a_tap(*arguments):
+    parameters, multiply_adds = conv_cost(*arguments)
+    return parameters, multiply_adds * arguments[2] ** 2
 
 
 def _draw_cost(rng: np.random.Generator):
@@ -997,6 +1319,7 @@ CONV_COST = Exercise(
         ("depthwise", (5, 8), 5, 3, 6, 2),
         ("pointwise", (5, 8), 1, 3, 4, 2),
         ("separable", (8, 5), 5, 3, 4, 2),
+        ("standard", (7, 8), 3, 2, 3, 3),
         ("standard", (14, 14), 3, 512, 512, 1),
         ("separable", (14, 14), 3, 512, 512, 1),
     ),
@@ -1043,7 +1366,42 @@ CONV_COST = Exercise(
             "this is the output without padding. With 'same' padding it does not depend on the kernel.",
         ),
         Mutant(
-            _with_parameters(_side_counted_once),
+            _with_places(lambda size, kernel_size, stride: -(-size[0] * size[1] // stride**2)),
+            "the area was rounded up, after its sides had been multiplied. Each side is rounded up by itself: 5 x 5 "
+            "pixels at stride 2 become 3 x 3.",
+        ),
+        Mutant(
+            _with_places(lambda size, kernel_size, stride: size[0] * size[1] // stride**2),
+            "the area was rounded down, after its sides had been multiplied. Each side is rounded up by itself: 5 x 5 "
+            "pixels at stride 2 become 3 x 3.",
+        ),
+        Mutant(
+            _with_places(lambda size, kernel_size, stride: (size[0] // stride + 1) * (size[1] // stride + 1)),
+            "where the stride divides a side, there is a pixel too many: rounding up is not the same as rounding down "
+            "and adding one.",
+        ),
+        Mutant(
+            _with_places(lambda size, kernel_size, stride: round(size[0] / stride) * round(size[1] / stride)),
+            "a side was rounded to the nearest whole number. 'Same' padding rounds up, however small the rest is.",
+        ),
+        Mutant(
+            _with_places(lambda size, kernel_size, stride: _output_side(size[0], stride) * size[1]),
+            "the stride made the output less high, but not less wide.",
+        ),
+        Mutant(
+            _used_once_a_tap,
+            "the multiply-adds hold k x k twice: the parameters have it in them already.",
+        ),
+        Mutant(
+            _with_taps(lambda kernel_size: kernel_size ^ 2),
+            "in Python `^` is no power (3 ^ 2 is 1): `k ** 2`, or `k * k`.",
+        ),
+        Mutant(
+            _with_taps(lambda kernel_size: 2 * kernel_size),
+            "the kernel has k times k taps, and 2 times k were counted.",
+        ),
+        Mutant(
+            _with_taps(lambda kernel_size: kernel_size),
             "the kernel has k rows of k taps, and only one side was counted.",
         ),
         Mutant(
@@ -1093,6 +1451,7 @@ CONV_COST = Exercise(
             "the two numbers have changed places. Parameters come first.",
         ),
     ),
+    returns=("parameters", "multiply-adds"),
     compare=_compare_named("parameters", "multiply-adds"),
 )
 

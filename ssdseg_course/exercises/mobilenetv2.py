@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ssdseg_course.checking.compare import compare_whole_numbers
 from ssdseg_course.checking.exercise import Exercise, Mutant
 from ssdseg_course.checking.networks import KINDS, compare_networks, run_network
 from ssdseg_course.lazy import LazyModule
@@ -83,6 +84,45 @@ def _number_of_divisors(channels, divisor):
     return make_divisible(channels, divisor) / divisor
 
 
+def _cut_off_first(channels, divisor):
+    return make_divisible(int(channels), divisor)
+
+
+def _halves_to_the_even(channels, divisor):
+    rounded = max(divisor, round(channels / divisor) * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
+
+
+def _halves_down(channels, divisor):
+    rounded = max(divisor, int(-((divisor / 2 - channels) // divisor)) * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
+
+
+def _whole_half_of_the_divisor(channels, divisor):
+    rounded = max(divisor, int(channels + divisor // 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
+
+
+def _up_at_a_tenth(channels, divisor):
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if rounded > 0.9 * channels else rounded + divisor
+
+
+def _a_tenth_of_the_result(channels, divisor):
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if channels - rounded <= 0.1 * rounded else rounded + divisor
+
+
+def _gains_taken_back(channels, divisor):
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded - divisor if rounded > max(1.1 * channels, divisor) else rounded
+
+
+def _down_with_the_rule(channels, divisor):
+    rounded = max(divisor, int(channels // divisor) * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
+
+
 def _draw_channels(rng: np.random.Generator):
     return float(rng.integers(1, 160)) + 0.5 * int(rng.integers(2)), int(rng.choice([4, 8, 16]))
 
@@ -94,8 +134,14 @@ MAKE_DIVISIBLE = Exercise(
     difficulty="easy",
     minutes=10,
     reference=make_divisible,
-    fixed_cases=((32, 8), (33.6, 8), (20.0, 8), (11.2, 8), (3.0, 8), (1, 4), (18.0, 16), (11, 8), (5.6, 4), (16.5, 8)),
+    fixed_cases=(
+        *((32, 8), (33.6, 8), (20.0, 8), (11.2, 8), (3.0, 8), (1, 4), (18.0, 16), (11, 8), (5.6, 4), (16.5, 8)),
+        *((52, 8), (60.0, 8)),  # half-way above an even and above an odd multiple, where a tenth is no matter
+        *((35.7, 8), (51.6, 8), (52.6, 5)),  # a fraction that decides
+        *((10, 3), (71, 16), (70.0, 8)),  # just a tenth, nearly a tenth, less than a tenth below what is nearer above
+    ),
     draw=_draw_channels,
+    compare=compare_whole_numbers,
     hints=(
         "Three steps: the nearest multiple, at least one divisor, and then a look at whether too much was lost.",
         "The nearest multiple: add half a divisor, then divide with `//`, which cuts off, and multiply again. Mind "
@@ -115,6 +161,47 @@ MAKE_DIVISIBLE = Exercise(
         Mutant(_twice_the_divisor, "to round to the nearest multiple, add *half* a divisor before you cut off."),
         Mutant(_up_to_the_channels, "what goes up has to be a multiple of the divisor again."),
         Mutant(_number_of_divisors, "that is how many divisors there are; multiply by the divisor again."),
+        Mutant(
+            _cut_off_first,
+            "the fraction of `channels` was cut off too soon: 35.7 lies more than a tenth above 32, and 35 does not.",
+        ),
+        Mutant(
+            lambda channels, divisor: make_divisible(round(channels), divisor),
+            "`channels` was rounded before all else: 51.6 lies nearest to 48, and 52 lies half-way to 56.",
+        ),
+        Mutant(
+            _halves_to_the_even,
+            "Python's `round` takes 6.5 to 6 and 7.5 to 8: halves go to the even number. Here what lies half-way goes "
+            "up.",
+        ),
+        Mutant(_halves_down, "what lies half-way between two multiples goes up: 52 becomes 56."),
+        Mutant(
+            _whole_half_of_the_divisor,
+            "half of an odd divisor is no whole number: half of 5 is 2.5, so 52.6 lies nearest to 55.",
+        ),
+        Mutant(_up_at_a_tenth, "10 becomes 9 where the divisor is 3: it loses a tenth, and no *more* than that."),
+        Mutant(
+            _a_tenth_of_the_result,
+            "it may lose a tenth of the `channels` that come in, and not of what comes out: in sixteens 71 becomes 64.",
+        ),
+        Mutant(
+            _gains_taken_back,
+            "rounding up may gain more than a tenth; it is a *loss* of more than a tenth that sends the number up "
+            "again.",
+        ),
+        Mutant(_down_with_the_rule, "the first step takes the nearest multiple: from 70 that is 72, above it, not 64."),
+        Mutant(
+            lambda channels, divisor: make_divisible(channels, 8),
+            "the divisor is always 8: take the one that comes in.",
+        ),
+        Mutant(
+            lambda channels, divisor: max(8, make_divisible(channels, divisor)),
+            "the least that may come out is one divisor, and not always 8.",
+        ),
+        Mutant(
+            lambda channels, divisor: float(make_divisible(channels, divisor)),
+            "a layer takes whole numbers of channels alone: 32, not 32.0. `int(...)` makes one of it.",
+        ),
     ),
 )
 
@@ -128,21 +215,27 @@ def conv_bn(x, filters, kernel_size, stride, activation):
 
 
 def _conv_block(
-    convolution=None, *, bias=False, norm=True, first_activation=False, fixed=None, always=False, padding="same"
-):
+    convolution=None, *, bias=False, norms=1, first_activation=False, fixed=None, always=False, never=False,
+    padding="same", around=False,
+):  # fmt: skip
     """A block with one mistake, for `conv_bn`."""
 
     def block(x, filters, kernel_size, stride, activation):
-        kernel_size, stride = convolution(kernel_size, stride) if convolution else (kernel_size, stride)
+        filters, kernel_size, stride = (convolution or _as_they_are)(filters, kernel_size, stride)
         name = (fixed or activation) if activation else ("relu6" if always else None)
+        x = layers.ZeroPadding2D(kernel_size // 2)(x) if around else x
         x = layers.Conv2D(filters, kernel_size, stride, padding, use_bias=bias)(x)
-        steps = [layers.BatchNormalization()] if norm else []
-        steps += [layers.Activation(name)] if name else []
-        for step in steps[::-1] if first_activation else steps:
-            x = step(x)
-        return x
+        if name and first_activation:
+            x = layers.Activation(name)(x)
+        for _ in range(norms):
+            x = layers.BatchNormalization()(x)
+        return layers.Activation(name)(x) if name and not (first_activation or never) else x
 
     return block
+
+
+def _as_they_are(*sizes):
+    return sizes
 
 
 CONV_BN = Exercise(
@@ -171,9 +264,7 @@ CONV_BN = Exercise(
             _conv_block(bias=True),
             "the convolution has a bias, which the batch normalisation takes out again: use_bias=False.",
         ),
-        Mutant(
-            _conv_block(norm=False), "where is the batch normalisation? It stands between convolution and activation."
-        ),
+        Mutant(_conv_block(norms=0), "where is the batch normalisation? It stands between convolution and activation."),
         Mutant(
             _conv_block(first_activation=True), "the activation stands before the batch normalisation; it comes last."
         ),
@@ -181,13 +272,24 @@ CONV_BN = Exercise(
         Mutant(_conv_block(fixed="relu6"), "the activation is always a ReLU6: take the one that `activation` names."),
         Mutant(_conv_block(always=True), "where `activation` is None, nothing comes behind the normalisation."),
         Mutant(_conv_block(padding="valid"), 'the map shrinks at its border: padding="same".'),
-        Mutant(_conv_block(lambda k, s: (k, 1)), "the stride has no effect: hand it on to the convolution."),
+        Mutant(_conv_block(lambda f, k, s: (f, k, 1)), "the stride has no effect: hand it on to the convolution."),
         Mutant(
-            _conv_block(lambda k, s: (1, s)), "the kernel is always 1 × 1: hand `kernel_size` on to the convolution."
+            _conv_block(lambda f, k, s: (f, 1, s)),
+            "the kernel is always 1 × 1: hand `kernel_size` on to the convolution.",
         ),
         Mutant(
-            _conv_block(lambda k, s: (s, k)),
+            _conv_block(lambda f, k, s: (f, s, k)),
             "kernel size and stride have changed places. In Conv2D the kernel size comes first.",
+        ),
+        Mutant(
+            _conv_block(lambda f, k, s: (k, f, s)),
+            "filters and kernel size have changed places. In Conv2D the number of filters comes first.",
+        ),
+        Mutant(_conv_block(norms=2), "there are two batch normalisations, one behind the other; one is wanted."),
+        Mutant(_conv_block(never=True), "where is the activation? Behind the normalisation comes what it names."),
+        Mutant(
+            _conv_block(around=True, padding="valid"),
+            'all four sides were padded alike, as PyTorch users do. Keras\'s own "same" pads as in lesson 3.',
         ),
     ),
     run=run_network,
@@ -207,18 +309,32 @@ def depthwise_bn(x, kernel_size, stride, dilation, activation):
     return blocks.depthwise_bn(x, kernel_size, stride, dilation, activation=activation, name=_new_name())
 
 
-def _depthwise_block(change=None, *, bias=False, norm=True, standard=False, always=False, padding="same", fixed=None):
+def _depthwise_block(
+    change=None, *, bias=False, norms=1, standard=False, always=False, never=False, padding="same", fixed=None,
+    first_activation=False, around=False, mixed=False, multiplier=False, counted=False,
+):  # fmt: skip
     """A block with one mistake, for `depthwise_bn`."""
 
     def block(x, kernel_size, stride, dilation, activation):
-        k, s, d = change(kernel_size, stride, dilation) if change else (kernel_size, stride, dilation)
-        if standard:
-            x = layers.Conv2D(x.shape[-1], k, s, padding, dilation_rate=d, use_bias=bias)(x)
-        else:
-            x = layers.DepthwiseConv2D(k, s, padding, dilation_rate=d, use_bias=bias)(x)
-        x = layers.BatchNormalization()(x) if norm else x
+        k, s, d = (change or _as_they_are)(kernel_size, stride, dilation)
         name = (fixed or activation) if activation else ("relu6" if always else None)
-        return layers.Activation(name)(x) if name else x
+        options = {"padding": padding, "use_bias": bias}
+        channels = x.shape[-1]
+        x = layers.ZeroPadding2D(d * (k // 2))(x) if around else x
+        if standard:
+            x = layers.Conv2D(channels, k, s, dilation_rate=d, **options)(x)
+        elif counted:
+            x = layers.DepthwiseConv2D(channels, kernel_size, **options)(x)
+        elif multiplier:
+            x = layers.DepthwiseConv2D(k, s, depth_multiplier=dilation, **options)(x)
+        else:
+            x = layers.DepthwiseConv2D(k, s, dilation_rate=d, **options)(x)
+        x = layers.Conv2D(channels, 1, use_bias=False)(x) if mixed else x
+        if name and first_activation:
+            x = layers.Activation(name)(x)
+        for _ in range(norms):
+            x = layers.BatchNormalization()(x)
+        return layers.Activation(name)(x) if name and not (first_activation or never) else x
 
     return block
 
@@ -253,7 +369,7 @@ DEPTHWISE_BN = Exercise(
             _depthwise_block(bias=True),
             "the convolution has a bias, which the batch normalisation takes out again: use_bias=False.",
         ),
-        Mutant(_depthwise_block(norm=False), "where is the batch normalisation?"),
+        Mutant(_depthwise_block(norms=0), "where is the batch normalisation?"),
         Mutant(
             _depthwise_block(lambda k, s, d: (k, s, 1)), "the dilation has no effect: Keras calls it `dilation_rate`."
         ),
@@ -263,6 +379,34 @@ DEPTHWISE_BN = Exercise(
         Mutant(_depthwise_block(padding="valid"), 'the map shrinks at its border: padding="same".'),
         Mutant(
             _depthwise_block(fixed="relu6"), "the activation is always a ReLU6: take the one that `activation` names."
+        ),
+        Mutant(
+            _depthwise_block(fixed="relu"), "the activation is always a ReLU: take the one that `activation` names."
+        ),
+        Mutant(
+            _depthwise_block(first_activation=True),
+            "the activation stands before the batch normalisation; it comes last.",
+        ),
+        Mutant(_depthwise_block(never=True), "where is the activation? Behind the normalisation comes what it names."),
+        Mutant(
+            _depthwise_block(multiplier=True),
+            "the dilation was given as the depth multiplier, how many kernels a channel has: say `dilation_rate=` "
+            "before it.",
+        ),
+        Mutant(
+            _depthwise_block(counted=True),
+            "the number of channels was given first, where the kernel size belongs: a depthwise convolution counts its "
+            "channels itself.",
+        ),
+        Mutant(_depthwise_block(mixed=True), "a pointwise convolution has come in: here no channel hears of another."),
+        Mutant(_depthwise_block(norms=2), "there are two batch normalisations, one behind the other; one is wanted."),
+        Mutant(
+            _depthwise_block(around=True, padding="valid"),
+            'all four sides were padded alike, as PyTorch users do. Keras\'s own "same" pads as in lesson 3.',
+        ),
+        Mutant(
+            _depthwise_block(lambda k, s, d: (k, d, s)),
+            "stride and dilation have changed places. Which of them moves the kernel, and which spreads its taps?",
         ),
     ),
     run=run_network,
@@ -312,6 +456,32 @@ def _absolute(points, matrix):
     return np.abs(points @ matrix) @ np.linalg.pinv(matrix)
 
 
+def _relu6(points, matrix):
+    return np.clip(points @ matrix, 0, 6) @ np.linalg.pinv(matrix)
+
+
+def _greatest_of_a_column(points, matrix):
+    return np.max(points @ matrix, 0) @ np.linalg.pinv(matrix)
+
+
+def _point_lost(points, matrix):
+    wide = points @ matrix
+    wide[(wide < 0).any(axis=1)] = 0
+    return wide @ np.linalg.pinv(matrix)
+
+
+def _relu_of_the_matrix(points, matrix):
+    return points @ np.maximum(matrix, 0) @ np.linalg.pinv(matrix)
+
+
+def _whether_positive(points, matrix):
+    return (points @ matrix > 0) @ np.linalg.pinv(matrix)
+
+
+def _relu_on_both_sides(points, matrix):
+    return np.maximum(through_relu(points, matrix), 0)
+
+
 def _draw_points(rng: np.random.Generator):
     dimensions = int(rng.integers(3, 9))
     return rng.normal(size=(int(rng.integers(2, 6)), 2)), rng.normal(size=(2, dimensions))
@@ -326,7 +496,8 @@ THROUGH_RELU = Exercise(
     reference=through_relu,
     fixed_cases=(
         (np.array([[1.0, -2.0]]), np.array([[1.0, 0.0], [0.0, 2.0]])),
-        (np.array([[1.0, -2.0], [3.0, 0.5], [-1.0, -1.0]]), np.array([[1.0, -1.0, 0.0, 2.0], [0.0, 1.0, -1.0, 1.0]])),
+        (np.array([[1.0, -2.0], [4.0, 0.5], [-1.0, -1.0]]), np.array([[1.0, -1.0, 0.0, 2.0], [0.0, 1.0, -1.0, 1.0]])),
+        (np.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]]), _RNG.normal(size=(3, 5))),
     ),
     draw=_draw_points,
     hints=(
@@ -347,6 +518,25 @@ THROUGH_RELU = Exercise(
         Mutant(_not_back, "those are the points in n dimensions. Now the way back, to d."),
         Mutant(_the_negative_half, "a ReLU keeps what is above 0, and you have kept what is below."),
         Mutant(_absolute, "a ReLU makes 0 of what is below 0; an absolute value turns its sign."),
+        Mutant(_relu6, "what is above 6 was cut off as well. Here it is a plain ReLU, which knows no upper end."),
+        Mutant(
+            _greatest_of_a_column,
+            "`np.max(a, 0)` finds the greatest number along axis 0, and the points are gone. `np.maximum(a, 0)` "
+            "compares each number with 0.",
+        ),
+        Mutant(
+            _point_lost,
+            "a point with one negative number was lost altogether. A ReLU looks at each number by itself.",
+        ),
+        Mutant(_relu_of_the_matrix, "the ReLU was applied to the matrix: it belongs on the points, in n dimensions."),
+        Mutant(
+            _whether_positive,
+            "`a > 0` says only whether a number is positive, 1 or 0. A ReLU keeps the number itself.",
+        ),
+        Mutant(
+            _relu_on_both_sides,
+            "there is a second ReLU behind the way back; what comes back may be negative.",
+        ),
     ),
     errors=(
         ("mismatch in its core dimension", "`a @ b` wants as many columns in a as rows in b. Print both shapes."),
@@ -365,23 +555,30 @@ def bottleneck(x, channels, stride, expansion):
 
 
 def _bottleneck_with(
-    *, linear=True, shortcut=True, behind=False, from_output=False, always_expand=False, early=False, tap="expanded",
-    swapped=False, between=True, shortcut_of_equal_channels=False,
+    *, project="linear", shortcut="where it fits", behind=False, from_output=False, always_expand=False,
+    strides=(False, True, False), tap="expanded", swapped=False,
 ):  # fmt: skip
-    """A bottleneck with one mistake."""
+    """A bottleneck with one mistake; `strides` says which of the three steps have the block's."""
 
     def block(x, channels, stride, expansion):
+        expand, look, narrow = (stride if has else 1 for has in strides)
         inner = expansion * (channels if from_output else x.shape[-1])
-        expanded = x
+        wide = expanded = x
         if expansion != 1 or always_expand:
-            expanded = conv_bn(x, inner, 1, stride if early else 1, "relu6")
-        y = filtered = depthwise_bn(expanded, 3, 1 if early else stride, 1, "relu6" if between else None)
-        y = conv_bn(y, channels, 1, 1, None if linear else "relu6")
-        fits = (stride == 1 or shortcut_of_equal_channels) and x.shape[-1] == channels
-        if shortcut and fits and y.shape == x.shape:
+            wide = conv_bn(x, inner, 1, expand, None)
+            expanded = layers.Activation("relu6")(wide)
+        y = filtered = depthwise_bn(expanded, 3, look, 1, "relu6")
+        y = conv_bn(y, channels, 1, narrow, None if project == "linear" else "relu6")
+        fits = stride == 1 and x.shape[-1] == channels
+        if shortcut == "projected":
+            x_there = x if fits else conv_bn(x, channels, 1, stride, None)
+            y = layers.Add()([x_there, y])
+        elif shortcut == "joined" and fits:
+            y = layers.Concatenate()([x, y])
+        elif fits and (shortcut == "where it fits" or (shortcut == "where it widens" and expansion != 1)):
             y = layers.Add()([x, y])
             y = layers.Activation("relu6")(y) if behind else y
-        second = {"expanded": expanded, "filtered": filtered, "input": x}[tap]
+        second = {"expanded": expanded, "filtered": filtered, "input": x, "wide": wide}[tap]
         return (second, y) if swapped else (y, second)
 
     return block
@@ -424,11 +621,11 @@ BOTTLENECK = Exercise(
     ),
     mutants=(
         Mutant(
-            _bottleneck_with(linear=False),
+            _bottleneck_with(project="relu6"),
             "the projection has an activation, and that is what this lesson warns of: a linear bottleneck has None.",
         ),
         Mutant(
-            _bottleneck_with(shortcut=False),
+            _bottleneck_with(shortcut=None),
             "where stride is 1 and the channels stay as many, the input is added to the output.",
         ),
         Mutant(
@@ -444,7 +641,7 @@ BOTTLENECK = Exercise(
             "with an expansion of 1 there is nothing to widen: leave the first step out.",
         ),
         Mutant(
-            _bottleneck_with(early=True),
+            _bottleneck_with(strides=(True, False, False)),
             "the stride belongs to the depthwise step, not to the expansion: the wide map stays fine.",
         ),
         Mutant(
@@ -456,8 +653,29 @@ BOTTLENECK = Exercise(
         ),
         Mutant(_bottleneck_with(swapped=True), "the order of what is returned: first the output, then the expansion."),
         Mutant(
-            _bottleneck_with(between=False),
-            "the depthwise step has its activation too; the projection alone is linear.",
+            _bottleneck_with(strides=(False, False, True)),
+            "the stride belongs to the depthwise step, not to the projection, which looks at single places.",
+        ),
+        Mutant(
+            _bottleneck_with(strides=(True, True, False)),
+            "the stride was taken twice, in the expansion as well. It belongs to the depthwise step alone.",
+        ),
+        Mutant(
+            _bottleneck_with(shortcut="projected"),
+            "where the shapes differ, nothing is added: ResNet brings the input to the new shape by a convolution, and "
+            "an inverted residual does not.",
+        ),
+        Mutant(
+            _bottleneck_with(shortcut="joined"),
+            "the input stands beside the output, as more channels. It should be added to it.",
+        ),
+        Mutant(
+            _bottleneck_with(shortcut="where it widens"),
+            "with an expansion of 1 the input is added, too, where stride and channels let it.",
+        ),
+        Mutant(
+            _bottleneck_with(tap="wide"),
+            "the second thing to return is what the expansion gives in the end, behind its activation.",
         ),
         Mutant(_only_the_output, "return two things: the output, and the expansion that it was made from."),
     ),
@@ -489,33 +707,52 @@ def mobilenet_v2_features(x, alpha, stages):
     return reference.mobilenet_v2_features(x, alpha, stages, norm=blocks.NORM)
 
 
+def _rounded(channels, alpha):
+    return blocks.make_divisible(channels * alpha)
+
+
+def _cut_off_width(channels, alpha):
+    return int(channels * alpha)
+
+
+def _unscaled(channels, alpha):
+    return channels
+
+
 def _features_with(
-    *, stem=True, stem_activation="relu6", rounded=True, scaled=True, every_stride=False, tap="expanded", first=0,
-    repeats=True, expansion=None, halves=False,
+    *, stem_width=_rounded, width=_rounded, strided="first", tap="expanded", starts_at=2, last="output", last_key=1,
+    repeats=True, expansion=lambda t, alpha: t,
 ):  # fmt: skip
     """The features with one mistake."""
 
-    def width(channels, alpha):
-        channels = channels * (alpha if scaled else 1)
-        return blocks.make_divisible(channels) if rounded else int(channels)
-
     def features(x, alpha, stages):
-        x = blocks.conv_bn(x, width(32, alpha) if stem else 32, 3, 2, name="stem", activation=stem_activation)
-        maps, stride_so_far = {}, 2
+        x = blocks.conv_bn(x, stem_width(32, alpha), 3, 2, name="stem")
+        maps, so_far = {}, starts_at
         for row, (t, channels, n, s) in enumerate(stages):
             for repeat in range(n if repeats else 1):
-                stride = s if repeat == 0 or every_stride else 1
-                name = f"row{row}_{repeat}"
-                before = x
+                has_stride = {"first": repeat == 0, "last": repeat == n - 1, "every": True}[strided]
+                stride, before, name = s if has_stride else 1, x, f"row{row}_{repeat}"
                 x, expanded = reference.bottleneck(
-                    x, width(channels, alpha), stride, expansion or t, name=name, norm=blocks.NORM
+                    x, width(channels, alpha), stride, expansion(t, alpha), name=name, norm=blocks.NORM
                 )
                 if stride > 1:
-                    maps[stride_so_far] = {"expanded": expanded, "input": before, "output": x}[tap]
-                    stride_so_far *= 2 if halves else stride
-        return {**maps, stride_so_far: x} if not first else {**maps, 2 * stride_so_far: x}
+                    found = {"expanded": expanded, "input": before, "output": x, "one block before": expanded}[tap]
+                    maps[so_far] = maps.get(so_far, found)
+                    so_far *= stride
+                elif tap == "one block before":
+                    maps[so_far] = expanded
+        return {**maps, last_key * so_far: x if last == "output" else expanded}
 
     return features
+
+
+def _features_scaled_again_by_every_repeat(x, alpha, stages):
+    rows = []
+    for t, channels, n, s in stages:
+        for repeat in range(n):
+            channels *= alpha if repeat else 1
+            rows.append((t, channels, 1, s if repeat == 0 else 1))
+    return mobilenet_v2_features(x, alpha, rows)
 
 
 def _features_without_the_last(x, alpha, stages):
@@ -552,6 +789,7 @@ MOBILENET_V2_FEATURES = Exercise(
         (_maps(1, 16, 24, 3), 1.0, SHORTER),
         (_maps(1, 17, 16, 3), 0.5, SHORT),
         (_maps(1, 16, 16, 3), 0.35, ((1, 16, 1, 1), (6, 24, 1, 2), (6, 32, 2, 1))),
+        (_maps(1, 8, 12, 3), 1.4, ((1, 16, 1, 1), (2, 24, 2, 2))),
     ),
     draw=None,
     hints=(
@@ -568,13 +806,23 @@ MOBILENET_V2_FEATURES = Exercise(
     ),
     mutants=(
         Mutant(
-            _features_with(stem=False),
+            _features_with(stem_width=lambda channels, alpha: channels),
             "alpha scales the stem as well: its 32 channels become make_divisible(32 * alpha, 8).",
         ),
-        Mutant(_features_with(rounded=False), "a width is rounded: make_divisible(channels * alpha, 8)."),
-        Mutant(_features_with(scaled=False), "alpha has no effect: every width is multiplied by it, and then rounded."),
         Mutant(
-            _features_with(every_stride=True),
+            _features_with(stem_width=_cut_off_width, width=_cut_off_width),
+            "a width is rounded: make_divisible(channels * alpha, 8).",
+        ),
+        Mutant(
+            _features_with(width=_cut_off_width),
+            "the widths behind the stem are not rounded: make_divisible(channels * alpha, 8) for each of them.",
+        ),
+        Mutant(
+            _features_with(stem_width=_unscaled, width=_unscaled),
+            "alpha has no effect: every width is multiplied by it, and then rounded.",
+        ),
+        Mutant(
+            _features_with(strided="every"),
             "every repeat has the row's stride, so the map shrinks too often: only the first has.",
         ),
         Mutant(
@@ -589,12 +837,37 @@ MOBILENET_V2_FEATURES = Exercise(
             _features_with(tap="input"),
             "a key's map is the expansion in the bottleneck that leaves that stride, not what came into it.",
         ),
-        Mutant(_features_with(first=1), "the last output has the stride that the map has come to, not twice that."),
-        Mutant(_features_with(stem_activation=None), "the stem has its activation: ReLU6."),
-        Mutant(_features_with(expansion=6), "the expansion is the first number of each row; in the first row it is 1."),
+        Mutant(_features_with(last_key=2), "the last output has the stride that the map has come to, not twice that."),
+        Mutant(
+            _features_with(expansion=lambda t, alpha: 6),
+            "the expansion is the first number of each row; in the first row it is 1.",
+        ),
         Mutant(
             _features_without_the_last,
             "the last bottleneck's output is missing: it has a key too, the stride in the end.",
+        ),
+        Mutant(
+            _features_scaled_again_by_every_repeat,
+            "within a row the bottlenecks get narrower and narrower: alpha is multiplied in once, not at every repeat.",
+        ),
+        Mutant(
+            _features_with(expansion=lambda t, alpha: max(1, round(t * alpha))),
+            "alpha was multiplied into the expansion as well. It scales widths; the expansion is that of the table.",
+        ),
+        Mutant(
+            _features_with(strided="last"), "the *first* bottleneck of a row has the row's stride, and here the last."
+        ),
+        Mutant(
+            _features_with(starts_at=1),
+            "the keys are too small by half: the stem has halved the map before the first bottleneck.",
+        ),
+        Mutant(
+            _features_with(tap="one block before"),
+            "a key's map is the expansion in the bottleneck that *leaves* the stride, not in the one before it.",
+        ),
+        Mutant(
+            _features_with(last="expanded"),
+            "the last key's map is the *output* of the last bottleneck: no other one leaves that stride.",
         ),
     ),
     run=run_network,
@@ -617,27 +890,35 @@ def mobilenet_v2(input_shape, alpha, classes):
 
 
 @lru_cache(maxsize=4)
-def _picture_and_last_map(input_shape, alpha):
+def _picture_and_maps(input_shape, alpha):
     """What all mistakes in a head have in common, built once: building takes longer than all else in a check."""
     image = keras.Input(input_shape)
-    return image, mobilenet_v2_features(image, alpha, reference.STAGES)[32]
+    return image, mobilenet_v2_features(image, alpha, reference.STAGES)
 
 
-def _whole_with(*, least=True, head=True, pool="average", activation="softmax", dense_bias=True, extra=0, scale=True):
+def _head_width(alpha):
+    return blocks.make_divisible(1280 * max(alpha, 1.0))
+
+
+def _whole_with(
+    *, width=_head_width, head=True, stride=32, pool="average", pool_first=False, more=0, scale=True,
+):  # fmt: skip
     """The whole network with one mistake."""
 
-    @lru_cache(maxsize=1)  # or every check would hang another head on the same map
+    @lru_cache(maxsize=2)  # or every check would hang another head on the same map
     def network(input_shape, alpha, classes):
-        image, x = _picture_and_last_map(input_shape, alpha if scale else 1.0)
+        image, maps = _picture_and_maps(input_shape, alpha if scale else 1.0)
+        x = maps[stride]
+        if pool_first:
+            x = layers.GlobalAveragePooling2D(keepdims=True)(x)
         if head:
-            wide = 1280 * (max(alpha, 1.0) if least else alpha)
-            x = blocks.conv_bn(x, blocks.make_divisible(wide), name=_new_name())
+            x = blocks.conv_bn(x, width(alpha), name=_new_name())
         x = {
             "average": layers.GlobalAveragePooling2D(),
             "max": layers.GlobalMaxPooling2D(),
             "flat": layers.Flatten(),
         }[pool](x)
-        return keras.Model(image, layers.Dense(classes + extra, activation=activation, use_bias=dense_bias)(x))
+        return keras.Model(image, layers.Dense(classes + more, activation="softmax")(x))
 
     return network
 
@@ -649,7 +930,10 @@ MOBILENET_V2 = Exercise(
     difficulty="medium",
     minutes=15,
     reference=mobilenet_v2,
-    fixed_cases=(((32, 64, 3), 0.35, 10),),  # two places in the last map, or their mean would be their maximum
+    fixed_cases=(
+        ((32, 64, 3), 0.35, 10),  # two places in the last map, or their mean would be their maximum
+        ((32, 32, 3), 1.03, 10),  # 1280 * 1.03 is 1318.4: the head grows, and has to be rounded
+    ),
     draw=None,
     hints=(
         "An input, the features' last map, one more `conv_bn`, the mean over all places, and a dense layer.",
@@ -661,7 +945,7 @@ MOBILENET_V2 = Exercise(
     ),
     mutants=(
         Mutant(
-            _whole_with(least=False),
+            _whole_with(width=lambda alpha: blocks.make_divisible(1280 * alpha)),
             "with alpha under 1 the last convolution keeps its 1280 channels; above 1 it grows.",
         ),
         Mutant(
@@ -670,11 +954,23 @@ MOBILENET_V2 = Exercise(
         Mutant(_whole_with(pool="max"), "that takes the maximum over all places; here it is the mean."),
         Mutant(_whole_with(pool="flat"), "that lines up all places, a weight each; here it is their mean."),
         Mutant(
-            _whole_with(activation=None), "the classes come out as logits; what is wanted are probabilities: a softmax."
+            _whole_with(more=1),
+            "there is a class too many: ImageNet's classes know no background.",
         ),
-        Mutant(_whole_with(extra=1), "there is a class too many: ImageNet's classes know no background."),
-        Mutant(_whole_with(dense_bias=False), "the dense layer has a bias; it has no batch normalisation behind it."),
         Mutant(_whole_with(scale=False), "alpha has no effect on the features: hand it on."),
+        Mutant(
+            _whole_with(width=lambda alpha: 1280),
+            "with alpha above 1 the last convolution grows as well: the 1280 channels are the least that it has.",
+        ),
+        Mutant(
+            _whole_with(width=lambda alpha: int(1280 * max(alpha, 1.0))),
+            "the width of the last convolution is rounded as all others are: `make_divisible`.",
+        ),
+        Mutant(
+            _whole_with(pool_first=True),
+            "the mean was taken before the last convolution. It comes behind it, over what its ReLU6 has left.",
+        ),
+        Mutant(_whole_with(stride=16), "the head stands on a finer map: the last one has the key 32."),
     ),
     run=run_network,
     compare=compare_networks(_where_in_the_table),

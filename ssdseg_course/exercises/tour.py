@@ -1,5 +1,7 @@
 """The exercise of lesson 0: a warm-up, to learn how checks and hints work."""
 
+from itertools import product
+
 import numpy as np
 
 from ssdseg_course.checking.exercise import Exercise, Mutant
@@ -28,6 +30,27 @@ def _size_last(box, image_size):
     return xmin, ymin, xmax - xmin, ymax - ymin
 
 
+def _middle_first(box, image_size):
+    xmin, ymin, xmax, ymax = to_pixels(box, image_size)
+    return (xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin
+
+
+NUMBERS, SIDES = ("xmin", "ymin", "xmax", "ymax"), ("height", "width")  # a side at its place in `image_size`
+RIGHT = (1, 0, 1, 0)  # places of the sides that a box is multiplied by
+WITH_A_SENTENCE_OF_THEIR_OWN = ((0, 1, 0, 1), (0, 0, 0, 0), (1, 1, 1, 1), (1, 1, 0, 0))
+
+
+def _multiplied_by(places):
+    """`to_pixels` with the sides at these places of `image_size`."""
+    return lambda box, image_size: np.multiply(box, [image_size[place] for place in places])
+
+
+def _some_by_the_wrong_side(places) -> Mutant:
+    wrong = [number for number in range(4) if places[number] != RIGHT[number]]
+    said = " and ".join(f"{NUMBERS[number]} by the {SIDES[places[number]]}" for number in wrong)
+    return Mutant(_multiplied_by(places), f"{said}: that is the wrong side of the image.")
+
+
 TO_PIXELS = Exercise(
     id="00.to_pixels",
     title="From fractions to pixels",
@@ -39,6 +62,7 @@ TO_PIXELS = Exercise(
         (np.array([0.25, 0.5, 0.75, 0.875]), LANDSCAPE),
         (np.array([0.0, 0.0, 1.0, 1.0]), LANDSCAPE),
         (np.array([0.1, 0.2, 0.4, 0.9]), PORTRAIT),
+        (np.array([0.1, 0.25, 0.375, 0.9]), (75, 101)),  # no whole pixels
     ),
     draw=_draw,
     hints=(
@@ -99,6 +123,36 @@ TO_PIXELS = Exercise(
             lambda box, image_size: np.round(to_pixels(box, image_size)),
             "the numbers were rounded. A box may begin between two pixels: leave them as they are.",
         ),
+        Mutant(
+            lambda box, image_size: np.ceil(to_pixels(box, image_size)),
+            "the numbers were rounded up. A box may begin between two pixels: leave them as they are.",
+        ),
+        Mutant(
+            lambda box, image_size: to_pixels(box, LANDSCAPE),
+            "224 and 160 were used whatever `image_size` is. Take the argument.",
+        ),
+        Mutant(
+            _middle_first,
+            "these are the middle and the size of the box. Wanted are its corners: (xmin, ymin, xmax, ymax).",
+        ),
+        Mutant(
+            lambda box, image_size: to_pixels(box, image_size).reshape(2, 2),
+            "the two corners are pairs of their own. Return the four numbers in one row.",
+        ),
+        Mutant(
+            lambda box, image_size: to_pixels(box, image_size)[None],
+            "the four numbers are right, and packed into a list once too often. One pair of brackets is enough.",
+        ),
+        *(
+            _some_by_the_wrong_side(places)
+            for places in product((0, 1), repeat=4)
+            if places not in (RIGHT, *WITH_A_SENTENCE_OF_THEIR_OWN)
+        ),
+    ),
+    errors=(
+        ("broadcast", "a box has four numbers and an image two sides: which number goes with which side?"),
+        ("to unpack", "`image_size` holds two numbers, (height, width), and `box` four, (xmin, ymin, xmax, ymax)."),
+        ("ndarray' object has no attribute", "`box` is an array of four numbers: box[0] is xmin, and so on."),
     ),
 )
 

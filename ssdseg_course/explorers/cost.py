@@ -149,7 +149,7 @@ def _draw_axis(draw, top: int, name: str, first: int, last: int, standard: int, 
 
 
 def _draw_shares(image: Image.Image, top: int, costs: _Costs) -> None:
-    """The standard price as a bar, the separable one on the same scale, and its two steps enlarged."""
+    """The standard price as a bar, the separable one on the same scale, and its two steps; enlarged, if it is less."""
     draw = ImageDraw.Draw(image)
     price = 1 / costs.saving  # of the separable one, where the standard one costs 1
     unit = (RIGHT - LEFT) / max(price, 1)
@@ -162,13 +162,15 @@ def _draw_shares(image: Image.Image, top: int, costs: _Costs) -> None:
     end, step = LEFT + unit * price, LEFT + unit * price * split
     _draw_parts(image, top + 110, 40, step, end)
 
-    draw.text((20, top + 215), "the same, enlarged", INK, LARGE, anchor="lm")
-    _dotted_line(draw, (LEFT, top + 152), (LEFT, top + 190))
-    _dotted_line(draw, (end, top + 152), (RIGHT, top + 190))
-    middle = LEFT + (RIGHT - LEFT) * split
-    _draw_parts(image, top + 190, 50, middle, RIGHT)
-    draw.text((LEFT, top + 260), f"depthwise {split:.1%} (dots)", INK, SMALL, anchor="lm")
-    draw.text((RIGHT, top + 260), f"pointwise {1 - split:.1%} (stripes)", INK, SMALL, anchor="rm")
+    under = top + 168  # of the bar whose parts are named
+    if price < 1:
+        draw.text((20, top + 215), "the same, enlarged", INK, LARGE, anchor="lm")
+        _dotted_line(draw, (LEFT, top + 152), (LEFT, top + 190))
+        _dotted_line(draw, (end, top + 152), (RIGHT, top + 190))
+        _draw_parts(image, top + 190, 50, LEFT + (RIGHT - LEFT) * split, RIGHT)
+        under = top + 260
+    draw.text((LEFT, under), f"depthwise {split:.1%} (dots)", INK, SMALL, anchor="lm")
+    draw.text((RIGHT, under), f"pointwise {1 - split:.1%} (stripes)", INK, SMALL, anchor="rm")
 
 
 def _draw_parts(image: Image.Image, top: int, height: int, middle: float, end: float) -> None:
@@ -207,17 +209,19 @@ def _power(power: int) -> str:
 
 
 def _factor(saving: float) -> str:
-    return f"{saving:.1f} times fewer" if saving >= 1 else f"{1 / saving:.2f} times more"
+    return f"{saving:.1f} times fewer" if saving > 1 else f"{1 / saving - 1:.1%} more"
 
 
 def _in_words(state: CostState, costs: _Costs) -> str:
     k, (rows, cols) = state.kernel_size, state.size
+    parts = f"1/{state.out_channels} + 1/{k**2}"
+    reason = f"the inverse of {parts}" if costs.saving > 1 else f"for {parts} is more than 1"
     return (
         f"A kernel of {k} × {k}, {state.in_channels} channels in, {state.out_channels} out, on a map of {rows} × "
         f"{cols} = {rows * cols:,} pixels. Standard: {costs.standard.parameters:,} parameters, "
         f"{costs.standard.multiply_adds:,} multiply-adds. Separable: {costs.depthwise.parameters:,} parameters in the "
         f"depthwise step and {costs.pointwise.parameters:,} in the pointwise one make {costs.separable.parameters:,}, "
-        f"with {costs.separable.multiply_adds:,} multiply-adds: {_factor(costs.saving)}, the inverse of "
-        f"1/{state.out_channels} + 1/{k**2}. Of that price the depthwise step takes {costs.depthwise_share:.1%} and "
+        f"with {costs.separable.multiply_adds:,} multiply-adds: {_factor(costs.saving)}, {reason}. Of that price the "
+        f"depthwise step takes {costs.depthwise_share:.1%} and "
         f"the pointwise step {1 - costs.depthwise_share:.1%}."
     )

@@ -7,6 +7,7 @@ colours are those of Okabe and Ito 2008.
 import base64
 import html
 import io
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -26,11 +27,13 @@ WIDTH = 10.0  # inches, nearly a notebook's text column
 DOTS_PER_INCH = 144  # more than a screen shows, so that lines stay crisp
 SHOWN_PER_INCH = 96  # letters of 8 points are 11 pixels high
 COLORS = 256
+RIM = 0.08  # inches around what is drawn
 
 TRUTH = {"edgecolor": "white", "linewidth": 2.0}
 CAUGHT = {"edgecolor": ORANGE, "linewidth": 2.2, "linestyle": (0, (4, 1.5))}
 MISSED = {"edgecolor": SKY, "linewidth": 2.2, "linestyle": (0, (1, 1.2))}
-FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.05, "halo": 0}
+ANCHOR = {"edgecolor": VERMILION, "linewidth": 1.4, "halo": 0.7}  # thin: of many that lie in each other, all are seen
+FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.012, "halo": 0}  # of thousands, many lie on one line
 
 
 def panels(columns: int, image_size: tuple[int, int] = (160, 224), width: float = WIDTH) -> tuple[Figure, np.ndarray]:
@@ -105,9 +108,14 @@ def draw_points(axes: Axes, points, size: float = 4.0, color: str = ORANGE) -> N
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file with a palette, a third of the size: notebooks are kept in git."""
+    """The figure as a PNG file with a palette, a third of the size: notebooks are kept in git.
+
+    The same rim is left on every side: a panel that keeps its image's shape leaves a strip of the figure empty.
+    """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    figure.savefig(
+        buffer, format="png", dpi=DOTS_PER_INCH, bbox_inches="tight", pad_inches=RIM, metadata={"Software": None}
+    )
     picture = Image.open(buffer).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
     small = io.BytesIO()
     picture.save(small, "png")
@@ -134,23 +142,47 @@ def show(figure: Figure, alt: str) -> None:
     """
     if being_checked():  # drawing takes longer than all the rest of a lesson
         return
-    data, metadata = mimebundle(png(figure), round(figure.get_figwidth() * SHOWN_PER_INCH), alt)
+    picture = png(figure)
+    width = Image.open(io.BytesIO(picture)).width / DOTS_PER_INCH * SHOWN_PER_INCH
+    data, metadata = mimebundle(picture, round(width), alt)
     display(data, metadata=metadata, raw=True)
     display(HTML(f"<details><summary>This figure in words</summary>{html.escape(alt)}</details>"))
 
 
+class AnswerError(Exception):
+    """A cell of a lesson cannot go on with what a learner's function gave it."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython asks for this instead of a traceback, which would lead through the lesson's own code.
+        return [str(self)]
+
+
 @contextmanager
 def after(exercise: str) -> Iterator[None]:
-    """What stands under it needs the learner's function: say so kindly while that is not written, or not there.
+    """What stands under it needs the learner's function: say so kindly while that is not there, or not right.
 
     Args:
         exercise: as its heading calls it, such as "1.1"; or several.
+
+    Raises:
+        AnswerError: if the function is there, and what stands under it fails all the same.
     """
+    several = " " in exercise
+    answers, it, its = ("answers to exercises", "them", "their") if several else ("answer to exercise", "it", "its")
     try:
         yield
     except (NotImplementedError, NameError) as error:
         if isinstance(error, NameError):  # its cell was not run, or has another name in it
             print(f"{error}.")
-        several = " " in exercise
-        answers, it, its = ("answers to exercises", "them", "their") if several else ("answer to exercise", "it", "its")
+        elif unwritten := _function_that_raised(error):  # perhaps an earlier one, that this one calls
+            print(f"Your `{unwritten}` is not written yet.")
         print(f"This needs your {answers} {exercise}. Write {it}, run {its} cell{'s' * several}, then this one again.")
+    except Exception as error:  # an answer of another shape, for instance
+        what = f"This uses your {answers} {exercise}, and stopped with {type(error).__name__}: {error}."
+        raise AnswerError(f"{what} What do{'' if several else 'es'} {its} check{'s' * several} say?") from error
+
+
+def _function_that_raised(error: BaseException) -> str:
+    """Name of the function an error comes from; "" where that is no function but the cell itself."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_code.co_name if frame.f_locals is not frame.f_globals else ""

@@ -60,11 +60,11 @@ def matching_view(state: MatchingState) -> tuple[np.ndarray, str]:
         in_hand = ious[state.box]
         nearest = _best_first(in_hand, (matches == UNMATCHED) & (in_hand > 0))[:NEAREST]
         for anchor in nearest:
-            canvas.outline(_anchors()[anchor], MISSED, width=3, dash=DOTTED)
+            canvas.outline(_anchors()[anchor], MISSED, width=2, dash=DOTTED)
         for anchor in own[state.box][1:]:
-            canvas.outline(_anchors()[anchor], CAUGHT, width=3, dash=DASHED)
+            canvas.outline(_anchors()[anchor], CAUGHT, width=2, dash=DASHED)
         for anchor in own[state.box][:1]:
-            canvas.outline(_anchors()[anchor], CAUGHT, width=5)
+            canvas.outline(_anchors()[anchor], CAUGHT, width=4)
     for number, box in enumerate(boxes):
         canvas.outline(box, PAPER, width=4 if number == state.box else 2)
     for number, box in enumerate(boxes):

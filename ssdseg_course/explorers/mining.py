@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 import numpy as np
 
-from ssdseg_course.explorers.canvas import CAUGHT, DOTTED, MISSED, SCENES, Canvas
+from ssdseg_course.explorers.canvas import CAUGHT, DASHED, DOTTED, MISSED, SCENES, Canvas, draw_scene
 from ssdseg_course.explorers.explorer import Explorer, align
 from ssdseg_course.explorers.raw_output import raw_output
+from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.data.warehouse import CLASSES, SPLITS
 
 NEGATIVES_PER_POSITIVE, LEAST_NEGATIVES = 3, 3  # as ssdseg_ref.losses has them; it imports Keras, which takes seconds
 MOST_PER_POSITIVE = 10
-HARDEST_DRAWN = 12
+HARDEST_DRAWN = 5
+NEARLY = 0.3  # an IoU from which on an anchor nearly had a box
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ def mining_view(state: MiningState) -> tuple[np.ndarray, str]:
     """Draw a state, and say it in words.
 
     Returns:
-        picture: (H, W, 3) uint8: the hardest of the anchors that were mined, dotted, and a disc in the middle of each
-            of the others; positives solid.
+        picture: (H, W, 3) uint8: the hardest of the anchors that were mined, numbered, the first of them dashed and
+            the others dotted, and a disc in the middle of each of the rest; positives solid.
         text: the same for those who cannot see it.
     """
     seed = SPLITS["test"][state.scene]
@@ -46,25 +48,37 @@ def mining_view(state: MiningState) -> tuple[np.ndarray, str]:
     positives, negatives = np.flatnonzero(output.positive), np.flatnonzero(~output.positive)
     wanted = max(state.ratio * len(positives), LEAST_NEGATIVES)
     mined = negatives[np.argsort(-output.losses[negatives], kind="stable")][:wanted]
+    overlaps = pairwise_iou(output.anchors, draw_scene(seed).boxes).max(axis=1, initial=0)
     canvas = Canvas(seed)
     for index in mined[HARDEST_DRAWN:]:
         xmin, ymin, xmax, ymax = output.anchors[index].tolist()
         canvas.dot((xmin + xmax) / 2, (ymin + ymax) / 2, MISSED, 5)
-    for index in mined[:HARDEST_DRAWN][::-1]:
-        canvas.outline(output.anchors[index], MISSED, 2, DOTTED)
     for index in positives if state.positives else ():
         canvas.outline(output.anchors[index], CAUGHT, 3)
-    if len(mined):
-        hardest = mined[0]
-        canvas.write(output.anchors[hardest], f"a {CLASSES[int(output.shares[hardest, 1:].argmax())]}?", MISSED)
+    hardest = list(enumerate(mined[:HARDEST_DRAWN], start=1))
+    for number, index in reversed(hardest):
+        canvas.outline(output.anchors[index], MISSED, *((4, DASHED) if number == 1 else (2, DOTTED)))
+    guesses = [f"{number}: {_guess(output.shares[index])}" for number, index in hardest]
+    for (_, index), guess in zip(hardest, guesses, strict=True):
+        canvas.write(output.anchors[index], guess, MISSED)
     every, some = output.losses[negatives].sum(), output.losses[mined].sum()
+    listed = "; ".join(
+        f"{guess}, IoU with a box {overlaps[index]:.2f}" for (_, index), guess in zip(hardest, guesses, strict=True)
+    )
     return canvas.picture(), (
         f"Scene {state.scene}: {len(positives)} of {len(output.losses):,} anchors have a box"
         f"{', solid' * state.positives}; their class losses add up to {output.losses[positives].sum():.1f}. The other "
         f"{len(negatives):,} together have {every:.1f}. With {state.ratio} a positive, at least {LEAST_NEGATIVES}, "
-        f"{len(mined)} are mined: the {min(HARDEST_DRAWN, len(mined))} hardest dotted, of the others a disc in the "
-        f"middle. They have {some:.1f}, and the least hard of them {output.losses[mined[-1]]:.2f}."
+        f"{len(mined)} are mined. They have {some:.1f}, and the least hard of them {output.losses[mined[-1]]:.2f}. "
+        f"{np.sum(overlaps[mined] >= NEARLY)} of them overlap a box by an IoU of {NEARLY} or more, too little to get "
+        f"it. The hardest, with what they are taken for: {listed}. Of the others a disc in the middle."
     )
+
+
+def _guess(shares: np.ndarray) -> str:
+    """What an anchor is taken for, and how surely."""
+    label = int(shares[1:].argmax()) + 1
+    return f"{CLASSES[label - 1]} {shares[label]:.0%}"
 
 
 class MiningExplorer(Explorer):

@@ -17,7 +17,7 @@ DIMENSIONS = (2, 3, 5, 10, 15, 20, 30, 50)
 POINTS = 600
 TURNS = 2.5
 MOST_MATRICES = 40  # over which the error is averaged
-WIDTH, HEIGHT, SIDE = 1344, 700, 560
+WIDTH, HEIGHT, SIDE, LEGEND_WIDTH = 1344, 700, 560, 180
 LARGE, SMALL = ImageFont.load_default(size=28), ImageFont.load_default(size=24)
 INK, PAPER, GRID = "#000000", "#FFFFFF", "#CCCCCC"
 START, END = np.array([0, 114, 178]), np.array([240, 228, 66])  # blue to yellow of Okabe and Ito 2008
@@ -76,16 +76,14 @@ def relu_view(state: ReluState) -> tuple[np.ndarray, str]:
     x, y = WIDTH / 2, 80 + SIDE / 2
     draw.line([x - 30, y, x + 10, y], INK, 5)
     draw.polygon([(x + 8, y - 14), (x + 32, y), (x + 8, y + 14)], INK)
+    _draw_legend(draw, 60, 80 + SIDE + 34)
     distance, mean = _distance(points, back), lost(state.dimensions)
+    moved = f"points moved by {distance:.2f} of the spiral's radius, on average"
+    draw.text((WIDTH - 60, 80 + SIDE + 34), moved, INK, SMALL, anchor="rm")
     words = (
         f"A spiral goes into {state.dimensions} dimensions by the random matrix number {state.matrix}, through a "
-        f"ReLU, and "
-        f"back. Its points end {distance:.2f} radii from where they were, on average; over {MOST_MATRICES} matrices "
-        f"the "
-        f"mean is {mean:.2f}. {_verdict(mean)}"
-    )
-    draw.text(
-        (60, HEIGHT - 30), f"lost: {distance:.2f}, over many matrices {mean:.2f} (radii)", INK, SMALL, anchor="lm"
+        f"ReLU, and back. On average its points move by {distance:.2f} of its radius; over {MOST_MATRICES} matrices "
+        f"that is {mean:.2f}. {_verdict(mean)}"
     )
     return np.asarray(image), words
 
@@ -133,11 +131,31 @@ def _verdict(mean: float) -> str:
     return "It is bent, but hardly anything is lost." if mean < 0.165 else "It is bent out of shape, but mostly there."
 
 
+def _color(share: float) -> tuple[int, ...]:
+    """Of a point that lies so far on the way from the inner end, 0, to the outer one, 1."""
+    return tuple(np.rint(START + share * (END - START)).astype(int).tolist())
+
+
+def _radius(share: float) -> float:
+    """The colour's other name: the outer end is thicker."""
+    return 3 + 5 * share
+
+
 def _draw_points(draw: ImageDraw.ImageDraw, left: int, top: int, points: np.ndarray) -> None:
     middle, half = np.array([left + SIDE / 2, top + SIDE / 2]), 0.46 * SIDE
-    for at, (x, y) in enumerate(points * [1, -1]):
-        share = at / (len(points) - 1)
-        color = tuple(np.rint(START + share * (END - START)).astype(int).tolist())
-        radius = 3 + 5 * share  # the colour's other name: the outer end is thicker
-        place = middle + half * np.array([x, y])
-        draw.ellipse([*(place - radius), *(place + radius)], fill=color, outline=INK if at % 40 == 0 else None)
+    places = middle + half * points * [1, -1]
+    shares = np.linspace(0, 1, len(points))
+    for rim, fill in ((2, lambda share: INK), (0, _color)):  # first all rims: together they are an outline
+        for share, place in zip(shares.tolist(), places, strict=True):
+            radius = _radius(share) + rim
+            draw.ellipse([*(place - radius), *(place + radius)], fill=fill(share))
+
+
+def _draw_legend(draw: ImageDraw.ImageDraw, left: float, y: float) -> None:
+    """A stroke from thin to thick, with the names of its ends."""
+    draw.text((left, y), "inner end", INK, SMALL, anchor="lm")
+    begin = left + draw.textlength("inner end", SMALL) + 20
+    for share in np.linspace(0, 1, LEGEND_WIDTH).tolist():
+        x, radius = begin + LEGEND_WIDTH * share, _radius(share)
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=_color(share))
+    draw.text((begin + LEGEND_WIDTH + 20, y), "outer end", INK, SMALL, anchor="lm")

@@ -1,13 +1,16 @@
 """Grades on a Dask cluster: that of this machine, or any other by its address. Dask does all the scheduling."""
 
 import contextlib
+import ctypes
 import functools
 import hashlib
 import logging
 import os
 import re
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,15 +23,21 @@ import ssdseg_course
 import ssdseg_ref
 from ssdseg_course.grading.grader import Graded, NotGraded, Work, grade
 from ssdseg_course.grading.sandbox import Sandbox, SandboxError
+from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 from ssdseg_course.manifest import LESSONS
 
 AT_ONCE = 4  # submissions that each worker has before it: enough to be busy, few enough to hold in memory
+SECONDS_OF_A_WORKER = 900  # of its processor, for a submission; answers run elsewhere, and the rest takes seconds
+MOST_LINES = 50  # remarks on a submission, messages on an exercise
+LONGEST_CELL = 200_000  # characters of a cell that a page shows
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 CONNECT_SECONDS = 10
 ADDRESS = re.compile(r"(\w+://)?[^/\s]+:\d+/?")
 SETTINGS = {
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
     "distributed.scheduler.http.routes": [],  # nothing to look at, for anybody
     "distributed.worker.http.routes": [],
+    "distributed.scheduler.allowed-failures": 0,  # what ends a worker is graded once more, alone
     "distributed.worker.memory.target": False,  # what a worker holds is small; answers run elsewhere
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -80,17 +89,17 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
             )
         except (OSError, TimeoutError, CommClosedError, ValueError) as error:
             raise ClusterError(f"{scheduler}: no Dask scheduler answers there ({_first_line(error)})") from None
-        _look_at_workers(client, str(scheduler), unsafe)
+        _look_at_workers(client, str(scheduler), unsafe, security is not None)
         yield client
 
 
-def _look_at_workers(client: Client, address: str, unsafe: bool) -> None:
+def _look_at_workers(client: Client, address: str, unsafe: bool, ours: bool) -> None:
     try:
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     except TimeoutError:
         raise ClusterError(f"{address}: this cluster has no worker; start one with `dask worker {address}`") from None
     try:
-        said = client.run(_introduce_yourself, unsafe)
+        said = client.run(_introduce_yourself, unsafe, ours)
     except ModuleNotFoundError as error:
         raise ClusterError(f"{address}: its workers do not have the course ({error}); install it there") from None
     for worker, (digest, trouble) in said.items():
@@ -100,8 +109,14 @@ def _look_at_workers(client: Client, address: str, unsafe: bool) -> None:
             raise SandboxError(f"worker {worker}: {trouble}")
 
 
-def _introduce_yourself(unsafe: bool) -> tuple[str, str]:
-    """What a worker says of itself: its version of the course, and why it has no sandbox, "" if it has one."""
+def _introduce_yourself(unsafe: bool, ends_with_parent: bool) -> tuple[str, str]:
+    """What a worker says of itself: its version of the course, and why it has no sandbox, "" if it has one.
+
+    One of our own ends with the process that grades, however that ends and whatever the worker is at.
+    """
+    if ends_with_parent:
+        with contextlib.suppress(OSError, AttributeError):  # Linux alone knows this
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
         Sandbox(LESSONS[0], unsafe).close()
     except SandboxError as error:
@@ -112,6 +127,9 @@ def _introduce_yourself(unsafe: bool) -> tuple[str, str]:
 def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Graded | NotGraded]]:
     """Grade submissions, and give them back as they are done.
 
+    A submission whose worker has ended may only have stood beside the one that ends it: it is graded once more in the
+    end, alone.
+
     Args:
         client: of a cluster.
         works: what to grade; taken from no faster than it is graded.
@@ -121,27 +139,60 @@ def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Gra
 
     def submit(some: Iterable[Work]):
         for work in some:
-            future = client.submit(grade, work, pure=False)
+            future = client.submit(_grade, work, pure=False)
             by_key[future.key] = work
             yield future
 
     at_once = AT_ONCE * max(1, sum(client.nthreads().values()))
+    suspects = []
     waiting = as_completed(submit(islice(works, at_once)), loop=client.loop)
     for future in waiting:
         work = by_key.pop(future.key)
-        yield work, _result(future, work)
+        result = _result(future, work)
+        if result is None:
+            suspects.append(work)
+        else:
+            yield work, result
         waiting.update(submit(islice(works, 1)))
+    for work in suspects:
+        result = _result(client.submit(_grade, work, pure=False), work)
+        reason = "whatever grades it ends: look at it yourself"
+        yield work, result or NotGraded(work.student, work.lesson, reason)
 
 
-def _result(future, work: Work) -> Graded | NotGraded:
+def _grade(work: Work) -> Graded | NotGraded:
+    """What a worker does, which ends where it does not come to an end: also inside a function of C's."""
+    signal.setitimer(signal.ITIMER_PROF, SECONDS_OF_A_WORKER)
     try:
-        return future.result()
+        return grade(work)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _result(future, work: Work) -> Graded | NotGraded | None:
+    """What came of a submission; None where its worker has ended."""
+    try:
+        return _cleaned(future.result())
     except KilledWorker:
-        return NotGraded(work.student, work.lesson, "its worker ended several times; try again, with fewer workers")
-    except SandboxError:
-        raise
+        return None
+    except SandboxError as error:  # there was one when the workers were looked at: this submission has broken it
+        reason = f"its sandbox failed: {shown(error, LONGEST_SENTENCE)}"
     except Exception as error:  # a mistake of ours must not cost the others their grades
-        return NotGraded(work.student, work.lesson, f"grading failed: {type(error).__name__}: {_first_line(error)}")
+        reason = f"grading failed: {type(error).__name__}: {shown(error, LONGEST_SENTENCE)}"
+    return NotGraded(work.student, work.lesson, reason)
+
+
+def _cleaned(result: Graded | NotGraded) -> Graded | NotGraded:
+    """A result whose texts are fit to be stored and shown, whatever a submission has made of them."""
+    if isinstance(result, NotGraded):
+        return replace(result, reason=shown(result.reason, LONGEST_SENTENCE))
+    reports = tuple(
+        replace(it, messages=tuple(map(shown_lines, it.messages[:MOST_LINES])), advice=shown_lines(it.advice))
+        for it in result.reports
+    )
+    remarks = tuple(shown(it, LONGEST_SENTENCE) for it in result.remarks[:MOST_LINES])
+    cells = [{**cell, "source": shown_lines(cell["source"], LONGEST_CELL)} for cell in result.notebook["cells"]]
+    return replace(result, reports=reports, remarks=remarks, notebook={**result.notebook, "cells": cells})
 
 
 @functools.cache

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssdseg_course.authoring import make_learners, read_source
 from ssdseg_course.grading.intake import lesson_of, read_plain
+from ssdseg_course.grading.rehearsal import try_out
 from ssdseg_course.grading.repair import repair
-from ssdseg_course.manifest import Lesson
+from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.work.backups import back_up
+from ssdseg_course.work.fresh import handed_out
 from ssdseg_course.work.workspace import (
     Notebook,
     NotebookError,
     course_root,
+    grade_id,
     is_answer,
     is_written,
     notebook_text,
@@ -26,19 +28,23 @@ class Examined:
 
     Attributes:
         notebook: mended.
-        remarks: what had to be mended, a sentence each; none if all is well.
+        remarks: what had to be mended, a sentence each; none if the file is in order.
+        lost: what would be said of the written answers that would get no points, in full; none if all of them would.
+        notes: what else to know before it is handed in.
         written: how many answers are no longer the stubs that were handed out.
         answers: how many there are.
     """
 
     notebook: Notebook
     remarks: tuple[str, ...]
+    lost: tuple[str, ...]
+    notes: tuple[str, ...]
     written: int
     answers: int
 
 
 def examine(path: Path, lesson: Lesson | None = None) -> Examined:
-    """See what grading would mend in a notebook.
+    """See what grading would mend in a notebook, and which of its answers would get no points.
 
     Args:
         path: the file.
@@ -51,7 +57,7 @@ def examine(path: Path, lesson: Lesson | None = None) -> Examined:
     lesson = lesson or lesson_of(path, content)
     if lesson is None:
         raise NotebookError(f"{path}: it cannot be told which lesson that is; name it with --lesson")
-    release = parse_notebook(make_learners(read_source(lesson.source()), lesson), lesson.name)
+    release = parse_notebook(handed_out(lesson, ROOT), lesson.name)
     try:
         repaired = repair(content, lesson, release)
     except NotebookError as error:
@@ -60,7 +66,12 @@ def examine(path: Path, lesson: Lesson | None = None) -> Examined:
     if path.name != f"{lesson.name}.ipynb":
         remarks = (f"it should be called {lesson.name}.ipynb", *remarks)
     answers = [cell for cell in repaired.notebook["cells"] if is_answer(cell)]
-    return Examined(repaired.notebook, remarks, sum(map(is_written, answers)), len(answers))
+    written = {grade_id(cell) for cell in answers if is_written(cell)}
+    tried = try_out(path, lesson, release, repaired.notebook)
+    tried = {name: it for name, it in tried.items() if name.split(".")[1] in written}
+    lost = tuple(str(it.report) for it in tried.values() if not it.report.passed)
+    notes = tuple(f"{name}: {it.note}" for name, it in tried.items() if it.note)
+    return Examined(repaired.notebook, remarks, lost, notes, len(written), len(answers))
 
 
 def mend(path: Path, examined: Examined) -> Path:

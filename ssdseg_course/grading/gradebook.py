@@ -7,15 +7,23 @@ what came of it exercise by exercise.
 import json
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nbgrader.api import Gradebook
+from nbgrader.api import (
+    Assignment,
+    BaseCell,
+    Comment,
+    Grade,
+    Gradebook,
+    MissingEntry,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.plugins import CsvExportPlugin
 from nbgrader.preprocessors import AssignLatePenalties
 from sqlalchemy import Column, DateTime, MetaData, String, Table, Text, delete, insert, select
 from sqlalchemy.engine import make_url
@@ -23,11 +31,17 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 from sqlalchemy.orm import scoped_session, sessionmaker
 from traitlets.config import Config
 
+from ssdseg_course.grading.export import GradesExport
 from ssdseg_course.grading.grader import Graded
+from ssdseg_course.grading.names import Learner
 from ssdseg_course.grading.nbgrader_course import scripts_on_path
+from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 from ssdseg_course.work.carrying import CHECK
+from ssdseg_course.work.workspace import grade_id
 
 LOCK_SECONDS = 60  # to wait for somebody who writes into the same SQLite file, such as the formgrader
+LONGEST_COLUMN = 128  # characters of a name in nbgrader's database
+NO_MARKUP = str.maketrans("<>", "‹›")
 METADATA = MetaData()
 GRADED = Table(
     "ssdseg_graded",
@@ -55,13 +69,19 @@ class Result:
         points: that there were.
         first: the first line of what is wrong, "" if nothing.
         advice: the sentence that helped, "" without one.
+        passed: whether it is right.
+        said: all of what the learner is told.
+        code: of the answer.
     """
 
     exercise: str
-    earned: int
-    points: int
+    earned: float
+    points: float
     first: str
     advice: str
+    passed: bool = False
+    said: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,14 +101,49 @@ class Record:
     remarks: tuple[str, ...]
 
     @property
-    def earned(self) -> int:
+    def earned(self) -> float:
         """Points."""
         return sum(result.earned for result in self.results)
 
     @property
-    def points(self) -> int:
+    def points(self) -> float:
         """Points that there were."""
         return sum(result.points for result in self.results)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What nbgrader has of an exercise of a submission.
+
+    Attributes:
+        points: that count.
+        by_hand: whether somebody has given them, or more of them, by hand.
+        comment: of the instructor's, "" without one.
+    """
+
+    points: float
+    by_hand: bool
+    comment: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What nbgrader has of a submission, with all that was changed by hand.
+
+    Attributes:
+        marks: of the exercises, by the names of their functions.
+        penalty: points that being late costs.
+        timestamp: when it was handed in, where that is known.
+    """
+
+    marks: dict[str, Mark]
+    penalty: float
+    timestamp: datetime | None
+
+    @property
+    def points(self) -> float:
+        """Points that count."""
+        return max(0.0, sum(mark.points for mark in self.marks.values()) - self.penalty)
 
 
 def gradebook_url(config: Config, given: str | None) -> str:
@@ -151,15 +206,16 @@ class Records:
         self.gradebook = gradebook
         self._config = config
 
-    def digest(self, student: str, lesson: str) -> str | None:
-        """What was graded for a learner, None if nothing or if nbgrader has forgotten it."""
+    def digests(self, lesson: str) -> dict[str, str]:
+        """What was graded for a lesson, by learner, but for what nbgrader has forgotten."""
         with self.gradebook.engine.connect() as connection:
-            found = connection.execute(select(GRADED.c.digest).where(*_is(student, lesson))).scalar()
-        known = {it.student_id for it in self.gradebook.assignment_submissions(lesson)} if found else ()
+            rows = connection.execute(select(GRADED.c.student, GRADED.c.digest).where(GRADED.c.assignment == lesson))
+            found = {row.student: row.digest for row in rows}
+        known = {it.student_id for it in self.gradebook.assignment_submissions(lesson)} if found else set()
         self.gradebook.db.rollback()
-        return found if student in known else None
+        return {student: digest for student, digest in found.items() if student in known}
 
-    def record(self, graded: Graded, digest: str) -> None:
+    def record(self, graded: Graded, digest: str, learner: Learner | None = None) -> None:
         """Write one submission's grades, whole or not at all. Grades given by hand stay, and are marked for a look."""
         engine = self.gradebook.engine
         sessions = self.gradebook.db
@@ -170,41 +226,114 @@ class Records:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", SAWarning)  # nbgrader's own way of filling its database
-                    self._write_grades(graded)
+                    results = self._write_grades(graded, learner)
                     self.gradebook.db.flush()
                 connection.execute(delete(GRADED).where(*_is(graded.student, graded.lesson)))
-                connection.execute(insert(GRADED).values(_row(graded, digest)))
+                connection.execute(insert(GRADED).values(_row(graded, digest, results)))
             finally:
                 self.gradebook.db.remove()
                 self.gradebook.db = sessions
 
-    def _write_grades(self, graded: Graded) -> None:
+    def _write_grades(self, graded: Graded, learner: Learner | None) -> list[Result]:
+        """Write them, and give them as they are: with the points that nbgrader has for each exercise."""
         book, lesson = self.gradebook, graded.lesson
-        book.update_or_create_student(graded.student)
-        when = {"timestamp": graded.timestamp} if graded.timestamp else {}
-        submission = book.update_or_create_submission(lesson, graded.student, **when)
+        student = book.update_or_create_student(graded.student)
+        _write_names(student, learner)
+        submission = book.update_or_create_submission(lesson, graded.student, timestamp=graded.timestamp)
+        sources = {grade_id(cell): cell["source"] for cell in graded.notebook["cells"]}
+        results = []
         for report in graded.reports:
             name = report.exercise_id.split(".")[1]
             grade = book.find_grade(f"{CHECK}{name}", lesson, lesson, graded.student)
-            grade.auto_score = report.earned
+            points = grade.cell.max_score  # an instructor may have changed what an exercise is worth
+            grade.auto_score = points if report.passed else 0
             grade.needs_manual_grade = grade.manual_score is not None  # as nbgrader does: somebody should look again
             comment = book.find_comment(name, lesson, lesson, graded.student)
             comment.auto_comment = None if name in graded.written else "No response."
+            first = "" if report.passed else _what_is_wrong(report.messages)
+            said, code = shown_lines("\n".join(report.messages)), shown_lines(sources.get(name, ""))
+            results.append(
+                Result(report.exercise_id, grade.auto_score, points, first, report.advice, report.passed, said, code)
+            )
         book.db.commit()
-        self._write_penalty(graded, submission)
+        self._write_penalty(submission, self._late_rule())
+        book.db.commit()
+        return results
 
-    def _write_penalty(self, graded: Graded, submission) -> None:
-        """What being late costs, as nbgrader's plugin for that says; nothing by default."""
-        notebook = self.gradebook.find_submission_notebook(graded.lesson, graded.lesson, graded.student)
-        notebook.late_submission_penalty = None
-        if submission.total_seconds_late > 0:
-            rule = AssignLatePenalties(config=self._config)
-            rule.init_plugin()
-            seconds = submission.total_seconds_late
-            penalty = rule.plugin_inst.late_submission_penalty(graded.student, notebook.score, seconds)
+    def _late_rule(self):
+        """What says what being late costs: nbgrader's plugin for that, by default nothing."""
+        rule = AssignLatePenalties(config=self._config)
+        rule.init_plugin()
+        return rule.plugin_inst
+
+    def _write_penalty(self, submission: SubmittedAssignment, rule) -> bool:
+        """Write what being late costs, and give whether that is something else than before."""
+        late = submission.total_seconds_late if submission.assignment.duedate is not None else 0
+        changed = False
+        for notebook in submission.notebooks:
+            try:
+                penalty = (
+                    rule.late_submission_penalty(submission.student.id, notebook.score, late) if late > 0 else None
+                )
+            except Exception as error:
+                why = f"{type(error).__name__}: {_first_line(error)}"
+                raise GradebookError(f"nbgrader's plugin for what being late costs stopped with {why}") from error
             if penalty is not None:
-                notebook.late_submission_penalty = min(max(penalty, 0), notebook.score)
+                penalty = min(max(penalty, 0), notebook.score)
+            changed |= (notebook.late_submission_penalty or 0) != (penalty or 0)
+            notebook.late_submission_penalty = penalty
+        return changed
+
+    def look_at_due_dates(self, lesson: str) -> int:
+        """Work out anew what being late costs: a due date may have been set, or extended, since the grades were given.
+
+        Returns:
+            for how many submissions that is something else now.
+        """
+        rule = self._late_rule()
+        changed = sum(self._write_penalty(it, rule) for it in self.gradebook.assignment_submissions(lesson))
         self.gradebook.db.commit()
+        return changed
+
+    def write_names(self, learners: Iterable[Learner]) -> None:
+        """Let nbgrader know what learners are called, of whom something was graded."""
+        for learner in learners:
+            with suppress(MissingEntry):
+                _write_names(self.gradebook.find_student(learner.id), learner)
+        self.gradebook.db.commit()
+
+    def standings(self, lesson: str) -> dict[str, Standing]:
+        """What nbgrader has of the submissions for a lesson, by learner."""
+        marks: dict[str, dict[str, Mark]] = {}
+        comments = {
+            (student, name): comment
+            for student, name, comment in self._of_cells(lesson, Comment, Comment.manual_comment)
+        }
+        columns = (Grade.score, Grade.manual_score, Grade.extra_credit)
+        for student, name, points, manual, extra in self._of_cells(lesson, Grade, *columns):
+            exercise = name.removeprefix(CHECK)
+            by_hand = manual is not None or bool(extra)
+            comment = comments.get((student, exercise)) or ""
+            marks.setdefault(student, {})[exercise] = Mark(points, by_hand, shown_lines(comment))
+        standings = {}
+        for it in self.gradebook.assignment_submissions(lesson):
+            student = it.student.id
+            standings[student] = Standing(marks.get(student, {}), it.late_submission_penalty or 0.0, it.timestamp)
+        self.gradebook.db.rollback()
+        return standings
+
+    def _of_cells(self, lesson: str, kind: type, *columns):
+        """Rows of (learner, name of a cell, columns) for all submissions for a lesson."""
+        return (
+            self.gradebook.db.query(SubmittedAssignment.student_id, BaseCell.name, *columns)
+            .select_from(kind)
+            .join(BaseCell, kind.cell_id == BaseCell.id)
+            .join(SubmittedNotebook, kind.notebook_id == SubmittedNotebook.id)
+            .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            .filter(Assignment.name == lesson)
+            .all()
+        )
 
     def records(self, lesson: str) -> list[Record]:
         """What is kept of all submissions for a lesson, by learner."""
@@ -222,12 +351,12 @@ class Records:
             ]
 
     def export(self, path: Path) -> None:
-        """Write all grades as `nbgrader export` does, whole or not at all."""
+        """Write the table of all grades, whole or not at all."""
         if path.is_dir():
             raise GradebookError(f"{path}: that is a folder, where the table of grades should be written")
         half = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            CsvExportPlugin(to=str(half)).export(self.gradebook)
+            GradesExport(to=str(half)).export(self.gradebook)
             half.replace(path)
         finally:
             half.unlink(missing_ok=True)
@@ -237,17 +366,23 @@ def _is(student: str, lesson: str) -> tuple:
     return GRADED.c.student == student, GRADED.c.assignment == lesson
 
 
-def _row(graded: Graded, digest: str) -> dict:
-    results = [
-        Result(
-            report.exercise_id,
-            report.earned,
-            report.points,
-            "" if report.passed else _what_is_wrong(report.messages),
-            report.advice,
-        )
-        for report in graded.reports
-    ]
+def _write_names(student, learner: Learner | None) -> None:
+    """What a table of students says of a name counts; without one, nbgrader's own does."""
+    if learner is None:
+        return
+    if learner.listed:
+        for name in ("first_name", "last_name", "email"):
+            setattr(student, name, _as_name(getattr(learner, name)) or getattr(student, name))
+    elif learner.name != student.id and not (student.first_name or student.last_name):
+        student.last_name = _as_name(learner.name)
+
+
+def _as_name(text: str) -> str:
+    """A name for nbgrader's database, whose pages do not tell it from markup everywhere."""
+    return text[:LONGEST_COLUMN].translate(NO_MARKUP)
+
+
+def _row(graded: Graded, digest: str, results: list[Result]) -> dict:
     return {
         "assignment": graded.lesson,
         "student": graded.student,
@@ -264,4 +399,5 @@ def _what_is_wrong(messages: tuple[str, ...]) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return shown(lines[0] if lines else type(error).__name__, LONGEST_SENTENCE)

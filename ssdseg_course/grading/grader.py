@@ -4,26 +4,43 @@ This is what a worker of a cluster does. It is given all it needs by value, and 
 """
 
 import functools
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from ssdseg_course.check import draw_seed
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.judge import AnswerKey, again, judge
-from ssdseg_course.checking.report import Report
+from ssdseg_course.checking.report import Report, Verdict
 from ssdseg_course.checking.time_limit import SECONDS as CHECK_SECONDS
-from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.checking.values import Plain, in_words_together
+from ssdseg_course.exercises import EXERCISES, exercises_of
 from ssdseg_course.grading.repair import repair
-from ssdseg_course.grading.sandbox import Sandbox, SandboxError
+from ssdseg_course.grading.sandbox import LARGEST_REPLY, Code, Probed, Sandbox, SandboxError
 from ssdseg_course.grading.staging import CONFESSION
 from ssdseg_course.manifest import Lesson, find_lesson
 from ssdseg_course.sandboxed.definitions import Source
+from ssdseg_course.sandboxed.isolation import MIB
+from ssdseg_course.sandboxed.zygote import Way
 from ssdseg_course.work.carrying import CHECK
-from ssdseg_course.work.running import exercises_of
-from ssdseg_course.work.workspace import Notebook, NotebookError, code_cells, grade_id, is_written, parse_notebook
+from ssdseg_course.work.workspace import (
+    Notebook,
+    NotebookError,
+    code_cells,
+    cut,
+    grade_id,
+    is_written,
+    parse_notebook,
+    read_notebook,
+)
 
 SECONDS = int(CHECK_SECONDS)  # of work, that an exercise may take
 UNJUDGED = "what it gives back cannot be compared with what is right"
 CASES_KEPT = 100  # exercises whose right answers a worker remembers
+TIMES_AS_MUCH = 16  # as the reference's numbers take, those of a wrong answer may take, written as text
+LONGEST_MESSAGE, MOST_MESSAGES = 2000, 30  # characters, lines
+WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,7 @@ class Work:
         seed: of the cases; drawn for this grading, and known to nobody who is graded.
         seconds: that an exercise may take.
         unsafe: to run answers without a sandbox.
+        beside: content of the files that were handed in beside the notebook, by their paths.
     """
 
     student: str
@@ -51,6 +69,7 @@ class Work:
     seed: int
     seconds: int = SECONDS
     unsafe: bool = False
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,52 +132,201 @@ def grade(work: Work) -> Graded | NotGraded:
         repaired = repair(work.content, lesson, release)
     except NotebookError as error:
         return NotGraded(work.student, work.lesson, "; ".join((str(error), *work.remarks)))
-    cells = list(code_cells(repaired.notebook))
-    sources = [Source(place, grade_id(cell), cell["source"]) for place, cell in cells]
-    results = [_report_on(exercise, sources, work, lesson) for exercise in exercises_of(lesson)]
-    remarks = [*work.remarks, *repaired.remarks, *(remark for _, remark in results if remark)]
+    reports = _reports(_codes(lesson, release, repaired.notebook, work.beside), work)
+    remarks = [*work.remarks, *repaired.remarks, *filter(None, map(_remark_on, reports))]
     return Graded(
         work.student,
         work.lesson,
-        tuple(report for report, _ in results),
-        frozenset(grade_id(cell) for _, cell in cells if is_written(cell)),
+        tuple(reports),
+        frozenset(grade_id(cell) for cell in repaired.notebook["cells"] if is_written(cell)),
         tuple(dict.fromkeys(remarks)),
         repaired.notebook,
         work.timestamp,
     )
 
 
-def _report_on(exercise: Exercise, sources: list[Source], work: Work, lesson: Lesson) -> tuple[Report, str]:
-    """The report on an answer, and what the instructor should know of it, "" if nothing."""
-    key = _answer_key(exercise.id, work.seed)
-    above = sources[: next(k for k, source in enumerate(sources) if source.name == f"{CHECK}{exercise.name}")]
+def _reports(codes: Sequence[tuple[Exercise, Code]], work: Work, endless: Collection[str] = ()) -> list[Report]:
+    """The reports on all exercises, in their order.
+
+    An exercise that fails, and uses an earlier one that is wrong, is tried once more with the course's own function in
+    the place of that one.
+
+    Args:
+        codes: the exercises, and where the answers are found.
+        work: how to run them.
+        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+    """
+    results, wrong = [], {}
+    for exercise, code in codes:
+        if exercise.id in endless:
+            wrong[exercise.id] = Verdict.TOO_LONG
+            results.append(Report(exercise.id, False, exercise.points, (), work.seed, verdict=Verdict.TOO_LONG))
+            continue
+        used = [it for it, _ in codes if it.id in wrong and it.name in _reached(exercise.name, code)]
+        given = {it.name: _solution(work.lesson, exercise.name, it.name) for it in used}
+        with_given = replace(code, given=given)
+        if any(wrong[it.id] is Verdict.TOO_LONG for it in used):  # it would only take as long once more
+            report, probed = _try(exercise, with_given, work)
+            report = _with_helpers(report, used, report, probed)
+        else:
+            report, _ = _try(exercise, code, work)
+            if used and not report.passed:
+                report = _with_helpers(report, used, *_try(exercise, with_given, work))
+        if not report.passed:
+            wrong[exercise.id] = report.verdict
+        results.append(report)
+    return results
+
+
+def _codes(
+    lesson: Lesson, release: Notebook, notebook: Notebook, beside: Mapping[str, bytes]
+) -> list[tuple[Exercise, Code]]:
+    """The exercises of a lesson, in their order, and the code in which the answer to each is found."""
+    handed_out = {cell["source"] for _, cell in code_cells(release)}
+    sources = [
+        Source(place, grade_id(cell), cell["source"], is_written(cell) or cell["source"] not in handed_out)
+        for place, cell in code_cells(notebook)
+    ]
+    places = {source.name: source.place for source in sources}
     whole = frozenset(it.name for it in exercises_of(lesson))
-    notebook = f"{work.lesson}.ipynb"
+    ways = tuple(Way) if any(map(_does_more, filter(lambda source: source.own, sources))) else (Way.DEFINITIONS,)
+    return [
+        (it, Code(sources, places[f"{CHECK}{it.name}"], f"{lesson.name}.ipynb", whole, beside, ways=ways))
+        for it in exercises_of(lesson)
+    ]
+
+
+def _does_more(source: Source) -> bool:
+    """Whether there may be more in a learner's cell than the function that it is to hold."""
+    lines = (line for line in source.text.splitlines() if line[:1] not in ("", " ", "\t", "#", ")"))
+    return not all(re.match(rf"def {source.name}\b", line) for line in lines)
+
+
+def _with_helpers(report: Report, used: Sequence[Exercise], again: Report, probed: Probed) -> Report:
+    """The report on an answer that uses earlier ones which are wrong.
+
+    Args:
+        report: with the learner's own.
+        used: these exercises.
+        again: with the course's own in their places.
+        probed: what came out then. Where that are values alone, what is said of them is the answer's own mistake; words
+            of the learner's could hold the course's text.
+    """
+    names = in_words_together([f"`{it.name}`" for it in used])
+    yours = f"yours {'is' if len(used) == 1 else 'are'} not right yet: mend {used[0].id} first"
+    judged = f"judged with the course's own {names}, for {yours}"
+    helpers = tuple(it.id for it in used)
+    if again.passed:
+        return replace(again, messages=(f"right, {judged}",), helpers=helpers, right_but_for_helpers=True)
+    if report.verdict is Verdict.UNWRITTEN:
+        return report
+    if probed.outcomes is not None and all(outcome.failure is None for outcome in probed.outcomes):
+        return replace(again, messages=(*again.messages, judged), helpers=helpers)
+    uses = f"it uses {names}, and {yours}"
+    return replace(report, messages=(*report.messages, uses), helpers=helpers)
+
+
+def _reached(name: str, code: Code) -> set[str]:
+    """Names of exercises that the answer to one may use, itself or by others: all that its cells mention."""
+    mentioned: dict[str, set[str]] = {}
+    of_own_cells = set()
+    for source in code.sources:
+        found = set(WORD.findall(source.text)) & code.whole
+        if source.name in code.whole:
+            mentioned.setdefault(source.name, set()).update(found)
+        elif source.own:
+            of_own_cells |= found
+    reached, wanted = set(), {name}
+    while wanted:
+        reached |= wanted
+        wanted = set().union(of_own_cells, *(mentioned.get(it, set()) for it in wanted)) - reached
+    return reached - {name}
+
+
+@functools.lru_cache(maxsize=CASES_KEPT)
+def _solution(lesson_name: str, above: str, name: str) -> tuple[Source, ...]:
+    """The solution's cells that define a function, none of which stands below the answer of another exercise."""
+    cells = [
+        Source(place, grade_id(cell), cell["source"], own=False)
+        for place, cell in code_cells(read_notebook(find_lesson(lesson_name).solution()))
+    ]
+    last = min(next(it.place for it in cells if it.name == mark) for mark in (above, f"{CHECK}{name}"))
+    return tuple(cell for cell in cells if cell.place < last)
+
+
+def _try(exercise: Exercise, code: Code, work: Work) -> tuple[Report, Probed]:
+    """The report on an answer, found in the first of all ways that makes it right, and what came out of the sandbox.
+
+    Each way runs the learner's own code alone, on the same cases: so the best of them is the learner's own, too.
+    """
+    best = None
+    for way in code.ways:
+        probed = _probed(exercise, code, work, way)
+        if probed is None:
+            continue
+        report = _judged(exercise, probed, work)
+        if report.passed or best is None or (probed.has_values and not best[1].has_values):
+            best = report, probed
+        if report.passed or probed.was_ended or _is_stub(exercise, code, probed):
+            break
+    return best
+
+
+def _is_stub(exercise: Exercise, code: Code, probed: Probed) -> bool:
+    """Whether there is no answer yet, wherever one looks."""
+    written = any(source.own for source in code.sources if source.name == exercise.name)
+    return not written and probed.outcomes is not None and not probed.has_values
+
+
+def _probed(exercise: Exercise, code: Code, work: Work, way: Way) -> Probed | None:
+    key = _answer_key(exercise.id, work.seed)
+    most = _largest_reply(exercise.id, work.seed)
     for attempt in (1, 2):
         try:
-            sandbox = _sandbox(work.lesson, work.unsafe)
-            probed = sandbox.probe(exercise, key.cases, above, notebook, whole, work.seconds)
-            break
+            return _sandbox(work.lesson, work.unsafe).probe(exercise, key.cases, code, work.seconds, way, most)
         except SandboxError:
             _close_sandbox()
             if attempt == 2:
                 raise
+    raise AssertionError
+
+
+def _judged(exercise: Exercise, probed: Probed, work: Work) -> Report:
+    """The report on what came out of the sandbox."""
     if probed.outcomes is None:
-        report = Report(exercise.id, False, exercise.points, (probed.trouble,), work.seed)
-    else:
-        try:
-            report = judge(exercise, probed.outcomes, work.seed, key)
-        except Exception as error:  # values that no honest function gives, or a mistake of ours: somebody has to look
-            report = Report(exercise.id, False, exercise.points, (UNJUDGED,), work.seed)
-            return report, f"judging `{exercise.name}` stopped with {type(error).__name__}: look at it yourself"
+        verdict = Verdict.TOO_LONG if probed.took_too_long else None
+        return Report(exercise.id, False, exercise.points, (probed.trouble,), work.seed, verdict=verdict)
+    try:
+        report = judge(exercise, probed.outcomes, work.seed, _answer_key(exercise.id, work.seed))
+    except Exception as error:  # values that no honest function gives, or a mistake of ours: somebody has to look
+        return Report(exercise.id, False, exercise.points, (f"{UNJUDGED} ({type(error).__name__})",), work.seed)
     # The seed would show more cases than the one that failed.
-    messages = tuple(message for message in report.messages if message != again(exercise, work.seed))
-    if not report.passed and probed.outcomes is not None and probed.trouble:
-        messages = (*messages, f"on the way to `{exercise.name}` a statement stopped with {probed.trouble}")
-    report = replace(report, messages=messages)
+    messages = [message for message in report.messages if message != again(exercise, work.seed)]
+    if not report.passed and probed.trouble:
+        messages.append(f"on the way to `{exercise.name}` a statement stopped with {probed.trouble}")
+    return replace(report, messages=tuple(cut(message, LONGEST_MESSAGE) for message in messages[:MOST_MESSAGES]))
+
+
+def _remark_on(report: Report) -> str:
+    """What the instructor should know of an answer, "" if nothing."""
+    name = report.exercise_id.split(".")[1]
+    if UNJUDGED in str(report):
+        return f"judging `{name}` was not possible: look at it yourself"
     if CONFESSION in str(report):
-        return report, f"`{exercise.name}` takes the reference's answer instead of being written"
-    return report, ""
+        return f"`{name}` takes the reference's answer instead of being written"
+    return ""
+
+
+@functools.lru_cache(maxsize=CASES_KEPT)
+def _largest_reply(exercise_id: str, seed: int) -> int:
+    """Bytes that an answer may give back: some times as many as the reference's, for who is wrong may give more."""
+    key = _answer_key(exercise_id, seed)
+    right = sum(_bytes(key.value(key.exercise.reference, number)) for number in range(len(key.cases)))
+    return min(LARGEST_REPLY, MIB + TIMES_AS_MUCH * right)
+
+
+def _bytes(value: Plain) -> int:
+    return sum(map(_bytes, value)) if isinstance(value, tuple) else value.nbytes
 
 
 @functools.lru_cache(maxsize=CASES_KEPT)
@@ -180,3 +348,41 @@ def _sandbox(lesson: str, unsafe: bool) -> Sandbox:
 def _close_sandbox() -> None:
     while _open:
         _open.popitem()[1].close()
+
+
+def rehearse(
+    lesson: Lesson,
+    release: Notebook,
+    notebook: Notebook,
+    beside: Mapping[str, bytes],
+    endless: Collection[str] = (),
+) -> list[tuple[Report, bool]]:
+    """Try answers as grading will.
+
+    Args:
+        lesson: whose.
+        release: its notebook as it was handed out.
+        notebook: the learner's, as `repair` gives it.
+        beside: content of the files that stand beside it, by their paths.
+        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+
+    Returns:
+        the report on each, and whether it is right only with the files that stand beside the notebook.
+
+    Raises:
+        SandboxError: if this system cannot run them, not even without a sandbox.
+    """
+    work = Work("", lesson.name, b"", None, (), "", draw_seed())
+    try:
+        _sandbox(lesson.name, unsafe=False)
+    except SandboxError:
+        work = replace(work, unsafe=True)
+    codes = _codes(lesson, release, notebook, beside)
+    try:
+        reports = _reports(codes, work, endless)
+        return [
+            (report, bool(beside) and report.passed and not _try(exercise, replace(code, beside={}), work)[0].passed)
+            for (exercise, code), report in zip(codes, reports, strict=True)
+        ]
+    finally:
+        _close_sandbox()

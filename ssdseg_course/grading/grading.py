@@ -1,34 +1,50 @@
 """Grades a folder of submissions into a gradebook; it can be stopped at any moment, and goes on when run again."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
+import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from nbgrader.converters import GenerateAssignment
+from sqlalchemy.exc import OperationalError
 from traitlets.config import Config
 from traitlets.config.loader import load_pyconfig_files
 
 from ssdseg_course.grading import cluster
 from ssdseg_course.grading.class_report import as_markdown, summarise
-from ssdseg_course.grading.gradebook import Record, Records, gradebook_url, open_gradebook
+from ssdseg_course.grading.gradebook import (
+    GradebookError,
+    Record,
+    Records,
+    Standing,
+    gradebook_url,
+    open_gradebook,
+)
 from ssdseg_course.grading.grader import SECONDS, Graded, NotGraded, Work
-from ssdseg_course.grading.intake import Refusal, Submission, take_in
-from ssdseg_course.grading.nbgrader_course import course_config, run_nbgrader
+from ssdseg_course.grading.intake import SECRET, TAKE, TIMESTAMP, Refusal, Submission, read_again, take_in
+from ssdseg_course.grading.names import Learner, read_students
+from ssdseg_course.grading.nbgrader_course import GradingError, course_config, run_nbgrader
 from ssdseg_course.grading.pages import feedback_page, graded_notebook
+from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson
-from ssdseg_course.work.workspace import parse_notebook, write_whole
+from ssdseg_course.work.carrying import CHECK
+from ssdseg_course.work.running import exercises_of
+from ssdseg_course.work.workspace import Notebook, grade_id, parse_notebook, write_whole
 
 SEEDS = 2**31
 LOCK = Path(".ssdseg", "grading.lock")
 GRADES, CLASS_REPORT = "grades.csv", "class_report.md"
 CONFIG = "nbgrader_config.py"
+TIMESTAMP_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"  # as nbgrader writes it
+EVERYBODYS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # what one submission is not to blame for
 
 
 class BusyError(ValueError):
@@ -45,6 +61,10 @@ class Tally:
         not_graded: what could not be graded, and why.
         handed_in: learners whose submissions could be read, by lesson.
         records: of all submissions in the folder that have been graded, now or before.
+        standings: what nbgrader has of them, with what was changed by hand, by (learner, lesson).
+        learners: all who have handed in, by id.
+        penalties: number of submissions for which being late costs something else than before.
+        notes: what else the instructor should know, a sentence each.
     """
 
     graded: int = 0
@@ -52,6 +72,10 @@ class Tally:
     not_graded: list[Refusal | NotGraded] = field(default_factory=list)
     handed_in: dict[str, set[str]] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
+    standings: dict[tuple[str, str], Standing] = field(default_factory=dict)
+    learners: dict[str, Learner] = field(default_factory=dict)
+    penalties: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -66,6 +90,8 @@ class Options:
         unsafe: to grade without a sandbox.
         again: to grade also what has been graded and is the same since.
         seconds: that an exercise may take.
+        take: which of several notebooks of one lesson counts; see `take_in`.
+        students: a table of ids and names.
     """
 
     lesson: Lesson | None = None
@@ -75,6 +101,8 @@ class Options:
     unsafe: bool = False
     again: bool = False
     seconds: int = SECONDS
+    take: str = TAKE[0]
+    students: Path | None = None
 
 
 def grade_folder(
@@ -90,31 +118,39 @@ def grade_folder(
 
     Raises:
         BusyError: if somebody is grading in this folder already.
-        ClusterError, GradebookError, GradingError, SandboxError: if the cluster, the gradebook, nbgrader or the
-            sandbox cannot be used.
+        ClusterError, GradebookError, GradingError, SandboxError, StudentsError: if the cluster, the gradebook,
+            nbgrader, the sandbox or the table of students cannot be used.
         OSError: if a folder cannot be read or written.
     """
     config = _config(folder)
     url = gradebook_url(config, options.gradebook)
+    students = read_students(options.students) if options.students else None
     with _alone(folder), open_gradebook(url, config) as records:
-        tally, to_do, releases = _look_through(submissions, records, url, options)
+        _lay_out_sources(folder, config)
+        hand_ins = take_in(submissions, options.lesson, options.take, students)
+        tally, to_do, releases, secrets_of = _look_through(hand_ins, records, url, folder, config, options)
         number = sum(map(len, to_do.values()))
         if number:
-            works = _works(submissions, to_do, releases, options)
+            works = _works(submissions, to_do, releases, options, tally)
             with cluster.connected(options.workers, options.scheduler, options.unsafe) as client:
                 if progress:
                     progress(0, number)
                 for done, (work, result) in enumerate(cluster.grade_all(client, works), start=1):
                     if isinstance(result, Graded):
-                        _write_pages(result, work.release, folder, config)
-                        records.record(result, _digest(work.content, work.timestamp, work.release))
-                        tally.graded += 1
-                    else:
+                        result = _keep(result, work, records, folder, config, tally)
+                    if isinstance(result, NotGraded):
                         tally.not_graded.append(result)
                     if progress:
                         progress(done, number)
+        records.write_names(tally.learners.values())
         for lesson, students in tally.handed_in.items():
-            tally.records += [it for it in records.records(lesson) if it.student in students]
+            tally.penalties += records.look_at_due_dates(lesson)
+            standings = records.standings(lesson)
+            for record in records.records(lesson):
+                if record.student in students and record.student in standings:
+                    tally.records.append(record)
+                    tally.standings[record.student, lesson] = standings[record.student]
+                    _write_feedback(record, standings[record.student], secrets_of, folder, config, tally)
         if releases:
             records.export(folder / GRADES)
             _write_class_report(records, folder / CLASS_REPORT)
@@ -122,54 +158,103 @@ def grade_folder(
 
 
 def _look_through(
-    submissions: Path, records: Records, url: str, options: Options
-) -> tuple[Tally, dict[str, set[str]], dict[str, str]]:
+    hand_ins: Iterable[Submission | Refusal],
+    records: Records,
+    url: str,
+    folder: Path,
+    config: Config,
+    options: Options,
+) -> tuple[Tally, dict[str, list[Submission]], dict[str, str], dict[tuple[str, str], str]]:
     """See what there is to do, holding no more than one notebook at a time.
 
     Returns:
-        what is known already; the learners to be graded, by lesson; and the lessons' notebooks as they were handed out.
+        what is known already; what is to be graded, without its content, by lesson; the lessons' notebooks as they were
+        handed out; and the secrets of nbgrader's exchange, by (learner, lesson).
     """
-    tally, to_do, releases = Tally(), {}, {}
-    for it in take_in(submissions, options.lesson):
+    tally, to_do, releases, secrets_of = Tally(), {}, {}, {}
+    files: dict[tuple[int, int], str] = {}
+    digests: dict[str, dict[str, str]] = {}
+    for it in hand_ins:
         if isinstance(it, Refusal):
             tally.not_graded.append(it)
             continue
         name = it.lesson.name
-        if it.student in tally.handed_in.get(name, ()):
-            tally.not_graded.append(Refusal(it.student, name, "it was handed in twice; what was found first counts"))
-            continue
         if name not in releases:
-            releases[name] = _prepare(it.lesson, url)
+            releases[name] = _prepare(it.lesson, url, folder, config)
+            digests[name] = records.digests(name)
         tally.handed_in.setdefault(name, set()).add(it.student)
-        digest = _digest(it.content, it.timestamp, releases[name])
-        if not options.again and records.digest(it.student, name) == digest:
+        tally.learners[it.student] = it.learner
+        secrets_of[it.student, name] = it.secret
+        if it.file and (owner := files.setdefault(it.file, it.student)) != it.student:
+            tally.notes.append(f"{owner} and {it.student} have handed in one and the same file (a hard link), {name}")
+        digest = _digest(it.content, it.beside, it.timestamp, releases[name])
+        if not options.again and digests[name].get(it.student) == digest:
             tally.unchanged += 1
         else:
-            to_do.setdefault(name, set()).add(it.student)
-    return tally, to_do, releases
+            to_do.setdefault(name, []).append(replace(it, content=b"", beside={}))
+    return tally, to_do, releases, secrets_of
 
 
-def _works(submissions: Path, to_do: dict[str, set[str]], releases: dict[str, str], options: Options) -> Iterator[Work]:
+def _works(
+    submissions: Path, to_do: dict[str, list[Submission]], releases: dict[str, str], options: Options, tally: Tally
+) -> Iterator[Work]:
     """What workers are given: read when they are ready for it, lesson by lesson, for a sandbox is made for one."""
     seed = secrets.randbelow(SEEDS)  # the same for the whole class, and new for each grading
     for lesson in LESSONS:
-        if lesson.name not in to_do:
-            continue
-        left = set(to_do[lesson.name])
-        for it in take_in(submissions, lesson):
-            if isinstance(it, Submission) and it.student in left:
-                left.remove(it.student)
-                yield Work(
-                    it.student,
-                    lesson.name,
-                    it.content,
-                    it.timestamp,
-                    it.remarks,
-                    releases[lesson.name],
-                    seed,
-                    options.seconds,
-                    options.unsafe,
+        for it in to_do.get(lesson.name, ()):
+            try:
+                it = read_again(submissions, it)
+            except Exception as error:  # it has changed since it was looked at
+                tally.not_graded.append(
+                    NotGraded(it.student, lesson.name, f"it cannot be read any more: {shown(error)}")
                 )
+                continue
+            release = releases[lesson.name]
+            yield Work(
+                it.student,
+                lesson.name,
+                it.content,
+                it.timestamp,
+                it.remarks,
+                release,
+                seed,
+                options.seconds,
+                options.unsafe,
+                it.beside,
+            )
+
+
+def _keep(graded: Graded, work: Work, records: Records, folder: Path, config: Config, tally: Tally) -> NotGraded | None:
+    """Record a submission that has been graded, and write the page of it that the formgrader shows.
+
+    What this one cannot be recorded for costs the others nothing; a gradebook or a disk that fails is everybody's.
+    """
+    try:
+        release = parse_notebook(work.release, work.lesson)
+        graded = _worth_what_the_lesson_says(graded, release)
+        path = _place(folder, config, "autograded", graded.student, graded.lesson).with_suffix(".ipynb")
+        write_whole(path, graded_notebook(graded, release))
+        digest = _digest(work.content, work.beside, work.timestamp, work.release)
+        records.record(graded, digest, tally.learners.get(graded.student))
+    except (GradebookError, OperationalError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in EVERYBODYS:
+            raise
+        reason = f"recording it stopped with {type(error).__name__}: {shown(error)}"
+        return NotGraded(graded.student, graded.lesson, reason)
+    tally.graded += 1
+    return None
+
+
+def _worth_what_the_lesson_says(graded: Graded, release: Notebook) -> Graded:
+    """With the points that each check has in the notebook that was handed out: an instructor may have changed them."""
+    points = {grade_id(cell): cell["metadata"]["nbgrader"].get("points") for cell in release["cells"] if grade_id(cell)}
+    reports = []
+    for report in graded.reports:
+        worth = points.get(f"{CHECK}{report.exercise_id.split('.')[1]}")
+        reports.append(replace(report, points=report.points if worth is None else worth))
+    return replace(graded, reports=tuple(reports))
 
 
 def _config(folder: Path) -> Config:
@@ -196,32 +281,80 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _prepare(lesson: Lesson, url: str) -> str:
+def _lay_out_sources(folder: Path, config: Config) -> None:
+    """Give nbgrader the lessons' sources, without which its formgrader shows none; those that are there stay."""
+    if not (folder / CONFIG).exists():  # nbgrader itself is not used there
+        return
+    place = _directory(folder, config, "source", "source")
+    for lesson in LESSONS:
+        link, source = place / lesson.name, lesson.solution().parent
+        if source.is_dir() and not os.path.lexists(link):
+            with contextlib.suppress(OSError):  # a file system without links: what is missing is but a convenience
+                place.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(source)
+
+
+def _prepare(lesson: Lesson, url: str, folder: Path, config: Config) -> str:
     """Make the lesson known to the gradebook, and give the text of the notebook that learners were handed."""
+    own = _directory(folder, config, "source", "source") / lesson.name / f"{lesson.name}.ipynb"
+    source = own if own.is_file() else lesson.solution()
     with tempfile.TemporaryDirectory(prefix="ssdseg-grading-") as place:
         course = Path(place)
         config = course_config(course, lesson.name)
         config.CourseDirectory.db_url = url
         lesson.solution(course).parent.mkdir(parents=True)
-        shutil.copyfile(lesson.solution(), lesson.solution(course))
+        shutil.copyfile(source, lesson.solution(course))
         run_nbgrader(GenerateAssignment, config)
-        return lesson.notebook(course).read_text(encoding="utf-8")
+        release = lesson.notebook(course).read_text(encoding="utf-8")
+    known = {grade_id(cell) for cell in parse_notebook(release, str(source))["cells"]}
+    missing = [it.name for it in exercises_of(lesson) if not {it.name, f"{CHECK}{it.name}"} <= known]
+    if missing:
+        raise GradingError(f"{source}: the cells of {', '.join(missing)} are missing; delete this file, or mend it")
+    return release
 
 
-def _digest(content: bytes, timestamp: datetime | None, release: str) -> str:
-    """Tells what a grade was given for: this file, this time, this lesson, these checks."""
-    parts = (content, str(timestamp).encode(), release.encode(), cluster.course_digest().encode())
+def _directory(folder: Path, config: Config, step: str, default: str) -> Path:
+    """Where nbgrader has something."""
+    return folder / config.CourseDirectory.get(f"{step}_directory", default)
+
+
+def _place(folder: Path, config: Config, step: str, student: str, lesson: str) -> Path:
+    """Where nbgrader has a notebook of a submission, without its ending."""
+    return _directory(folder, config, step, step) / student / lesson / lesson
+
+
+def _digest(content: bytes, beside: Mapping[str, bytes], timestamp: datetime | None, release: str) -> str:
+    """Tells what a grade was given for: this file and those beside it, this time, this lesson, these checks."""
+    others = (part for name in sorted(beside) for part in (name.encode("utf-8", "surrogatepass"), beside[name]))
+    parts = (content, str(timestamp).encode(), release.encode(), cluster.course_digest().encode(), *others)
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
-def _write_pages(graded: Graded, release: str, folder: Path, config: Config) -> None:
-    """The notebook for the formgrader and the page for the learner, where nbgrader has them."""
-    directories = config.CourseDirectory
-    place = Path(graded.student, graded.lesson, graded.lesson)
-    autograded = folder / directories.get("autograded_directory", "autograded") / place.with_suffix(".ipynb")
-    feedback = folder / directories.get("feedback_directory", "feedback") / place.with_suffix(".html")
-    write_whole(autograded, graded_notebook(graded, parse_notebook(release, graded.lesson)))
-    write_whole(feedback, feedback_page(graded))
+def _write_feedback(
+    record: Record, standing: Standing, secrets_of: dict, folder: Path, config: Config, tally: Tally
+) -> None:
+    """The page that a learner gets back, and what `nbgrader release_feedback` wants to find beside it."""
+    learner = tally.learners[record.student]
+    try:
+        page = feedback_page(record, standing, learner.name)
+        when = f"{standing.timestamp:{TIMESTAMP_FORMAT}}" if standing.timestamp else ""
+        places = [_place(folder, config, it, record.student, record.lesson) for it in ("feedback", "autograded")]
+        _write_if_new(places[0].with_suffix(".html"), page)
+        kept = [it.with_name(SECRET) for it in places if it.with_name(SECRET).is_file()]
+        secret = secrets_of[record.student, record.lesson] or (kept[0].read_text() if kept else secrets.token_hex(16))
+        for place in places:
+            _write_if_new(place.with_name(TIMESTAMP), when)
+            _write_if_new(place.with_name(SECRET), secret)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in EVERYBODYS:
+            raise
+        reason = f"it is graded, but its page could not be written: {type(error).__name__}: {shown(error)}"
+        tally.not_graded.append(NotGraded(record.student, record.lesson, reason))
+
+
+def _write_if_new(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_whole(path, text)
 
 
 def _write_class_report(records: Records, path: Path) -> None:

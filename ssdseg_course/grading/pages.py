@@ -8,8 +8,9 @@ import re
 
 from jinja2 import Environment
 
-from ssdseg_course.checking.report import Report
+from ssdseg_course.checking.report import SIGNS, Report
 from ssdseg_course.exercises import EXERCISES
+from ssdseg_course.grading.gradebook import Mark, Record, Standing
 from ssdseg_course.grading.grader import Graded
 from ssdseg_course.manifest import find_lesson
 from ssdseg_course.work.carrying import CHECK
@@ -21,31 +22,40 @@ FEEDBACK = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).fr
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}: {{ graded.student }}</title>
+<title>{{ title }}: {{ name }}</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 pre { background: #f6f6f6; padding: .75rem; overflow-x: auto; font-size: 14px; }
 section { border-left: 6px solid #009E73; padding: 0 0 0 1rem; margin: 1.5rem 0; }
 section.open { border-color: #D55E00; }
 .report { white-space: pre-wrap; }
+.comment { background: #eef4fb; padding: .5rem .75rem; }
 h2 { font-size: 1.1rem; margin: 0; }
 </style>
 </head>
 <body>
 <h1>{{ title }}</h1>
-<p>{{ graded.student }}: <strong>{{ graded.earned }} of {{ graded.points }} points</strong></p>
-{% if graded.remarks %}
+<p>{{ name }}: <strong>{{ "%g" % points }} of {{ "%g" % record.points }} points</strong>
+{%- if penalty %}, after {{ "%g" % penalty }} less for being late{% endif %}</p>
+{% if record.remarks %}
 <ul>
-{% for remark in graded.remarks %}
+{% for remark in record.remarks %}
 <li>{{ remark }}</li>
 {% endfor %}
 </ul>
 {% endif %}
-{% for report, exercise_title, code in parts %}
-<section{% if not report.passed %} class="open"{% endif %}>
-<h2>{{ report.title }} · {{ exercise_title }}</h2>
-<p class="report">{{ report.messages | join("\n") }}</p>
-<details><summary>your answer</summary><pre>{{ code }}</pre></details>
+{% for result, exercise_title, mark in parts %}
+<section{% if mark.points < result.points %} class="open"{% endif %}>
+<h2>{{ signs[mark.points >= result.points] }} {{ result.exercise }}
+{{ "%g" % mark.points }}/{{ "%g" % result.points }} · {{ exercise_title }}</h2>
+{% if mark.by_hand %}
+<p>These points were given by hand; the check gave {{ "%g" % result.earned }}.</p>
+{% endif %}
+{% if mark.comment %}
+<p class="report comment">{{ mark.comment }}</p>
+{% endif %}
+<p class="report">{{ result.said }}</p>
+<details><summary>your answer</summary><pre>{{ result.code }}</pre></details>
 </section>
 {% endfor %}
 </body>
@@ -53,14 +63,29 @@ h2 { font-size: 1.1rem; margin: 0; }
 """)
 
 
-def feedback_page(graded: Graded) -> str:
-    """The page that a learner gets back."""
-    sources = {grade_id(cell): cell["source"] for cell in graded.notebook["cells"]}
-    parts = [
-        (report, EXERCISES[report.exercise_id].title, sources.get(report.exercise_id.split(".")[1], ""))
-        for report in graded.reports
-    ]
-    return FEEDBACK.render(graded=graded, title=find_lesson(graded.lesson).title, parts=parts)
+def feedback_page(record: Record, standing: Standing, name: str) -> str:
+    """The page that a learner gets back: what was found, and all that the instructor has changed or said by hand.
+
+    Args:
+        record: of the submission.
+        standing: what nbgrader has of it.
+        name: of the learner.
+    """
+    parts = []
+    for result in record.results:
+        function = result.exercise.split(".")[1]
+        exercise = EXERCISES.get(result.exercise)
+        mark = standing.marks.get(function, Mark(result.earned, False, ""))
+        parts.append((result, exercise.title if exercise else function, mark))
+    return FEEDBACK.render(
+        title=find_lesson(record.lesson).title,
+        name=name,
+        record=record,
+        points=standing.points,
+        penalty=standing.penalty,
+        parts=parts,
+        signs=SIGNS,
+    )
 
 
 def graded_notebook(graded: Graded, release: Notebook) -> str:

@@ -9,20 +9,32 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import nbformat
-
+from ssdseg_course.exercises import exercises_of
+from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.carrying import CHECK, carry_over
-from ssdseg_course.work.running import CHECK_CALL, exercises_of
+from ssdseg_course.work.running import CHECK_CALL
 from ssdseg_course.work.workspace import Cell, Notebook, NotebookError, grade_id, is_answer
 
+MIB = 2**20
 MOST_CELLS = 2000
 MOST_CODE = 2_000_000  # characters
+LARGEST_TEXT = 8 * MIB  # characters, without outputs and pictures
+MOST_BRACKETS = 500_000  # without them
+MOST_TOKENS = 2_000_000  # strings and brackets, of the outputs
 CELL_TYPES = ("code", "markdown", "raw")
 MARKS = ("points", "grade", "solution", "locked", "task")  # of nbgrader, which a learner has no reason to change
-BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+MARKED = ("utf-8-sig", "utf-16", "utf-32")  # encodings that a byte-order mark has told
 LONGEST_NUMBER = 20  # digits
-BETWEEN = re.compile(r"[ \t\r\n,]*")
+BETWEEN = re.compile(r"[ \t\r\n,]*+")
+CELLS = re.compile(r'"(?:cells|worksheets)"[ \t\r\n]*+:[ \t\r\n]*+\[')
+# What is large and no code, up to the bracket that begins it; and what has to be seen to find the one that ends it.
+NO_CODE = re.compile(r'(?<!\\)"(?:outputs|attachments|widgets)"[ \t\r\n]*+:[ \t\r\n]*+(?=[\[{])')
+TOKEN = re.compile(r'[^"\[\]{}]*+("[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}])', re.DOTALL)
+CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})(?: .*)?\r?$", re.MULTILINE)  # a line that git writes
+FUNCTION = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
+# Letters that nobody sees, and that Python cannot read: each with what stands in its place.
+UNSEEN = str.maketrans(dict.fromkeys("\ufeff\u200b\u200c\u200d\u2060\u00ad", "") | {"\u00a0": " ", "\u2028": "\n"})
 FEW = 3  # names that are listed
 
 
@@ -51,7 +63,12 @@ def repair(content: bytes, lesson: Lesson, release: Notebook) -> Repaired:
         NotebookError: if no answer can be found in it, with the reason.
     """
     remarks: list[str] = []
-    cells = _cells(_parsed(_decoded(content, remarks), remarks), remarks)
+    text = decoded(content, remarks)
+    if CONFLICT.search(text):
+        text = _more_written(text, release)
+        remarks.append("there is a merge conflict in it: of its two sides that with more answers was read")
+    text = _without_outputs(text)
+    cells = _cells(_parsed(text, remarks), release, remarks)
     _must_be_of(lesson, cells)
     cells = _named(cells, release, remarks)
     cells = _with_every_answer(cells, release, remarks)
@@ -63,18 +80,97 @@ def repair(content: bytes, lesson: Lesson, release: Notebook) -> Repaired:
     return Repaired(carried.notebook, tuple(dict.fromkeys(remarks)))
 
 
-def _decoded(content: bytes, remarks: list[str]) -> str:
+def decoded(content: bytes, remarks: list[str]) -> str:
+    """The text of a file in whatever encoding.
+
+    Args:
+        content: of the file.
+        remarks: gets a sentence where the encoding is not the one that it should be.
+
+    Raises:
+        NotebookError: if there is nothing in it.
+    """
     if not content.strip(b"\x00 \t\r\n"):
         raise NotebookError("the file is empty")
-    for mark, encoding in BYTE_ORDER_MARKS.items():
-        if content.startswith(mark):
-            remarks.append(f"the file begins with a byte-order mark ({encoding}); it was read all the same")
-            return content.decode(encoding, errors="replace")
+    encoding = json.detect_encoding(content)
     try:
-        return content.decode("utf-8")
+        text = content.decode(encoding)
     except UnicodeDecodeError:
-        remarks.append("the file is not in UTF-8; it was read as Latin-1")
-        return content.decode("latin-1")
+        encoding = "latin-1" if encoding == "utf-8" else encoding
+        text = content.decode(encoding, errors="replace")
+    if encoding in MARKED:
+        remarks.append(f"the file begins with a byte-order mark ({encoding}); it was read all the same")
+    elif encoding != "utf-8":
+        name = "Latin-1" if encoding == "latin-1" else encoding.upper()
+        remarks.append(f"the file is not in UTF-8; it was read as {name}")
+    return text
+
+
+def _without_outputs(text: str) -> str:
+    """The text of a notebook with empty brackets in the places of outputs, attached pictures and widgets.
+
+    Raises:
+        NotebookError: if far too much is left.
+    """
+    parts, place, left = [], 0, MOST_TOKENS
+    for found in NO_CODE.finditer(text):
+        if found.start() < place:  # inside of what is left out
+            continue
+        parts += [text[place : found.end()], "[]" if text[found.end()] == "[" else "{}"]
+        place, left = _behind_brackets(text, found.end(), left)
+    text = "".join([*parts, text[place:]])
+    if len(text) > LARGEST_TEXT or text.count("[") + text.count("{") > MOST_BRACKETS:
+        raise NotebookError(
+            f"without its outputs it still has more than {LARGEST_TEXT // MIB} MiB, or far too many parts"
+        )
+    return text
+
+
+def _behind_brackets(text: str, place: int, left: int) -> tuple[int, int]:
+    """The place behind the bracket that ends what a bracket begins, the end where none does; and how much is left of
+    the number of strings and brackets to look at.
+
+    Raises:
+        NotebookError: if nothing is left.
+    """
+    depth = 0
+    while token := TOKEN.match(text, place):
+        place, left = token.end(), left - 1
+        if not left:
+            raise NotebookError("its outputs have far too many parts; clear them in Jupyter")
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[1], 0)
+        if depth == 0:
+            return place, left
+    return len(text), left
+
+
+def _more_written(text: str, release: Notebook) -> str:
+    """The side of a merge conflict with more answers in it; the upper one, one's own, where that does not tell."""
+    sides = [_side(text, lower) for lower in (False, True)]
+    stubs = {cell["source"].strip() for cell in release["cells"] if is_answer(cell)}
+
+    def written(side: str) -> int:
+        try:
+            found = _cells(_parsed(_without_outputs(side), []), release, [])
+        except NotebookError:
+            return -1
+        return len({_own_name(cell) for cell in found if _own_name(cell) and cell["source"].strip() not in stubs})
+
+    return max(sides, key=written)
+
+
+def _side(text: str, lower: bool) -> str:
+    """One side of each conflict that `git merge` has left in a text."""
+    parts, place, skipping, inside = [], 0, False, False
+    for mark in CONFLICT.finditer(text):
+        if mark[1][0] != "<" and not inside:  # a row of signs that is no conflict's
+            continue
+        if not skipping:
+            parts.append(text[place : mark.start()])
+        place = mark.end() + 1
+        inside = mark[1][0] != ">"
+        skipping = {"<": lower, "|": True, "=": not lower, ">": False}[mark[1][0]]
+    return "".join([*parts, "" if skipping else text[place:]])
 
 
 def _parsed(text: str, remarks: list[str]) -> dict:
@@ -94,7 +190,7 @@ def _parsed(text: str, remarks: list[str]) -> dict:
     if "worksheets" in notebook or notebook.get("nbformat") in (1, 2, 3):
         return _converted(notebook, remarks)
     if notebook.get("nbformat") != 4:
-        remarks.append(f"it says that it is of format {str(notebook.get('nbformat'))[:20]}; it was read as format 4")
+        remarks.append(f"it says that it is of format {shown(notebook.get('nbformat'), 20)}; it was read as format 4")
     _look_at_kernel(notebook.get("metadata"), remarks)
     return notebook
 
@@ -106,7 +202,7 @@ def _short(number: str) -> int:
 
 def _salvaged(text: str) -> list:
     """The cells of a broken file that can be read, from the first one on."""
-    start = re.search(r'"cells"\s*:\s*\[', text)
+    start = CELLS.search(text)
     decoder, cells = json.JSONDecoder(strict=False, parse_int=_short), []
     place = start.end() if start else len(text)
     while place < len(text) and len(cells) <= MOST_CELLS:
@@ -120,17 +216,15 @@ def _salvaged(text: str) -> list:
 
 
 def _converted(notebook: dict, remarks: list[str]) -> dict:
-    version = str(notebook.get("nbformat"))[:20]
+    """A notebook of an older format as one of format 4: of its cells alone."""
+    version = shown(notebook.get("nbformat"), 20)
     try:
-        converted = json.loads(nbformat.writes(nbformat.from_dict(notebook), version=4))
-    except Exception:
-        try:  # nbformat wants more of a notebook than its cells
-            sheets = notebook["worksheets"]
-            converted = {"nbformat": 4, "cells": [_modern(cell) for sheet in sheets for cell in sheet["cells"]]}
-        except (KeyError, TypeError, AttributeError):
-            raise NotebookError(f"the file is a notebook of format {version} that cannot be converted") from None
+        sheets = notebook.get("worksheets", [notebook])
+        cells = [_modern(cell) for sheet in sheets for cell in sheet["cells"]]
+    except (KeyError, TypeError, AttributeError):
+        raise NotebookError(f"the file is a notebook of format {version} that cannot be converted") from None
     remarks.append(f"it is of format {version}; it was converted to format 4")
-    return converted
+    return {"nbformat": 4, "cells": cells}
 
 
 def _modern(cell: dict) -> dict:
@@ -143,11 +237,12 @@ def _look_at_kernel(metadata, remarks: list[str]) -> None:
     if isinstance(name, str) and not name.lower().startswith(("python", "ssdseg", "conda", "venv", ".venv")):
         language = kernel.get("language")
         if language != "python":
-            remarks.append(f"it was written for the kernel {name[:40]!r}; it was run with Python")
+            remarks.append(f"it was written for the kernel '{shown(name, 40)}'; it was run with Python")
 
 
-def _cells(notebook: dict, remarks: list[str]) -> list[Cell]:
+def _cells(notebook: dict, release: Notebook, remarks: list[str]) -> list[Cell]:
     """Its cells, each with a type, metadata and its text in one piece."""
+    known = {cell["source"] for cell in release["cells"]}
     found = notebook.get("cells")
     if not isinstance(found, list):
         raise NotebookError("the file is no notebook: it has no cells")
@@ -168,7 +263,7 @@ def _cells(notebook: dict, remarks: list[str]) -> list[Cell]:
                 "cell_type": kind,
                 "id": identity if isinstance(identity, str) else "",
                 "metadata": metadata if isinstance(metadata, dict) else {},
-                "source": _clean(source),
+                "source": _clean(source, known, remarks),
             }
         )
     if strange:
@@ -180,9 +275,18 @@ def _cells(notebook: dict, remarks: list[str]) -> list[Cell]:
     return cells
 
 
-def _clean(source: str) -> str:
-    """A cell's text with line ends of one kind and no letter that a file cannot hold."""
-    return source.replace("\r\n", "\n").replace("\x00", "").encode("utf-8", "replace").decode()
+def _clean(source: str, known: set[str], remarks: list[str]) -> str:
+    """A cell's text with line ends of one kind, and no letter that a file cannot hold or nobody can see."""
+    source = source.replace("\r\n", "\n").replace("\x00", "").encode("utf-8", "replace").decode()
+    if source in known:
+        return source
+    if source.translate(UNSEEN) != source:
+        remarks.append("letters that cannot be seen, such as a byte-order mark, were taken out of its cells")
+        source = source.translate(UNSEEN)
+    if "<<<<<<< " in source and CONFLICT.search(source):
+        remarks.append("there is a merge conflict in one of its cells: the upper side was read")
+        source = _side(source, lower=False)
+    return source
 
 
 def _must_be_of(lesson: Lesson, cells: list[Cell]) -> None:
@@ -214,13 +318,13 @@ def _own_name(cell: Cell) -> str | None:
 
 def _functions(cell: Cell) -> list[str]:
     """Names of the functions that are defined at the top of a cell of code, also one that was made text."""
-    return re.findall(r"^(?:async\s+)?def\s+(\w+)", cell["source"], re.MULTILINE)
+    return FUNCTION.findall(cell["source"])
 
 
 def _is_defined(name: str, cell: Cell) -> bool:
     """Whether a cell makes that name stand for something, in whatever way."""
-    ways = rf"^\s*(?:async\s+)?def\s+{name}\b|^\s*{name}\s*(?::[^=\n]*)?=(?!=)"
-    return re.search(ways, cell["source"], re.MULTILINE) is not None
+    ways = rf"[ \t]*+(?:(?:async[ \t]++)?def[ \t]++{name}\b|{name}[ \t]*+(?::[^=\n]*+)?=(?!=))"
+    return any(re.match(ways, line) for line in cell["source"].splitlines())
 
 
 def _named(cells: list[Cell], release: Notebook, remarks: list[str]) -> list[Cell]:
@@ -263,15 +367,18 @@ def _named(cells: list[Cell], release: Notebook, remarks: list[str]) -> list[Cel
 
 def _with_every_answer(cells: list[Cell], release: Notebook, remarks: list[str]) -> list[Cell]:
     """The cells, with an answer that stands in another cell known as that answer."""
+    before = cells  # holds all of them, so that no other can get the identity of one that is left out
+    functions = {id(cell): _functions(cell) for cell in before}
     for given in filter(is_answer, release["cells"]):
         name = grade_id(given)
         own = [cell for cell in cells if grade_id(cell) == name]
+        places = {id(cell) for cell in own}
         written = [cell for cell in own if cell["source"].strip() != given["source"].strip()]
         if len(written) > 1:
             remarks.append(f"`{name}` has {len(written)} cells; the last one above its check counts")
         if any(_is_defined(name, cell) for cell in written):
             continue
-        elsewhere = [cell for cell in cells if cell not in own and name in _functions(cell)]
+        elsewhere = [cell for cell in cells if id(cell) not in places and name in functions[id(cell)]]
         if not elsewhere:
             if not own:
                 remarks.append(f"the cell of `{name}` is missing")
@@ -281,12 +388,13 @@ def _with_every_answer(cells: list[Cell], release: Notebook, remarks: list[str])
             remarks.append(f"`{name}` was found in the cell of `{host}`")
             text = f"# `{name}` stands in the cell of `{host}`."
             stub = {**given, "source": text, "metadata": dict(given["metadata"])}
-            cells = [cell for cell in cells if cell not in own]
-            cells.insert(cells.index(best) + 1, stub)
+            cells = [cell for cell in cells if id(cell) not in places]
+            cells.insert(next(place for place, cell in enumerate(cells, start=1) if cell is best), stub)
         else:
             remarks.append(f"`{name}` was found in another cell, by its name")
             answer = {**given, "source": best["source"], "metadata": dict(given["metadata"])}
-            cells = [answer if cell is best else cell for cell in cells if cell not in own]
+            cells = [answer if cell is best else cell for cell in cells if id(cell) not in places]
+        functions |= {id(cell): _functions(cell) for cell in cells if id(cell) not in functions}
     return cells
 
 

@@ -6,6 +6,7 @@ limits and no rights for each exercise of each submission (`ssdseg_course.sandbo
 """
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -15,24 +16,30 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ssdseg_course.checking.exercise import Arguments, Exercise, call
 from ssdseg_course.checking.probe import Outcome
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.staging import stage
 from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.quiet import import_keras
 from ssdseg_course.sandboxed import zygote
 from ssdseg_course.sandboxed.definitions import Source
-from ssdseg_course.sandboxed.isolation import MEMORY_BYTES, PROCESSES, SCRATCH_BYTES
+from ssdseg_course.sandboxed.isolation import MEMORY_BYTES, MIB, PROCESSES, SCRATCH_BYTES
 from ssdseg_course.sandboxed.wire import WireError, clean_text, read_report
-from ssdseg_course.sandboxed.zygote import State
-from ssdseg_course.work.running import exercises_of
+from ssdseg_course.sandboxed.zygote import State, Way
 
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
-SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
+# Of the system and of Python only what holds programs and libraries: below /usr there may be an exchange of nbgrader's.
+PREFIXES = ("/", "/usr", "/usr/local")
+PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "pyvenv.cfg")
+SYSTEM = ("/nix/store", "/usr/share/zoneinfo", "/etc/alternatives", "/etc/localtime")
+SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
+SCRATCH = Path("/tmp")  # inside, that of an answer alone
+LARGEST_REPLY = 32 * MIB
+MOST_BESIDE, LARGEST_BESIDE = 100, 8 * MIB  # files beside a notebook that it may use, and bytes of all
 INSIDE = "/course"  # where the staged course stands in there
 LIBRARIES = ("numpy", "keras", "tensorflow", "IPython")
 THREADS = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "TF_NUM_INTRAOP", "TF_NUM_INTEROP")  # one each: all cores are busy
@@ -60,10 +67,42 @@ class Probed:
     Attributes:
         outcomes: what `probe` saw; None where it came to nothing.
         trouble: why it came to nothing, or what stopped on the way to the function; "" if all went well.
+        was_ended: whether it had to be ended, or ended itself.
+        took_too_long: whether that was why.
     """
 
     outcomes: list[Outcome] | None
     trouble: str
+    was_ended: bool = False
+    took_too_long: bool = False
+
+    @property
+    def has_values(self) -> bool:
+        """Whether it gave back anything at all."""
+        return self.outcomes is not None and any(outcome.failure is None for outcome in self.outcomes)
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a learner has handed in of code, as far as an exercise is concerned.
+
+    Attributes:
+        sources: the notebook's cells of code.
+        check: place of the cell that checks the exercise.
+        notebook: name of the file, for messages.
+        whole: names of the cells that are answers.
+        beside: content of the files that stand beside the notebook, by their paths.
+        given: functions that are not the learner's, by their names: the cells that define each.
+        ways: to find a function in it that may come to something else than those before.
+    """
+
+    sources: Sequence[Source]
+    check: int
+    notebook: str
+    whole: frozenset[str]
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+    given: Mapping[str, Sequence[Source]] = field(default_factory=dict)
+    ways: Sequence[Way] = tuple(Way)
 
 
 class Sandbox:
@@ -84,8 +123,9 @@ class Sandbox:
         folder.chmod(0o755)  # for a user without rights, inside
         stage(lesson, folder)
         keras = any(exercise.run is not call for exercise in exercises_of(lesson))
-        program = f"from ssdseg_course.sandboxed.zygote import main; main({keras}, {not unsafe})"
-        python = [sys.executable, "-P", "-s", "-c", program]
+        below = [] if unsafe else [str(path) for path in _shown() if _holds(SCRATCH, path)]
+        program = f"from ssdseg_course.sandboxed.zygote import main; main({keras}, {not unsafe}, {below})"
+        python = [str(_python()), "-P", "-s", "-c", program]
         command = python if unsafe else [*_bubblewrap(folder), *python]
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads could fill up
         self._process = subprocess.Popen(
@@ -125,32 +165,38 @@ class Sandbox:
         self,
         exercise: Exercise,
         cases: Sequence[Arguments],
-        sources: Sequence[Source],
-        notebook: str,
-        whole: frozenset[str],
+        code: Code,
         seconds: int,
-    ) -> Probed:
+        way: Way = Way.DEFINITIONS,
+        most: int = LARGEST_REPLY,
+    ) -> Probed | None:
         """Run the learner's function of an exercise.
 
         Args:
             exercise: which; its reference and all that gives it away stay outside.
             cases: the arguments to call it with.
-            sources: the notebook's cells of code, above the exercise's check.
-            notebook: name of the file, for messages.
-            whole: names of the cells that are answers.
-            seconds: how long it may take.
+            code: where it is found.
+            seconds: of work that it may take.
+            way: how it is found there.
+            most: bytes that may come out.
+
+        Returns:
+            what came of it; None where this way comes to the same as the one before.
 
         Raises:
             SandboxError: if the sandbox itself has failed.
         """
         job = {
-            "sources": list(sources),
-            "notebook": notebook,
-            "whole": whole,
+            **{part.name: getattr(code, part.name) for part in fields(code)},
+            "given": list(code.given.items()),
+            "beside": list(code.beside.items()),
             "name": exercise.name,
             "run": exercise.run,
             "cases": list(cases),
+            "way": way,
+            "most": most,
         }
+        del job["ways"]
         try:
             zygote.write_frame(self._process.stdin.fileno(), seconds, pickle.dumps(job))
         except BrokenPipeError:
@@ -171,28 +217,31 @@ class Sandbox:
         return f"the sandbox has ended: {lines[-1]}" if lines else "the sandbox has ended by itself"
 
 
-def _understood(state: State, content: bytes, exercise: Exercise, cases: int, seconds: int) -> Probed:
+def _understood(state: State, content: bytes, exercise: Exercise, cases: int, seconds: int) -> Probed | None:
     """What a reply of the sandbox means."""
     if state is State.NO_SANDBOX:
         why = content.decode(errors="replace")
         raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why))
+    too_long = f"it did not come to its end within {seconds} seconds of work"
     endings = {
         State.KILLED_ITSELF: "it ended the process that runs it, or crashed it",
-        State.TOO_LONG: f"it did not come to its end within {seconds} seconds, and did not let itself be interrupted",
+        State.TOO_LONG: f"{too_long}, and did not let itself be interrupted",
         State.TOO_MUCH_MEMORY: f"it took more than {MEMORY_BYTES / GIB:.0f} GiB of memory",
         State.TOO_MANY_PROCESSES: f"it started more than {PROCESSES} processes",
         State.TOO_MUCH_OUTPUT: "it gives back far more numbers than it should",
     }
     if state in endings:
-        return Probed(None, endings[state])
+        return Probed(None, endings[state], was_ended=True, took_too_long=state is State.TOO_LONG)
     word, _, text = content.partition(b"\n")
     try:
+        if word == zygote.THE_SAME:
+            return None
         if word == zygote.OUTCOMES:
             return Probed(*read_report(text, cases))
         if word == zygote.MISSING:
             return Probed(None, clean_text(text.decode()))
         if word == zygote.TOO_LONG:
-            return Probed(None, _where_it_was(exercise, json.loads(text), seconds))
+            return Probed(None, _where_it_was(exercise, json.loads(text), seconds), was_ended=True, took_too_long=True)
     except (WireError, ValueError, TypeError, RecursionError):
         return Probed(None, "what it gave back could not be read")
     return Probed(None, "it ended the process that runs it")
@@ -200,7 +249,7 @@ def _understood(state: State, content: bytes, exercise: Exercise, cases: int, se
 
 def _where_it_was(exercise: Exercise, place: list, seconds: int) -> str:
     function, line_number, line = place
-    text = f"it did not come to its end within {seconds} seconds"
+    text = f"it did not come to its end within {seconds} seconds of work"
     if line and isinstance(line_number, int):
         text += f"; in line {line_number} of `{clean_text(function)}`: {clean_text(line)}"
     return text
@@ -233,27 +282,50 @@ def _bubblewrap(folder: Path) -> list[str]:
     bubblewrap = shutil.which("bwrap")
     if not bubblewrap:
         raise SandboxError(NO_BUBBLEWRAP)
-    shown = [Path(path) for path in (*SYSTEM, *SYSTEM_FILES) if Path(path).exists()]
-    pythons = [Path(path).resolve() for path in (sys.prefix, sys.base_prefix, *_more_libraries())]
-    hidden = [path for path in _secrets() if any(_holds(one, path) for one in (*shown, *pythons))]
+    shown = _shown()
+    hidden = [path for path in _secrets() if any(_holds(one, path) for one in shown)]
     command = [bubblewrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     if os.geteuid() != 0:
         command += ["--unshare-user"]
-    command += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", "/tmp"]
-    for parent in sorted({parent for path in (*shown, *pythons) for parent in path.parents if parent != Path("/")}):
+    scratch = str(SCRATCH)
+    command += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", scratch]
+    for parent in sorted({parent for path in shown for parent in path.parents if parent not in (Path("/"), SCRATCH)}):
         command += ["--perms", "0755", "--dir", str(parent)]  # bubblewrap's own would be open to its owner alone
-    for path in shown:
-        command += ["--ro-bind", str(path), str(path)]
-    outer = [path for path in pythons if not any(_holds(secret, path) for secret in hidden)]
+    outer = [path for path in shown if not any(_holds(secret, path) for secret in hidden)]
     for path in outer:
-        command += ["--ro-bind", str(path), str(path)]
+        command += _as_it_is(path, shown)
     for path in hidden:
         command += ["--perms", "0755", "--tmpfs", str(path)]
-    for path in pythons:
+    for path in shown:
         if path not in outer:
-            command += ["--ro-bind", str(path), str(path)]
+            command += _as_it_is(path, shown)
     command += ["--ro-bind", str(folder), INSIDE, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp", "--"]
     return command
+
+
+def _as_it_is(path: Path, shown: Sequence[Path]) -> list[str]:
+    """The arguments that show a file or folder, or a link where what it leads to is shown."""
+    if path.is_symlink() and any(_holds(one, path.resolve()) for one in shown if one != path):
+        return ["--symlink", os.readlink(path), str(path)]
+    return ["--ro-bind", str(path), str(path)]
+
+
+@functools.cache
+def _shown() -> list[Path]:
+    """The files and folders of this system that are seen inside."""
+    paths = [Path(path) for path in (*SYSTEM, *SYSTEM_FILES)]
+    paths += [Path(prefix, part) for prefix in PREFIXES for part in PARTS]
+    pythons = [Path(path).resolve() for path in (sys.prefix, sys.base_prefix)]
+    paths += [path / part for path in pythons for part in PARTS]
+    if not any(_holds(path, _python()) for path in paths):
+        paths.append(_python())
+    return [path for path in dict.fromkeys((*paths, *map(Path, _more_libraries()))) if path.exists()]
+
+
+def _python() -> Path:
+    """This interpreter, by a path without links but its own: its name tells it where its libraries are."""
+    path = Path(sys.executable)
+    return path.parent.resolve() / path.name
 
 
 def _secrets() -> list[Path]:
@@ -266,7 +338,7 @@ def _secrets() -> list[Path]:
 
 def _more_libraries() -> list[str]:
     """Where the libraries that answers need stand, if not in Python's own folders: a user's packages, for instance."""
-    own = [Path(path).resolve() for path in (sys.prefix, sys.base_prefix, *SYSTEM)]
+    own = [Path(prefix).resolve() / part for prefix in (sys.prefix, sys.base_prefix, *PREFIXES) for part in PARTS]
     folders = {Path(importlib.util.find_spec(name).origin).parents[1].resolve() for name in LIBRARIES}
     return sorted(str(folder) for folder in folders if not any(_holds(one, folder) for one in own))
 

@@ -5,9 +5,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 import ssdseg_course
 import ssdseg_ref
 from ssdseg_course.assemble import SPECIAL, homes
+from ssdseg_course.exercises.anchor_choice import warehouse_boxes
 from ssdseg_course.manifest import Lesson
 
 # Of the reference, what holds a lesson's answers: by module, the functions that its learners may use all the same, or
@@ -62,6 +65,9 @@ def stage(lesson: Lesson, folder: Path) -> None:
         else:
             shutil.copy(source / name, course)
     shutil.copy(source / "sandboxed" / "stand_in.py", course / "__init__.py")
+    if "warehouse_boxes" in lesson.source().read_text(encoding="utf-8"):  # its cells show them
+        boxes, labels = warehouse_boxes()
+        np.savez(course / "warehouse_boxes.npz", boxes=boxes, labels=labels)
     (course / "homes.json").write_text(json.dumps(_homes_to_be_had(lesson)))
     shutil.copytree(Path(ssdseg_ref.__file__).parent, folder / "ssdseg_ref", ignore=CODE_ALONE)
     for module, kept in HIDDEN[lesson.number].items():

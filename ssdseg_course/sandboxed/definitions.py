@@ -1,7 +1,8 @@
-"""Takes a function out of a notebook, with what it uses and without running the rest.
+"""Takes a function out of a notebook: with what it uses alone, or with all that the learner wrote.
 
 A notebook draws figures, measures and trains; a function in it needs imports, constants and other functions. So the
-statements that make or change what the function uses are run, in the notebook's order, and no others.
+statements that make or change what the function uses are run, in the notebook's order, and no others. Where that is
+not enough, for a table is filled by a call, say, the learner's own cells are run as well, as the notebook would.
 """
 
 import __future__
@@ -10,7 +11,7 @@ import ast
 import linecache
 import re
 import symtable
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -29,6 +30,8 @@ DEFINITIONS = (
     ast.If,
     ast.Try,
 )
+SHOWING = ("print", "display", "hint", "check")  # functions that change nothing
+CALLING = (ast.Call, ast.Await, ast.NamedExpr)
 EVERYTHING = "*"  # what `from numpy import *` defines
 AROUND_A_CELL = re.compile(r"\A\s*%%(time|capture|prun)\b.*\n")  # magics that run the cell as it is
 
@@ -40,11 +43,13 @@ class Source(NamedTuple):
         place: in the notebook, from 0.
         name: nbgrader's name of the cell, None for other cells.
         text: the code.
+        own: whether the learner wrote it, or changed what the course had written.
     """
 
     place: int
     name: str | None
     text: str
+    own: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Statement:
         names: it is run where one of these is needed, for it defines them.
         changes: likewise, for it changes what they stand for: an entry of a table, an attribute.
         uses: names that it needs, now or when what it defines is called.
+        place: of its cell.
+        own: whether that is the learner's.
     """
 
     code: ast.stmt
@@ -64,6 +71,20 @@ class Statement:
     names: frozenset[str]
     changes: frozenset[str]
     uses: frozenset[str]
+    place: int
+    own: bool
+
+    @property
+    def is_inert(self) -> bool:
+        """Whether nothing comes of it but its names."""
+        if isinstance(self.code, ast.FunctionDef | ast.AsyncFunctionDef):
+            return not self.code.decorator_list
+        if isinstance(self.code, ast.Assign | ast.AnnAssign | ast.Expr):
+            value = self.code.value
+            if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in SHOWING:
+                return not any(isinstance(node, CALLING) for part in value.args for node in ast.walk(part))
+            return not self.changes and (value is None or isinstance(value, ast.Constant))
+        return self.is_import or isinstance(self.code, ast.Pass)
 
     @property
     def is_definition(self) -> bool:
@@ -104,7 +125,7 @@ def statements(sources: Sequence[Source], notebook: str, whole: frozenset[str] =
     found = []
     for source in sources:
         try:
-            parts = _parts(source.text, f"{notebook}, cell {source.place + 1}")
+            parts = _parts(source, f"{notebook}, cell {source.place + 1}")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         if source.name in whole:
@@ -115,59 +136,97 @@ def statements(sources: Sequence[Source], notebook: str, whole: frozenset[str] =
     return found
 
 
-def define(
-    found: Sequence[Statement],
-    name: str,
-    module: ModuleType,
-    limit: Callable[[], AbstractContextManager] = nullcontext,
-) -> Defined:
-    """Run the statements that a name needs, in the notebook's order.
+def needed_for(found: Sequence[Statement], name: str, whole: bool = False) -> list[Statement]:
+    """The statements that make or change what a name uses, in the notebook's order.
 
     Args:
-        found: statements, in that order.
+        found: all there are, in that order.
         name: what is wanted.
-        module: new; gets what they define.
-        limit: makes what stands around each statement that may take its time.
+        whole: besides, all of the learner's own, and what they use.
     """
     imported = {it for statement in found if statement.is_import for it in statement.names}
-    changes = [it.changes - imported for it in found]  # `np.random.seed(0)` changes nothing that is the notebook's
-    needed, wanted = {EVERYTHING}, {name}
+    # `np.random.seed(0)` changes nothing that is the notebook's
+    made = [it.names | (it.changes - imported) for it in found]
+    by_name: dict[str, list[int]] = {}
+    for number, names in enumerate(made):
+        for one in names:
+            by_name.setdefault(one, []).append(number)
+    taken = {number for number, it in enumerate(found) if whole and it.own}
+    wanted, seen = [EVERYTHING, name, *(used for number in taken for used in found[number].uses)], set()
     while wanted:
-        needed |= wanted
-        reached = (it for it, changed in zip(found, changes, strict=True) if (it.names | changed) & needed)
-        wanted = {used for it in reached for used in it.uses} - needed
-    flags, first_error = 0, None
-    for it, changed in zip(found, changes, strict=True):
+        one = wanted.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        for number in by_name.get(one, ()):
+            if number not in taken:
+                taken.add(number)
+            wanted += found[number].uses
+    return [found[number] for number in sorted(taken)]
+
+
+def adds_nothing(more: Sequence[Statement], few: Sequence[Statement], name: str) -> bool:
+    """Whether running some statements comes to the same as running a part of them, as far as a name is concerned."""
+    known = {id(it) for it in few}
+    used = {name}.union(*(it.uses | it.names for it in few))
+    return all(id(it) in known or not it.own or (it.is_inert and not it.names & used) for it in more)
+
+
+def define(
+    chosen: Sequence[Statement],
+    name: str,
+    module: ModuleType,
+    limit: Callable[[Statement], AbstractContextManager] = lambda _: nullcontext(),
+    given: Mapping[str, object] | None = None,
+    check: int | None = None,
+) -> Defined:
+    """Run statements, and give what a name stands for.
+
+    Args:
+        chosen: the statements, in the notebook's order.
+        name: what is wanted.
+        module: new; gets what they define.
+        limit: makes what stands around each statement, that it may not take all the time.
+        given: things that stay what they are, by their names, whatever the statements say.
+        check: place of the cell that looks at the name: what it stands for there counts, where it stands for anything.
+    """
+    flags, first_error, seen = 0, None, None
+    scope, given = vars(module), given or {}
+    scope.update(given)
+    for it in chosen:
+        if check is not None and it.place > check:
+            seen, check = scope.get(name), None
         if it.is_future:  # holds for all that follows
             flags |= __future__.annotations.compiler_flag
-        if (it.names | changed) & needed:
-            try:
-                code = compile(ast.Module([it.code], []), it.file, "exec", flags, dont_inherit=True)
-                with nullcontext() if it.is_definition else limit():
-                    exec(code, vars(module))
-            except (Exception, SystemExit) as error:
-                first_error = first_error or error
-    return Defined(vars(module).get(name), first_error)
+        try:
+            code = compile(ast.Module([it.code], []), it.file, "exec", flags, dont_inherit=True)
+            with limit(it):
+                exec(code, scope)
+        except (Exception, SystemExit) as error:
+            first_error = first_error or error
+        if it.names & given.keys():
+            scope.update(given)
+    return Defined(seen if callable(seen) else scope.get(name), first_error)
 
 
-def _parts(text: str, file: str) -> list[Statement]:
+def _parts(source: Source, file: str) -> list[Statement]:
     """The statements of a cell, each known by what it defines; but for those that nobody can make sense of."""
     from IPython.core.inputtransformer2 import TransformerManager  # a learner's cell may hold magics
 
-    text = TransformerManager().transform_cell(AROUND_A_CELL.sub("\n", text))
+    text = TransformerManager().transform_cell(AROUND_A_CELL.sub("\n", source.text))
     tree = ast.parse(text)
     lines = text.splitlines(keepends=True)
     linecache.cache[file] = (len(text), None, lines, file)
     parts = []
     for statement in tree.body:
         first = min([statement.lineno, *(it.lineno for it in getattr(statement, "decorator_list", ()))])
-        source = "".join(lines[first - 1 : statement.end_lineno])
+        written = "".join(lines[first - 1 : statement.end_lineno])
         for part in _one_by_one(statement):
             try:
-                names, uses = _names(ast.unparse(part) if part is not statement else source, part)
+                names, uses = _names(ast.unparse(part) if part is not statement else written, part)
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 continue
-            parts.append(Statement(part, file, names, _changes(part), uses))
+            parts.append(Statement(part, file, names, _changes(part), uses, source.place, source.own))
     return parts
 
 

@@ -6,11 +6,19 @@ Each function is called in a forked child, and none can be undone. See `man 7 na
 
 import contextlib
 import ctypes
+import errno
+import mmap
 import os
 import platform
-import resource
 import signal
+import stat
+import struct
+from collections.abc import Sequence
 from pathlib import Path
+
+POSIX = os.name == "posix"  # elsewhere this can be imported, and no more
+if POSIX:
+    import resource
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -20,27 +28,39 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 ALL_BUT_FILES = CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
-MS_NOSUID, MS_NODEV = 0x2, 0x4
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC = 0x2, 0x4, 0x1000, 0x4000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_SET_SECUREBITS = 1, 4, 24, 38, 28
 NO_ROOT_WAYS_BACK = 0b101111  # securebits: a uid of 0 brings no rights, now and for good
 LAST_CAPABILITY = 63
 JOIN_KEYRING = {"x86_64": 250, "aarch64": 219}  # number of the system call keyctl
 JOIN_SESSION_KEYRING = 1
 CAPABILITY_VERSION = 0x20080522
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
+SECCOMP_ALLOW, SECCOMP_ERROR = 0x7FFF0000, 0x00050000
+LOAD, IS_EQUAL, IS_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # instructions of a filter
+CALL, ARCHITECTURE = 0, 4  # where they find the number of a system call, and the machine that it is meant for
+OTHER_NUMBERS = 0x40000000  # on x86_64, calls with numbers from here on are those of another interface
+# Numbers of the system calls by which memory is held that no limit counts, or that only ever harmed: shmget, semget,
+# msgget, mq_open, memfd_create, memfd_secret, add_key, request_key, keyctl, io_uring_setup, userfaultfd, bpf,
+# perf_event_open.
+REFUSED = {
+    "x86_64": (0xC000003E, (29, 64, 68, 240, 319, 447, 248, 249, 250, 425, 323, 321, 298)),
+    "aarch64": (0xC00000B7, (194, 190, 186, 180, 279, 447, 217, 218, 219, 425, 282, 280, 241)),
+}
 
 NOBODY = 65534
 OWN_PROCESSES_COUNTED = (5, 14)  # Linux counts the processes of a user namespace by itself from then on
 MIB = 2**20
-PAGE = resource.getpagesize()
+PAGE = mmap.PAGESIZE
 SCRATCH_BYTES = 64 * MIB  # of /tmp, which is memory
 SHOWN_OF_PROC = ("/proc/cpuinfo", "/proc/meminfo", "/proc/self/cmdline")  # TensorFlow stops without the last one
 FILE_BYTES = 16 * MIB
 OPEN_FILES = 64
-PROCESSES = 8
+PROCESSES = 8  # besides the first
 THREADS = 64  # of all of them
 MEMORY_BYTES = 2048 * MIB  # more than TensorFlow has at the start
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None, use_errno=True) if POSIX else None
 
 
 def leave_the_rest() -> None:
@@ -66,8 +86,11 @@ def leave_the_rest() -> None:
         _libc.syscall(JOIN_KEYRING[platform.machine()], JOIN_SESSION_KEYRING, None)
 
 
-def hide_and_forget() -> None:
+def hide_and_forget(under_tmp: Sequence[str] = ()) -> None:
     """In the first process of new namespaces: fresh scratch folders, no sight of processes, and no rights at all.
+
+    Args:
+        under_tmp: what below /tmp stays in sight.
 
     Raises:
         OSError: if the system does not allow it.
@@ -75,19 +98,54 @@ def hide_and_forget() -> None:
     _call("unshare", CLONE_NEWNS)
     python = os.readlink("/proc/self/exe")
     about_the_machine = {path: path.read_bytes() for path in map(Path, SHOWN_OF_PROC)}
-    for folder in (b"/tmp", b"/dev/shm", b"/proc"):
-        _call("mount", b"tmpfs", folder, b"tmpfs", MS_NOSUID | MS_NODEV, f"size={SCRATCH_BYTES},mode=0777".encode())
+    staying = {path: os.open(path, os.O_PATH) for path in under_tmp}
+    _make_scratch(b"/tmp")
+    for path, descriptor in staying.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            Path(path).mkdir()
+        else:
+            Path(path).touch()
+        _call("mount", f"/proc/self/fd/{descriptor}".encode(), path.encode(), None, MS_BIND | MS_REC, None)
+        os.close(descriptor)
+    for folder in (b"/dev/shm", b"/proc"):
+        _make_scratch(folder)
     Path("/proc/self").mkdir()
     Path("/proc/self/exe").symlink_to(python)  # nor without this one
     for path, content in about_the_machine.items():
         path.write_bytes(content)
-    os.chdir("/tmp")
     _call("prctl", PR_SET_SECUREBITS, NO_ROOT_WAYS_BACK, 0, 0, 0)
     for capability in range(LAST_CAPABILITY + 1):
         _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for those that this Linux does not know
     _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
     _call("capset", header, (ctypes.c_uint32 * 6)())
+    _refuse_calls()
+
+
+def _make_scratch(folder: bytes) -> None:
+    _call("mount", b"tmpfs", folder, b"tmpfs", MS_NOSUID | MS_NODEV, f"size={SCRATCH_BYTES},mode=0777".encode())
+
+
+def _refuse_calls() -> None:
+    """Have the system calls of `REFUSED` fail, on machines whose numbers are known; see `man 2 seccomp`."""
+    if platform.machine() not in REFUSED:
+        return
+    machine, numbers = REFUSED[platform.machine()]
+    refuse = len(numbers) + 1  # instructions from the first comparison of numbers to the one that refuses
+    program = [
+        (LOAD, 0, 0, ARCHITECTURE),
+        (IS_EQUAL, 0, refuse + 2, machine),
+        (LOAD, 0, 0, CALL),
+        (IS_AT_LEAST, refuse, 0, OTHER_NUMBERS),
+        *((IS_EQUAL, refuse - 1 - place, 0, number) for place, number in enumerate(numbers)),
+        (RETURN, 0, 0, SECCOMP_ALLOW),
+        (RETURN, 0, 0, SECCOMP_ERROR | errno.EPERM),
+    ]
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    held = ctypes.create_string_buffer(code)
+    described = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(held)))
+    _call("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, described, 0, 0)
 
 
 def limit_yourself(warned: int, ended: int, count_processes: bool) -> None:

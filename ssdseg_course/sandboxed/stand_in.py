@@ -5,10 +5,13 @@ in the place of the learner's own, whose notebook is not here.
 """
 
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 HOMES = Path(__file__).with_name("homes.json")
+BOXES = Path(__file__).with_name("warehouse_boxes.npz")  # where the lesson shows them to its learners
 
 
 def check(*_, **__) -> None:
@@ -30,3 +33,21 @@ def mine(exercise_id: str):
         raise ImportError(f"there is no `mine({exercise_id!r})` when a lesson is graded: write it into this notebook")
     module, name = home.rsplit(".", 1)
     return getattr(import_module(f"ssdseg_ref.{module}"), name)
+
+
+def _show_boxes() -> None:
+    """Let `from ssdseg_course.exercises.anchor_choice import warehouse_boxes` find the boxes, and nothing else."""
+
+    def warehouse_boxes():
+        import numpy as np
+
+        with np.load(BOXES) as held:
+            return held["boxes"], held["labels"]
+
+    exercises = sys.modules[f"{__name__}.exercises"] = ModuleType(f"{__name__}.exercises")
+    exercises.anchor_choice = sys.modules[f"{__name__}.exercises.anchor_choice"] = ModuleType("anchor_choice")
+    exercises.anchor_choice.warehouse_boxes = warehouse_boxes
+
+
+if BOXES.exists():
+    _show_boxes()

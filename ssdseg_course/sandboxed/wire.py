@@ -18,6 +18,7 @@ from ssdseg_course.checking.values import Plain
 LONGEST_TEXT = 2000  # characters of an error's message or line
 MOST_SIDES, MOST_NUMBERS = 8, 2**23
 DEEPEST = 8  # tuples in tuples
+MOST_PARTS = 100_000  # lists and tables in a text, whatever they hold
 UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 DTYPE = re.compile(r"[<>|=]?(i1|i2|i4|i8|u1|u2|u4|u8|f2|f4|f8|f16)")
 
@@ -41,6 +42,8 @@ def read_report(content: bytes, cases: int) -> tuple[list[Outcome], str]:
     Raises:
         WireError: if it is anything else.
     """
+    if content.count(b"[") + content.count(b"{") > MOST_PARTS:
+        raise WireError("it has far too many parts")
     try:
         report = json.loads(content)
         parts = report["outcomes"]
@@ -58,6 +61,7 @@ def _written(outcome: Outcome) -> dict:
         "type_name": _cut(outcome.type_name),
         "failure": failure and [_cut(part) if isinstance(part, str) else part for part in vars(failure).values()],
         "changed": list(outcome.changed),
+        "shared": list(outcome.shared),
     }
 
 
@@ -76,6 +80,7 @@ def _read(part: dict) -> Outcome:
         type_name=clean_text(part["type_name"]),
         failure=None if failure is None else _read_failure(*failure),
         changed=tuple(_natural(place) for place in part["changed"]),
+        shared=tuple(_natural(place) for place in part.get("shared", ())),
     )
 
 

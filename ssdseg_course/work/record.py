@@ -4,11 +4,20 @@ It stands in `.ssdseg/record.json` of the course folder. Nothing depends on it: 
 cannot be written costs a hint given again, or a check run again.
 """
 
+import functools
+import hashlib
 import json
+import platform
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
+from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.workspace import write_whole
+
+PACKAGES = ("ssdseg_course", "ssdseg_ref")
+LIBRARIES = ("numpy", "tensorflow", "keras")
 
 
 def record_path(root: Path) -> Path:
@@ -52,3 +61,34 @@ def _read(root: Path) -> dict[str, dict]:
     if not isinstance(record, dict):
         return {}
     return {kind: values for kind, values in record.items() if isinstance(values, dict)}
+
+
+def surroundings(code: str, lesson: Lesson, root: Path) -> str:
+    """Stands for all that a result depends on beside the code that was tried: another one, and it is no longer known.
+
+    Args:
+        code: the learner's.
+        lesson: in whose notebook it stands.
+        root: the course folder.
+    """
+    digest = hashlib.sha256(course_version().encode())
+    for module in sorted(lesson.notebook(root).parent.glob("*.py")):  # that the notebook may import
+        digest.update(module.read_bytes())
+    if "mine" in code:  # answers of other lessons
+        for other in LESSONS:
+            if other.notebook(root).exists():
+                digest.update(other.notebook(root).read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def course_version() -> str:
+    """Stands for the exercises, the reference, and what they compute with."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        folder = Path(find_spec(package).origin).parent
+        for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.npy")]):
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+    versions = [f"{library} {version(library)}" for library in LIBRARIES]
+    return f"{digest.hexdigest()} {platform.python_version()} {versions}"

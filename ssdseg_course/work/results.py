@@ -15,6 +15,7 @@ class State(StrEnum):
     STOPPED = "stopped"
     TIMED_OUT = "took too long"
     MISSING = "missing"
+    LOST = "lost when graded"
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,12 @@ class Result:
         state: in short.
         text: in full, for the learner.
         cases: how many inputs were tried.
-        agrees: whether all results are those of the reference, which a right answer's need not be where there are
-            many; None where not measured.
-        seconds: of the answer and of the reference, for one go through all inputs; None where not measured.
     """
 
     exercise: Exercise
     state: State
     text: str
     cases: int = 0
-    agrees: bool | None = None
-    seconds: tuple[float, float] | None = None
 
     @property
     def earned(self) -> int:
@@ -51,10 +47,12 @@ class LessonResult:
     Attributes:
         results: of its exercises, in their order.
         stops: of the cells that did not run to their end, in words, in their order.
+        notes: what else to know before it is handed in.
     """
 
     results: tuple[Result, ...]
     stops: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def earned(self) -> int:

@@ -1,10 +1,14 @@
 """Runs a learner's notebook in a process of its own, and says which of its exercises are right.
 
-The file is only read. Cells run in their order in a fresh kernel, and where a check stands the exercise is judged.
+Where grading could come to something else, each answer is tried as grading will, too, and that counts.
+
+The file is only read. Cells run in their order in a fresh kernel, and where a check stands the exercise is judged. Of
+the course's own cells only that runs which the learner's need.
 A cell that fails stops nothing but itself. A cell that neither ends nor lets itself be interrupted, or that ends the
 kernel, costs a new run without it, so that it costs no other exercise its points.
 """
 
+import ast
 import os
 import re
 import subprocess
@@ -12,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty
 
@@ -23,10 +27,23 @@ from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.report import Report
 from ssdseg_course.checking.time_limit import LONGEST, SECONDS
 from ssdseg_course.exercises import exercises_of
-from ssdseg_course.manifest import Lesson
+from ssdseg_course.manifest import ROOT, Lesson
+from ssdseg_course.sandboxed.definitions import Source, needed_for, statements
 from ssdseg_course.work import in_kernel
+from ssdseg_course.work.fresh import handed_out
 from ssdseg_course.work.results import LessonResult, Result, State
-from ssdseg_course.work.workspace import CHECKING, Notebook, cell_in_words, code_cells, cut, grade_id, read_lesson
+from ssdseg_course.work.workspace import (
+    CHECKING,
+    Notebook,
+    NotebookError,
+    cell_in_words,
+    code_cells,
+    cut,
+    grade_id,
+    is_answer,
+    parse_notebook,
+    read_lesson,
+)
 
 CELL_SECONDS = 60.0
 CHECK_SECONDS = (LONGEST + 1) * SECONDS  # on the clock; the check itself stops an answer that has worked for too long
@@ -40,6 +57,13 @@ FILE_OF_A_CELL = re.compile(r"\(\S+\.py, line (\d+)\)")  # IPython's name for it
 LONGEST_ERROR = 200  # characters
 CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")
 
+WOULD_BE_LOST = "it is right here, and would be lost when it is graded:"
+HOW_TO_MEND = (
+    "grading runs your own cells in an empty folder, with what you hand in beside the notebook, with the course's "
+    "libraries alone and without a network: put what the answer needs into the notebook, or beside it."
+)
+FOUND_ALL_THE_SAME = "grading finds it right; run from its first cell to its last, the notebook says otherwise: {}"
+
 Progress = Callable[[int, int], None]
 
 
@@ -47,21 +71,63 @@ class KernelError(ValueError):
     """The process that should run a notebook does not start."""
 
 
-def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None, measure: bool = False) -> LessonResult:
+def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None) -> LessonResult:
     """Run the learner's notebook of a lesson, and judge its exercises.
 
     Args:
         lesson: which.
         root: the course folder.
         progress: called with (cells run, cells) before the first cell and after each.
-        measure: also compare results with the reference's, and take the time of both.
 
     Raises:
         NotebookError: if there is no notebook that can be read.
         KernelError: if no process starts that could run it.
     """
-    run = _Run(read_lesson(lesson, root), exercises_of(lesson), lesson.notebook(root).parent, progress, measure)
-    return run.result()
+    notebook, release = read_lesson(lesson, root), _release(lesson)
+    run = _Run(notebook, release, list(exercises_of(lesson)), lesson.notebook(root).parent, progress)
+    return as_graded(lesson, root, run.result())
+
+
+def _release(lesson: Lesson) -> Notebook | None:
+    """The lesson's notebook as it was handed out; None where there is no solution to make it from."""
+    try:
+        return parse_notebook(handed_out(lesson, ROOT), lesson.name)
+    except NotebookError:
+        return None
+
+
+def as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
+    """The result as grading would have it, where that could be another one.
+
+    Args:
+        lesson: which.
+        root: the course folder.
+        result: of some or all of its exercises.
+    """
+    if all(it.state is State.UNWRITTEN for it in result.results):
+        return result
+    from ssdseg_course.grading.rehearsal import rehearsed  # with it come the tools of grading
+
+    endless = [it.exercise.id for it in result.results if it.state is State.TIMED_OUT]
+    found = rehearsed(lesson, root, endless)
+    if not found:
+        return result
+    notes = tuple(f"{name}: {it.note}" for name, it in found.items() if it.note)
+    results = tuple(_as_rehearsed(it, found[it.exercise.id].report) for it in result.results)
+    return replace(result, results=results, notes=notes)
+
+
+def _as_rehearsed(result: Result, report: Report) -> Result:
+    """The result of an exercise, given what grading would say of it."""
+    passes = result.state is State.PASSED
+    if passes == report.passed or result.state is State.UNWRITTEN or report.helpers:
+        return result
+    if passes:
+        first, *lines = str(report).splitlines()
+        lines = (first, f"  {WOULD_BE_LOST}", *lines, f"  {HOW_TO_MEND}")
+        return replace(result, state=State.LOST, text="\n".join(lines))
+    otherwise = next((line.strip() for line in result.text.splitlines()[1:] if not line.startswith("  called")), "")
+    return replace(result, state=State.PASSED, text=f"{report}\n  {FOUND_ALL_THE_SAME.format(otherwise)}")
 
 
 @dataclass
@@ -74,13 +140,29 @@ class _Step:
     exercise: Exercise | None = None
 
 
+def _shortened(notebook: Notebook, release: Notebook | None) -> dict[int, str]:
+    """Of the course's own cells, by their places, what the learner's cells need: no figure, no training, no clock.
+
+    Args:
+        notebook: the learner's.
+        release: as it was handed out; None where that is not known, and all is run as it stands.
+    """
+    given = {cell["source"] for _, cell in code_cells(release) if not is_answer(cell)} if release else ()
+    courses = {place for place, cell in code_cells(notebook) if cell["source"] in given}
+    sources = [
+        Source(place, grade_id(cell), cell["source"], place not in courses) for place, cell in code_cells(notebook)
+    ]
+    needed = needed_for(statements(sources, "notebook"), "", whole=True)
+    return {place: "\n".join(ast.unparse(it.code) for it in needed if it.place == place) for place in courses}
+
+
 @dataclass
 class _Run:
     notebook: Notebook
+    release: Notebook | None
     exercises: list[Exercise]
     folder: Path
     progress: Progress | None
-    measure: bool
     results: dict[str, Result] = field(default_factory=dict)
     stops: dict[int, str] = field(default_factory=dict)  # by place of the cell
     lethal: dict[str, Result] = field(default_factory=dict)  # of answers that must not be called again, by exercise
@@ -99,6 +181,7 @@ class _Run:
 
     def _steps(self) -> list[_Step]:
         steps, checked = [], set()
+        shortened = _shortened(self.notebook, self.release)
         by_check = {f"check_{exercise.name}": exercise for exercise in self.exercises}
         by_id = {exercise.id: exercise for exercise in self.exercises}
         for place, cell in code_cells(self.notebook):
@@ -107,14 +190,13 @@ class _Run:
             if exercise:
                 steps.append(self._check_step(exercise))
                 checked.add(exercise.id)
-            else:
-                steps.append(_Step(cell["source"], CELL_SECONDS, place=place))
+            elif code := shortened.get(place, cell["source"]):
+                steps.append(_Step(code, CELL_SECONDS, place=place))
         steps += [self._check_step(exercise) for exercise in self.exercises if exercise.id not in checked]
         return steps
 
     def _check_step(self, exercise: Exercise) -> _Step:
-        code = _call("judge_here", exercise, measure=self.measure)
-        return _Step(code, CHECK_SECONDS, exercise=exercise)
+        return _Step(_call("judge_here", exercise), CHECK_SECONDS, exercise=exercise)
 
     def _get_through(self, steps: list[_Step]) -> bool:
         """Run everything in a fresh kernel; False, and wiser, where that one was lost on the way."""
@@ -163,8 +245,7 @@ class _Run:
             state = State.PASSED
         else:
             state = State.UNWRITTEN if handed_out["state"] == in_kernel.UNWRITTEN else State.WRONG
-        seconds = handed_out["seconds"] and tuple(handed_out["seconds"])
-        return Result(exercise, state, handed_out["text"], handed_out["cases"], handed_out["agrees"], seconds)
+        return Result(exercise, state, handed_out["text"], handed_out["cases"])
 
     def _missing(self, exercise: Exercise) -> Result:
         """The function is not there: because its cell failed, or because there is no such cell."""
@@ -180,11 +261,10 @@ class _Run:
         )
 
 
-def _call(function: str, exercise: Exercise, **options) -> str:
+def _call(function: str, exercise: Exercise) -> str:
     """Code that calls a function of `in_kernel`, and leaves no name behind in the notebook."""
-    named = "".join(f", {name}={value!r}" for name, value in options.items())
     module = f"__import__('importlib').import_module({in_kernel.__name__!r})"
-    return f"{module}.{function}({exercise.id!r}, globals(){named})"
+    return f"{module}.{function}({exercise.id!r}, globals())"
 
 
 def _failed(exercise: Exercise, state: State, why: str) -> Result:

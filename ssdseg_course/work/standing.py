@@ -1,21 +1,16 @@
 """Where a learner stands in a lesson: by a check that runs now, or by an earlier one that is still true."""
 
 import hashlib
-import platform
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from ssdseg_course.exercises import EXERCISES, exercises_of
-from ssdseg_course.manifest import LESSONS, Lesson
-from ssdseg_course.work.record import note, recall
+from ssdseg_course.manifest import Lesson
+from ssdseg_course.work.record import note, recall, surroundings
 from ssdseg_course.work.results import LessonResult, Result, State
 from ssdseg_course.work.running import Progress, run_lesson
 from ssdseg_course.work.workspace import code_cells, grade_id, is_own, is_written, read_lesson
 
 KIND = "checks"
-PACKAGES = ("ssdseg_course", "ssdseg_ref")
-LIBRARIES = ("numpy", "tensorflow", "keras")
 
 
 def check_now(lesson: Lesson, root: Path, progress: Progress | None = None) -> LessonResult:
@@ -39,9 +34,13 @@ def known_result(lesson: Lesson, root: Path) -> LessonResult | None:
     """
     key = _key(lesson, root)
     noted = recall(root, KIND, lesson.name)
+    return last_result(lesson, root) if isinstance(noted, dict) and noted.get("key") == key else None
+
+
+def last_result(lesson: Lesson, root: Path) -> LessonResult | None:
+    """What the last check said, whatever has changed since; None where there was none."""
+    noted = recall(root, KIND, lesson.name)
     try:
-        if noted["key"] != key:
-            return None
         results = tuple(
             Result(EXERCISES[name], State(it["state"]), str(it["text"]), int(it["cases"]))
             for name, it in noted["results"].items()
@@ -55,27 +54,8 @@ def known_result(lesson: Lesson, root: Path) -> LessonResult | None:
 
 def _key(lesson: Lesson, root: Path) -> str:
     """Stands for everything that the result of a check depends on: another one, and the check has to run again."""
-    digest = hashlib.sha256()
     cells = [cell for _, cell in code_cells(read_lesson(lesson, root))]
-    digest.update(repr([(grade_id(cell), cell["source"]) for cell in cells]).encode())
+    text = repr([(grade_id(cell), cell["source"]) for cell in cells])
     # Answers of other lessons count where the learner takes them; the course's own cells judge nothing by them.
-    if any("mine" in cell["source"] for cell in cells if is_written(cell) or is_own(cell)):
-        for other in LESSONS:
-            if other.notebook(root).exists():
-                digest.update(other.notebook(root).read_bytes())
-    for module in sorted(lesson.notebook(root).parent.glob("*.py")):  # that the notebook may import
-        digest.update(module.read_bytes())
-    digest.update(_course_version().encode())
-    return digest.hexdigest()
-
-
-def _course_version() -> str:
-    """Stands for the exercises, the reference, and what they compute with."""
-    digest = hashlib.sha256()
-    for package in PACKAGES:
-        folder = Path(find_spec(package).origin).parent
-        for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.npy")]):
-            digest.update(path.relative_to(folder).as_posix().encode())
-            digest.update(path.read_bytes())
-    versions = [f"{library} {version(library)}" for library in LIBRARIES]
-    return f"{digest.hexdigest()} {platform.python_version()} {versions}"
+    written = "\n".join(cell["source"] for cell in cells if is_written(cell) or is_own(cell))
+    return hashlib.sha256(f"{text} {surroundings(written, lesson, root)}".encode()).hexdigest()

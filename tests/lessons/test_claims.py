@@ -1,8 +1,10 @@
 """What the prose of a lesson says in numbers is what its cells print."""
 
+import re
+
 import pytest
 
-from ssdseg_course.manifest import find_lesson
+from ssdseg_course.manifest import ROOT, find_lesson
 
 # A lesson, a part of its prose, and what a cell has to print for it to be true.
 CLAIMS = [
@@ -32,3 +34,13 @@ def test_a_number_in_the_prose_is_what_a_cell_prints(number, said, printed, run_
     output = "".join(part.text for cell in cells for part in cell.get("outputs", []) if part.output_type == "stream")
     assert said in prose
     assert printed in output
+
+
+def test_the_tour_tells_the_scores_that_the_models_card_has():
+    """They take minutes to work out: `ssdseg evaluate lesson` prints them, and docs/models/lesson.md keeps them."""
+    card = (ROOT / "docs" / "models" / "lesson.md").read_text(encoding="utf-8")
+    people, forklifts, monorails = re.search(
+        r"\| test, 500 scenes \| AP@\.5 \| (\S+) \| (\S+) \| (\S+) \|", card
+    ).groups()
+    prose = " ".join(find_lesson("0").source().read_text(encoding="utf-8").replace("\n# ", " ").split())
+    assert f"{people} for people, {forklifts} for forklifts and {monorails} for monorails" in prose

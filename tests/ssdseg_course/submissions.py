@@ -3,6 +3,7 @@
 Hostile ones attack from the cell of `linear_scales`, which no other answer needs, and have all other answers right.
 """
 
+import difflib
 import json
 import os
 import socket
@@ -137,6 +138,116 @@ GOOD = (
     Case("long-number", edited(lambda notebook: notebook["metadata"].update(n=10**20)), ALL),
 )  # fmt: skip
 
+# Honest work that stands where the notebook finds it, but not among the definitions above its check.
+
+USING = "def {name}(first, last, maps):\n    assert {test}\n    return [first + (last - first) / (maps - 1) * k for k in range(maps + 1)]\n"
+
+
+def using(test: str) -> str:
+    """A right answer that stops where a test does not hold."""
+    return USING.format(name=TARGET, test=test)
+
+
+def above(code: str, test: str) -> Callable[[Path], None]:
+    """A right answer that needs what a cell of the learner's own does at the top of the notebook."""
+    return _insert(code, **{TARGET: using(test)})
+
+
+def below(code: str, test: str, behind: str = f"check_{TARGET}") -> Callable[[Path], None]:
+    """A right answer that needs what a cell below its check defines."""
+    return _insert(code, behind, **{TARGET: using(test)})
+
+
+def beside(files: dict[str, str | bytes], code: str, test: str) -> Callable[[Path], None]:
+    """A right answer that needs files that stand beside the notebook."""
+    notebook = above(code, test)
+
+    def write(folder: Path) -> None:
+        notebook(folder)
+        for name, content in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+    return write
+
+
+def _in_another_answer(notebook: dict) -> None:
+    cell_of(notebook, "coverage")["source"] += "\n\n\ndef half(x):\n    return x / 2\n"
+    cell_of(notebook, TARGET)["source"] = using("half(2) == 1")
+
+
+LAST = "check_choose_anchors"
+FILL = "T = {}\n\n\ndef fill(table):\n    table['one'] = 1\n\n\nfill(T)"
+POOL = (
+    "import multiprocessing\n\n\ndef one(x):\n    return x\n\n\n"
+    f"def {TARGET}(first, last, maps):\n    with multiprocessing.Pool(multiprocessing.cpu_count()) as pool:\n"
+    "        return pool.map(one, [first + (last - first) / (maps - 1) * k for k in range(maps + 1)])\n"
+)
+EXECUTOR = (
+    "import os\nfrom concurrent.futures import ProcessPoolExecutor\n\n\ndef one(x):\n    return x\n\n\n"
+    f"def {TARGET}(first, last, maps):\n    with ProcessPoolExecutor(os.cpu_count()) as pool:\n"
+    "        return list(pool.map(one, [first + (last - first) / (maps - 1) * k for k in range(maps + 1)]))\n"
+)
+WRONG_SIZES = ANSWERS["anchor_sizes"].replace("height, width = image_size", "width, height = image_size")
+STUBS = {name: cell_of(handed_out(), name)["source"] for name in ANSWERS}
+
+HONEST = (
+    Case("helper-below", below("def half(x):\n    return x / 2", "half(2) == 1"), ALL),
+    Case("helper-in-the-last-cell", below("def half(x):\n    return x / 2", "half(2) == 1", LAST), ALL),
+    Case("import-in-the-last-cell", below("import math\nfrom math import pi as PI", "math.pi == PI", LAST), ALL),
+    Case("constant-below", below("HALF = 1 / 2", "HALF == 0.5"), ALL),
+    Case("helper-in-another-answer", edited(_in_another_answer), ALL),
+    Case("helper-below-by-a-call", below("names = {}\nnames.update(half=lambda x: x / 2)\nglobals().update(names)",
+                                         "half(2) == 1"), ALL),
+    Case("table-by-a-call", above(FILL, "T['one'] == 1"), ALL),
+    Case("table-by-a-call-of-a-module", above("import numpy as np\nA = np.zeros(3)\nnp.copyto(A, 1)", "A.sum() == 3"), ALL),
+    Case("globals-by-a-call", above("def set_up():\n    global ONE\n    ONE = 1\n\n\nset_up()", "ONE == 1"), ALL),
+    Case("globals-by-name", above("globals()['ONE'] = 1", "ONE == 1"), ALL),
+    Case("executed", above("exec('ONE = 1')", "ONE == 1"), ALL),
+    Case("registry-by-a-call", above("R = []\n\n\ndef register(f):\n    R.append(f)\n\n\n"
+                                     "def half(x):\n    return x / 2\n\n\nregister(half)", "R[0](2) == 1"), ALL),
+    Case("set-by-a-call", above("class K:\n    pass\n\n\nsetattr(K, 'one', 1)", "K.one == 1"), ALL),
+    Case("table-beside-slow-cells",
+         above(f"import time\ntime.sleep(1000)\n{FILL}\nwhile True:\n    pass", "T['one'] == 1"), ALL),
+    Case("table-emptied-at-the-end", edited(lambda notebook: (
+        insert_behind(notebook, LAST, new_cell("T.clear()")), insert_behind(notebook, IMPORTING, new_cell(FILL)),
+        cell_of(notebook, TARGET).update(source=using("T['one'] == 1")))), ALL),
+    Case("leaves-below-a-helper", edited(lambda notebook: (
+        insert_behind(notebook, LAST, new_cell("exit()\nimport os\nos._exit(0)")),
+        insert_behind(notebook, IMPORTING, new_cell(FILL)),
+        cell_of(notebook, TARGET).update(source=using("T['one'] == 1")))), ALL),
+    Case("module-beside", beside({"helper.py": "def half(x):\n    return x / 2\n"}, "from helper import half",
+                                 "half(2) == 1"), ALL),
+    Case("module-beside-in-the-answer", beside({"helper.py": "ONE = 1\n"}, "", "__import__('helper').ONE == 1"), ALL),
+    Case("package-beside", beside({"mine_too/__init__.py": "", "mine_too/a.py": "from .b import ONE\n",
+                                   "mine_too/b.py": "ONE = 1\n"}, "from mine_too.a import ONE", "ONE == 1"), ALL),
+    Case("data-beside", beside({"table.csv": "1,2\n"}, "import numpy as np\nT = np.loadtxt('table.csv', delimiter=',')",
+                               "T[1] == 2"), ALL),
+    Case("data-beside-in-the-answer", beside({"table.json": "[1]"}, "import json", "json.load(open('table.json')) == [1]"),
+         ALL),
+    Case("run-beside", beside({"helper.py": "ONE = 1\n"}, "%run helper.py", "ONE == 1"), ALL),
+    Case("written-from-a-cell", edited(lambda notebook: (
+        insert_behind(notebook, IMPORTING, new_cell("%%writefile helper.py\nONE = 1\n", "5eed0001"),
+                      new_cell("from helper import ONE", "5eed0002")),
+        cell_of(notebook, TARGET).update(source=using("ONE == 1")))), ALL),
+    Case("boxes-of-the-lesson", edited(lambda notebook: cell_of(notebook, TARGET).update(
+        source=using("len(all_boxes) == len(all_labels) > 500")) or insert_behind(
+        notebook, IMPORTING, new_cell("all_boxes, all_labels = warehouse_boxes()"))), ALL),
+    Case("pool-of-all-cores", saved(solved(**{TARGET: POOL})), ALL),
+    Case("executor-of-all-cores", saved(solved(**{TARGET: EXECUTOR})), ALL),
+    Case("pool-of-eight", saved(solved(**{TARGET: POOL.replace("multiprocessing.cpu_count()", "8")})), ALL),
+    Case("threads-of-all-cores", saved(solved(**{TARGET: POOL.replace("multiprocessing.Pool", "ThreadPool").replace(
+        "import multiprocessing\n", "import multiprocessing\nfrom multiprocessing.pool import ThreadPool\n")})), ALL),
+    Case("wrong-early", saved(solved(anchor_sizes=WRONG_SIZES)), ALL - 20, "judged with the course's own `anchor_sizes`"),
+    Case("unwritten-early", saved(solved(anchor_sizes=STUBS["anchor_sizes"], grid_centers=STUBS["grid_centers"])),
+         ALL - 30, "`grid_centers` and `anchor_sizes`, for yours are not right yet: mend 01.grid_centers first"),
+    Case("endless-early", saved(solved(grid_centers="def grid_centers(rows, cols):\n    while True:\n        pass")),
+         ALL - 10, "judged with the course's own `grid_centers`"),
+    Case("wrong-early-and-itself", saved(solved(
+        anchor_sizes=WRONG_SIZES, map_anchors=ANSWERS["map_anchors"].replace("return ", "return 2 * "))),
+         ALL - 35, "judged with the course's own `anchor_sizes`"),
+)  # fmt: skip
+
 # Broken ones.
 
 
@@ -221,6 +332,27 @@ def _odd_cells(folder: Path) -> None:
     (folder / f"{LESSON}.ipynb").write_text(json.dumps(notebook))
 
 
+CONFLICT_OF_COUNTS = (
+    '<<<<<<< HEAD\n   "execution_count": 3,\n=======\n   "execution_count": 4,\n>>>>>>> a branch of mine'
+)
+TRICKY = ["]", '["[', "\\"]
+OUTPUTS = [
+    {"output_type": "display_data", "data": {"image/png": "A" * 10_000_000, "text/plain": TRICKY}, "metadata": {}}
+]
+
+
+def _merged_texts(one: dict, other: dict) -> str:
+    """What `git merge` makes of two versions of a notebook."""
+    upper, lower = (notebook_text(it).splitlines(keepends=True) for it in (one, other))
+    parts = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, upper, lower, autojunk=False).get_opcodes():
+        if kind == "equal":
+            parts += upper[a:b]
+        else:
+            parts += ["<<<<<<< HEAD\n", *upper[a:b], "=======\n", *lower[c:d], ">>>>>>> theirs\n"]
+    return "".join(parts)
+
+
 UMLAUT = RIGHT.replace("return [", "größe = 1\n    return [")
 OTHER_LESSON = find_lesson("02_matching").solution().read_bytes()
 
@@ -246,6 +378,22 @@ BROKEN = (
     Case("format-3", _format_3, ALL, "converted to format 4"),
     Case("half-letters", edited(lambda notebook: cell_of(notebook, TARGET).update(
         source=RIGHT.replace("return [", "'\\ud800'; '\ud800'\n    return ["))), ALL),
+    *(Case(f"{encoding}-without-a-mark", saved(solved(), encoding=encoding), ALL, encoding.upper())
+      for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")),
+    Case("utf-32", saved(solved(), encoding="utf-32"), ALL, "byte-order mark"),
+    Case("unseen-letters", saved(solved(**{TARGET: "\ufeff" + RIGHT.replace("    return", "\u00a0   return\u200b")})), ALL,
+         "cannot be seen"),
+    Case("conflict-of-counts", saved(notebook_text(solved()).replace('   "execution_count": null,', CONFLICT_OF_COUNTS)),
+         ALL, "merge conflict"),
+    Case("conflict-of-answers", saved(_merged_texts(solved(**{TARGET: STUBS[TARGET]}), solved())), ALL, "merge conflict"),
+    Case("conflict-of-answers-turned", saved(_merged_texts(solved(), solved(**{TARGET: STUBS[TARGET]}))), ALL,
+         "merge conflict"),
+    Case("conflict-in-a-cell", saved(solved(
+        **{TARGET: f"<<<<<<< HEAD\n{RIGHT}\n||||||| base\n1\n=======\n{WRONG}\n>>>>>>> other"})), ALL, "merge conflict"),
+    Case("many-outputs", edited(lambda notebook: cell_of(notebook, "grid_centers").update(outputs=OUTPUTS)), ALL),
+    Case("blank-lines", saved(solved(**{TARGET: " \n" * 20_000 + WRONG})), BUT_THE_TARGET, "should be"),
+    Case("same-cells", edited(lambda notebook: notebook["cells"].extend(
+        dict(cell_of(notebook, TARGET)) for _ in range(1500))), ALL, "1501 cells"),
     Case("format-99", edited(lambda notebook: notebook.update(nbformat=99)), ALL, "of format 99"),
     Case("all-in-one-cell", edited(_one_cell), ALL, "found in"),
     Case("merged", edited(_merged), ALL, "found in the cell of `map_anchors`"),
@@ -299,8 +447,8 @@ def _strays(folder: Path) -> None:
 
 
 FILES = (
-    Case("neighbour", saved(solved()), None, "hard link"),  # its file has two names once the next one is there
-    Case("neighbours-file", _hard_link, None, "hard link"),
+    Case("neighbour", saved(solved()), ALL),  # its file has two names once the next one is there
+    Case("neighbours-file", _hard_link, ALL),
     Case("link", _link, None, "links are not followed"),
     Case("linked-folder", _linked_folder, None, "1 link"),
     Case("pipe", _pipe, None, "no plain file"),
@@ -378,7 +526,7 @@ HARMS = (
     Case("swallows-interrupts",
          body("while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"),
          BUT_THE_TARGET, "did not let itself be interrupted"),
-    Case("deaf", body(f"import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\n{LOOP}"), BUT_THE_TARGET,
+    Case("deaf", body(f"import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nsignal.signal(signal.SIGPROF, signal.SIG_IGN)\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\n{LOOP}"), BUT_THE_TARGET,
          "did not let itself be interrupted"),
     Case("sleeps", body("import time\ntime.sleep(1000)"), BUT_THE_TARGET, "did not come to its end"),
     Case("flood", body("import os\nfor _ in range(10**5):\n    os.write(1, b'x' * 1000)\n    os.write(2, b'x')"),
@@ -405,6 +553,17 @@ HARMS = (
                      "            pass\nwhile True:\n    pass"), BUT_THE_TARGET, "more than 8 processes"),
     Case("more-namespaces", body("import ctypes\nassert ctypes.CDLL(None).unshare(0x10020000) == 0"), BUT_THE_TARGET,
          "AssertionError"),
+    Case("shared-memory", body("import ctypes\nc = ctypes.CDLL(None)\nassert c.shmget(0, 1 << 30, 0o1600) >= 0"),
+         BUT_THE_TARGET, "AssertionError"),
+    Case("memory-in-files", body("import os\nos.memfd_create('x')"), BUT_THE_TARGET, "PermissionError"),
+    Case("notes-in-keys", body("import ctypes\nassert ctypes.CDLL(None).syscall(248, b'user', b'n', b'x', 1, -2) > 0"),
+         BUT_THE_TARGET, "AssertionError"),
+    Case("many-ratios", saved(solved(choose_anchors="def choose_anchors():\n    return (0.16, 0.27, 0.38, 0.49, 0.6), "
+                                                    "[0.43 + k / 1e6 for k in range(80_000)]\n")), ALL - 15, "anchors, and at most"),
+    Case("many-lists", body("return [[] for _ in range(9_000_000)]"), BUT_THE_TARGET),
+    Case("many-uneven-lists", body("return [[]] * 200_000 + [[1]]"), BUT_THE_TARGET),
+    Case("long-rows", body("import numpy as np\nreturn np.zeros((2, 10**6))"), BUT_THE_TARGET, "far more numbers"),
+    Case("long-row", body("import numpy as np\nreturn np.zeros((5, 1000))"), BUT_THE_TARGET, "should be"),
     Case("recursion", body(f"return {TARGET}(first, last, maps)"), BUT_THE_TARGET, "RecursionError"),
     Case("reads-input", body("input()"), BUT_THE_TARGET, "EOFError"),
 )  # fmt: skip
@@ -457,6 +616,19 @@ FORGERIES = (
                                  f"def {TARGET}(*_):\n    return P()\n"})),
          BUT_THE_TARGET, "something else"),
     Case("endless-iterator", body("import itertools\nreturn itertools.count()"), BUT_THE_TARGET, "something else"),
+    Case("raw-lists",
+         attack("import sys\nz = sys.modules['ssdseg_course.sandboxed.zygote']\n"
+                "z.write_report = lambda *a: b'{\"outcomes\": [' + b'[],' * 300_000 + b'[]], \"trouble\": \"\"}'"),
+         BUT_THE_TARGET, "could not be read"),
+    Case("asks-the-helper",
+         saved(solved(grid_centers="def grid_centers(rows, cols):\n    return 0\n",
+                      map_anchors="import inspect\n\n\ndef map_anchors(*a):\n    import sys\n"
+                                  "    found = [v for v in vars(sys.modules['__main__']).values() if callable(v)]\n"
+                                  "    found += [v for f in found for v in getattr(f, '__globals__', {}).values()]\n"
+                                  "    for f in found:\n        if getattr(f, '__name__', '') == 'map_anchors' and f is not map_anchors:\n"
+                                  "            return f(*a)\n"
+                                  "    raise ValueError(inspect.getsource(grid_centers))\n")),
+         ALL - 25, "not right yet"),
     Case("huge", body("import numpy\nreturn numpy.ones(10**8)"), BUT_THE_TARGET, ""),
     Case("ipython-hooks",
          attack("ip = get_ipython()\nip.events.register('post_run_cell', print)\nip.run_cell_async = None"),

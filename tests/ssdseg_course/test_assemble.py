@@ -1,6 +1,5 @@
 """Is the network that a learner's own functions make the reference's, piece by piece and as a whole?"""
 
-import json
 import sys
 from dataclasses import replace
 
@@ -11,7 +10,9 @@ from typer.testing import CliRunner
 
 from ssdseg_course.assemble import Assembly, Piece, PieceError, assemble, homes
 from ssdseg_course.checking.layer_graph import copy_weights
+from ssdseg_course.checking.report import Report
 from ssdseg_course.cli import app
+from ssdseg_course.cli.assemble import _differences
 from ssdseg_course.manifest import LESSONS
 from ssdseg_course.work.workspace import read_notebook
 from ssdseg_ref import anchors, boxes, coding, evaluation, matching, multitask, training
@@ -191,7 +192,48 @@ def test_the_command_shows_whose_each_piece_is_and_that_the_output_is_the_same(s
     monkeypatch.chdir(solved)
     result = CliRunner().invoke(app, ["assemble"], env={"COLUMNS": "150"})
     assert result.exit_code == 0, result.stderr
-    count = len(homes())
-    assert f"{count} of {count} pieces are yours" in result.stdout
-    assert "16 of 16 scenes have the same boxes, classes and mask" in result.stdout
-    assert json.dumps("the reference's") not in result.stdout
+    assert "the pieces of the network lesson: 17 of 17 are yours" in result.stdout
+    assert "In 16 of 16 test scenes it sees what the reference sees" in " ".join(result.stdout.split())
+    assert "but for rounding in the last digits" in result.stdout
+
+
+def test_a_piece_is_tried_again_only_when_something_has_changed(untouched, monkeypatch):
+    tried = []
+
+    def report_on(exercise, *_):
+        tried.append(exercise.id)
+        return Report(exercise.id, True, 1, (), 0)
+
+    monkeypatch.setattr(sys.modules["ssdseg_course.mine"], "report_on", report_on)
+    ids = ["01.grid_centers", "02.iou", "02.match_anchors"]
+    assert [piece.exercise_id for piece in assemble(ids).own] == ids
+    assert tried == ids
+    assert [piece.exercise_id for piece in assemble(ids).own] == ids
+    assert tried == ids
+    answer(untouched, 2, "iou", "def iou(a, b):\n    return 0")
+    assemble(ids)
+    assert tried == [*ids, "02.iou"]
+    (LESSONS[1].notebook(untouched).parent / "helper.py").write_text("x = 1")
+    assemble(ids)
+    assert tried == [*ids, "02.iou", "01.grid_centers"]
+
+
+def test_only_pieces_of_the_network_that_is_built_are_at_work(solved, monkeypatch):
+    monkeypatch.chdir(solved)
+    fresh = assemble()
+    assert fresh.at_work == ()
+    fresh.build_network(multitask.SHIPPED["shufflenetv2"])
+    at_work = {piece.exercise_id for piece in fresh.at_work}
+    assert {"05.channel_shuffle", "05.basic_unit", "06.extra_maps", "07.aspp"} <= at_work
+    assert not {name for name in at_work if name.startswith(("04.mobilenet", "08.", "06.multibox"))}
+
+
+def test_differences_are_told_in_words():
+    rng = np.random.default_rng(0)
+    right = {key: rng.normal(size=(1, 8, size)) for key, size in (("classes", 4), ("offsets", 4), ("mask", 4))}
+    yours = {**right, "classes": right["classes"][..., ::-1], "offsets": right["offsets"] + 3}
+    off = {key: float(np.abs(right[key] - yours[key]).max()) for key in right}
+    told = list(_differences(right, yours, off))
+    assert [line.split()[0] for line in told] == ["100.0", "boxes"]
+    assert "anchors are given another class" in told[0]
+    assert "look at what follows them" in next(_differences(right, right, dict.fromkeys(right, 0.0)))

@@ -1,5 +1,6 @@
 """`check` and `hint`, as a learner calls them."""
 
+import contextlib
 import re
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from ssdseg_course import EXERCISES, CheckFailed, Report, check, hint
 from ssdseg_course.check import _hints_given, report_on
+from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
 
 
 def grid_centers(rows, cols):
@@ -71,6 +73,29 @@ def test_an_answer_that_does_not_end_is_stopped_and_told_where_it_was(monkeypatc
     assert re.search(r"in line \d+ of `grid_centers`: ", str(caught.value))
     assert "does every turn bring it nearer to its end?" in str(caught.value)
     assert caught.value.report.verdict == "took too long"
+
+
+def work(most: float = 5.0) -> float:
+    """Seconds of work until it was stopped."""
+    start = time.process_time()
+    with contextlib.suppress(TimeIsUp):
+        while time.process_time() - start < most:
+            pass
+    return time.process_time() - start
+
+
+def test_a_limit_counts_work_and_not_the_clock():
+    with time_limit(0.05):
+        time.sleep(0.1)
+    with time_limit(0.05):
+        assert work() < 1
+
+
+def test_a_limit_inside_of_a_limit_leaves_the_outer_one_as_it_was():
+    with time_limit(0.2):
+        with time_limit(0.05):
+            assert work() < 0.15
+        assert work() < 1
 
 
 def test_an_answer_that_swallows_the_alarm_is_stopped_by_the_next_one(monkeypatch):

@@ -161,7 +161,8 @@ def test_a_lone_nan_is_told():
 
 
 def test_fractions_that_were_cut_off_are_named_as_the_reason():
-    text = says(lambda rows, cols: right(rows, cols).astype(np.int64))
+    unknown = dataclasses.replace(GRID, mutants=())
+    text = says(lambda rows, cols: right(rows, cols).astype(np.int64), unknown)
     assert "when all that stands behind the point is cut off: an array of int64 has no place for it" in text
 
 
@@ -174,6 +175,8 @@ def test_fractions_that_were_cut_off_are_named_as_the_reason():
         (lambda x: np.zeros(2), [0.5, 0.25], None),
         (lambda x: np.array(3), 0.75, None),  # a count in the place of a share
         (lambda x: np.array(0), 0.75, None),
+        (lambda x: np.array(1.0), 0.75, None),  # all or nothing, in the place of a share
+        (lambda x: (x > 0.5).astype(int), [0.75, 0.25], None),
         (lambda x: np.round(x) + 1, [1.75, 2.25], None),
     ],
 )
@@ -339,11 +342,18 @@ PARTED = dataclasses.replace(
         (lambda count: None, "it should return indices and boxes, and returned None"),
         (lambda count: (np.arange(count), np.ones((count, 2))), "boxes: shape is right: (3, 2) but row 0"),
         (lambda count: (np.arange(count), "boxes"), "it should return indices and boxes, and returned something else"),
-        (lambda count: np.arange(count) > 1, "true and false are no numbers here"),
     ],
 )
 def test_things_that_are_returned_together_are_told_by_name(wrong, sentence):
     assert sentence in says(wrong, PARTED)
+
+
+def test_true_and_false_are_told_to_be_made_ones_and_zeros_where_those_are_wanted():
+    marks = dataclasses.replace(GRID, reference=lambda count: np.eye(count), fixed_cases=((3,),), draw=None, mutants=())
+    assert "true and false are no numbers here" in says(lambda count: np.eye(count) > 0, marks)
+    assert "true and false" not in says(lambda count: True, marks)
+    text = says(lambda rows, cols: right(rows, cols) > 0.5)
+    assert "returned something else: array of bool again" in text
 
 
 def test_of_things_that_are_returned_together_one_may_be_an_empty_list():

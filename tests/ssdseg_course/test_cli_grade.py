@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import submissions
-from learners import LESSON, cell_of
+from learners import LESSON, cell_of, handed_out, save
 from sandboxes import needs_sandbox
 
 from ssdseg_course.work.workspace import notebook_text, read_notebook
@@ -43,6 +43,8 @@ def test_a_class_is_graded_and_what_could_not_be_is_said(tmp_path):
         ((".", "--workers", "1", "--scheduler", "tcp://x:1"), "not both"),
         ((".", "--lesson", "77"), "there is no lesson '77'"),
         (("empty",), "empty: there is no submission in it"),
+        ((".", "--take", "best"), "--take best: it is one of newest, oldest, named"),
+        ((".", "--students", "who.csv"), "who.csv: it cannot be read"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, words, tmp_path):
@@ -101,4 +103,31 @@ def test_a_hopeless_notebook_is_one_sentence(name, content, words, tmp_path):
 
 
 def test_a_missing_notebook_is_named(tmp_path):
-    assert "nowhere.ipynb: it cannot be read" in ssdseg(tmp_path, "doctor", "nowhere.ipynb", status=1)
+    words = "nowhere.ipynb: there is no such file, and no lesson of that number or name"
+    assert words in ssdseg(tmp_path, "doctor", "nowhere.ipynb", status=1)
+
+
+@pytest.mark.parametrize("name", ["1", "01", "01_anchors", "01_anchors.ipynb"])
+def test_the_doctor_knows_the_learners_notebook_by_its_lesson(name, tmp_path):
+    save(handed_out(), tmp_path)
+    text = ssdseg(tmp_path, "doctor", name)
+    assert "lessons/01_anchors/01_anchors.ipynb: all is well with it; 0 of 7 answers are written" in text.replace(
+        "\n", ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("syntax-error", 1, "01.linear_scales 0/10 Python cannot read its cell"),
+        ("module-beside", 0, "01.linear_scales: it needs what stands beside the notebook: hand in helper.py with it"),
+        ("wrong-early", 1, "01.map_anchors: right, judged with the course's own `anchor_sizes`"),
+        ("helper-in-the-last-cell", 0, "all is well with it"),
+    ],
+)
+def test_the_doctor_tries_answers_as_grading_will(name, status, words, tmp_path):
+    case = next(it for it in (*submissions.BROKEN, *submissions.HONEST) if it.name == name)
+    place = tmp_path / "lessons" / LESSON.name
+    place.mkdir(parents=True)
+    case.write(place)
+    assert words in ssdseg(tmp_path, "doctor", str(place / f"{LESSON.name}.ipynb"), status=status)

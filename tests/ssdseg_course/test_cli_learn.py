@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from learners import LESSON, handed_out, insert_behind, new_cell, right_answers, save, small, with_answers
+from learners import LESSON, cell_of, handed_out, insert_behind, new_cell, right_answers, save, small, with_answers
 from typer.testing import CliRunner
 
 from ssdseg_course.check import _hints_given
@@ -17,6 +17,7 @@ from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import LESSONS, find_lesson
 from ssdseg_course.work import standing
 from ssdseg_course.work.results import LessonResult, Result, State
+from ssdseg_course.work.workspace import read_notebook
 
 PLAIN = {"COLUMNS": "150", "NO_COLOR": "1"}
 
@@ -237,6 +238,35 @@ class TestProgress:
         save(half_solved(), course)
         ssdseg("check", "1")
         ssdseg("progress")
+        assert runs == ["01_anchors"]
+
+    def test_a_lesson_that_needs_tensorflow_is_not_run_but_what_was_found_last_is_shown(self, course, monkeypatch):
+        lesson = find_lesson("07")
+        first, *others = exercises_of(lesson)
+        results = (Result(first, State.PASSED, ""), *(Result(it, State.WRONG, "") for it in others))
+        monkeypatch.setattr(standing, "run_lesson", lambda *_: LessonResult(results, ()))
+        notebook = read_notebook(lesson.notebook())
+        cell_of(notebook, first.name)["source"] = "an answer"
+        save(notebook, course, lesson)
+        unknown = ssdseg("progress").output
+        assert "lesson 7 has not been checked yet: `ssdseg check 7`" in unknown
+        assert row(unknown, "DeepLabV3", "0 of 100")
+
+        ssdseg("check", "7")
+        monkeypatch.setattr(standing, "run_lesson", None)
+        assert "lesson 7" not in ssdseg("progress").output
+        cell_of(notebook, first.name)["source"] = "another answer"
+        save(notebook, course, lesson)
+        changed = ssdseg("progress").output
+        assert "lesson 7 has changed since its last check: `ssdseg check 7`" in changed
+        assert row(changed, "DeepLabV3", f"{first.points} of 100")
+        assert f"{others[0].id}, " in ssdseg("hint", "7").output
+
+    def test_a_change_in_one_lesson_makes_no_other_unknown(self, course, runs):
+        last = LESSONS[-1]
+        save(read_notebook(last.notebook()), course, last)  # it builds a network out of the others' answers
+        save(half_solved(), course)
+        assert "has not been checked" not in ssdseg("progress").output
         assert runs == ["01_anchors"]
 
     def test_what_is_next_is_told_with_the_command_that_opens_it(self, course, runs):

@@ -237,6 +237,26 @@ def test_a_picture_without_enough_memory_is_left_out(tmp_path, monkeypatch):
     assert {path.name for path in out.iterdir()} == {"b.png", "b_mask.png", "detections.json"}
 
 
+@pytest.mark.usefixtures("lesson")
+def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch):
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+    paint, painted = predict._pictures_of, []
+
+    def interrupted(*arguments):
+        if painted:
+            raise KeyboardInterrupt
+        painted.append(1)
+        return paint(*arguments)
+
+    monkeypatch.setattr(predict, "_pictures_of", interrupted)
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["predict", str(tmp_path), "--out", str(out), "--network", "lesson"])
+    assert result.exit_code == 130
+    assert "stopped; 2 of 3 pictures were not looked at" in result.stderr
+    assert {path.name for path in out.iterdir()} == {"0.png", "0_mask.png", "detections.json"}
+
+
 def test_a_network_of_another_number_of_classes_predicts(tmp_path, monkeypatch):
     """Their names are not known, so they have numbers; of a warehouse nothing is said."""
     rows, (height, width) = len(multitask.LESSON.anchors), multitask.LESSON.image_size

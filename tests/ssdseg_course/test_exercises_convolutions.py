@@ -5,7 +5,16 @@ import math
 import keras
 import numpy as np
 import pytest
-from answers import assert_passes, assert_told, every_mistake, every_variant, exercises_of, report_on, words
+from answers import (
+    assert_passes,
+    assert_told,
+    every_mistake,
+    every_variant,
+    exercises_of,
+    report_on,
+    report_on_fixed_cases,
+    words,
+)
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ssdseg_course import EXERCISES
@@ -43,7 +52,7 @@ def pointwise_as_a_tensor(image, kernel):
 
 
 def pointwise_by_keras(image, kernel):
-    return keras.ops.conv(image[None], kernel)[0]
+    return keras.ops.conv(np.float32(image[None]), kernel)[0]
 
 
 def padding_by_ceil(side, kernel_size, stride, dilation):
@@ -58,7 +67,7 @@ def padding_by_cases(side, kernel_size, stride, dilation):
     """The rule as TensorFlow's guide has it, by the rest of the division."""
     reach = (kernel_size - 1) * dilation + 1
     missing = reach - (side % stride or stride)
-    return np.array([np.floor(missing / 2), np.ceil(missing / 2)]) if missing > 0 else np.zeros(2)
+    return np.int64([np.floor(missing / 2), np.ceil(missing / 2)]) if missing > 0 else np.zeros(2, int)
 
 
 def padding_by_counting(side, kernel_size, stride, dilation):
@@ -126,6 +135,16 @@ def taps_in_float64(image, kernel, stride, dilation):
     return output
 
 
+def rolled_in_a_padded_picture(image, kernel, stride, dilation):
+    """`np.roll` loses nothing where zeros enough stand behind the picture."""
+    padded = padded_for(image, kernel.shape[0], stride, dilation)
+    output = np.zeros((*padded.shape[:2], kernel.shape[3]))
+    for i, j in np.ndindex(*kernel.shape[:2]):
+        output += np.roll(padded, (-i * dilation, -j * dilation), (0, 1)) @ kernel[i, j]
+    rows, cols = (-(-side // stride) for side in image.shape[:2])
+    return output[::stride, ::stride][:rows, :cols]
+
+
 def by_windows(image, kernel, stride, dilation):
     k = kernel.shape[0]
     reach = dilation * (k - 1) + 1
@@ -145,7 +164,7 @@ def by_one_matrix(image, kernel, stride, dilation):
 
 
 def by_keras(image, kernel, stride, dilation):
-    return keras.ops.conv(image[None], kernel, stride, "same", dilation_rate=dilation)[0]
+    return keras.ops.conv(np.float32(image[None]), kernel, stride, "same", dilation_rate=dilation)[0]
 
 
 def depthwise_by_loops(image, kernel, stride, dilation):
@@ -176,7 +195,7 @@ def depthwise_by_a_diagonal(image, kernel, stride, dilation):
 
 
 def depthwise_by_keras(image, kernel, stride, dilation):
-    return keras.ops.depthwise_conv(image[None], kernel, stride, "same", dilation_rate=dilation)[0]
+    return keras.ops.depthwise_conv(np.float32(image[None]), kernel, stride, "same", dilation_rate=dilation)[0]
 
 
 def separable_by_parts(image, depthwise_kernel, pointwise_kernel, stride, dilation):
@@ -192,7 +211,7 @@ def separable_as_one_kernel(image, depthwise_kernel, pointwise_kernel, stride, d
 
 def separable_by_keras(image, depthwise_kernel, pointwise_kernel, stride, dilation):
     kernels = (depthwise_kernel, pointwise_kernel)
-    return keras.ops.separable_conv(image[None], *kernels, stride, "same", dilation_rate=dilation)[0]
+    return keras.ops.separable_conv(np.float32(image[None]), *kernels, stride, "same", dilation_rate=dilation)[0]
 
 
 def cost_by_shapes(kind, size, kernel_size, in_channels, out_channels, stride):
@@ -229,35 +248,39 @@ def cost_by_keras(kind, size, kernel_size, in_channels, out_channels, stride):
 
 
 HONEST = {
-    "03.pointwise_conv2d": (
-        pointwise_by_loops,
-        pointwise_by_einsum,
-        pointwise_as_a_tensor,
-        pointwise_by_keras,
-    ),
+    "03.pointwise_conv2d": (pointwise_by_loops, pointwise_by_einsum, pointwise_as_a_tensor),
     "03.same_padding": (padding_by_ceil, padding_by_cases, padding_by_counting),
     "03.conv2d_loops": (
         loops_over_everything,
         loops_without_padding,
         loops_over_windows,
         taps_in_float64,
-        by_keras,
+        rolled_in_a_padded_picture,
     ),
-    "03.conv2d": (taps_in_float64, by_windows, by_one_matrix, loops_over_everything, by_keras),
-    "03.depthwise_conv2d": (
-        depthwise_by_loops,
-        depthwise_by_taps,
-        depthwise_by_a_diagonal,
-        depthwise_by_keras,
-    ),
-    "03.separable_conv2d": (separable_by_parts, separable_as_one_kernel, separable_by_keras),
-    "03.conv_cost": (cost_by_shapes, cost_in_floats, cost_by_keras),
+    "03.conv2d": (taps_in_float64, by_windows, by_one_matrix, loops_over_everything, rolled_in_a_padded_picture),
+    "03.depthwise_conv2d": (depthwise_by_loops, depthwise_by_taps, depthwise_by_a_diagonal),
+    "03.separable_conv2d": (separable_by_parts, separable_as_one_kernel),
+    "03.conv_cost": (cost_by_shapes, cost_in_floats),
+}
+BY_KERAS = {  # slow, so that they see the fixed cases alone
+    "03.pointwise_conv2d": (pointwise_by_keras,),
+    "03.conv2d_loops": (by_keras,),
+    "03.conv2d": (by_keras,),
+    "03.depthwise_conv2d": (depthwise_by_keras,),
+    "03.separable_conv2d": (separable_by_keras,),
+    "03.conv_cost": (cost_by_keras,),
 }
 
 
 @every_variant(HONEST)
 def test_an_honest_variant_passes(exercise, variant):
     assert_passes(exercise, variant)
+
+
+@every_variant(BY_KERAS)
+def test_what_keras_itself_computes_passes(exercise, variant):
+    report = report_on_fixed_cases(exercise, variant)
+    assert report.passed, report
 
 
 def test_every_exercise_has_honest_variants():
@@ -418,7 +441,7 @@ def taps(
     """`conv2d`, tap by tap, with one mistake.
 
     Args:
-        into: add to an array of the right size, instead of adding the taps' pictures to one another.
+        into: add to an array of the right size, or to this one, instead of adding the taps' pictures to one another.
         padding: in place of `same_padding`.
         apart: distance of the taps, in place of the dilation.
         pad: makes the padded image; by default with `padding`.
@@ -429,12 +452,12 @@ def taps(
     def convolution(image, kernel, stride, dilation):
         padded = pad(image, kernel, stride, dilation) if pad else padded_by(padding, image, kernel, stride, dilation)
         rows, cols = output_size(image, stride)
-        output = np.zeros((rows, cols, kernel.shape[3])) if into else 0
+        output = np.zeros((rows, cols, kernel.shape[3])) if into is True else into
         for i, j in np.ndindex(kernel.shape[:2]):
             top, left = i * (apart or dilation), j * (apart or dilation)
             picture = padded[top : top + stop(rows, stride) : stride, left : left + stop(cols, stride) : stride]
             mixed = mix(picture, kernel[i, j]) if mix else picture @ kernel[i, j]
-            if into:
+            if into is not False:
                 output += mixed
             else:
                 output = output + mixed
@@ -497,8 +520,117 @@ def without_the_stride(outputs, stride):
     return outputs
 
 
+def in_the_pictures_own_type(image, kernel, stride, dilation):
+    padded = padded_for(image, kernel.shape[0], stride, dilation)
+    output = np.zeros((*output_size(image, stride), kernel.shape[3]), dtype=image.dtype)
+    for y, x, o in np.ndindex(output.shape):
+        for i, j, c in np.ndindex(kernel.shape[:3]):
+            output[y, x, o] += padded[y * stride + i * dilation, x * stride + j * dilation, c] * kernel[i, j, c, o]
+    return output
+
+
+def added_up_in_the_pictures_own_type(image, kernel, stride, dilation):
+    return taps(into=np.zeros((*output_size(image, stride), kernel.shape[3]), image.dtype))(
+        image, kernel, stride, dilation
+    )
+
+
+def mixed_in_whole_numbers(image, kernel):
+    output = np.zeros((*image.shape[:2], kernel.shape[3]), int)
+    for c, o in np.ndindex(kernel.shape[2:]):
+        output[..., o] = output[..., o] + image[..., c] * kernel[0, 0, c, o]
+    return output
+
+
+def stride_and_dilation_swapped_in_the_index(image, kernel, stride, dilation):
+    padded = np.pad(padded_for(image, kernel.shape[0], stride, dilation), ((0, 40), (0, 40), (0, 0)))
+    output = np.zeros((*output_size(image, stride), kernel.shape[3]))
+    for y, x in np.ndindex(output.shape[:2]):
+        for i, j in np.ndindex(kernel.shape[:2]):
+            output[y, x] += padded[y * dilation + i * stride, x * dilation + j * stride] @ kernel[i, j]
+    return output
+
+
+def stride_around_everything(image, kernel, stride, dilation):
+    padded = padded_for(image, kernel.shape[0], stride, dilation)
+    output = np.zeros((*output_size(image, stride), kernel.shape[3]))
+    for y, x in np.ndindex(output.shape[:2]):
+        for i, j in np.ndindex(kernel.shape[:2]):
+            output[y, x] += padded[(y + i * dilation) * stride, (x + j * dilation) * stride] @ kernel[i, j]
+    return output
+
+
+def rolled(image, kernel, stride, dilation):
+    output = 0
+    (above, _), (left, _) = (same_padding(side, kernel.shape[0], stride, dilation) for side in image.shape[:2])
+    for i, j in np.ndindex(kernel.shape[:2]):
+        output = output + np.roll(image, (above - i * dilation, left - j * dilation), (0, 1)) @ kernel[i, j]
+    return output[::stride, ::stride]
+
+
+def centred_in_a_padded_picture(image, kernel, stride, dilation):
+    k = kernel.shape[0]
+    padded = padded_for(image, k, stride, dilation)
+    output = np.zeros((*output_size(image, stride), kernel.shape[3]))
+    for y, x in np.ndindex(output.shape[:2]):
+        for i, j in np.ndindex(kernel.shape[:2]):
+            row, col = y * stride + (i - k // 2) * dilation, x * stride + (j - k // 2) * dilation
+            output[y, x] += padded[row, col] @ kernel[i, j]
+    return output
+
+
+def repeated_by_tile(image, kernel, stride, dilation):
+    k, _, channels, multiplier = kernel.shape
+    padded = np.tile(padded_for(image, k, stride, dilation), (1, 1, multiplier))
+    flat = kernel.reshape(k, k, channels * multiplier)
+    rows, cols = output_size(image, stride)
+    return sum(
+        padded[i * dilation :: stride, j * dilation :: stride][:rows, :cols] * flat[i, j] for i, j in np.ndindex(k, k)
+    )
+
+
+def total_for_the_whole_pixel(image, kernel):
+    output = np.zeros((*image.shape[:2], kernel.shape[3]))
+    for y, x in np.ndindex(image.shape[:2]):
+        total = 0
+        for o in range(kernel.shape[3]):
+            for c in range(kernel.shape[2]):
+                total += image[y, x, c] * kernel[0, 0, c, o]
+            output[y, x, o] = total
+    return output
+
+
+def with_height_and_width_swapped(image, kernel):
+    width, height, _ = image.shape
+    output = np.zeros((height, width, kernel.shape[3]))
+    for y, x in np.ndindex(height, width):
+        output[y, x] = image[x, y] @ kernel[0, 0]
+    return output
+
+
+def by_the_power_of_a_caret(kind, size, kernel_size, in_channels, out_channels, stride):
+    taps = kernel_size ^ 2
+    parameters = {
+        "standard": taps * in_channels * out_channels,
+        "depthwise": taps * out_channels,
+        "pointwise": in_channels * out_channels,
+        "separable": taps * in_channels + in_channels * out_channels,
+    }[kind]
+    return parameters, parameters * math.ceil(size[0] / stride) * math.ceil(size[1] / stride)
+
+
+def by_the_area(kind, size, kernel_size, in_channels, out_channels, stride):
+    parameters = conv_cost(kind, size, kernel_size, in_channels, out_channels, stride).parameters
+    return parameters, parameters * math.ceil(size[0] * size[1] / stride**2)
+
+
 MISTAKES = {
     "03.pointwise_conv2d": (
+        (mixed_in_whole_numbers, "your output has the type int64, and that one has no place for halves"),
+        (total_for_the_whole_pixel, "Start from 0 for each of them"),
+        (with_height_and_width_swapped, "rows and columns of the picture have changed places"),
+        (lambda image, kernel: image * kernel[0, 0], "`a * b` goes number by number"),
+        (lambda image, kernel: np.dot(image, kernel), "two axes of length 1 are left over"),
         (pointwise_into_an_array_of_the_images_shape, "the output was made as deep as the image"),
         (lambda image, kernel: image @ np.squeeze(kernel), "`squeeze` drops every axis of length 1"),
         (lambda image, kernel: image @ kernel[0, 0].T, "Does your matrix have Cin rows and Cout columns?"),
@@ -508,6 +640,8 @@ MISTAKES = {
         (k_half, "both sides get k // 2"),
         (rounded_up_twice, "both halves were rounded up"),
         (rounded_down_twice, "both halves were rounded down"),
+        (in_floats, "`np.pad`, in the next exercise, takes whole numbers alone"),
+        (lambda *sides: same_padding(*sides)[::-1], "the odd one went before"),
     ),
     "03.conv2d_loops": (
         (loops(apart=1), "the taps stand side by side"),
@@ -521,15 +655,20 @@ MISTAKES = {
         (loops(size=size_of_the_image), "did a tap leave the padded image?"),
         (loops(pad=padded_without_a_word_on_channels), "`np.pad` wants a pair for each axis"),
         (loops(padding=in_floats), "`np.pad` wants whole numbers"),
+        (in_the_pictures_own_type, "halves were cut off"),
+        (stride_and_dilation_swapped_in_the_index, "where the pixels are read, stride and dilation have changed"),
+        (stride_around_everything, "a tap lies at y * stride + i * dilation"),
+        (rolled, "as `np.roll` does"),
+        (centred_in_a_padded_picture, "its middle needs no further care"),
     ),
     "03.conv2d": (
         (taps(apart=1), "the taps stand side by side"),
         (taps(into=False, apart=1), "the taps stand side by side"),
         (taps(padding=rounded_up_twice), "one too many stands above and to the left"),
-        (taps(padding=rounded_down_twice), "two taps do not give the same number of pixels"),
-        (taps(padding=nothing), "two taps do not give the same number of pixels"),
-        (taps(pad=padded_for_the_height_alone), "two taps do not give the same number of pixels"),
-        (taps(stop=one_short), "two taps do not give the same number of pixels"),
+        (taps(padding=rounded_down_twice), "Or has a tap's slice not one pixel for each output?"),
+        (taps(padding=nothing), "Or has a tap's slice not one pixel for each output?"),
+        (taps(pad=padded_for_the_height_alone), "Or has a tap's slice not one pixel for each output?"),
+        (taps(stop=one_short), "Or has a tap's slice not one pixel for each output?"),
         (taps(into=False, stop=one_short), "the last row and the last column are missing"),
         (taps(stop=without_the_stride), "NumPy repeats it over the whole output"),
         (taps(into=False, stop=without_the_stride), "rows and columns are missing: the slices stop too early"),
@@ -540,8 +679,12 @@ MISTAKES = {
         (taps(mix=lambda picture, weights: picture @ weights.T), "takes the last axis of `a` through the rows of `b`"),
         (taps(pad=padded_without_a_word_on_channels), "`np.pad` wants a pair for each axis"),
         (taps(padding=in_floats), "`np.pad` wants whole numbers"),
+        (taps(mix=lambda picture, weights: picture * weights), "`*` goes number by number"),
+        (added_up_in_the_pictures_own_type, "`np.zeros(shape)` makes room for fractions"),
+        (rolled, "as `np.roll` does"),
     ),
     "03.depthwise_conv2d": (
+        (repeated_by_tile, "so `np.repeat` gives 0, 0, 1, 1"),
         (depthwise(lambda picture, weights: picture[..., None] * weights, apart=1), "the taps stand side by side"),
         (depthwise(lambda picture, weights: picture[..., None] * weights.T), "A row holds the weights of one channel"),
         (depthwise(lambda picture, weights: picture * weights), "with an axis for the kernels that it meets?"),
@@ -550,6 +693,10 @@ MISTAKES = {
         (then_mixed(conv2d, pointwise_by_the_lesson), "was it `depthwise_conv2d` that you called?"),
         (then_mixed(conv2d, pointwise_with_loops_of_the_kernel), "was it `depthwise_conv2d` that you called?"),
         (then_mixed(twice_the_depthwise_one, pointwise_by_the_lesson), "this exercise only joins two others"),
+    ),
+    "03.conv_cost": (
+        (by_the_power_of_a_caret, "in Python `^` is no power"),
+        (by_the_area, "Each side is rounded up by itself"),
     ),
 }
 

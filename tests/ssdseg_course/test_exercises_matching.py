@@ -5,6 +5,7 @@ from math import exp, log
 import numpy as np
 import pytest
 from answers import assert_passes, assert_told, every_mistake, every_variant, exercises_of, report_on, words
+from scipy import optimize
 
 from ssdseg_course import EXERCISES
 from ssdseg_course.exercises.boxes import draw_anchors_and_boxes
@@ -40,6 +41,13 @@ def centers_from_the_corner_on(boxes):
     return np.stack([xmin + width / 2, ymin + height / 2, width, height], axis=1)
 
 
+def centers_written_into_a_prepared_array(boxes):
+    centers = np.zeros_like(boxes)
+    centers[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
+    centers[:, 2:] = boxes[:, 2:] - boxes[:, :2]
+    return centers
+
+
 def centers_as_a_tensor(boxes):
     return Tensor(centers_by_loops(boxes))
 
@@ -61,6 +69,31 @@ def iou_in_float32(a, b):
     shared = sides[..., 0] * sides[..., 1]
     union = np.prod(a[..., 2:] - a[..., :2], -1) + np.prod(b[..., 2:] - b[..., :2], -1) - shared
     return shared / np.maximum(union, np.float32(1e-9))
+
+
+def iou_with_a_little_more(little, dtype):
+    """A union that is never 0, as many repositories write it."""
+
+    def iou(a, b):
+        a, b = a.astype(dtype)[:, None], b.astype(dtype)[None]
+        shared = np.clip(np.minimum(a, b)[..., 2:] - np.maximum(a, b)[..., :2], 0, None).prod(axis=-1)
+        both = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1)
+        return shared / (both - shared + dtype(little))
+
+    iou.__name__ = f"iou_with_{little:g}_more_in_{dtype.__name__}"
+    return iou
+
+
+IOU_WITH_A_LITTLE_MORE = [
+    iou_with_a_little_more(little, dtype) for little in (1e-6, 1e-7, 1e-9) for dtype in (np.float32, np.float64)
+]
+
+
+def iou_by_divide_where(a, b):
+    a, b = a[:, None], b[None]
+    shared = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0).prod(axis=-1)
+    union = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def iou_the_other_way_round(a, b):
@@ -91,6 +124,14 @@ def greedy_by_sorting(ious):
     return matches
 
 
+def greedy_down_to_rounding(ious):
+    table, matches = np.array(ious, np.float32), np.full(len(ious), -1, np.int8)
+    while table.size and table.max() > 1e-6:
+        anchor, box = divmod(int(table.argmax()), table.shape[1])
+        matches[anchor], table[anchor], table[:, box] = box, -1, -1
+    return matches.tolist()
+
+
 def greedy_by_deleting(ious):
     """Strikes out rows and columns for good, and keeps their numbers."""
     anchors, boxes, rest = np.arange(len(ious)), np.arange(ious.shape[1]), ious
@@ -110,6 +151,22 @@ def match_by_loops(anchors, boxes, threshold):
         if matches[anchor] == -1 and row and max(row) >= threshold:
             matches[anchor] = row.index(max(row))
     return matches
+
+
+def match_with(iou):
+    """The lesson's way with one of the honest functions for IoU, whose rounding may decide nothing."""
+
+    def match_anchors(anchors, boxes, threshold):
+        if len(boxes) == 0:
+            return [-1] * len(anchors)
+        ious = iou(anchors, boxes)
+        matches = greedy_down_to_rounding(ious)
+        return [
+            row.argmax() if box < 0 and row.max() >= threshold else box for box, row in zip(matches, ious, strict=True)
+        ]
+
+    match_anchors.__name__ = f"match_with_{iou.__name__}"
+    return match_anchors
 
 
 def match_with_the_threshold_first(anchors, boxes, threshold):
@@ -181,6 +238,7 @@ HONEST = {
         centers_by_loops,
         centers_by_a_matrix,
         centers_from_the_corner_on,
+        centers_written_into_a_prepared_array,
         centers_as_a_tensor,
     ),
     "02.iou": (
@@ -189,11 +247,17 @@ HONEST = {
         iou_the_other_way_round,
         iou_column_by_column,
         iou_of_pycocotools,
+        iou_by_divide_where,
+        *IOU_WITH_A_LITTLE_MORE,
     ),
-    "02.greedy_match": (greedy_by_sorting, greedy_by_deleting),
-    "02.match_anchors": (match_by_loops, match_with_the_threshold_first),
-    "02.encode": (encode_by_loops, encode_in_float32, encode_of_keras),
-    "02.decode": (decode_by_loops, decode_in_float32, decode_of_keras),
+    "02.greedy_match": (greedy_by_sorting, greedy_by_deleting, greedy_down_to_rounding),
+    "02.match_anchors": (
+        match_by_loops,
+        match_with_the_threshold_first,
+        *map(match_with, IOU_WITH_A_LITTLE_MORE),
+    ),
+    "02.encode": (encode_by_loops, encode_in_float32),
+    "02.decode": (decode_by_loops, decode_in_float32),
     "02.encode_targets": (targets_by_loops, targets_by_where),
 }
 
@@ -201,6 +265,13 @@ HONEST = {
 @every_variant(HONEST)
 def test_an_honest_variant_passes(exercise, variant):
     assert_passes(exercise, variant)
+
+
+@pytest.mark.parametrize(("name", "function"), [("encode", encode_of_keras), ("decode", decode_of_keras)])
+def test_what_keras_offers_passes(name, function):
+    """At few seeds: Keras takes a while."""
+    for seed in SEEDS[:3]:
+        assert report_on(EXERCISES[f"02.{name}"], function, seed).passed
 
 
 def test_every_exercise_has_honest_variants():
@@ -360,6 +431,23 @@ def greedy_that_writes_the_anchor_down(ious):
     return matches
 
 
+def greedy_for_the_largest_sum(ious):
+    matches = np.full(len(ious), -1)
+    for anchor, box in zip(*optimize.linear_sum_assignment(ious, maximize=True), strict=True):
+        if ious[anchor, box] > 0:
+            matches[anchor] = box
+    return matches
+
+
+def greedy_of_a_rounded_table(ious):
+    return greedy()(np.round(ious, 2))
+
+
+def greedy_by_argwhere(ious):
+    row, column = np.argwhere(ious == ious.max(initial=0))
+    return row, column
+
+
 def greedy_with_the_index_as_a_row(ious):
     ious, matches = ious.copy(), np.full(len(ious), -1)
     for _ in range(ious.shape[1]):
@@ -426,8 +514,25 @@ def match_that_looks_before_it_counts(anchors, boxes, threshold):
     return matches
 
 
+def match_by_the_threshold_first(anchors, boxes, threshold):
+    ious = pairwise_iou(anchors, boxes)
+    if len(boxes) == 0:
+        return np.full(len(anchors), -1)
+    matches = np.where(ious.max(axis=1) >= threshold, ious.argmax(axis=1), -1)
+    for box in range(len(boxes)):
+        free = np.where(matches == -1, ious[:, box], 0)
+        if box not in matches and free.max() > 0:
+            matches[free.argmax()] = box
+    return matches
+
+
 def as_it_is(corners):
     return corners
+
+
+def encode_with_a_list_of_centers(boxes, anchors):
+    box, anchor = centers_by_loops(boxes), centers_by_loops(anchors)
+    return (box[:, :2] - anchor[:, :2]) / anchor[:, 2:]
 
 
 def encode_with_a_forgotten_colon(boxes, anchors):
@@ -528,6 +633,13 @@ def offsets_not_yet(boxes, anchors, matches, positive):
     return np.zeros((len(anchors), 4))
 
 
+def targets_with_boxes_for_anchors(boxes, labels, anchors, threshold):
+    matches = match_anchors(boxes, anchors, threshold)
+    classes, offsets = np.zeros(len(anchors), int), np.zeros((len(anchors), 4))
+    classes[matches >= 0] = labels[matches[matches >= 0]]
+    return classes, offsets
+
+
 def corners(boxes):
     return boxes
 
@@ -581,6 +693,13 @@ MISTAKES = {
         (greedy_that_writes_the_anchor_down, "row and column have changed places"),
         (greedy_with_the_index_as_a_row, "gives the row first"),
         (greedy_that_looks_before_it_counts, "See to `ious.size`"),
+        *(
+            (greedy(until=lambda largest, least=least: largest > least), "a pair with a small IoU was left out")
+            for least in (0.01, 0.05, 0.1, 0.3)
+        ),
+        (greedy_for_the_largest_sum, "these are the pairs with the largest sum"),
+        (greedy_of_a_rounded_table, "pairs became equal that are not"),
+        (greedy_by_argwhere, "np.argwhere(...)[0] is the first"),
     ),
     "02.match_anchors": (
         (two_steps(lambda matches, ious, threshold: (matches <= 0) & (ious.max(axis=1) >= threshold)), "0 is a box"),
@@ -603,12 +722,24 @@ MISTAKES = {
         (match_with_boxes_down_the_side, "Were anchors and boxes exchanged"),
         (match_that_gives_nothing_for_no_boxes, "an image without boxes"),
         (match_that_looks_before_it_counts, "an image without boxes"),
+        (match_by_the_threshold_first, "the threshold came first"),
+        (
+            two_steps(lambda matches, ious, threshold: matches == -1 and ious.max(axis=1) >= threshold),
+            "& joins two masks",
+        ),
+        (two_steps(lambda matches, ious, threshold: matches == -1 & (ious.max(axis=1) >= threshold)), "& binds more"),
+        (
+            two_steps(lambda matches, ious, threshold: (matches == -1) & (np.round(ious.max(axis=1), 2) >= threshold)),
+            "rounded to two decimals",
+        ),
     ),
     "02.encode": (
         (encoded(box_as=as_it_is, anchor_as=as_it_is), "made from corners"),
         (encoded(box_as=as_it_is), "the boxes were not"),
         (encoded(anchor_as=as_it_is), "the anchors were not"),
         (encoded(variances=0.1), "all four were divided by 0.1"),
+        (encoded(variances=np.sqrt([0.1, 0.1, 0.2, 0.2])), "the roots of the variances"),
+        (encode_with_a_list_of_centers, "does your corners_to_centers give a list?"),
         (encoded(move_by="width"), "everything was divided by the anchor's width"),
         (encode_with_a_forgotten_colon, "That along y counts in heights"),
     ),
@@ -630,6 +761,7 @@ MISTAKES = {
         (targets_of(classes_by_where, offsets_filled_in), "an image without boxes has no last box"),
         (targets_of(classes_from_all, offsets_filled_in), "on the right all of them"),
         (targets_of(classes_filled_in, offsets_from_all_anchors), "encode wants as many boxes as anchors"),
+        (targets_with_boxes_for_anchors, "Were anchors and boxes exchanged"),
     ),
 }
 
@@ -670,7 +802,9 @@ def test_a_drawn_case_has_positives_and_negatives(seed):
 
 def test_targets_without_their_offsets_are_asked_for_both():
     report = report_on(EXERCISES["02.encode_targets"], lambda *arguments: reference.encode_targets(*arguments)[0])
-    assert "two arrays, classes and offsets, and it returned 1" in words(report)
+    assert "it should return 2 things, classes and offsets, and it returned 4 things (an array of shape (4,))" in words(
+        report
+    )
     assert "return classes, offsets" in words(report)
 
 

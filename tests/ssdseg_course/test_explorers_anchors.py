@@ -166,9 +166,26 @@ def test_an_unwritten_function_is_asked_for_kindly(capsys):
     assert "exercise 1.1" in capsys.readouterr().out
 
 
-def test_other_errors_are_not_hidden():
-    with pytest.raises(TypeError), figures.after("1.1"):
-        raise TypeError
+def test_the_unwritten_function_is_named_also_where_another_one_calls_it(capsys):
+    def iou():
+        raise NotImplementedError
+
+    def match_anchors():
+        iou()
+
+    with figures.after("2.4"):
+        match_anchors()
+    assert "Your `iou` is not written yet." in capsys.readouterr().out
+
+
+def test_other_errors_lead_to_the_check_and_not_through_the_lessons_code():
+    with pytest.raises(figures.AnswerError) as caught, figures.after("1.4 and 1.7"):
+        raise TypeError("cannot unpack")
+    (line,) = caught.value._render_traceback_()
+    assert line == (
+        "This uses your answers to exercises 1.4 and 1.7, and stopped with TypeError: cannot unpack. What do their "
+        "checks say?"
+    )
 
 
 def test_the_explorer_needs_no_tensorflow():

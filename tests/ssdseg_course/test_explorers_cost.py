@@ -27,7 +27,7 @@ def said(state: CostState) -> str:
 
 
 def test_the_text_names_what_the_inner_layer_of_mobilenet_costs_in_its_paper():
-    # Howard et al. 2017, table 6, for 512 channels and a kernel of 3 x 3, there on a map of 14 x 14: in millions,
+    # Howard et al. 2017, table 3, for 512 channels and a kernel of 3 x 3, there on a map of 14 x 14: in millions,
     # 2.36 parameters and 462.42 multiply-adds, and 0.27 and 52.28. A map of 10 x 14 has 10/14 of its pixels.
     text = said(CostState(3, 512, 512, (10, 14)))
     numbers = [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]{5,}", text)]
@@ -42,7 +42,8 @@ def test_the_text_names_what_the_inner_layer_of_mobilenet_costs_in_its_paper():
     [
         (CostState(kernel_size=3, out_channels=1024), "8.9 times fewer, the inverse of 1/1024 + 1/9"),
         (CostState(kernel_size=5, out_channels=8), "6.1 times fewer, the inverse of 1/8 + 1/25"),
-        (CostState(kernel_size=1, out_channels=8), "1.12 times more, the inverse of 1/8 + 1/1"),
+        (CostState(kernel_size=1, out_channels=8), "12.5% more, for 1/8 + 1/1 is more than 1"),
+        (CostState(kernel_size=1, out_channels=1024), "0.1% more, for 1/1024 + 1/1 is more than 1"),
     ],
 )
 def test_the_saving_is_that_of_the_mobilenet_paper(state, words):
@@ -63,6 +64,12 @@ def test_every_state_can_be_drawn_and_no_two_neighbours_look_alike():
         assert picture.shape == (700, 1344, 3)
         pictures[picture.tobytes()] = arguments
     assert len(pictures) == len(KERNEL_SIZES) * 2 * 2 * len(SIZES)
+
+
+def test_nothing_is_enlarged_where_the_separable_one_costs_more():
+    below = {k: cost_view(CostState(kernel_size=k))[0][620:660, 480:1290] for k in (1, 3)}
+    assert (below[1] == 255).all()
+    assert not (below[3] == 255).all()
 
 
 def test_no_ink_touches_the_edge_of_the_picture():

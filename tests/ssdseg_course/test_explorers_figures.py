@@ -1,8 +1,14 @@
 """What is drawn in the lessons can be read."""
 
-import pytest
+import io
 
-from ssdseg_course.explorers.figures import draw_boxes, panels
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssdseg_course.explorers import figures
+from ssdseg_course.explorers.figures import draw_boxes, draw_image, panels
+from ssdseg_ref.anchors import AnchorSpec, linear_scales, make_anchors
 
 
 @pytest.mark.parametrize("xmin", [0.0, 0.3, 0.8, 0.97])
@@ -27,3 +33,25 @@ def test_labels_of_boxes_that_share_a_corner_keep_apart():
     first, *others = (text.get_window_extent().padded(-1) for text in axes[0].texts)
     assert not any(first.overlaps(other) for other in others)
     assert not others[0].overlaps(others[1])
+
+
+def test_a_figure_has_the_same_rim_on_every_side():
+    """A panel keeps its image's shape, and what is left of the figure would be an empty strip below."""
+    figure, (axes,) = figures.panels(1, width=4)
+    figures.draw_image(axes, np.zeros((80, 224, 3), np.uint8))
+    axes.set_title("a title")
+    picture = np.asarray(Image.open(io.BytesIO(figures.png(figure))).convert("L"))
+    drawn = np.argwhere(picture < 255)
+    rims = [*drawn.min(axis=0), *(np.array(picture.shape) - 1 - drawn.max(axis=0))]
+    assert max(rims) - min(rims) <= 4, rims
+
+
+def test_under_all_anchors_of_a_network_the_picture_can_still_be_seen():
+    """Many of thousands of lines lie on one another, and would blacken what is under them."""
+    maps = ((20, 28), (10, 14), (5, 7), (3, 4))
+    anchors = make_anchors(AnchorSpec((160, 224), maps, linear_scales(0.2, 0.9, 4), (1, 2, 1 / 2, 3, 1 / 3)))
+    figure, (axes,) = panels(1)
+    draw_image(axes, np.full((160, 224, 3), 255, np.uint8))
+    draw_boxes(axes, anchors, **figures.FAINT)
+    shown = np.asarray(Image.open(io.BytesIO(figures.png(figure))).convert("L"))
+    assert 0.8 * 255 < shown.mean() < 0.99 * 255

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from ssdseg_course.explorers import relu
 from ssdseg_course.explorers.relu import DIMENSIONS, ReluState, draw_matrix, explore_relu, lost, relu_view, spiral
 from ssdseg_ref.plot import OKABE_ITO
 
@@ -33,6 +34,19 @@ def test_the_words_say_what_the_picture_shows(dimensions, words):
     assert words in text
 
 
+def test_the_words_say_what_the_number_is_and_of_what():
+    _, text = relu_view(ReluState(3, 0))
+    assert "On average its points move by 0.51 of its radius; over 40 matrices that is 0.33." in text
+
+
+def test_no_stroke_crosses_the_spiral():
+    """Its rim is drawn in ink, and along its middle there is colour alone."""
+    picture, _ = relu_view(ReluState(50, 0))
+    middle, half = np.array([60 + relu.SIDE / 2, 80 + relu.SIDE / 2]), 0.46 * relu.SIDE
+    cols, rows = np.rint(middle + half * spiral() * [1, -1]).astype(int).T
+    assert picture[rows, cols].max(axis=-1).min() > 100
+
+
 def test_the_sliders_move_picture_and_words():
     explorer = explore_relu(dimensions=2)
     before, said = explorer.picture.value, explorer.text.value
@@ -51,7 +65,5 @@ def test_it_needs_no_tensorflow():
 
 
 def test_its_colours_are_those_of_okabe_and_ito():
-    from ssdseg_course.explorers import relu
-
     for color in (relu.START, relu.END):
         assert "#{:02X}{:02X}{:02X}".format(*color) in OKABE_ITO

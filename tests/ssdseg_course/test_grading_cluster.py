@@ -1,8 +1,10 @@
 """Any Dask cluster will do: a scheduler and two workers of their own, one of which is killed in the middle."""
 
 import contextlib
+import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from test_grading_recording import folder_of, rows, scores, wait_for
 
 from ssdseg_course.grading import cluster
 from ssdseg_course.grading.cluster import ClusterError, connected
+from ssdseg_course.grading.grader import NotGraded, Work
 from ssdseg_course.grading.grading import Options, grade_folder
 from ssdseg_course.grading.sandbox import SandboxError
 
@@ -122,3 +125,25 @@ def test_nobody_else_on_this_machine_can_use_our_own_cluster():
 def test_what_is_no_address_is_named():
     with pytest.raises(ClusterError, match="foo: that is no address"), connected(None, "foo", False):
         pass
+
+
+def hang(work):
+    """Stand still, or say whose it is."""
+    if work.student == "hangs":
+        re.match("(a|aa)+$", "a" * 60 + "b")
+    return NotGraded(work.student, work.lesson, "done")
+
+
+def hurry(hang):
+    """Have a worker stand still, for no longer than a second."""
+    cluster.grade, cluster.SECONDS_OF_A_WORKER = hang, 1
+
+
+@needs_sandbox
+def test_a_submission_at_which_a_worker_stands_still_costs_its_owner_alone():
+    with connected(1, None, False) as client:
+        client.register_worker_callbacks(functools.partial(hurry, hang))
+        works = [Work(name, LESSON.name, b"", None, (), "", 0) for name in ("ada", "hangs", "bob", "cy")]
+        reasons = {work.student: result.reason for work, result in cluster.grade_all(client, works)}
+    assert reasons.pop("hangs") == "whatever grades it ends: look at it yourself"
+    assert reasons == dict.fromkeys(("ada", "bob", "cy"), "done")

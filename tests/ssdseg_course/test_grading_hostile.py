@@ -54,6 +54,7 @@ def graded(tmp_path_factory):
     listener = Listener()
     cases = (
         *submissions.GOOD,
+        *submissions.HONEST,
         *submissions.BROKEN,
         *submissions.FILES,
         *submissions.MARKS,
@@ -79,6 +80,7 @@ NAMES = [
     case.name
     for group in (
         submissions.GOOD,
+        submissions.HONEST,
         submissions.BROKEN,
         submissions.FILES,
         submissions.MARKS,

@@ -103,18 +103,6 @@ def test_the_pages_are_notebooks_and_the_csv_is_nbgraders(graded):
     assert "linear_scales" in (root / "class_report.md").read_text()
 
 
-@needs_sandbox
-def test_of_two_notebooks_of_one_learner_the_first_counts_at_every_run(tmp_path):
-    folder = folder_of(tmp_path, TWO[0])
-    submissions.GOOD[3].write(tmp_path)
-    (tmp_path / f"{LESSON.name}.ipynb").rename(folder / "ada.ipynb")
-    for graded, unchanged in ((1, 0), (0, 1)):
-        tally = grade_folder(folder, tmp_path, PLAIN)
-        assert (tally.graded, tally.unchanged) == (graded, unchanged)
-        assert "handed in twice" in tally.not_graded[0].reason
-    assert scores(tmp_path) == {"ada": 100}
-
-
 def test_settings_that_python_cannot_read_are_named(tmp_path):
     (tmp_path / "nbgrader_config.py").write_text("c = get_config()\nc.x = (\n")
     with pytest.raises(ValueError, match=r"nbgrader_config\.py, line 2"):
@@ -161,7 +149,7 @@ def start(root):
     return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=300):
     """Look again and again until it holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -176,7 +164,7 @@ def end_in_the_middle(root, how: signal.Signals, more: int) -> None:
         wait_for(lambda: len(rows(root)) >= before + more or running.poll() is not None)
         family = psutil.Process(running.pid).children(recursive=True)
         running.send_signal(how)
-        output = running.communicate(timeout=60)[0]
+        output = running.communicate(timeout=300)[0]
     finally:
         running.kill()
     assert running.returncode in (-signal.SIGKILL, 130), output
@@ -196,7 +184,7 @@ def test_grading_goes_on_where_it_was(end, times, tmp_path):
         assert known.items() <= now.items()
         assert len(now) < SEVERAL
         known = now
-    output = start(tmp_path).communicate(timeout=120)[0]
+    output = start(tmp_path).communicate(timeout=600)[0]
     assert f"{SEVERAL - len(known)} graded, {len(known)} unchanged" in output
     assert known.items() <= rows(tmp_path).items()
     assert scores(tmp_path) == {case.name: 100 for case in cases}

@@ -1,32 +1,49 @@
 """The sandbox: honest answers of every lesson pass in it, the reference's are not to be had, and limits hold."""
 
+import ast
+import inspect
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sandboxes import needs_sandbox
 
 from ssdseg_course import EXERCISES
+from ssdseg_course.assemble import homes as of_pieces
 from ssdseg_course.checking.judge import judge
 from ssdseg_course.exercises import exercises_of
+from ssdseg_course.exercises.reference import _tree, reference_of
 from ssdseg_course.grading import grader
 from ssdseg_course.grading import sandbox as sandboxes
-from ssdseg_course.grading.sandbox import Sandbox, SandboxError
+from ssdseg_course.grading.sandbox import Code, Sandbox, SandboxError
 from ssdseg_course.grading.staging import CONFESSION, HIDDEN, stage
 from ssdseg_course.manifest import LESSONS, find_lesson
 from ssdseg_course.sandboxed.definitions import Source
+from ssdseg_course.sandboxed.zygote import Way
 
+# Their references stand beside the exercise, and no function of the package does the same.
+NOT_IN_THE_PACKAGE = {
+    "00.to_pixels",
+    "01.choose_anchors",
+    "02.greedy_match",
+    "04.through_relu",
+    "05.memory_access_cost",
+    "07.resize_bilinear",
+    "08.joint_network",
+}
 GRID = EXERCISES["01.grid_centers"]
 SECONDS = 60
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 
 
-def probe(sandbox, exercise, code, seconds=SECONDS):
+def probe(sandbox, exercise, code, seconds=SECONDS, **more):
     """What comes of an answer."""
-    sources = [Source(0, exercise.name, code)]
-    return sandbox.probe(exercise, exercise.cases(3), sources, "n.ipynb", frozenset({exercise.name}), seconds)
+    held = Code([Source(0, exercise.name, code)], 1, "n.ipynb", frozenset({exercise.name}))
+    return sandbox.probe(exercise, exercise.cases(3), held, seconds, **more)
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +81,13 @@ def test_no_answer_of_the_lesson_is_staged(lesson, tmp_path):
         "    else:\n"
         "        raise SystemExit(name)\n"
     )
+    # Also those that the package has behind a wrapper of the check's.
+    references = [reference_of(exercise) for exercise in exercises_of(lesson)]
     homes = [
-        f"{exercise.reference.__module__.removeprefix('ssdseg_ref.')}.{exercise.reference.__name__}"
-        for exercise in exercises_of(lesson)
-        if exercise.reference.__module__.startswith("ssdseg_ref.")
+        f"{it.__module__.removeprefix('ssdseg_ref.')}.{it.__name__}"
+        for it in references
+        if it.__module__.startswith("ssdseg_ref.")
     ]
-    from ssdseg_course.assemble import homes as of_pieces
-
     homes += [home for exercise_id, home in of_pieces().items() if exercise_id.startswith(f"{lesson.number:02d}.")]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
@@ -79,6 +96,24 @@ def test_no_answer_of_the_lesson_is_staged(lesson, tmp_path):
     assert done.returncode == 0, done.stderr or done.stdout
     assert not (tmp_path / "ssdseg_course" / "exercises").exists()
     assert HIDDEN[lesson.number]
+    staged = [ast.unparse(ast.parse(path.read_text(encoding="utf-8"))) for path in tmp_path.rglob("*.py")]
+    for it in (*references, *(exercise.reference for exercise in exercises_of(lesson))):
+        assert not any(body_of(it) in text for text in staged), it  # to be read, and run by one's own
+
+
+def body_of(function) -> str:
+    """The code of a function without its first line and its docstring."""
+    tree = _tree(inspect.unwrap(function))
+    node = next(it for it in ast.walk(tree) if isinstance(it, ast.FunctionDef | ast.Lambda))
+    if isinstance(node, ast.Lambda):
+        return ast.unparse(node)
+    node.decorator_list, node.body = [], node.body[1:] if ast.get_docstring(node) else node.body
+    return ast.unparse(node).split("\n", 1)[1]
+
+
+def test_only_answers_that_stand_in_no_package_are_not_hidden():
+    outside = {it.id for it in EXERCISES.values() if not reference_of(it).__module__.startswith("ssdseg_ref.")}
+    assert outside == NOT_IN_THE_PACKAGE
 
 
 def test_what_is_kept_of_a_module_still_works(tmp_path):
@@ -160,3 +195,119 @@ def test_unsafe_needs_no_namespace_and_still_ends_what_hangs():
         loop += "        except BaseException:\n            pass"
         assert "did not let itself be interrupted" in probe(opened, GRID, loop, seconds=1).trouble
         assert probe(opened, GRID, "def grid_centers(rows, cols):\n    return 5").outcomes[0].value == 5
+
+
+@needs_sandbox
+def test_memory_of_earlier_answers_cannot_be_read(sandbox):
+    probe(sandbox, GRID, "import numpy\n\n\ndef grid_centers(rows, cols):\n    return numpy.full(100_000, 1234.5678)")
+    code = """
+import base64, ctypes, os, struct
+
+
+def grid_centers(rows, cols):
+    wanted = base64.b64encode(struct.pack("<3d", *[1234 + 0.5678] * 3))  # as it stands in a reply
+    libc = ctypes.CDLL(None)
+    libc.sbrk.restype, libc.sbrk.argtypes = ctypes.c_void_p, [ctypes.c_long]
+    top, (outlet, inlet), seen = libc.sbrk(0), os.pipe(), 0
+    for page in range(top - (256 << 20), top, 4096):
+        if libc.write(inlet, ctypes.c_void_p(page), 4096) == 4096:
+            seen += 1
+            if wanted * 4 in os.read(outlet, 4096):
+                return [[1e9, seen]]
+    return [[0, seen]]
+"""
+    found, seen = probe(sandbox, GRID, code).outcomes[0].value[0]
+    assert found == 0
+    assert seen > 100  # pages: it has looked somewhere
+
+
+@needs_sandbox
+def test_of_the_system_nothing_but_programs_and_libraries_is_in_sight(sandbox):
+    code = """
+import os
+
+
+def grid_centers(rows, cols):
+    seen = {f"/usr/{name}" for name in os.listdir("/usr")} | {f"/usr/share/{n}" for n in os.listdir("/usr/share")}
+    seen |= {f"/usr/local/{name}" for name in os.listdir("/usr/local")} if os.path.exists("/usr/local") else set()
+    parts = {"bin", "sbin", "lib", "lib32", "lib64", "zoneinfo", "share", "local"}
+    seen = {path for path in seen if os.path.basename(path) not in parts or path.startswith("/usr/local/share")}
+    raise ValueError(sorted(seen) + [it for it in ("/srv", "/home", "/root", "/var", "/opt") if os.path.exists(it)])
+"""
+    failure = probe(sandbox, GRID, code.replace('os.listdir("/usr/share")', "os.listdir('/usr/share')"))
+    message = failure.outcomes[0].failure.message
+    pythons = [
+        path
+        for path in ("/root", "/home", "/opt", "/var", "/srv")
+        if any(str(it).startswith(f"{path}/") for it in sandboxes._shown())
+    ]  # Python itself may stand there
+    assert message == str(pythons), message
+
+
+@needs_sandbox
+def test_libraries_under_the_folder_for_temporary_files_stay_in_sight(tmp_path):
+    place = Path("/tmp", f"ssdseg-test-{tmp_path.name}-{os.getpid()}")
+    try:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+        (libraries,) = place.glob("lib/python*/site-packages")
+        (libraries / "imported_late.py").write_text("ONE = 1\n")
+        code = (
+            "from ssdseg_course import EXERCISES\nfrom ssdseg_course.grading.sandbox import Code, Sandbox\n"
+            "from ssdseg_course.manifest import find_lesson\nfrom ssdseg_course.sandboxed.definitions import Source\n"
+            "text = 'def grid_centers(rows, cols):\\n    import imported_late\\n    return imported_late.ONE'\n"
+            "code = Code([Source(0, 'grid_centers', text)], 1, 'n.ipynb', frozenset({'grid_centers'}))\n"
+            "it = EXERCISES['01.grid_centers']\n"
+            "with Sandbox(find_lesson('1')) as sandbox:\n"
+            "    outcome = sandbox.probe(it, it.cases(3), code, 60).outcomes[0]\n"
+            "print(outcome)\nassert outcome.value == 1\n"
+        )
+        paths = os.pathsep.join(path for path in sys.path if path)
+        done = subprocess.run(
+            [place / "bin" / "python", "-c", code],
+            env={**os.environ, "PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def test_without_namespaces_an_answer_that_kills_its_parent_ends_nothing_else():
+    with Sandbox(find_lesson("1"), unsafe=True) as opened:
+        kill = "import os\n\n\ndef grid_centers(rows, cols):\n    os.kill(os.getppid(), 9)\n    os.kill(os.getpid(), 9)"
+        assert "ended the process" in probe(opened, GRID, kill).trouble
+        assert probe(opened, GRID, "def grid_centers(rows, cols):\n    return 5").outcomes[0].value == 5
+
+
+def test_a_right_answer_is_not_tried_in_a_way_that_adds_nothing():
+    with Sandbox(find_lesson("1"), unsafe=True) as opened:
+        text = "def grid_centers(rows, cols):\n    return 5"
+        assert probe(opened, GRID, text).outcomes[0].value == 5
+        assert probe(opened, GRID, text, way=Way.ABOVE) is None
+        assert probe(opened, GRID, f"print(open)\n\n\n{text}", way=Way.ALL) is None
+
+
+def test_more_than_may_come_out_is_refused():
+    with Sandbox(find_lesson("1"), unsafe=True) as opened:
+        text = "import numpy\n\n\ndef grid_centers(rows, cols):\n    return numpy.zeros(10**5)"
+        assert "far more numbers" in probe(opened, GRID, text, most=10**5).trouble
+
+
+HELPER = b"import os\n\nHERE = os.getcwd()\n"
+
+
+def test_without_a_sandbox_files_stand_beside_the_notebook_too_and_are_gone_afterwards():
+    with Sandbox(find_lesson("1"), unsafe=True) as opened:
+        text = "import helper\n\n\ndef grid_centers(rows, cols):\n    raise ValueError(helper.HERE)"
+        held = Code(
+            [Source(0, "grid_centers", text)],
+            1,
+            "n.ipynb",
+            frozenset(),
+            {"helper.py": b"import os\nHERE = os.getcwd()\n"},
+        )
+        place = opened.probe(GRID, GRID.cases(3), held, SECONDS).outcomes[0].failure.message
+        assert "ssdseg-answer-" in place
+        assert not Path(place).exists()

@@ -7,7 +7,7 @@ import pytest
 
 from ssdseg_course.checking.probe import Failure, Outcome
 from ssdseg_course.checking.values import same
-from ssdseg_course.sandboxed.wire import LONGEST_TEXT, WireError, clean_text, read_report, write_report
+from ssdseg_course.sandboxed.wire import LONGEST_TEXT, MOST_PARTS, WireError, clean_text, read_report, write_report
 
 ARRAY = {"dtype": "<f4", "shape": [2], "data": "AACAPwAAAEA="}
 
@@ -22,10 +22,10 @@ def report(value) -> bytes:
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 4), (2, 3)])
 def test_arrays_come_through_unchanged(dtype, shape):
     value = np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
-    (outcome,), trouble = read_report(write_report([Outcome(value, "ndarray", None, (0, 2))], "so so"), 1)
+    (outcome,), trouble = read_report(write_report([Outcome(value, "ndarray", None, (0, 2), (1,))], "so so"), 1)
     assert outcome.value.dtype == value.dtype
     assert same(outcome.value, value)
-    assert (outcome.changed, outcome.type_name, trouble) == ((0, 2), "ndarray", "so so")
+    assert (outcome.changed, outcome.shared, outcome.type_name, trouble) == ((0, 2), (1,), "ndarray", "so so")
 
 
 def test_tuples_and_failures_come_through():
@@ -72,6 +72,7 @@ def test_a_very_long_message_is_cut():
         report({**ARRAY, "data": "?"}),
         report({**ARRAY, "data": [1, 2]}),
         report([[[[[[[[[[ARRAY]]]]]]]]]]),
+        b'{"outcomes": [' + b"[]," * MOST_PARTS + b'[]], "trouble": ""}',
         report("text"),
         report(5),
     ],

@@ -76,6 +76,32 @@ def test_of_two_definitions_the_one_counts_that_the_check_sees(hand_in):
     assert len(mine("01.grid_centers")(2, 3)) == 6
 
 
+USING = """\
+def grid_centers(rows, cols):
+    y, x = np.mgrid[:rows, :cols] + half(1)
+    return np.stack([x / cols, y / rows], axis=-1).reshape(-1, 2)
+"""
+
+
+def test_a_helper_that_stands_below_the_check_comes_along(hand_in):
+    notebook = solved(grid_centers=USING)
+    insert_behind(notebook, "check_coverage", new_cell("def half(x):\n    return x / 2"))
+    hand_in(notebook)
+    assert mine("01.grid_centers")(1, 1).tolist() == [[0.5, 0.5]]
+
+
+def test_modules_and_files_beside_the_notebook_are_found(hand_in):
+    notebook = solved(grid_centers=USING)
+    insert_behind(
+        notebook, IMPORTING, new_cell("from beside_the_lesson import one\n\nHALF = np.loadtxt('half.txt')"),
+        new_cell("def half(x):\n    return one * HALF"),
+    )  # fmt: skip
+    folder = hand_in(notebook).parent
+    (folder / "beside_the_lesson.py").write_text("one = 1\n")
+    (folder / "half.txt").write_text("0.5")
+    assert mine("01.grid_centers")(1, 1).tolist() == [[0.5, 0.5]]
+
+
 def test_magics_and_broken_cells_do_not_matter(hand_in):
     notebook = solved()
     insert_behind(notebook, IMPORTING, new_cell("%matplotlib inline\n!ls"), new_cell("def ("))

@@ -205,6 +205,16 @@ def test_what_is_wrong_in_a_network_is_said_as_its_author_has_written_it(mistake
     assert all(sentence in text for sentence in sentences), text
 
 
+def test_layers_are_counted_as_the_learner_has_called_them():
+    def coarse_first(x):
+        coarse = layers.Conv2D(5, 1)(layers.Conv2D(6, 3, 2, "same", activation="relu")(x))
+        coarse = layers.UpSampling2D(2, interpolation="bilinear")(coarse)
+        fine = ops.relu(layers.Conv2D(6, 3, dilation_rate=2, padding="same", use_bias=False)(x))
+        return {2: fine, 16: coarse, 4: layers.Dense(3, activation="sigmoid")(layers.GlobalAveragePooling2D()(fine))}
+
+    assert "layer 3 should be a Conv2D 3 × 3, dilation 2 that gives 6 × 6 × 6" in said(TWO, coarse_first)
+
+
 def test_a_relu6_is_no_relu_although_no_number_reaches_6():
     small = exercise(
         lambda x: layers.ReLU()(layers.Conv2D(4, 1)(x)), [(MAPS / 100,)], run=run_network, compare=compare_networks()
@@ -284,7 +294,7 @@ def test_without_layers_with_weights_nothing_is_said_of_them():
 
 def test_a_network_can_be_looked_at():
     shown = show_network(tuple(run_network(filter_and_project, (MAPS, 8, 1))))
-    assert shown["layers"].splitlines()[0].startswith("1: a DepthwiseConv2D 3 × 3 that gives 6 × 7 × 8")
+    assert shown["layers"].splitlines()[1].startswith("1: a DepthwiseConv2D 3 × 3 that gives 6 × 7 × 8")
 
 
 def test_a_typical_mistake_in_a_network_gets_its_sentence():
@@ -317,6 +327,7 @@ def test_a_factor_behind_the_last_layer_is_seen():
     ("wrong", "sentence"),
     [
         (lambda x, channels, stride: None, "returned None: does every way end in `return`?"),
+        (lambda x, channels, stride: (x, None), "thing 2 of the 2 that it returns is None"),
         (lambda x, channels, stride: layers.Conv2D(4, 1), "not yet applied, as in `layer(x)`?"),
         (lambda x, channels, stride: np.zeros(3), "it should return a Keras tensor, and returned something else"),
         (lambda x, channels, stride: (filter_and_project(x, channels, stride), x), "yours returns 2 things"),

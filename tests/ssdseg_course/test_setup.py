@@ -69,11 +69,28 @@ def test_all_places_name_the_versions_that_the_tested_tensorflow_has_packages_fo
 
 def test_another_backend_than_tensorflow_does_not_reach_the_commands(tmp_path):
     """What another course has left: a backend that is not even installed, and numbers of half precision."""
-    (tmp_path / "keras.json").write_text('{"backend": "torch", "floatx": "float16"}')
+    (tmp_path / "keras.json").write_text(
+        '{"backend": "torch", "floatx": "float16", "image_data_format": "channels_first"}'
+    )
     code = (
         "from ssdseg_course.quiet import import_keras; import_keras(); import keras;"
-        "print(keras.backend.backend(), keras.config.floatx())"
+        "print(keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format())"
     )
     environment = {**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout == "tensorflow float32\n", done.stderr
+    assert done.stdout == "tensorflow float32 channels_last\n", done.stderr
+
+
+def test_without_a_home_keras_leaves_nothing_in_the_working_folder(tmp_path):
+    code = (
+        "import pwd\n"
+        "def nobody(number): raise KeyError(number)\n"
+        "pwd.getpwuid = nobody\n"
+        "from ssdseg_course.quiet import import_keras; import_keras(); print('imported')"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "KERAS_HOME")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "imported\n", done.stderr
+    assert os.listdir(tmp_path) == []

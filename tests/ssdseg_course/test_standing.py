@@ -18,7 +18,8 @@ from learners import (
 
 from ssdseg_course.check import _hints_given, hint
 from ssdseg_course.exercises import exercises_of
-from ssdseg_course.work import standing
+from ssdseg_course.manifest import LESSONS
+from ssdseg_course.work import record, standing
 from ssdseg_course.work.record import note, recall, record_path
 from ssdseg_course.work.results import LessonResult, Result, State
 from ssdseg_course.work.standing import check_now, known_result
@@ -116,7 +117,7 @@ class TestResults:
         assert known_result(LESSON, root) is None
 
     def test_another_version_of_the_course_is_a_reason(self, root, monkeypatch):
-        monkeypatch.setattr(standing, "_course_version", lambda: "another")
+        monkeypatch.setattr(record, "course_version", lambda: "another")
         assert known_result(LESSON, root) is None
 
     def test_a_module_of_the_learners_is_a_reason(self, root):
@@ -129,7 +130,7 @@ class TestResults:
         save(notebook, root)
         check_now(LESSON, root)
         assert known_result(LESSON, root) == NOTHING
-        other = standing.LESSONS[2]
+        other = LESSONS[2]
         save(with_answers(handed_out(), coverage="x"), root, other)
         assert known_result(LESSON, root) is None
 

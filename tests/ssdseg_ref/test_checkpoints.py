@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -89,7 +90,8 @@ def test_no_more_than_two_epochs_are_kept(run, tmp_path):
 @pytest.mark.parametrize(
     ("name", "share"),
     [(name, share) for name in ("0003.weights.h5", "0003.json") for share in (0, 0.1, 0.5, 0.99)]
-    + [("0003.json", None)],
+    + [("0003.json", None)]
+    + [("0003.weights.h5", None)],
 )
 def test_a_last_epoch_that_is_damaged_costs_that_epoch(run, tmp_path, name, share):
     damage(tmp_path / CHECKPOINTS / name, share)
@@ -104,6 +106,15 @@ def damage(path, share):
     path.unlink()
     if share is not None:
         path.write_bytes(content[: int(share * len(content))])
+
+
+def test_without_the_optimisers_state_no_training_goes_on(run, tmp_path):
+    for path in (tmp_path / CHECKPOINTS).iterdir():
+        if path.name in ("0002.json", "0002.weights.h5", "0003.weights.h5"):
+            path.unlink()
+    again = Run(tmp_path).read()
+    assert (again.kept.epochs, again.kept.can_go_on) == (3, False)
+    assert "delete this folder" in str(again.kept.damaged())
 
 
 def test_what_cannot_be_read_at_all_says_which_folder_to_delete(run, tmp_path):
@@ -178,6 +189,33 @@ def test_a_stop_at_any_moment_leaves_a_whole_epoch(tmp_path, monkeypatch, where)
             break
     assert not stopped
     assert seen == {2, 3}
+
+
+def test_a_stop_while_a_finished_training_is_cleared_up_loses_nothing(tmp_path, monkeypatch):
+    unlink = Path.unlink
+    for stop in range(10):
+        folder, steps = tmp_path / str(stop), iter(range(1000))
+        run = Run(folder)
+        for loss in (0.5, 0.25, 0.75):
+            run.epoch(loss)
+
+        def step(path, missing_ok=False, stop=stop, steps=steps):
+            if next(steps) == stop:
+                raise Stopped
+            unlink(path, missing_ok)
+
+        monkeypatch.setattr(Path, "unlink", step)
+        try:
+            run.kept.finish(run.network)
+            stopped = False
+        except Stopped:
+            stopped = True
+        monkeypatch.undo()
+        again = Run(folder).read()
+        assert (again.kept.epochs, again.finished_with()) == (3, -2)
+        if not stopped:
+            break
+    assert not stopped
 
 
 def test_a_full_disk_is_named_and_what_was_kept_stays(run, tmp_path, monkeypatch):

@@ -246,3 +246,14 @@ def test_a_field_of_view_is_what_a_gradient_reaches(layers):
         value = output[0, output.shape[1] // 2, output.shape[2] // 2, 0]
     rows = np.flatnonzero(np.abs(tape.gradient(value, image).numpy()[0, ..., 0]).sum(axis=1))
     assert rows[-1] - rows[0] + 1 == field_of_view(layers)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int16, np.int32])
+def test_whole_numbers_do_not_wrap(kind):
+    rng = np.random.default_rng(0)
+    image, kernel = rng.integers(0, 100, (6, 7, 3)).astype(kind), rng.integers(0, 100, (3, 3, 3, 2)).astype(kind)
+    for convolve in (conv2d, depthwise_conv2d):
+        np.testing.assert_array_equal(convolve(image, kernel), convolve(image.astype(float), kernel.astype(float)))
+    pointwise = kernel[:1, :1]
+    expected = pointwise_conv2d(image.astype(float), pointwise.astype(float))
+    np.testing.assert_array_equal(pointwise_conv2d(image, pointwise), expected)

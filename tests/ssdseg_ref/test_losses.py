@@ -388,7 +388,7 @@ def test_outputs_in_half_precision_are_summed_in_single(kind):
 
     for half, single in zip(all_of(kind), all_of("float32"), strict=True):
         assert keras.backend.standardize_dtype(half.dtype) == "float32"
-        np.testing.assert_allclose(float(half), float(single), rtol=0.02, atol=0.01)
+        np.testing.assert_allclose(float(half), float(single), rtol=0.02, atol=0.05)
 
 
 @pytest.mark.parametrize("weights", [(1.0,), (1.0,) * 3, np.ones(5)])

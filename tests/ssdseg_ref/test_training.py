@@ -25,9 +25,9 @@ CONFIG = replace(LESSON, image_size=(64, 96))
 RECIPE = Recipe(epochs=3, batch_size=4, ema_momentum=0.5)
 
 
-def tiny_network():
+def tiny_network(config=CONFIG):
     """A network of the joint network's outputs, of so few layers that its training step is traced in no time."""
-    rows, classes = len(CONFIG.anchors), len(CONFIG.classes) + 1
+    rows, classes = len(config.anchors), len(config.classes) + 1
     image = keras.Input((*CONFIG.image_size, 3))
     x = conv_bn(layers.Rescaling(1 / 127.5, offset=-1)(image), 8, 3, stride=4, name="stem")
     pooled = layers.Flatten()(layers.AveragePooling2D(4)(x))
@@ -248,12 +248,16 @@ def test_too_few_samples_are_refused(scenes, tmp_path):
         train(tiny_network(), CONFIG, RECIPE, scenes[:3], scenes[8:], tmp_path, verbose=0)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_a_network_of_mixed_precision_trains_with_a_finite_loss(policy, scenes, tmp_path):
+@pytest.mark.parametrize(("policy", "classes"), [("mixed_float16", 1), ("mixed_bfloat16", 20)])
+def test_a_network_of_mixed_precision_and_any_number_of_classes_trains(policy, classes, tmp_path):
+    config = replace(CONFIG, classes=tuple(f"class {number}" for number in range(classes)))
+    recipe = replace(RECIPE, epochs=1, class_weights=(1.0,) * (classes + 1))
+    boxes, labels = np.array([[0.1, 0.1, 0.6, 0.9]], np.float32), np.array([classes], np.int32)
+    samples = [replace(grey(classes), boxes=boxes, labels=labels)] * 4
     keras.mixed_precision.set_global_policy(policy)
     try:
-        network = tiny_network()
-        history = train(network, CONFIG, replace(RECIPE, epochs=1), scenes[:4], scenes[8:], tmp_path, verbose=0)
+        network = tiny_network(config)
+        history = train(network, config, recipe, samples, samples, tmp_path, verbose=0)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert np.isfinite(history.history["loss"]).all()

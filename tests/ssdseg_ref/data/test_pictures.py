@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -160,3 +161,15 @@ def test_a_mask_whose_numbers_are_not_kept_is_refused(tmp_path):
 
 def test_the_limit_allows_what_phones_take():
     assert pictures.MOST_PIXELS > 108e6
+
+
+def test_no_other_module_opens_pictures():
+    """Two ways to open them would follow two sets of rules."""
+    root = Path(pictures.__file__).parents[2]
+    opening = {
+        path.name
+        for package in ("ssdseg_ref", "ssdseg_course")
+        for path in (root / package).rglob("*.py")
+        if "Image.open(" in path.read_text(encoding="utf-8")
+    }
+    assert opening == {"pictures.py", "figures.py"}  # the latter, what it has drawn itself
