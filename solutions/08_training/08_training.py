@@ -345,11 +345,12 @@ for name, some in (("fresh", build_network(LESSON)), ("trained", network)):
     print(f"largest / smallest {max(sizes.values()) / min(sizes.values()):3.0f}")
 
 # %% [markdown]
-# The last column says how far the largest and the smallest are apart: at the beginning as in the end about one power of
-# ten, the class loss being the largest. One backbone can serve that. It is so because every one of them is a **mean**:
-# over positives, over pixels, over classes. Were the mask's a sum over the 35,840<!-- = 160 * 224 --> pixels of a
-# picture, it would begin with five digits, and the backbone would serve that head alone. So here the weights of the
-# losses may all be 1. Where they may not, watch the parts by themselves, not the sum.
+# The last column says how far the largest and the smallest are apart: by a factor of 15<!-- above --> at the beginning,
+# of 21<!-- above --> in the end; the class loss stays the largest. One backbone can serve that. It is so because every
+# one of them is a **mean**: over positives, over pixels, over classes. Were the mask's a sum over the
+# 35,840<!-- = 160 * 224 --> pixels of a picture, it would begin with five digits, and the backbone would serve that
+# head alone. So here the weights of the losses may all be 1. Where they may not, watch the parts by themselves, not the
+# sum.
 
 # %% [markdown]
 # ## 6. The training

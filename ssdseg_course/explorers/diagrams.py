@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.patches import FancyBboxPatch
 
 from ssdseg_course.explorers import figures
 
+PALE = 0.35  # of a colour, so that black letters on it stay readable
 MAP = {"facecolor": "white", "edgecolor": figures.BLACK}
-WORK = {"facecolor": "#CDE7F7", "edgecolor": figures.BLACK}  # a light sky blue: black letters stay readable
-JOIN = {"facecolor": "#FBE3B5", "edgecolor": figures.BLACK}  # a light orange
+WORK = {"facecolor": to_rgba(figures.SKY, PALE), "edgecolor": figures.BLACK}
+JOIN = {"facecolor": to_rgba(figures.ORANGE, PALE), "edgecolor": figures.BLACK, "linestyle": "--"}
 HEIGHT = 0.72  # of a box, in rows
 
 

@@ -85,6 +85,7 @@ def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = 
     taken = [text.get_window_extent() for text in axes.texts]
     for x, top, bottom, label in zip(xmin, ymin, ymax, labels, strict=False):
         ground = {"facecolor": style.get("edgecolor", "white"), "edgecolor": BLACK, "linewidth": 0.8, "pad": 1.8}
+        ground["linestyle"] = style.get("linestyle", "-")  # a label is told by more than its colour, as its box is
         text = axes.text(max(x, 0), max(top, 0), label, fontsize=8, color=BLACK, bbox=ground, clip_on=True)
         room = axes.get_window_extent().x1 - text.get_window_extent().x1
         if room < 0:  # at the right edge a label would be cut off, so it ends there
