@@ -287,6 +287,8 @@ def _in_words(value) -> str:
         return f"[{', '.join(map(_in_words, value))}]"
     if not isinstance(value, np.ndarray):
         return repr(value)
+    if value.ndim == 0:
+        return row_in_words(value)
     shape = ""
     if value.ndim > 2 and 1 in value.shape:  # a kernel of 3 x 3 taps, as three rows of three
         shape = f" of shape {value.shape}"
