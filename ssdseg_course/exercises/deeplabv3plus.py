@@ -177,13 +177,13 @@ def aspp(x, channels, rates):
 
 def _aspp_with(
     *, point=conv_bn, image=True, rates_are=None, plain=False, joined="concat", axis=-1, project=conv_bn,
-    order=(0, 1, 2), pool="average", narrow=True, chained=False,
+    order=(0, 1, 2), pool="average", narrow=True, chained=False, near=False,
 ):  # fmt: skip
     """ASPP with one mistake; `order` is that of the parts: point, rates, image."""
 
     def pyramid(x, channels, rates):
         looks, y = [], x
-        for rate in rates_are or rates:
+        for rate in [1] * len(rates) if near else rates_are or rates:
             y = y if chained else x
             if plain:
                 y = layers.Conv2D(channels, 3, padding="same", dilation_rate=rate, use_bias=False)(y)
@@ -203,10 +203,6 @@ def _aspp_with(
         return project(y, channels) if project else y
 
     return pyramid
-
-
-def _all_near(x, channels, rates):
-    return aspp(x, channels, [1] * len(rates))
 
 
 ASPP = Exercise(
@@ -232,7 +228,7 @@ ASPP = Exercise(
             "the first branch is a pointwise convolution: the place itself, without its neighbours.",
         ),
         Mutant(
-            _all_near,
+            _aspp_with(near=True),
             "all branches look with dilation 1: each has its own rate.",
         ),
         Mutant(

@@ -529,26 +529,14 @@ JOINT_NETWORK = Exercise(
         Mutant(_network(scale=None), "pixels come as 0..255; the backbone wants -1..1: layers.Rescaling first."),
         Mutant(_network(scale=1 / 255, offset=0.0), "that scales to 0..1; the backbone wants -1..1."),
         Mutant(_network(scale=1 / 127.5, offset=0.0), "that scales to 0..2: the offset of -1 is missing."),
-        Mutant(_network(scale=2 / 255, offset=1.0), "that scales to 1..3: the offset is subtracted, so it is -1."),
         Mutant(_network(order=-1), "the detector's maps come finest first, as the anchors do."),
         Mutant(_network(strides=(8, 16)), "the map of stride 32 is missing among the detector's."),
         Mutant(
             _network(strides=(4, 8, 16, 32)),
             "the detector does not look at the map of stride 4: strides 8, 16, 32, and then the extra map.",
         ),
-        Mutant(
-            _network(strides=(4, 8, 16)),
-            "the detector's maps begin with stride 8: yours are 4, 8, 16 and an extra one.",
-        ),
         Mutant(_network(strides=(4, 16, 32)), "the detector's first map is that of stride 8; yours has stride 4."),
-        Mutant(_network(extra_from=16), "the extra map is made from the map of stride 32, not of stride 16."),
-        Mutant(_network(extra_channels=MASK_CHANNELS), "the extra map has 96 channels; 64 are those of the decoder."),
-        Mutant(
-            _network(more_in_detector=1, more_in_mask=1),
-            "the heads add the background themselves: give them `classes`.",
-        ),
         Mutant(_network(more_in_detector=1), "ssdlite adds the background itself: give it `classes`, not one more."),
-        Mutant(_network(more_in_mask=1), "deeplabv3plus adds the background itself: give it `classes`, not one more."),
         Mutant(_network(as_list=True), "a dict is wanted, so that nobody has to remember an order."),
         Mutant(_network(swapped=True), "classes and offsets are exchanged: ssdlite gives the logits first."),
         Mutant(_network(size=(32, 32)), "the mask has the size of the picture."),
@@ -559,14 +547,6 @@ JOINT_NETWORK = Exercise(
         Mutant(
             _network(mask_of=lambda mask, decoded: ops.argmax(mask, axis=-1)),
             "the mask's *logits* are wanted, a number for each class: a loss can learn nothing from an argmax.",
-        ),
-        Mutant(
-            _network(mask_of=lambda mask, decoded: ops.softmax(mask)),
-            "the mask comes as logits: the softmax is in the loss.",
-        ),
-        Mutant(
-            _network(classes_of=lambda logits: ops.softmax(logits)),
-            "the classes come as logits: the softmax is in the loss, and when boxes are predicted.",
         ),
         Mutant(_two_passes, "the backbone is built twice. One, for both heads: that is the point."),
     ),
