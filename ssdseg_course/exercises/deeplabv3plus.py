@@ -648,7 +648,6 @@ def _dice_with(
         counts = ops.cast(mask != IGNORE, logits.dtype)[..., None] if ignore else ops.ones_like(logits[..., :1])
         truth = ops.one_hot(ops.where(mask != IGNORE, mask, 0), logits.shape[-1], dtype=logits.dtype)
         truth = truth * counts if "truth" in hide else truth
-        logits = logits * counts if "logits" in hide else logits
         shares = {
             "softmax": ops.softmax,
             "sigmoid": ops.sigmoid,
@@ -671,11 +670,6 @@ def _dice_with(
         return ops.sum(parts) / ops.maximum(ops.sum(there), 1.0)
 
     return loss
-
-
-def _one_minus_the_mean(mask, logits):
-    """Right, but where no pixel counts: there the mean of no dice is 0."""
-    return ops.where(ops.any(mask != IGNORE), dice_loss(mask, logits), 1.0)
 
 
 DICE_LOSS = Exercise(
@@ -716,10 +710,6 @@ DICE_LOSS = Exercise(
         Mutant(_dice_with(smooth=(1, 1)), "there is a 1 added above and below the line: dice as above has none."),
         Mutant(_dice_with(hide=()), "pixels with 255 count as background, in the truth and in the shares."),
         Mutant(_dice_with(hide=("truth",)), "pixels with 255 are out of the truth, but their shares still count."),
-        Mutant(
-            _dice_with(hide=("truth", "logits")),
-            "logits of 0 are equal shares, not none: set the *shares* to 0 where the mask is 255.",
-        ),
         Mutant(_dice_with(background=False), "the background is a class like the others."),
         Mutant(_dice_with(axes=(1, 2)), "over all images of the batch together, not image by image."),
         Mutant(
@@ -727,10 +717,8 @@ DICE_LOSS = Exercise(
             "a dice for each class, then their mean; with all classes in one sum the large ones decide.",
         ),
         Mutant(_dice_with(present="all"), "a class that the masks do not hold is left out of the mean."),
-        Mutant(_one_minus_the_mean, "where no pixel counts it is 0: nothing is wrong there. Yours is 1."),
         Mutant(_dice_with(power=True), "that is dice-square; here the shares are not squared."),
         Mutant(_dice_with(share="sigmoid"), "the shares of all classes make 1: a softmax, no sigmoid."),
-        Mutant(_dice_with(share="none"), "those are logits; the overlap wants shares, a softmax."),
         Mutant(
             _dice_with(share="none", guarded=False),
             "those are logits; the overlap wants shares, a softmax. (And with no pixel that counts you divide 0 by 0.)",
