@@ -685,10 +685,6 @@ DICE_LOSS = Exercise(
             np.array([[[[2, 0, 0], [0, 2, 0]], [[0, 1, 1], [0, 0, 2]]]], np.float32),
         ),
         _draw_masks(np.random.default_rng(2)),
-        (
-            np.array([[[0, 0], [0, 3]], [[0, IGNORE], [3, 3]]], np.int32),
-            np.random.default_rng(3).normal(size=(2, 2, 2, 4)).astype(np.float32),
-        ),
         (np.full((1, 2, 2), IGNORE, np.int32), np.ones((1, 2, 2, 4), np.float32)),
     ),
     draw=_draw_masks,
