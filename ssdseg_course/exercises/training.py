@@ -454,39 +454,35 @@ def _picture_and_maps(image_size, backbone, scale, offset):
 
 
 @lru_cache(maxsize=16)
-def _mask_head(image_size, backbone, scale, offset, classes, size):
+def _mask_head(image_size, backbone, scale, offset, classes):
     """Logits of the mask, and the decoder's map."""
     _, maps = _picture_and_maps(image_size, backbone, scale, offset)
     return deeplabv3plus.deeplabv3plus(
-        maps, size, classes, channels=MASK_CHANNELS, rates=RATES, low_level_channels=LOW_LEVEL_CHANNELS
+        maps, image_size, classes, channels=MASK_CHANNELS, rates=RATES, low_level_channels=LOW_LEVEL_CHANNELS
     )
 
 
 @lru_cache(maxsize=32)
-def _detector(image_size, backbone, scale, offset, classes, anchors_per_cell, strides, order, extra_from, channels):
+def _detector(image_size, backbone, scale, offset, classes, anchors_per_cell, strides, order):
     _, maps = _picture_and_maps(image_size, backbone, scale, offset)
     chosen = [maps[stride] for stride in strides]
-    missing = len(anchors_per_cell) - len(chosen)
-    chosen += ssdlite.extra_maps(maps[extra_from or strides[-1]], (channels,) * missing)
+    chosen += ssdlite.extra_maps(chosen[-1], EXTRA_CHANNELS * (len(anchors_per_cell) - len(chosen)))
     return ssdlite.ssdlite(chosen[::order], anchors_per_cell, classes)
 
 
 def _network(
-    *, scale=1 / 127.5, offset=-1.0, order=1, strides=(8, 16, 32), extra_from=None, extra_channels=EXTRA_CHANNELS[0],
-    more_in_detector=0, more_in_mask=0, size=None, as_list=False, swapped=False, mask_of=None, classes_of=None,
+    *, scale=1 / 127.5, offset=-1.0, order=1, strides=(8, 16, 32), more_in_detector=0, as_list=False, swapped=False,
+    mask_of=None,
 ):  # fmt: skip
-    """The network with one mistake, or with none; `mask_of` and `classes_of` say what is made of the logits."""
+    """The network with one mistake, or with none; `mask_of` says what is made of the mask's logits."""
 
     def build(image_size, backbone, anchors_per_cell, classes):
         below = (image_size, backbone, scale, offset)
         image, _ = _picture_and_maps(*below)
-        mask, decoded = _mask_head(*below, classes + more_in_mask, size or image_size)
-        logits, offsets = _detector(
-            *below, classes + more_in_detector, anchors_per_cell, strides, order, extra_from, extra_channels
-        )
+        mask, decoded = _mask_head(*below, classes)
+        logits, offsets = _detector(*below, classes + more_in_detector, anchors_per_cell, strides, order)
         if swapped:
             logits, offsets = offsets, logits
-        logits = classes_of(logits) if classes_of else logits
         mask = mask_of(mask, decoded) if mask_of else mask
         if as_list:
             return keras.Model(image, [logits, offsets, mask])
@@ -528,7 +524,6 @@ JOINT_NETWORK = Exercise(
     mutants=(
         Mutant(_network(scale=None), "pixels come as 0..255; the backbone wants -1..1: layers.Rescaling first."),
         Mutant(_network(scale=1 / 255, offset=0.0), "that scales to 0..1; the backbone wants -1..1."),
-        Mutant(_network(scale=1 / 127.5, offset=0.0), "that scales to 0..2: the offset of -1 is missing."),
         Mutant(_network(order=-1), "the detector's maps come finest first, as the anchors do."),
         Mutant(_network(strides=(8, 16)), "the map of stride 32 is missing among the detector's."),
         Mutant(
@@ -539,7 +534,6 @@ JOINT_NETWORK = Exercise(
         Mutant(_network(more_in_detector=1), "ssdlite adds the background itself: give it `classes`, not one more."),
         Mutant(_network(as_list=True), "a dict is wanted, so that nobody has to remember an order."),
         Mutant(_network(swapped=True), "classes and offsets are exchanged: ssdlite gives the logits first."),
-        Mutant(_network(size=(32, 32)), "the mask has the size of the picture."),
         Mutant(
             _network(mask_of=lambda mask, decoded: decoded),
             "that is the decoder's map; of the two things that deeplabv3plus gives, the first are the mask's logits.",
