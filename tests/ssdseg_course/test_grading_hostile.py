@@ -150,7 +150,7 @@ def test_nobody_got_out(graded):
 def test_pages_show_what_learners_write_as_text(graded):
     root = graded[0]
     for kind in ("feedback", "autograded"):
-        (page,) = (root / kind / "script" / LESSON.name).iterdir()
+        (page,) = (root / kind / "script" / LESSON.name).glob(f"{LESSON.name}.*")
         text = page.read_text()
         assert "alert(2)" in text
         if kind == "feedback":
