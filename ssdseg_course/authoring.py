@@ -11,9 +11,11 @@ cell in the notebooks, and drift can be told from noise.
 """
 
 import argparse
+import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jupytext
@@ -111,7 +113,7 @@ def _cell_id(position: int, cell: NotebookNode) -> str:
 
 def make_learners(solution: NotebookNode, lesson: Lesson) -> str:
     """The text of the learner's notebook, as `nbgrader generate_assignment` makes it."""
-    with tempfile.TemporaryDirectory(prefix="ssdseg-authoring-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ssdseg-authoring-") as folder, _environment_kept():
         course = Path(folder)
         config = course_config(course, lesson.name)
         config.GenerateAssignment.no_database = True
@@ -120,6 +122,17 @@ def make_learners(solution: NotebookNode, lesson: Lesson) -> str:
         nbformat.write(solution, lesson.solution(course))
         run_nbgrader(GenerateAssignment, config)
         return lesson.notebook(course).read_text(encoding="utf-8")
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Undo what nbgrader_config.py says in the environment, or no lesson that is built after this one would train."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _execute(notebook: NotebookNode, source: Path, progress: Callable[[int, int], None] | None) -> None:

@@ -1,11 +1,13 @@
 """From a lesson's source to its notebooks, tried on a tiny lesson."""
 
+import os
+
 import nbformat
 import pytest
 from tiny_course import SOURCE, TINY, make_tiny_course
 
 from ssdseg_course import authoring
-from ssdseg_course.authoring import LessonError, build, check_drift, read_source
+from ssdseg_course.authoring import LessonError, build, check_drift, make_learners, read_source
 from ssdseg_course.manifest import LESSONS
 
 
@@ -121,3 +123,9 @@ def test_the_command_line_tells_of_an_unknown_lesson_in_one_sentence(capsys):
     assert authoring.main(["check", "99"]) == 1
     there_are = ", ".join(lesson.name for lesson in LESSONS)
     assert capsys.readouterr().err == f"there is no lesson '99'; there are: {there_are}\n"
+
+
+def test_a_lesson_that_is_built_leaves_the_environment_of_the_next_one_alone(monkeypatch):
+    monkeypatch.delenv("SSDSEG_TRAINING", raising=False)
+    make_learners(read_source(LESSONS[1].source()), LESSONS[1])
+    assert "SSDSEG_TRAINING" not in os.environ  # nbgrader_config.py, which has been read, says skip
