@@ -101,6 +101,6 @@ def in_words(rows: list[dict]) -> str:
     first, last = rows[0], rows[-1]
     parts = ", ".join(f"{part} {last[f'val_{part}']:.2f}" for part in PARTS)
     return (
-        f"after {len(rows)} epoch{'s' * (len(rows) > 1)} the training loss went from {first['loss']:.2f} to {last['loss']:.2f}, the "
-        f"validation loss from {first['val_loss']:.2f} to {last['val_loss']:.2f}; its parts are {parts}"
+        f"after {len(rows)} epoch{'s' * (len(rows) > 1)} the training loss went from {first['loss']:.2f} to "
+        f"{last['loss']:.2f}, the validation loss from {first['val_loss']:.2f} to {last['val_loss']:.2f}; its parts are {parts}"
     )
