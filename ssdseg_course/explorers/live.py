@@ -102,5 +102,6 @@ def in_words(rows: list[dict]) -> str:
     parts = ", ".join(f"{part} {last[f'val_{part}']:.2f}" for part in PARTS)
     return (
         f"after {len(rows)} epoch{'s' * (len(rows) > 1)} the training loss went from {first['loss']:.2f} to "
-        f"{last['loss']:.2f}, the validation loss from {first['val_loss']:.2f} to {last['val_loss']:.2f}; its parts are {parts}"
+        f"{last['loss']:.2f}, the validation loss from {first['val_loss']:.2f} to {last['val_loss']:.2f}; its parts "
+        f"are {parts}"
     )
