@@ -44,13 +44,18 @@ class AnswerKey:
         self.exercise = exercise
         self.seed = seed
         self.cases = exercise.cases(seed)
-        self._known: dict[tuple[Callable, int], Plain] = {}
+        self._known: dict[tuple[Callable, int], Plain | None] = {}
 
-    def value(self, function: Callable, number: int) -> Plain:
-        """What the reference or a mutant gives in the case of that number."""
+    def value(self, function: Callable, number: int) -> Plain | None:
+        """What the reference or a mutant gives in the case of that number; None where a mutant stops with an error."""
         known = (function, number)
         if known not in self._known:
-            self._known[known] = to_plain(self.exercise.run(function, copy.deepcopy(self.cases[number])))
+            try:
+                self._known[known] = to_plain(self.exercise.run(function, copy.deepcopy(self.cases[number])))
+            except Exception:
+                if function is self.exercise.reference:
+                    raise
+                self._known[known] = None
         return self._known[known]
 
 
