@@ -207,7 +207,7 @@ GRID_CENTERS = Exercise(
         ),
         Mutant(
             _middles_of(lambda k, rows, cols: (k // cols, k % cols)),
-            "rows became x and columns y. np.mgrid gives the row number first; x is made of the column number.",
+            "rows became x and columns y: x is made of the column number, y of the row number.",
         ),
         Mutant(
             _middles_of(lambda k, rows, cols: (k % cols, k / cols)),

@@ -318,7 +318,7 @@ MISTAKES = {
     "01.grid_centers": (
         (middles_one_after_the_other, "puts each x beside its y"),
         (middles_divided_first, ""),
-        (middles_with_a_swapped_mgrid, "np.mgrid gives the row number first"),
+        (middles_with_a_swapped_mgrid, "x is made of the column number"),
         (middles_stacked_too_early, "Every x goes with every y"),
         (middles_appended_as_two, "append takes one thing"),
     ),
