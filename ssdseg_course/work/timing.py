@@ -8,6 +8,7 @@ import numpy as np
 
 SECONDS_A_ROUND = 0.005  # a shorter one would measure the clock
 SECONDS_IN_ALL = 1.0
+LONGEST_WAIT = 1.0  # seconds on the clock, for a function that sleeps
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 21
 NOISE = 1.2  # a ratio of times below this tells nothing
 
@@ -40,17 +41,26 @@ def in_turn(functions: Sequence[Callable[[], object]], seconds: float = SECONDS_
     """The time of each function; a round of one, then of the next, so that whatever else the machine does hits all.
 
     Args:
-        functions: of no arguments; each is called at least five times.
+        functions: of no arguments; each is called at least four times.
         seconds: of work that all of it takes, about.
     """
-    once = [max(_seconds(function, 1) for _ in range(2)) for function in functions]  # warms up, too
-    goes = [max(1, int(SECONDS_A_ROUND / max(spent, 1e-9))) for spent in once]
-    a_round = sum(number * spent for number, spent in zip(goes, once, strict=True))
-    rounds = int(np.clip(seconds / max(a_round, 1e-9), FEWEST_ROUNDS, MOST_ROUNDS))
+    goes, spent = zip(*map(_enough, functions), strict=True)
+    rounds = int(np.clip(seconds / max(sum(spent), SECONDS_A_ROUND), FEWEST_ROUNDS, MOST_ROUNDS))
     times = [
         [_seconds(function, number) for function, number in zip(functions, goes, strict=True)] for _ in range(rounds)
     ]
     return [Timing(*map(float, np.quantile(column, (0.5, 0.25, 0.75)))) for column in zip(*times, strict=True)]
+
+
+def _enough(function: Callable[[], object]) -> tuple[int, float]:
+    """How many goes make a round that a clock can measure, and the seconds that those took.
+
+    The clock may stand still for some milliseconds where a process has other threads, so that one go can take none.
+    """
+    goes, began = 1, time.monotonic()
+    while (spent := goes * _seconds(function, goes)) < SECONDS_A_ROUND and time.monotonic() - began < LONGEST_WAIT:
+        goes *= 2
+    return goes, spent
 
 
 def _seconds(function: Callable[[], object], goes: int) -> float:
