@@ -1500,6 +1500,7 @@ COVERAGE = Exercise(
         ),
     ),
     errors=(
+        ("array of bool", "that says which boxes are covered; wanted is their share, one number: `.mean()`."),
         ("zero-size array", "without any box there is nothing to take the largest of: ask for len(boxes) first."),
         ("empty sequence", "without any box there is nothing to take the largest of: ask for len(boxes) first."),
         ("ZeroDivisionError", "without any box there is nothing to divide by: ask for len(boxes) first."),
