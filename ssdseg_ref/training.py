@@ -255,7 +255,8 @@ class _KeepBest(callbacks.Callback):
     def _must_be_finite(self, name, logs):
         if not isfinite(logs[name]):
             epoch, folder = self.kept.epochs, self.kept.run
-            kept = f"; {folder} keeps the {epoch} epochs before" if epoch else ""
+            before = "the epoch" if epoch == 1 else f"the {epoch} epochs"
+            kept = f"; {folder} keeps {before} before" if epoch else ""
             raise ValueError(
                 f"the training diverged: in epoch {epoch + 1} its {name} is {logs[name]}; it wants a smaller learning "
                 f"rate than {self.recipe.learning_rate:g}, or losses and samples without such numbers{kept}"

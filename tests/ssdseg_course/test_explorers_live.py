@@ -41,7 +41,7 @@ def test_a_training_is_shown_while_it_runs(monkeypatch):
     callback.on_train_end()
     assert "epoch 1 of 2, step 11 of 20, loss 5.00" in shown[0].data
     assert any(isinstance(content, dict) and "image/png" in content for content in shown)
-    assert shown[-1].startswith("after 1 epochs")
+    assert shown[-1].startswith("after 1 epoch ")
 
 
 def test_the_curves_of_a_finished_run_come_from_its_log(monkeypatch, tmp_path):

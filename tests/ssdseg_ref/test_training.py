@@ -189,7 +189,7 @@ def test_a_training_that_diverges_says_so_and_keeps_what_was_there_before(scenes
 
     network = tiny_network()
     fresh = network.get_weights()
-    with pytest.raises(ValueError, match=r"diverged: in epoch 2 its loss is nan; .* keeps the 1 epochs before"):
+    with pytest.raises(ValueError, match=r"diverged: in epoch 2 its loss is nan; .* keeps the epoch before"):
         train(network, CONFIG, RECIPE, scenes[:4], scenes[8:], tmp_path, verbose=0, watchers=[Spoil()])
     assert finished_epochs(tmp_path) == 1
     for before, after in zip(fresh, network.get_weights(), strict=True):
