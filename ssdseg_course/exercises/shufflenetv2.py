@@ -631,7 +631,7 @@ SHUFFLENET_V2_FEATURES = Exercise(
     difficulty="hard",
     minutes=25,
     reference=shufflenet_v2_features,
-    fixed_cases=((_maps(1, 16, 24, 3), "0.5", (1, 1, 1)), (_maps(1, 18, 16, 3), "1.0", (2, 1, 1))),
+    fixed_cases=((_maps(1, 16, 24, 3), "0.5", (1, 1, 1)), (_maps(1, 18, 16, 3), "1.0", (3, 1, 1))),
     draw=None,
     hints=(
         "A frame of zeros and a convolution; a frame and a maximum; then a loop over three stages. What is the first "
