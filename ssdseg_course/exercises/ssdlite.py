@@ -329,11 +329,6 @@ def _log_softmax_over(axis):
     return cross_entropy
 
 
-def _shares_by_hand(logits):
-    exponentials = ops.exp(logits)
-    return exponentials / ops.sum(exponentials, axis=-1, keepdims=True)
-
-
 def _draw_logits(rng: np.random.Generator):
     count = int(rng.integers(2, 6))
     leading = tuple(int(side) for side in rng.integers(1, 6, rng.integers(1, 4)))

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from traitlets.config import Config
 from traitlets.config.loader import load_pyconfig_files
 
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading import cluster
 from ssdseg_course.grading.class_report import as_markdown, summarise
 from ssdseg_course.grading.gradebook import (
@@ -36,7 +37,6 @@ from ssdseg_course.grading.pages import feedback_page, graded_notebook
 from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson
 from ssdseg_course.work.carrying import CHECK
-from ssdseg_course.work.running import exercises_of
 from ssdseg_course.work.workspace import Notebook, grade_id, parse_notebook, write_whole
 
 SEEDS = 2**31

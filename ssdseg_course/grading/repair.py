@@ -13,8 +13,7 @@ from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.carrying import CHECK, carry_over
-from ssdseg_course.work.running import CHECK_CALL
-from ssdseg_course.work.workspace import Cell, Notebook, NotebookError, grade_id, is_answer
+from ssdseg_course.work.workspace import CHECK_CALL, Cell, Notebook, NotebookError, grade_id, is_answer
 
 MIB = 2**20
 MOST_CELLS = 2000

@@ -33,6 +33,7 @@ from ssdseg_course.work import in_kernel
 from ssdseg_course.work.fresh import handed_out
 from ssdseg_course.work.results import LessonResult, Result, State
 from ssdseg_course.work.workspace import (
+    CHECK_CALL,
     CHECKING,
     Notebook,
     NotebookError,
@@ -55,7 +56,6 @@ KERNEL_COMMAND = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection
 EXPECTED_ERRORS = ("CheckFailed", in_kernel.TookTooLong.__name__)  # what is wrong there, a check says better
 FILE_OF_A_CELL = re.compile(r"\(\S+\.py, line (\d+)\)")  # IPython's name for it means nothing to a reader
 LONGEST_ERROR = 200  # characters
-CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")
 
 WOULD_BE_LOST = "it is right here, and would be lost when it is graded:"
 HOW_TO_MEND = (

@@ -7,6 +7,7 @@ second to import, which is a third of what a check takes.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_ref.keeping import write_whole as write_whole  # for whoever writes a notebook
 
 CHECKING = "SSDSEG_CHECKING"  # set in the environment of a notebook that a check runs, where nobody is watching
+CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")  # the cell that checks an answer
 PROVIDED_ID = "cell-"  # how the id of a cell begins that is neither the learner's nor nbgrader's
 
 Notebook = dict

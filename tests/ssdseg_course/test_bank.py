@@ -1,21 +1,12 @@
 """The bank of exercises as a mapping, and where each exercise's reference stands."""
 
 import pytest
+from answers import NOT_IN_THE_PACKAGE
 
 from ssdseg_course import EXERCISES
 from ssdseg_course.exercises import MODULES, exercises_of
 from ssdseg_course.exercises.reference import reference_of, source_of
 from ssdseg_course.manifest import LESSONS
-
-ITSELF = {  # exercises whose answer the package has nowhere else
-    "00.to_pixels",
-    "01.choose_anchors",
-    "02.greedy_match",
-    "04.through_relu",
-    "05.memory_access_cost",
-    "07.resize_bilinear",
-    "08.joint_network",
-}
 
 
 def test_the_bank_is_a_mapping_in_the_order_of_the_lessons():
@@ -34,7 +25,7 @@ def test_what_is_no_id_is_not_in_it(name):
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
 def test_the_reference_that_is_shown_is_the_packages_own_and_no_wrapper(exercise):
     function = reference_of(exercise)
-    assert function.__module__.startswith("ssdseg_course" if exercise.id in ITSELF else "ssdseg_ref.")
+    assert function.__module__.startswith("ssdseg_course" if exercise.id in NOT_IN_THE_PACKAGE else "ssdseg_ref.")
     source = source_of(function)
     assert source.startswith("def ")
     assert f"def {function.__name__}(" in source
