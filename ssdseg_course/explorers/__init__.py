@@ -1,0 +1,1 @@
+"""Figures of the lessons, and what a reader plays with in them."""
