@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,6 @@ def compare(
     ssdseg compare 1 | less    # skips what is not right yet
     """
     from ssdseg_course.exercises import exercises_of
-    from ssdseg_course.exercises.reference import reference_of, source_of
     from ssdseg_course.work.workspace import read_lesson
 
     found, root = find_lesson(lesson), course()
@@ -55,8 +55,8 @@ def compare(
             skipped.append(exercise.id)
             continue
         console.output.rule(Text(f"{exercise.id}, {exercise.title.lower()}", "bold"))
-        reference = reference_of(exercise)
-        _show_both(_own_source(notebook, exercise), source_of(reference), reference.__module__)
+        model = exercise.model_answer
+        _show_both(_own_source(notebook, exercise), inspect.getsource(model).rstrip(), model.__module__)
         print_plain((trouble or _beside_the_reference(function, exercise)) + "\n")
     if skipped:
         print_plain(f"not right yet, and skipped (--yes shows them): {', '.join(skipped)}")

@@ -90,7 +90,8 @@ GRID_CENTERS = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=grid_centers,
+    home="anchors.grid_centers",
+    piece=True,
     fixed_cases=((2, 3), (1, 1), (1, 4), (5, 1), (3, 3)),
     draw=lambda rng: tuple(rng.integers(2, 10, 2).tolist()),
     hints=(
@@ -359,7 +360,8 @@ ANCHOR_SIZES = Exercise(
     points=20,
     difficulty="medium",
     minutes=20,
-    reference=anchor_sizes,
+    home="anchors.anchor_sizes",
+    piece=True,
     fixed_cases=(
         (0.2, 0.4, (1.0, 2.0, 0.5), LANDSCAPE),
         (0.3, 0.5, (1.0,), SQUARE),
@@ -656,7 +658,8 @@ MAP_ANCHORS = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=map_anchors,
+    home="anchors.map_anchors",
+    piece=True,
     fixed_cases=(
         (2, 3, 0.2, 0.4, (1.0, 2.0), LANDSCAPE),
         (1, 1, 0.5, 0.8, (1.0,), SQUARE),
@@ -880,7 +883,7 @@ LINEAR_SCALES = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=linear_scales,
+    home="anchors.linear_scales",
     # Thirds, which rounding to decimals changes. Steps that are added up, by np.arange or by a loop, miss the end by a
     # last bit here and there: in (0.2, 0.9, 4) one scale comes out too many, in (0.2, 0.8, 4) one too few.
     fixed_cases=((0.2, 0.8, 3), (0.2, 0.9, 4), (0.2, 0.9, 6), (0.1, 0.5, 2), (0.2, 0.8, 4)),
@@ -1039,6 +1042,16 @@ def make_anchors(image_size, feature_maps, scales, aspect_ratios):
     return reference.make_anchors(AnchorSpec(image_size, feature_maps, scales, aspect_ratios))
 
 
+def _all_anchors(make_anchors, spec):
+    """Plays the part of the one at home, a map at a time: the exercise has one list of ratios for all maps."""
+    return np.concatenate(
+        [
+            np.asarray(make_anchors(spec.image_size, (feature_map,), spec.scales[k : k + 2], ratios)).reshape(-1, 4)
+            for k, (feature_map, ratios) in enumerate(zip(spec.feature_maps, spec.ratios_by_map, strict=True))
+        ]
+    )
+
+
 def _map_by_map(scales_of_map):
     """`make_anchors` where `scales_of_map(scales, k)` chooses scale and next scale of map k."""
 
@@ -1111,7 +1124,9 @@ MAKE_ANCHORS = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
+    home="anchors.make_anchors",
     reference=make_anchors,
+    piece=_all_anchors,
     fixed_cases=(
         (LANDSCAPE, [(2, 3), (1, 2)], [0.2, 0.3, 0.8], (1.0, 2.0)),
         (PORTRAIT, ((3, 2),), (0.4, 0.7), (1.0,)),
@@ -1347,7 +1362,7 @@ COVERAGE = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
-    reference=lambda anchors, boxes, threshold: reference.coverage(anchors, boxes, threshold),
+    home="anchors.coverage",
     fixed_cases=(
         (_FIXED_ANCHORS, _FIXED_BOXES[:2], 0.5),
         (_FIXED_ANCHORS, _FIXED_BOXES, 0.5),

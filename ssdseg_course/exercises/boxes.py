@@ -98,7 +98,8 @@ CORNERS_TO_CENTERS = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=corners_to_centers,
+    home="boxes.corners_to_centers",
+    piece=True,
     fixed_cases=(
         (np.array([[0.25, 0.5, 0.75, 0.625]]),),
         (np.array([[0.0, 0.0, 1.0, 1.0], [0.5, 0.125, 0.625, 1.0], [-0.25, 0.5, 0.25, 1.25]]),),
@@ -381,7 +382,8 @@ IOU = Exercise(
     points=20,
     difficulty="medium",
     minutes=25,
-    reference=pairwise_iou,
+    home="boxes.pairwise_iou",
+    piece=True,
     fixed_cases=(
         (np.array([[0.0, 0.0, 0.5, 0.5]]), np.array([[0.25, 0.0, 0.75, 0.5]])),
         (

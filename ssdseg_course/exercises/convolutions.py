@@ -186,7 +186,7 @@ POINTWISE_CONV2D = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=pointwise_conv2d,
+    home="convolution.pointwise_conv2d",
     fixed_cases=(
         (_counting(1, 3, 2), np.array([[[[1], [10]]]], np.float32)),  # wider than deep, or `*` would do for `@`
         (_counting(1, 3, 2), np.array([[[[1, 2], [10, 20]]]], np.float32)),
@@ -372,7 +372,7 @@ SAME_PADDING = Exercise(
     points=10,
     difficulty="medium",
     minutes=20,
-    reference=same_padding,
+    home="convolution.same_padding",
     returns=("before", "after"),
     compare=_compare_padding,
     fixed_cases=(
@@ -819,11 +819,6 @@ def _depthwise_channels(in_channels):
 # 03.conv2d_loops
 
 
-def conv2d_loops(image, kernel, stride, dilation):
-    """The right answer: what the reference's `conv2d` gives, which has no loop."""
-    return conv2d(image, kernel, stride, dilation)
-
-
 def _last_product_alone(image, kernel, stride, dilation):
     return conv2d(image[..., -1:], _last_tap(kernel)[:, :, -1:], stride, dilation)
 
@@ -855,7 +850,7 @@ CONV2D_LOOPS = Exercise(
     points=20,
     difficulty="medium",
     minutes=25,
-    reference=conv2d_loops,
+    home="convolution.conv2d",
     fixed_cases=_map_cases(_RNG, _standard_channels),
     draw=_map_draw(_standard_channels),
     random_cases=FEW,
@@ -906,7 +901,7 @@ CONV2D = Exercise(
     points=20,
     difficulty="hard",
     minutes=30,
-    reference=conv2d,
+    home="convolution.conv2d",
     fixed_cases=_map_cases(_RNG, _standard_channels),
     draw=_map_draw(_standard_channels),
     random_cases=FEW,
@@ -993,7 +988,7 @@ DEPTHWISE_CONV2D = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
-    reference=depthwise_conv2d,
+    home="convolution.depthwise_conv2d",
     fixed_cases=(
         *_map_cases(_RNG, _depthwise_channels),
         (_image(_RNG, 4, 3, 3), _kernel(_RNG, 3, 3, 3, 1), 1, 1),
@@ -1121,7 +1116,7 @@ SEPARABLE_CONV2D = Exercise(
     points=10,
     difficulty="easy",
     minutes=5,
-    reference=separable_conv2d,
+    home="convolution.separable_conv2d",
     fixed_cases=(
         (_counting(3, 3, 1), _one_tap(3, 1, 2), np.array([[[[10]]]], np.float32), 1, 1),
         _separable_case((3, 4), 2, 1, 2, 1, 1),
@@ -1309,7 +1304,7 @@ CONV_COST = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
-    reference=conv_cost,
+    home="convolution.conv_cost",
     fixed_cases=(
         ("standard", (4, 6), 3, 2, 5, 1),
         ("depthwise", (4, 6), 3, 4, 4, 1),

@@ -1,13 +1,11 @@
 """The exercises of lesson 7: DeepLabV3+, from a field of view to the confusion matrix."""
 
-import itertools
-
 import numpy as np
 
 from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.home import new_name
 from ssdseg_course.checking.networks import compare_losses, compare_networks, run_loss, run_network
-from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
-from ssdseg_course.exercises.ssdlite import OPS_ERRORS
+from ssdseg_course.exercises.shared import KERAS_ERRORS, OPS_ERRORS, maps_of_seed
 from ssdseg_course.lazy import LazyModule
 from ssdseg_ref import convolution, metrics
 from ssdseg_ref.data.sample import IGNORE
@@ -18,34 +16,20 @@ blocks = LazyModule("ssdseg_ref.blocks")
 reference = LazyModule("ssdseg_ref.deeplabv3plus")
 joint = LazyModule("ssdseg_ref.losses")
 
-_NUMBERS = itertools.count()
-_RNG = np.random.default_rng(7)  # of the fixed cases: always the same
-
-
-def _maps(*shape: int) -> np.ndarray:
-    return (4 * _RNG.normal(size=shape)).astype(np.float32)
-
-
-def _new_name() -> str:
-    return f"deeplab{next(_NUMBERS)}"
+_maps = maps_of_seed(7)
 
 
 def conv_bn(x, filters):
     """The lesson's pointwise block."""
-    return blocks.conv_bn(x, filters, name=_new_name())
+    return blocks.conv_bn(x, filters, name=new_name())
 
 
 def separable_conv_bn(x, filters):
     """The lesson's separable block, without dilation."""
-    return blocks.separable_conv_bn(x, filters, name=_new_name())
+    return blocks.separable_conv_bn(x, filters, name=new_name())
 
 
 # 07.field_of_view
-
-
-def field_of_view(layers):
-    """The reference's."""
-    return convolution.field_of_view(layers)
 
 
 def _field_with(
@@ -65,7 +49,7 @@ def _field_with(
 
 
 def _field_in_another_order(layers):
-    return field_of_view([(k, d, s) for k, s, d in layers])
+    return convolution.field_of_view([(k, d, s) for k, s, d in layers])
 
 
 def _distance_of_neighbours(layers):
@@ -87,7 +71,7 @@ FIELD_OF_VIEW = Exercise(
     points=10,
     difficulty="easy",
     minutes=15,
-    reference=field_of_view,
+    home="convolution.field_of_view",
     fixed_cases=(
         ([(3, 1, 1)],),
         ([(3, 1, 1), (3, 1, 1)],),
@@ -162,17 +146,14 @@ FIELD_OF_VIEW = Exercise(
         Mutant(_field_in_another_order, "each layer is (kernel_size, stride, dilation), in this order."),
         Mutant(_distance_of_neighbours, "that is how far apart neighbours lie on the last map, not how far one sees."),
         Mutant(_field_of_products, "views do not multiply: each layer *adds* its gaps, in pixels."),
-        Mutant(lambda layers: field_of_view(layers) ** 2, "the side of the square is wanted, not its area."),
+        Mutant(
+            lambda layers: convolution.field_of_view(layers) ** 2, "the side of the square is wanted, not its area."
+        ),
     ),
 )
 
 
 # 07.aspp
-
-
-def aspp(x, channels, rates):
-    """The reference's."""
-    return reference.aspp(x, channels, rates)
 
 
 def _aspp_with(
@@ -189,7 +170,7 @@ def _aspp_with(
                 y = layers.Conv2D(channels, 3, padding="same", dilation_rate=rate, use_bias=False)(y)
                 y = layers.Activation("relu6")(layers.BatchNormalization()(y))
             else:
-                y = blocks.separable_conv_bn(y, channels, dilation=rate, name=_new_name())
+                y = blocks.separable_conv_bn(y, channels, dilation=rate, name=new_name())
             looks.append(y)
         whole = []
         if image:
@@ -211,7 +192,8 @@ ASPP = Exercise(
     points=20,
     difficulty="medium",
     minutes=25,
-    reference=aspp,
+    home="deeplabv3plus.aspp",
+    piece=True,
     fixed_cases=((_maps(1, 6, 7, 8), 16, (2,)), (_maps(2, 5, 8, 6), 5, (1, 3, 2))),
     draw=None,
     hints=(
@@ -409,11 +391,6 @@ RESIZE_BILINEAR = Exercise(
 # 07.decoder
 
 
-def decoder(x, low_level, low_level_channels, channels):
-    """The reference's, with a new name each time."""
-    return reference.decoder(x, low_level, low_level_channels, channels, name=_new_name())
-
-
 def _decoder_with(
     *, narrow="low", order=1, refine=2, plain=False, joined="concat", axis=-1, down=False, same=False,
     enlarge="bilinear",
@@ -432,7 +409,7 @@ def _decoder_with(
             pair = [x, low_level][::order]
             y = layers.Add()(pair) if joined == "add" else layers.Concatenate(axis=axis)(pair)
         for _ in range(refine):
-            y = blocks.conv_bn(y, channels, 3, name=_new_name()) if plain else separable_conv_bn(y, channels)
+            y = blocks.conv_bn(y, channels, 3, name=new_name()) if plain else separable_conv_bn(y, channels)
         return y
 
     return decode
@@ -444,7 +421,9 @@ DECODER = Exercise(
     points=10,
     difficulty="medium",
     minutes=15,
-    reference=decoder,
+    home="deeplabv3plus.decoder",
+    arguments=("x", "low_level", "low_level_channels", "channels"),
+    piece=True,
     fixed_cases=(
         (_maps(1, 3, 4, 6), _maps(1, 6, 8, 10), 3, 5),
         (_maps(2, 2, 3, 4), _maps(2, 7, 9, 6), 4, 6),
@@ -488,9 +467,9 @@ DECODER = Exercise(
 # 07.weighted_cross_entropy
 
 
-def weighted_cross_entropy(mask, logits, class_weights):
-    """The reference's."""
-    return joint.weighted_cross_entropy(mask, logits, class_weights)
+def _of_whole_numbers(loss, mask, *others):
+    """Plays the part of the one at home: a training's masks are uint8, the exercise's int32."""
+    return loss(ops.cast(mask, "int32"), *others)
 
 
 def _weighted_with(*, weigh="truth", ignore="out", divisor="weights", squared=False, below=False, on="losses"):
@@ -533,7 +512,10 @@ def _weighted_with(*, weigh="truth", ignore="out", divisor="weights", squared=Fa
 def _mean_of_images(mask, logits, class_weights):
     return ops.mean(
         ops.stack(
-            [weighted_cross_entropy(mask[k : k + 1], logits[k : k + 1], class_weights) for k in range(mask.shape[0])]
+            [
+                joint.weighted_cross_entropy(mask[k : k + 1], logits[k : k + 1], class_weights)
+                for k in range(mask.shape[0])
+            ]
         )
     )
 
@@ -565,7 +547,8 @@ WEIGHTED_CROSS_ENTROPY = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=weighted_cross_entropy,
+    home="losses.weighted_cross_entropy",
+    piece=_of_whole_numbers,
     fixed_cases=(
         (np.array([[[0, 1], [2, IGNORE]]], np.int32), np.zeros((1, 2, 2, 4), np.float32), (0.5, 1.0, 2.0, 1.0)),
         _draw_weighted(np.random.default_rng(1)),
@@ -633,11 +616,6 @@ WEIGHTED_CROSS_ENTROPY = Exercise(
 # 07.dice_loss
 
 
-def dice_loss(mask, logits):
-    """The reference's."""
-    return joint.dice_loss(mask, logits)
-
-
 def _dice_with(
     *, ignore=True, background=True, twice=2, share="softmax", axes=(0, 1, 2), present="truth", power=False,
     one_minus=True, hide=("truth", "share"), smooth=(0, 0), jaccard=False, guarded=True,
@@ -678,7 +656,8 @@ DICE_LOSS = Exercise(
     points=15,
     difficulty="medium",
     minutes=25,
-    reference=dice_loss,
+    home="losses.dice_loss",
+    piece=_of_whole_numbers,
     fixed_cases=(
         (
             np.array([[[0, 1], [1, 2]]], np.int32),
@@ -734,11 +713,6 @@ DICE_LOSS = Exercise(
 # 07.confusion_matrix
 
 
-def confusion_matrix(masks, predicted, classes):
-    """The reference's."""
-    return metrics.confusion_matrix(masks, predicted, classes)
-
-
 def _confusion_with(
     *, transposed=False, ignore="out", background=True, share=None, only=slice(None), side=1, step=1, hits=False,
     dtype=np.int64,
@@ -772,7 +746,7 @@ def _confusion_with(
 
 
 def _counted_in_bytes(masks, predicted, classes):
-    return np.asarray(confusion_matrix(masks, predicted, classes)).astype(np.uint8)
+    return np.asarray(metrics.confusion_matrix(masks, predicted, classes)).astype(np.uint8)
 
 
 def _once_a_pair(masks, predicted, classes):
@@ -797,7 +771,8 @@ CONFUSION_MATRIX = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=confusion_matrix,
+    home="metrics.confusion_matrix",
+    piece=True,
     fixed_cases=(
         ([np.array([[0, 1], [1, 1]])], [np.array([[0, 1], [0, 0]])], 1),
         (

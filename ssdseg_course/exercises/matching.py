@@ -526,7 +526,8 @@ MATCH_ANCHORS = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=match_anchors,
+    home="matching.match_anchors",
+    piece=True,
     fixed_cases=(
         (*GRADED, 0.4),
         (*SHARED, 0.5),

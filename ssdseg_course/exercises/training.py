@@ -1,5 +1,6 @@
 """The exercises of lesson 8: weights of the classes, augmentation, the joint network, and how it is judged and used."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -7,11 +8,9 @@ import numpy as np
 from ssdseg_course.checking.exercise import Exercise, Mutant
 from ssdseg_course.checking.given import small_backbone
 from ssdseg_course.checking.networks import compare_networks, run_network
-from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
+from ssdseg_course.exercises.shared import KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
-from ssdseg_ref import metrics
 from ssdseg_ref.boxes import areas
-from ssdseg_ref.data import augment, statistics
 
 keras = LazyModule("keras")
 layers = LazyModule("keras.layers")
@@ -27,11 +26,6 @@ EXTRA_CHANNELS, MASK_CHANNELS, RATES, LOW_LEVEL_CHANNELS = (96,), 64, (2, 4), 24
 
 
 # 08.median_frequency_weights
-
-
-def median_frequency_weights(pixel_counts):
-    """The reference's."""
-    return statistics.median_frequency_weights(np.asarray(pixel_counts))
 
 
 def _weights_with(
@@ -79,7 +73,7 @@ MEDIAN_FREQUENCY_WEIGHTS = Exercise(
     points=10,
     difficulty="easy",
     minutes=15,
-    reference=median_frequency_weights,
+    home="data.statistics.median_frequency_weights",
     fixed_cases=(
         (np.array([[80, 20, 0], [90, 0, 10]]),),
         (np.array([[900, 60, 40], [1000, 0, 0], [500, 0, 100]]),),
@@ -192,13 +186,26 @@ def _draw_sample(rng: np.random.Generator):
     return rng.integers(0, 256, (height, width, 3)), boxes, rng.integers(0, 4, (height, width))
 
 
+def _flipped(flip, sample):
+    """Plays the part of the one at home: the exercise has the parts of a sample, in any type of numbers."""
+    image, boxes, mask = flip(sample.image, sample.boxes, sample.mask)
+    return replace(
+        sample,
+        image=np.asarray(image, np.uint8),
+        boxes=np.asarray(boxes, np.float32).reshape(-1, 4),
+        mask=np.asarray(mask, np.uint8),
+    )
+
+
 FLIP = Exercise(
     id="08.flip",
     title="The mirror image",
     points=10,
     difficulty="easy",
     minutes=10,
+    home="data.augment.flip",
     reference=flip,
+    piece=_flipped,
     fixed_cases=(
         _draw_sample(np.random.default_rng(0)),
         (*_draw_sample(np.random.default_rng(1))[:1], np.empty((0, 4)), _draw_sample(np.random.default_rng(1))[2]),
@@ -272,11 +279,6 @@ FLIP = Exercise(
 
 
 # 08.crop_boxes
-
-
-def crop_boxes(boxes, window):
-    """The reference's."""
-    return augment.crop_boxes(boxes, window)
 
 
 def _crop_with(
@@ -357,7 +359,8 @@ CROP_BOXES = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=crop_boxes,
+    home="data.augment.crop_boxes",
+    piece=True,
     fixed_cases=(
         (np.array([[0.25, 0.25, 0.5, 0.5]]), (0.25, 0.0, 0.75, 1.0)),
         (
@@ -511,6 +514,7 @@ JOINT_NETWORK = Exercise(
     points=20,
     difficulty="medium",
     minutes=25,
+    home="multitask.build_network",
     reference=joint_network,
     fixed_cases=(((70, 90), small_backbone, (2, 3, 1, 2), 2),),  # sides that 32 does not divide, and not our classes
     draw=None,
@@ -559,9 +563,9 @@ JOINT_NETWORK = Exercise(
 # 08.average_precision
 
 
-def average_precision(scores, hits, positives):
-    """The reference's."""
-    return metrics.average_precision(scores, hits, positives)
+def _precision_if_any(average_precision, scores, hits, positives):
+    """Plays the part of the one at home: the exercise has at least one box to be found."""
+    return average_precision(np.asarray(scores), np.asarray(hits), positives) if positives else float("nan")
 
 
 def _sorted_by(scores, hits, *, rising=False, ordered=True):
@@ -654,7 +658,8 @@ AVERAGE_PRECISION = Exercise(
     points=20,
     difficulty="hard",
     minutes=30,
-    reference=average_precision,
+    home="metrics.average_precision",
+    piece=_precision_if_any,
     fixed_cases=(
         (np.array([0.9]), np.array([True]), 1),
         (np.array([0.9, 0.8]), np.array([True, False]), 3),
@@ -740,11 +745,6 @@ AVERAGE_PRECISION = Exercise(
 # 08.choose_threshold
 
 
-def choose_threshold(scores, hits, positives):
-    """The reference's."""
-    return metrics.choose_threshold(scores, hits, positives)
-
-
 def _threshold_with(measure, *, last_of_equal=False, step=0, none=1.0, unsorted=False, **order):
     """The threshold of the best value of a measure, or with another mistake.
 
@@ -807,7 +807,7 @@ CHOOSE_THRESHOLD = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=choose_threshold,
+    home="metrics.choose_threshold",
     fixed_cases=(
         (np.array([0.915, 0.803, 0.311, 0.204]), np.array([True, True, False, True]), 3),
         (np.array([0.803, 0.311, 0.915, 0.204]), np.array([True, False, True, False]), 2),
@@ -901,11 +901,6 @@ CHOOSE_THRESHOLD = Exercise(
 # 08.segmentation_gate
 
 
-def segmentation_gate(labels, mask, least_pixels):
-    """The reference's."""
-    return multitask.segmentation_gate(labels, mask, least_pixels)
-
-
 def _gate_with(
     *, strict=False, least=None, count="own", blocked=False, shift=0, give=np.flatnonzero, never=False, share=None
 ):  # fmt: skip
@@ -953,7 +948,8 @@ SEGMENTATION_GATE = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=segmentation_gate,
+    home="multitask.segmentation_gate",
+    piece=True,
     fixed_cases=(
         (np.array([1, 2, 1]), np.array([[0, 0], [0, 1]]), 1),
         (np.array([3, 2, 1, 2]), np.array([[0, 2, 2], [3, 1, 1]]), 2),

@@ -9,7 +9,7 @@ import numpy as np
 
 import ssdseg_course
 import ssdseg_ref
-from ssdseg_course.assemble import SPECIAL, homes
+from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.exercises.anchor_choice import warehouse_boxes
 from ssdseg_course.manifest import Lesson
 
@@ -81,8 +81,8 @@ def stage(lesson: Lesson, folder: Path) -> None:
 
 def _homes_to_be_had(lesson: Lesson) -> dict[str, str]:
     """Where `mine` finds the functions of other lessons."""
-    own = f"{lesson.number:02d}."
-    return {name: home for name, home in homes().items() if name not in SPECIAL and not name.startswith(own)}
+    own = f"{lesson.number:02d}"
+    return {it.id: it.home for it in EXERCISES.values() if it.piece is True and it.lesson != own}
 
 
 def _without_answers(source: str, name: str, kept: tuple[str, ...]) -> str:

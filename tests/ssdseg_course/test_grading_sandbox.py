@@ -9,14 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from answers import NOT_IN_THE_PACKAGE
 from sandboxes import needs_sandbox
 
 from ssdseg_course import EXERCISES
-from ssdseg_course.assemble import homes as of_pieces
 from ssdseg_course.checking.judge import judge
 from ssdseg_course.exercises import exercises_of
-from ssdseg_course.exercises.reference import _tree, reference_of
 from ssdseg_course.grading import grader
 from ssdseg_course.grading import sandbox as sandboxes
 from ssdseg_course.grading.sandbox import Code, Sandbox, SandboxError
@@ -72,14 +69,7 @@ def test_no_answer_of_the_lesson_is_staged(lesson, tmp_path):
         "    else:\n"
         "        raise SystemExit(name)\n"
     )
-    # Also those that the package has behind a wrapper of the check's.
-    references = [reference_of(exercise) for exercise in exercises_of(lesson)]
-    homes = [
-        f"{it.__module__.removeprefix('ssdseg_ref.')}.{it.__name__}"
-        for it in references
-        if it.__module__.startswith("ssdseg_ref.")
-    ]
-    homes += [home for exercise_id, home in of_pieces().items() if exercise_id.startswith(f"{lesson.number:02d}.")]
+    homes = [exercise.home for exercise in exercises_of(lesson) if exercise.home]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, *homes], env=environment, cwd=tmp_path, capture_output=True, text=True
@@ -88,23 +78,15 @@ def test_no_answer_of_the_lesson_is_staged(lesson, tmp_path):
     assert not (tmp_path / "ssdseg_course" / "exercises").exists()
     assert HIDDEN[lesson.number]
     staged = [ast.unparse(ast.parse(path.read_text(encoding="utf-8"))) for path in tmp_path.rglob("*.py")]
-    for it in (*references, *(exercise.reference for exercise in exercises_of(lesson))):
-        assert not any(body_of(it) in text for text in staged), it  # to be read, and run by one's own
+    for exercise in exercises_of(lesson):
+        assert not any(body_of(exercise.model_answer) in text for text in staged), exercise.id  # to be read and run
 
 
 def body_of(function) -> str:
     """The code of a function without its first line and its docstring."""
-    tree = _tree(inspect.unwrap(function))
-    node = next(it for it in ast.walk(tree) if isinstance(it, ast.FunctionDef | ast.Lambda))
-    if isinstance(node, ast.Lambda):
-        return ast.unparse(node)
-    node.decorator_list, node.body = [], node.body[1:] if ast.get_docstring(node) else node.body
+    (node,) = ast.parse(inspect.getsource(function)).body
+    node.body = node.body[1:] if ast.get_docstring(node) else node.body
     return ast.unparse(node).split("\n", 1)[1]
-
-
-def test_only_answers_that_stand_in_no_package_are_not_hidden():
-    outside = {it.id for it in EXERCISES.values() if not reference_of(it).__module__.startswith("ssdseg_ref.")}
-    assert outside == NOT_IN_THE_PACKAGE
 
 
 def test_what_is_kept_of_a_module_still_works(tmp_path):
