@@ -45,6 +45,11 @@ class Bank(Mapping[str, Exercise]):
 EXERCISES = Bank()
 
 
+def given_in(lesson: Lesson) -> tuple[str, ...]:
+    """What a lesson's learners may use of the modules that hold its answers, besides the answers to earlier lessons."""
+    return getattr(import_module(f"{__name__}.{MODULES[lesson.number]}"), "GIVEN", ())
+
+
 def exercises_of(lesson: Lesson) -> tuple[Exercise, ...]:
     """The exercises of a lesson, in their order."""
     return EXERCISES.of_lesson(lesson.number)

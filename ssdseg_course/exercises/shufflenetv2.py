@@ -766,6 +766,7 @@ SHUFFLENET_V2 = Exercise(
     ),
 )
 
+GIVEN = ("shufflenetv2.WIDTHS", "shufflenetv2.REPEATS")
 EXERCISES = (
     MEMORY_ACCESS_COST,
     CHANNEL_SHUFFLE,

@@ -158,4 +158,10 @@ TO_PIXELS = Exercise(
 )
 
 
+GIVEN = (
+    "boxes.centers_to_corners",
+    "boxes.corners_to_centers",
+    "boxes.areas",
+    "boxes.pairwise_iou",
+)
 EXERCISES = (TO_PIXELS,)

@@ -1003,6 +1003,7 @@ SEGMENTATION_GATE = Exercise(
     ),
 )
 
+GIVEN = ("metrics.match_detections", "metrics.class_ious", "metrics.mean_iou")
 EXERCISES = (
     MEDIAN_FREQUENCY_WEIGHTS,
     FLIP,
