@@ -57,7 +57,7 @@ class Assembly:
 
     Attributes:
         pieces: all that a network, its training and its use can call.
-        called: ids of those that have been at work inside of `in_place`, whoever's they are.
+        called: ids of those that have been at work inside `in_place`, whoever's they are.
     """
 
     pieces: tuple[Piece, ...]
@@ -81,7 +81,7 @@ class Assembly:
         return tuple(piece for piece in self.pieces if piece.exercise_id in called)
 
     def table(self) -> str:
-        """A line a piece: whose it is, and why not the learner's."""
+        """One line per piece: whose it is, and why not the learner's."""
         rows = [
             (piece.exercise_id, "yours" if piece.function else "the reference's", piece.note) for piece in self.pieces
         ]

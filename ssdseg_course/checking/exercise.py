@@ -23,7 +23,7 @@ def call(function: Callable, arguments: Arguments):
 
 @dataclass(frozen=True)
 class Mutant:
-    """A typical wrong answer, and the sentence that helps whoever gave it."""
+    """A typical wrong answer, and the sentence that helps those who gave it."""
 
     function: Callable
     sentence: str
@@ -59,8 +59,8 @@ class Exercise:
         random_cases: how many are drawn.
         returns: names of the things that are returned together, ("boxes", "indices"); () for a single one. With the
             default `compare`, each is compared by itself.
-        errors: words of an error ("IndexError", or a part of NumPy's message) or of a wrong type ("array of bool"),
-            each with the sentence that helps whoever meets it; the first whose words are there counts.
+        errors: words of an error ("IndexError", or a part of NumPy's message) or of a wrong type ("array of bool"), or
+            several, each with the sentence that helps those who meet one; the first whose words are there counts.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Exercise:
     run: Callable[[Callable, Arguments], object] = call
     random_cases: int = RANDOM_CASES
     returns: tuple[str, ...] = ()
-    errors: tuple[tuple[str, str], ...] = ()
+    errors: tuple[tuple[str | tuple[str, ...], str], ...] = ()
 
     def __post_init__(self) -> None:
         """Take the reference from home where none is given."""

@@ -42,7 +42,8 @@ class AtHome:
     def __signature__(self) -> inspect.Signature:
         signature = inspect.signature(function_at(self.home))
         asked = [signature.parameters[name] for name in self.arguments or signature.parameters]
-        return signature.replace(parameters=[it.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD) for it in asked])
+        by_place = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return signature.replace(parameters=[parameter.replace(kind=by_place) for parameter in asked])
 
 
 def function_at(home: str) -> Callable[..., Any]:

@@ -51,7 +51,7 @@ def compare(
     skipped = []
     for exercise in exercises_of(found):
         function, trouble = _take(exercise)
-        if trouble and not yes and not _is_wanted(exercise):
+        if trouble and not yes and not _is_shown_all_the_same(exercise):
             skipped.append(exercise.id)
             continue
         console.output.rule(Text(f"{exercise.id}, {exercise.title.lower()}", "bold"))
@@ -78,7 +78,7 @@ def _take(exercise: "Exercise") -> tuple["Callable | None", str]:
     return function, "" if report.passed else str(report)
 
 
-def _is_wanted(exercise: "Exercise") -> bool:
+def _is_shown_all_the_same(exercise: "Exercise") -> bool:
     return _can_ask() and typer.confirm(f"{exercise.id} is not right yet. See the reference's answer all the same?")
 
 
@@ -115,16 +115,18 @@ def _own_source(notebook: "Notebook", exercise: "Exercise") -> str:
     return sources[0] if sources else "# there is no such function in your notebook"
 
 
-def _beside_the_reference(function: Callable, exercise: "Exercise") -> str:
+def _beside_the_reference(own: Callable, exercise: "Exercise") -> str:
     """The results of a right answer and of the reference on the same inputs, and the time that both take."""
     from ssdseg_course.checking.values import same, to_plain
     from ssdseg_course.work.timing import in_turn
 
     cases = exercise.cases(SEED)
-    both = function, exercise.reference
+    both = own, exercise.reference
     with console.output.status(f"measuring {exercise.name}"), _what_it_prints_unseen():
-        agree = all(same(*(to_plain(exercise.run(it, copy.deepcopy(case))) for it in both)) for case in cases)
-        times = in_turn([partial(_through, exercise, it, cases) for it in both])
+        agree = all(
+            same(*(to_plain(exercise.run(function, copy.deepcopy(case))) for function in both)) for case in cases
+        )
+        times = in_turn([partial(_through, exercise, function, cases) for function in both])
     inputs = f"all {len(cases)} inputs" if len(cases) > 1 else "the one input"
     results = f"✓ the same results on {inputs}" if agree else "✓ right, with results of your own"
     return f"{results}\n{_times_in_words(*times)}"

@@ -265,7 +265,7 @@ def _sizes(widths, heights, extra, image_size, short=min):
     """The sizes in fractions from those in short sides, with the extra square last.
 
     Args:
-        widths: (R,), one a ratio.
+        widths: (R,), one per ratio.
         heights: (R,).
         extra: side of the extra square.
         image_size: (height, width) in pixels.
@@ -576,17 +576,13 @@ ANCHOR_SIZES = Exercise(
     errors=(
         (
             "can only concatenate",
-            "`aspect_ratios` may be a list or a tuple, and `+` wants the same on both sides: [*aspect_ratios, 1] takes "
+            "`aspect_ratios` may be a list or a tuple, and `+` needs the same on both sides: [*aspect_ratios, 1] takes "
             "either.",
         ),
         ("takes exactly one argument", "append takes one thing. A size is a pair in brackets of its own: ((w, h))."),
         ("no attribute 'append'", "a tuple cannot grow, and it is the caller's: [*aspect_ratios, 1] is a new list."),
-        *(
-            (words, "a list or a tuple does no arithmetic: go through its ratios, or make it an array.")
-            for words in NO_ARITHMETIC
-        ),
         (
-            "can't multiply sequence",
+            (*NO_ARITHMETIC, "can't multiply sequence"),
             "a list or a tuple does no arithmetic: go through its ratios, or make it an array.",
         ),
         ("inhomogeneous", "one row of yours has other parts than the rest. Each is a pair, (width, height)."),
@@ -833,13 +829,9 @@ MAP_ANCHORS = Exercise(
             "list indices must be integers",
             "a list cannot be indexed with `[:, None]`: make an array of it first, np.asarray(...).",
         ),
-        *(
-            (
-                words,
-                "pairs in a list or a tuple do no arithmetic: take x and y apart, or make arrays of them, "
-                "np.asarray(...).",
-            )
-            for words in NO_ARITHMETIC
+        (
+            NO_ARITHMETIC,
+            "pairs in a list or a tuple do no arithmetic: take x and y apart, or make arrays of them, np.asarray(...).",
         ),
         (
             "must match exactly",
@@ -1275,11 +1267,7 @@ MAKE_ANCHORS = Exercise(
             "what you join has other axes than a map's anchors, (N, 4). Collect the maps in a list, then join them.",
         ),
         (
-            "'float' object is not iterable",
-            "hand all `aspect_ratios` on to every map: they are the same for all.",
-        ),
-        (
-            "'float' has no len()",
+            ("'float' object is not iterable", "'float' has no len()"),
             "hand all `aspect_ratios` on to every map: they are the same for all.",
         ),
         (
@@ -1290,7 +1278,7 @@ MAKE_ANCHORS = Exercise(
         ("argument after *", "hand all `aspect_ratios` on to every map: they are the same for all."),
         ("need at least one array", "the list of maps is empty. Does it collect what map_anchors gives?"),
         ("inhomogeneous", "each map has another number of anchors: np.concatenate joins them, np.array cannot."),
-        ("must have the same shape", "np.stack wants equal shapes: np.concatenate joins maps of different sizes."),
+        ("must have the same shape", "np.stack needs equal shapes: np.concatenate joins maps of different sizes."),
         ("broadcast together", "`+` adds numbers: np.concatenate puts the maps' anchors one behind the other."),
     ),
 )
@@ -1515,13 +1503,15 @@ COVERAGE = Exercise(
         ),
     ),
     errors=(
-        ("array of bool", "that says which boxes are covered; wanted is their share, one number: `.mean()`."),
-        ("zero-size array", "without any box there is nothing to take the largest of: ask for len(boxes) first."),
-        ("empty sequence", "without any box there is nothing to take the largest of: ask for len(boxes) first."),
+        ("array of bool", "that says which boxes are covered; their share is wanted, one number: `.mean()`."),
+        (
+            ("zero-size array", "empty sequence"),
+            "without any box there is nothing to take the largest of: ask for len(boxes) first.",
+        ),
         ("ZeroDivisionError", "without any box there is nothing to divide by: ask for len(boxes) first."),
         (
             "is ambiguous",
-            "a comparison of an array gives true or false for each entry, and `if` wants one of them. Count those that "
+            "a comparison of an array gives true or false for each entry, and `if` needs one of them. Count those that "
             "are true, by .mean() or .sum().",
         ),
     ),

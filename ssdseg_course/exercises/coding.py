@@ -293,11 +293,8 @@ ENCODE = Exercise(
         ),
     ),
     errors=(
-        ("list indices", LIST_OF_A_HELPER),
-        ("and 'list'", LIST_OF_A_HELPER),
-        ("'list' and", LIST_OF_A_HELPER),
-        ("too many indices", ONE_COLUMN),
-        ("same number of dimensions", ONE_COLUMN),
+        (("list indices", "and 'list'", "'list' and"), LIST_OF_A_HELPER),
+        (("too many indices", "same number of dimensions"), ONE_COLUMN),
         ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),
         ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
     ),
@@ -560,11 +557,8 @@ DECODE = Exercise(
         ),
     ),
     errors=(
-        ("list indices", LIST_OF_A_HELPER),
-        ("and 'list'", LIST_OF_A_HELPER),
-        ("'list' and", LIST_OF_A_HELPER),
-        ("too many indices", ONE_COLUMN),
-        ("same number of dimensions", ONE_COLUMN),
+        (("list indices", "and 'list'", "'list' and"), LIST_OF_A_HELPER),
+        (("too many indices", "same number of dimensions"), ONE_COLUMN),
         (
             "centers_to_corners() takes",
             "centers_to_corners takes one array, middles and sizes side by side: np.concatenate([...], axis=1).",
@@ -876,7 +870,7 @@ ENCODE_TARGETS = Exercise(
         ),
         (
             "out of bounds",
-            "an index is larger than the list: indices of boxes belong into `boxes` and `labels`, those of anchors "
+            "an index is larger than the list: indices of boxes belong in `boxes` and `labels`, those of anchors "
             "into `anchors`. Were anchors and boxes exchanged on the way to match_anchors?",
         ),
         (
@@ -893,7 +887,7 @@ ENCODE_TARGETS = Exercise(
         ("cannot assign", "on the left of = stand the positive anchors alone, on the right all of them."),
         (
             "broadcast",
-            "encode wants as many boxes as anchors, and a mask on the left as many rows as are true: of all of them, "
+            "encode needs as many boxes as anchors, and a mask on the left as many rows as are true: of all of them, "
             "take those of the positive anchors alone.",
         ),
     ),

@@ -132,12 +132,12 @@ OTHER_TYPES = (
     ),
     (
         "not in the list of allowed values",
-        "TensorFlow wants a picture of numbers with a point, and a picture may hold whole numbers, as photographs do: "
+        "TensorFlow needs a picture of numbers with a point, and a picture may hold whole numbers, as photographs do: "
         "cast it first.",
     ),
     (
         "expected to be a",
-        "TensorFlow wants both of one type, and a picture may hold whole numbers, as photographs do: cast both first.",
+        "TensorFlow needs both of one type, and a picture may hold whole numbers, as photographs do: cast both first.",
     ),
 )
 
@@ -486,7 +486,7 @@ SAME_PADDING = Exercise(
         ),
         Mutant(
             lambda side, kernel_size, stride, dilation: (0, 0),
-            "nothing is ever padded. Then there are fewer outputs than side / stride, rounded up: 'same' wants zeros.",
+            "nothing is ever padded. Then there are fewer outputs than side / stride, rounded up: 'same' needs zeros.",
         ),
         Mutant(
             _padding(output_side=lambda side, stride: side),
@@ -768,10 +768,10 @@ PADDING_ERRORS = (
     *OTHER_TYPES,
     (
         "remapped shapes",
-        "`np.pad` wants a pair for each axis of the image, and there are three: (0, 0) for the channels leaves them as "
+        "`np.pad` needs a pair for each axis of the image, and there are three: (0, 0) for the channels leaves them as "
         "they are.",
     ),
-    ("integral type", "`np.pad` wants whole numbers: does your `same_padding` divide with `/`? `//` keeps them whole."),
+    ("integral type", "`np.pad` takes whole numbers: does your `same_padding` divide with `/`? `//` keeps them whole."),
 )
 
 
@@ -882,8 +882,7 @@ CONV2D_LOOPS = Exercise(
     compare=compare_maps,
     errors=(
         *PADDING_ERRORS,
-        ("IndexError", OUTSIDE),
-        ("broadcast", OUTSIDE),
+        (("IndexError", "broadcast"), OUTSIDE),
     ),
 )
 
@@ -891,7 +890,7 @@ CONV2D_LOOPS = Exercise(
 # 03.conv2d
 
 FOUR_AXES = (
-    "`pointwise_conv2d` wants a kernel of four axes, and `kernel[i, j]` has two. A slice of length 1, `i : i + 1`, "
+    "`pointwise_conv2d` needs a kernel of four axes, and `kernel[i, j]` has two. A slice of length 1, `i : i + 1`, "
     "keeps its axis; or mix with `@`."
 )
 
@@ -927,10 +926,10 @@ CONV2D = Exercise(
     compare=compare_maps,
     errors=(
         *PADDING_ERRORS,
-        ("enough dimensions", FOUR_AXES),
-        ("too many indices", FOUR_AXES),
-        ("tuple index out of range", FOUR_AXES),
-        ("not enough values to unpack", FOUR_AXES),
+        (
+            ("enough dimensions", "too many indices", "tuple index out of range", "not enough values to unpack"),
+            FOUR_AXES,
+        ),
         (
             "matmul",
             "the channels do not fit: `a @ b` takes the last axis of `a` through the rows of `b`, and `kernel[i, j]` "
@@ -1151,7 +1150,7 @@ SEPARABLE_CONV2D = Exercise(
             lambda image, depthwise, pointwise, stride, dilation: separable_conv2d(
                 image, depthwise, pointwise, 1, dilation
             )[::stride, ::stride],
-            "this is the convolution at stride 1 with pixels left out. The stride belongs into the depthwise step.",
+            "this is the convolution at stride 1 with pixels left out. The stride belongs in the depthwise step.",
         ),
         Mutant(
             lambda image, depthwise, pointwise, stride, dilation: separable_conv2d(
@@ -1203,10 +1202,7 @@ SEPARABLE_CONV2D = Exercise(
         ),
     ),
     compare=compare_with_both_steps,
-    errors=(
-        ("matmul", STEPS_DO_NOT_FIT),
-        ("IndexError", STEPS_DO_NOT_FIT),
-    ),
+    errors=((("matmul", "IndexError"), STEPS_DO_NOT_FIT),),
 )
 
 

@@ -241,9 +241,8 @@ ASPP = Exercise(
             "what is concatenated has one height and width: is the image's branch resized to x.shape[1:3]? And a rate "
             "is a dilation, no stride.",
         ),
-        ("ExpandDims", "`resize` wants (B, H, W, C): keepdims=True keeps the two sides of the pooling."),
-        ("must be 3D or 4D", "`resize` wants (B, H, W, C): pool with keepdims=True."),
-        ("rank", "`resize` wants (B, H, W, C): pool with keepdims=True."),
+        ("ExpandDims", "`resize` takes (B, H, W, C): keepdims=True keeps the two sides of the pooling."),
+        (("must be 3D or 4D", "rank"), "`resize` takes (B, H, W, C): pool with keepdims=True."),
         *KERAS_ERRORS,
     ),
 )
@@ -392,8 +391,7 @@ RESIZE_BILINEAR = Exercise(
 
 
 def _decoder_with(
-    *, narrow="low", order=1, refine=2, plain=False, joined="concat", axis=-1, down=False, same=False,
-    enlarge="bilinear",
+    *, narrow="low", order=1, refine=2, plain=False, joined="concat", down=False, same=False, enlarge="bilinear",
 ):  # fmt: skip
     def decode(x, low_level, low_level_channels, channels):
         count = x.shape[-1] if joined == "add" else channels if same else low_level_channels
@@ -407,7 +405,7 @@ def _decoder_with(
         y = x
         if joined != "only x":
             pair = [x, low_level][::order]
-            y = layers.Add()(pair) if joined == "add" else layers.Concatenate(axis=axis)(pair)
+            y = layers.Add()(pair) if joined == "add" else layers.Concatenate()(pair)
         for _ in range(refine):
             y = blocks.conv_bn(y, channels, 3, name=new_name()) if plain else separable_conv_bn(y, channels)
         return y
@@ -457,8 +455,10 @@ DECODER = Exercise(
     compare=compare_networks(),
     errors=(
         ("oncatenate", "what is concatenated has one height and width: resize x to low_level.shape[1:3] first."),
-        ("ncompatible shapes", "the two maps need not have the same channels: they are concatenated, not added."),
-        ("broadcast", "the two maps need not have the same channels: they are concatenated, not added."),
+        (
+            ("ncompatible shapes", "broadcast"),
+            "the two maps need not have the same channels: they are concatenated, not added.",
+        ),
         *KERAS_ERRORS,
     ),
 )
@@ -603,11 +603,14 @@ WEIGHTED_CROSS_ENTROPY = Exercise(
             "outside the valid range",
             "255 is no class: make it one by ops.where before the loss looks at it, and give it the weight 0.",
         ),
-        ("out of bounds", "255 is no class: look up weights only after ops.where has made it one."),
-        ("out of range", "255 is no class: look up weights only after ops.where has made it one."),
-        ("is not in [0", "255 is no class: look up weights only after ops.where has made it one."),
-        ("indices must be", "a tuple or list takes one whole number; ops.take looks up as many as there are pixels."),
-        ("scalar index", "a tuple or list takes one whole number; ops.take looks up as many as there are pixels."),
+        (
+            ("out of bounds", "out of range", "is not in [0"),
+            "255 is no class: look up weights only after ops.where has made it one.",
+        ),
+        (
+            ("indices must be", "scalar index"),
+            "a tuple or list takes one whole number; ops.take looks up as many as there are pixels.",
+        ),
         *OPS_ERRORS,
     ),
 )
@@ -617,13 +620,13 @@ WEIGHTED_CROSS_ENTROPY = Exercise(
 
 
 def _dice_with(
-    *, ignore=True, background=True, twice=2, share="softmax", axes=(0, 1, 2), present="truth", power=False,
+    *, background=True, twice=2, share="softmax", axes=(0, 1, 2), present="truth", power=False,
     one_minus=True, hide=("truth", "share"), smooth=(0, 0), jaccard=False, guarded=True,
 ):  # fmt: skip
     """Dice as a loss with one mistake; `hide` says what is set to 0 where the mask is 255."""
 
     def loss(mask, logits):
-        counts = ops.cast(mask != IGNORE, logits.dtype)[..., None] if ignore else ops.ones_like(logits[..., :1])
+        counts = ops.cast(mask != IGNORE, logits.dtype)[..., None]
         truth = ops.one_hot(ops.where(mask != IGNORE, mask, 0), logits.shape[-1], dtype=logits.dtype)
         truth = truth * counts if "truth" in hide else truth
         shares = {
@@ -696,7 +699,7 @@ DICE_LOSS = Exercise(
         Mutant(_dice_with(share="sigmoid"), "the shares of all classes make 1: a softmax, no sigmoid."),
         Mutant(
             _dice_with(share="none", guarded=False),
-            "those are logits; the overlap wants shares, a softmax. (And with no pixel that counts you divide 0 by 0.)",
+            "those are logits; the overlap needs shares, a softmax. (And with no pixel that counts you divide 0 by 0.)",
         ),
         Mutant(
             _dice_with(axes=(0, 1, 2, 3), present="all"),
@@ -811,8 +814,8 @@ CONFUSION_MATRIX = Exercise(
             _confusion_with(share="mean"),
             "that is the mean of a table of shares for each image; the pixels of all images are counted in one table.",
         ),
-        Mutant(_confusion_with(share="rows"), "the rows are divided by their sums; what is wanted are the counts."),
-        Mutant(_confusion_with(share="all"), "the table is divided by its sum; what is wanted are the counts."),
+        Mutant(_confusion_with(share="rows"), "the rows are divided by their sums; the counts are wanted."),
+        Mutant(_confusion_with(share="all"), "the table is divided by its sum; the counts are wanted."),
         Mutant(_confusion_with(only=slice(1)), "only the first pair of masks was counted."),
         Mutant(_confusion_with(only=slice(-1, None)), "only the last pair of masks was counted: += adds the others."),
         Mutant(_confusion_with(side=0), "with the background there are classes + 1 rows and columns."),
@@ -837,8 +840,10 @@ CONFUSION_MATRIX = Exercise(
         ),
         ("cannot reshape", "np.bincount(..., minlength=side * side) also counts those that never come."),
         ("inhomogeneous", "the pictures have different sizes: count each by itself, and add up the tables."),
-        ("must be same length", "leave the same pixels out of both, of the true mask and of the predicted one."),
-        ("broadcast", "leave the same pixels out of both, of the true mask and of the predicted one."),
+        (
+            ("must be same length", "broadcast"),
+            "leave the same pixels out of both, of the true mask and of the predicted one.",
+        ),
         ("overflow", "uint8 ends at 255: make whole numbers first, by .astype(int)."),
     ),
 )

@@ -223,7 +223,7 @@ CONV_BN = Exercise(
     draw=None,
     hints=(
         "Three layers, one behind the other. Each is made first, `layers.Conv2D(...)`, and then applied, `(x)`.",
-        'The convolution wants padding="same" and use_bias=False. `layers.BatchNormalization()` needs no argument. '
+        'The convolution needs padding="same" and use_bias=False. `layers.BatchNormalization()` needs no argument. '
         "`layers.Activation(...)` takes the name of the activation.",
         'x = layers.Conv2D(filters, kernel_size, stride, padding="same", use_bias=False)(x); then '
         "x = layers.BatchNormalization()(x); and where activation is not None, layers.Activation(activation)(x).",
@@ -505,9 +505,8 @@ THROUGH_RELU = Exercise(
         ),
     ),
     errors=(
-        ("mismatch in its core dimension", "`a @ b` wants as many columns in a as rows in b. Print both shapes."),
-        ("Singular matrix", "only square matrices have an inverse; `np.linalg.pinv` takes any."),
-        ("must be square", "only square matrices have an inverse; `np.linalg.pinv` takes any."),
+        ("mismatch in its core dimension", "`a @ b` needs as many columns in a as rows in b. Print both shapes."),
+        (("Singular matrix", "must be square"), "only square matrices have an inverse; `np.linalg.pinv` takes any."),
     ),
 )
 
@@ -648,11 +647,7 @@ BOTTLENECK = Exercise(
     compare=compare_networks(_where_in_the_bottleneck),
     errors=(
         (
-            "incompatible shapes",
-            "only maps of one shape can be added: ask for the stride *and* for the channels first.",
-        ),
-        (
-            "cannot be broadcast",
+            ("incompatible shapes", "cannot be broadcast"),
             "only maps of one shape can be added: ask for the stride *and* for the channels first.",
         ),
         ("unsupported operand type(s) for *", "`x.shape` is a tuple; its last entry is the number of channels."),
@@ -786,7 +781,7 @@ MOBILENET_V2_FEATURES = Exercise(
         ),
         Mutant(
             _features_with(repeats=False),
-            "each row is there once; it wants as many bottlenecks as its third number says.",
+            "each row is there once; it needs as many bottlenecks as its third number says.",
         ),
         Mutant(
             _features_with(tap="output"),

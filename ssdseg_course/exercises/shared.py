@@ -16,7 +16,7 @@ KERAS_ERRORS = (
     ("missing 1 required positional argument", "which argument is that? The order in the first line counts."),
     (
         "A KerasTensor cannot be used",
-        "NumPy and Python's `if` want numbers; a Keras tensor has none yet, only a shape.",
+        "NumPy and Python's `if` need numbers; a Keras tensor has none yet, only a shape.",
     ),
 )
 

@@ -277,9 +277,7 @@ CHANNEL_SHUFFLE = Exercise(
             "the first side is None, as many pictures as will come: in a reshape, -1 stands for it, and stands there "
             "alone.",
         ),
-        ("cannot reshape", RESHAPE),
-        ("size of the tensor", RESHAPE),
-        ("total size", RESHAPE),
+        (("cannot reshape", "size of the tensor", "total size"), RESHAPE),
         ("'float' object", "`//` divides whole numbers; `/` gives a float, which no shape takes."),
         ("Tshape", "a shape is made of whole numbers: `//` divides whole numbers, `/` gives a float."),
         *KERAS_ERRORS,
@@ -747,9 +745,7 @@ SHUFFLENET_V2 = Exercise(
             _whole_with(last=16), "that stands on the map of stride 16: it is the last one, 32, that the head sees."
         ),
         Mutant(_whole_with(pool="max"), "that takes the maximum over all places; here it is the mean."),
-        Mutant(
-            _whole_with(activation=None), "the classes come out as logits; what is wanted are probabilities: a softmax."
-        ),
+        Mutant(_whole_with(activation=None), "the classes come out as logits; probabilities are wanted: a softmax."),
         Mutant(
             _whole_with(activation="sigmoid"),
             "that asks yes or no for each class alone (a sigmoid); a softmax makes probabilities that add up to 1.",
@@ -766,7 +762,7 @@ SHUFFLENET_V2 = Exercise(
     ),
 )
 
-GIVEN = ("shufflenetv2.WIDTHS", "shufflenetv2.REPEATS")
+ALLOWED = ("shufflenetv2.WIDTHS", "shufflenetv2.REPEATS")
 EXERCISES = (
     MEMORY_ACCESS_COST,
     CHANNEL_SHUFFLE,

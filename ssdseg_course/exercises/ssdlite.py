@@ -215,7 +215,7 @@ PREDICTION_HEAD = Exercise(
         Mutant(_head_with(last=("tanh", None, None)), "logits and offsets come out as they are, without a tanh."),
         Mutant(
             _head_with(last=(None, None, "softmax")),
-            "logits come out as they are: the softmax belongs to the loss, and offsets want none at all.",
+            "logits come out as they are: the softmax belongs to the loss, and offsets need none at all.",
         ),
         Mutant(
             _head_with(norm=True), "no batch normalisation behind the last convolution: it would hold all to one scale."
@@ -379,7 +379,7 @@ CLASS_CROSS_ENTROPY = Exercise(
         Mutant(lambda c, x: -_picked(c, x, x), "those are the logits; what about the softmax?"),
         Mutant(
             lambda c, x: -_picked(c, x, ops.log_softmax(ops.softmax(x))),
-            "the softmax is taken twice: ops.log_softmax wants the logits, not the shares.",
+            "the softmax is taken twice: ops.log_softmax takes the logits, not the shares.",
         ),
         Mutant(
             lambda c, x: -ops.sum(ops.log(_one_hot(c, x) * ops.softmax(x)), -1),
@@ -504,7 +504,7 @@ SMOOTH_L1 = Exercise(
         Mutant(_smooth(_less_half, _less_half), "near zero it is half the square: d - 0.5 would be negative there."),
         Mutant(_smooth(_less_half, _half_square), "the two are swapped: the square belongs near zero."),
         Mutant(lambda t, p: ops.abs(t - p), "that is the plain L1: near zero it is to be half the square."),
-        Mutant(lambda t, p: ops.square(t - p), "that is the square everywhere; it wants a half, and a straight line."),
+        Mutant(lambda t, p: ops.square(t - p), "that is the square everywhere; it needs a half, and a straight line."),
         Mutant(
             lambda t, p: ops.where(t - p < 1, 0.5 * ops.square(t - p), ops.abs(t - p) - 0.5),
             "the *size* of the difference decides, by ops.abs: a large negative one is far out, too.",
@@ -630,7 +630,7 @@ MINE_HARD_NEGATIVES = Exercise(
     ),
     draw=_draw_losses,
     hints=(
-        "Two questions: how many does each image want, and which rank has each anchor among the negatives of its "
+        "Two questions: how many does each image need, and which rank has each anchor among the negatives of its "
         "image?",
         "Give the positives a hardness of -1, so that they come last. `ops.argsort` of the *argsort* of -hardness is "
         "each anchor's rank, 0 for the hardest. Which ranks are wanted?",
@@ -740,7 +740,7 @@ MINE_HARD_NEGATIVES = Exercise(
         ("keepdims", "`keepdims=True` goes into the sum, so that (B,) is (B, 1) and lies beside (B, N)."),
         (
             "Incompatible shapes",
-            "a number an image has the shape (B,); beside (B, N) it has to be (B, 1): sum with keepdims=True.",
+            "one number per image has the shape (B,); beside (B, N) it has to be (B, 1): sum with keepdims=True.",
         ),
         *OPS_ERRORS,
     ),
@@ -940,7 +940,7 @@ MULTIBOX_LOSS = Exercise(
             _multibox_with(divisor=_positives_of_each_image, axis=1, of_images=lambda losses: ops.sum(losses)),
             "each image is divided by its own positives, and the quotients are added; add up first, divide once.",
         ),
-        Mutant(_multibox_with(axis=1), "one loss for the whole batch, not one an image: add up over both axes."),
+        Mutant(_multibox_with(axis=1), "one loss for the whole batch, not one per image: add up over both axes."),
         Mutant(
             _multibox_with(has_box=lambda positive, counted: ops.ones_like(positive)),
             "the box loss asks anchors without a box for offsets of 0; only positives have offsets to learn.",
@@ -951,11 +951,11 @@ MULTIBOX_LOSS = Exercise(
         ),
         Mutant(
             _multibox_with(distance=lambda truth, predicted: ops.abs(truth - predicted)),
-            "the box loss is that of plain distances; your `smooth_l1` is what it wants.",
+            "the box loss is that of plain distances; your `smooth_l1` is what it needs.",
         ),
         Mutant(
             _multibox_with(distance=lambda truth, predicted: 0.5 * ops.square(truth - predicted)),
-            "the box loss is that of squares; your `smooth_l1` is what it wants.",
+            "the box loss is that of squares; your `smooth_l1` is what it needs.",
         ),
         Mutant(
             _multibox_with(offset_mean=True), "a box has four offsets: their losses are added up, no mean is taken."

@@ -158,7 +158,7 @@ TO_PIXELS = Exercise(
 )
 
 
-GIVEN = (
+ALLOWED = (
     "boxes.centers_to_corners",
     "boxes.corners_to_centers",
     "boxes.areas",

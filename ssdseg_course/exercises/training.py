@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from ssdseg_course.checking.arguments import small_backbone
 from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.given import small_backbone
 from ssdseg_course.checking.networks import compare_networks, run_network
 from ssdseg_course.exercises.shared import KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
@@ -19,8 +19,8 @@ ssdlite = LazyModule("ssdseg_ref.ssdlite")
 deeplabv3plus = LazyModule("ssdseg_ref.deeplabv3plus")
 multitask = LazyModule("ssdseg_ref.multitask")
 
-INDICES = "wanted are indices: np.flatnonzero makes indices of true and false."
-TRUE_AND_FALSE = (("of bool", INDICES), ("with a bool", INDICES))
+INDICES = "indices are wanted: np.flatnonzero makes them of true and false."
+TRUE_AND_FALSE = ("of bool", "with a bool"), INDICES
 
 EXTRA_CHANNELS, MASK_CHANNELS, RATES, LOW_LEVEL_CHANNELS = (96,), 64, (2, 4), 24  # of the lesson's network
 
@@ -427,7 +427,7 @@ CROP_BOXES = Exercise(
         Mutant(_crop_with(swapped=True), "the boxes come first, then their indices."),
     ),
     returns=("boxes", "indices"),
-    errors=(("broadcast", "four numbers for four sides: [xmin, ymin, xmin, ymin]."), *TRUE_AND_FALSE),
+    errors=(("broadcast", "four numbers for four sides: [xmin, ymin, xmin, ymin]."), TRUE_AND_FALSE),
 )
 
 
@@ -520,14 +520,14 @@ JOINT_NETWORK = Exercise(
     draw=None,
     hints=(
         "From the picture up: keras.Input, Rescaling, the backbone once. Then the mask's head, then the detector's.",
-        "deeplabv3plus takes all maps and gives two things, of which you need the first. ssdlite wants a list of four "
+        "deeplabv3plus takes all maps and gives two things, of which you need the first. ssdlite takes a list of four "
         "maps: strides 8, 16, 32 and the extra one, extra_maps(maps[32], (96,)).",
         "chosen = [maps[8], maps[16], maps[32], *extra_maps(maps[32], (96,))]; logits, offsets = ssdlite(chosen, "
         'anchors_per_cell, classes); keras.Model(image, {"classes": logits, "offsets": offsets, "mask": mask}).',
     ),
     mutants=(
-        Mutant(_network(scale=None), "pixels come as 0..255; the backbone wants -1..1: layers.Rescaling first."),
-        Mutant(_network(scale=1 / 255, offset=0.0), "that scales to 0..1; the backbone wants -1..1."),
+        Mutant(_network(scale=None), "pixels come as 0..255; the backbone expects -1..1: layers.Rescaling first."),
+        Mutant(_network(scale=1 / 255, offset=0.0), "that scales to 0..1; the backbone expects -1..1."),
         Mutant(_network(order=-1), "the detector's maps come finest first, as the anchors do."),
         Mutant(_network(strides=(8, 16)), "the map of stride 32 is missing among the detector's."),
         Mutant(
@@ -735,8 +735,10 @@ AVERAGE_PRECISION = Exercise(
     ),
     errors=(
         ("is out of bounds", "a recall that is never reached has the precision 0: append a 0 to the list first."),
-        ("zero-size", "without any detection it is 0, and there is no largest of none: ask for that first."),
-        ("empty sequence", "without any detection it is 0, and there is no largest of none: ask for that first."),
+        (
+            ("zero-size", "empty sequence"),
+            "without any detection it is 0, and there is no largest of none: ask for that first.",
+        ),
         ("ZeroDivisionError", "without any detection it is 0; np.arange(1, 1) is an empty list, which does no harm."),
     ),
 )
@@ -867,7 +869,7 @@ CHOOSE_THRESHOLD = Exercise(
         ),
         Mutant(_threshold_with(_f1, last_of_equal=True), "of several with the same F1 the highest threshold."),
         Mutant(
-            _threshold_with(_f1, step=1), "that is the first detection to be dropped; wanted is the last to be kept."
+            _threshold_with(_f1, step=1), "that is the first detection to be dropped; the last to be kept is wanted."
         ),
         Mutant(
             _threshold_with(_f1, none=None), "without any hit every threshold has F1 = 0, and 1.0 is wanted: keep none."
@@ -875,19 +877,19 @@ CHOOSE_THRESHOLD = Exercise(
         Mutant(_threshold_with(_f1, none=0.0), "without any hit 1.0 is wanted: with 0 everything would be kept."),
         Mutant(
             _from_f1(lambda ranked, f1: f1.argmax()),
-            "that is the place in the list; wanted is the score that stands there.",
+            "that is the place in the list; the score that stands there is wanted.",
         ),
         Mutant(
             _from_f1(lambda ranked, f1: f1.argmax() + 1),
-            "that is how many to keep; wanted is the score of the last of them.",
+            "that is how many to keep; the score of the last of them is wanted.",
         ),
         Mutant(
-            _from_f1(lambda ranked, f1: f1.max()), "that is the best F1; wanted is the score at which it is reached."
+            _from_f1(lambda ranked, f1: f1.max()), "that is the best F1; the score at which it is reached is wanted."
         ),
-        Mutant(_from_f1(_halfway), "that lies between two scores; wanted is the score of the last one to keep."),
+        Mutant(_from_f1(_halfway), "that lies between two scores; the score of the last one to keep is wanted."),
         Mutant(
             _of_a_grid,
-            "that is a threshold of a grid of hundredths; wanted is the *score* of the last detection to keep.",
+            "that is a threshold of a grid of hundredths; the *score* of the last detection to keep is wanted.",
         ),
         Mutant(lambda s, h, p: 0.5, "0.5 is as good a guess as any, but look at the scores."),
     ),
@@ -991,7 +993,7 @@ SEGMENTATION_GATE = Exercise(
         ),
         Mutant(
             _gate_with(give=lambda passes: passes.astype(int)),
-            "those are ones and zeros, one for each detection; wanted are the indices of those that pass.",
+            "those are ones and zeros, one for each detection; the indices of those that pass are wanted.",
         ),
         Mutant(lambda labels, mask, least: np.arange(len(labels)), "everything passes."),
     ),
@@ -999,11 +1001,11 @@ SEGMENTATION_GATE = Exercise(
         ("is out of bounds", "np.bincount has no place for a class that never comes: minlength makes room for it."),
         ("too deep", "np.bincount counts along one axis, and the mask has two: mask.ravel()."),
         ("only integer", "an empty list has floats in it: np.array([...], int)."),
-        *TRUE_AND_FALSE,
+        TRUE_AND_FALSE,
     ),
 )
 
-GIVEN = ("metrics.match_detections", "metrics.class_ious", "metrics.mean_iou")
+ALLOWED = ("metrics.match_detections", "metrics.class_ious", "metrics.mean_iou")
 EXERCISES = (
     MEDIAN_FREQUENCY_WEIGHTS,
     FLIP,

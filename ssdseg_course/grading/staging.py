@@ -11,7 +11,7 @@ import numpy as np
 import ssdseg_course
 import ssdseg_ref
 from ssdseg_course.checking.home import AtHome
-from ssdseg_course.exercises import EXERCISES, exercises_of, given_in
+from ssdseg_course.exercises import EXERCISES, allowed_in, exercises_of
 from ssdseg_course.exercises.anchor_choice import warehouse_boxes
 from ssdseg_course.manifest import Lesson
 
@@ -43,10 +43,10 @@ def stage(lesson: Lesson, folder: Path) -> None:
     (course / "mine.json").write_text(json.dumps(_for_mine(lesson)))
     shutil.copytree(REFERENCE, folder / "ssdseg_ref", ignore=CODE_ALONE)
     answers = {_definition(exercise.home) for exercise in exercises_of(lesson) if exercise.home}
-    given = _given(lesson) - answers
+    allowed = _allowed(lesson) - answers
     for module in {module for module, _ in answers}:
         path = folder / "ssdseg_ref" / _file(module)
-        kept = {name for place, name in given if place == module}
+        kept = {name for place, name in allowed if place == module}
         hidden = {name for place, name in answers if place == module}
         path.write_text(_without_answers(path.read_text(encoding="utf-8"), module, kept, hidden), encoding="utf-8")
 
@@ -60,10 +60,10 @@ def _for_mine(lesson: Lesson) -> dict[str, list[str]]:
     }
 
 
-def _given(lesson: Lesson) -> set[tuple[str, str]]:
+def _allowed(lesson: Lesson) -> set[tuple[str, str]]:
     """What learners of a lesson may use although its answers may stand in the same module: module and name of each."""
     earlier = {e.home for e in EXERCISES.values() if e.home and int(e.lesson) < lesson.number}
-    return {_definition(home) for home in {*earlier, *given_in(lesson)}}
+    return {_definition(home) for home in {*earlier, *allowed_in(lesson)}}
 
 
 def _definition(home: str) -> tuple[str, str]:
