@@ -25,7 +25,8 @@ class Bank(Mapping[str, Exercise]):
 
     def of_lesson(self, number: int) -> tuple[Exercise, ...]:
         """The exercises of a lesson, in their order."""
-        return import_module(f"{__name__}.{MODULES[number]}").EXERCISES
+        exercises: tuple[Exercise, ...] = import_module(f"{__name__}.{MODULES[number]}").EXERCISES
+        return exercises
 
     def __getitem__(self, exercise_id: str) -> Exercise:
         numbers = {f"{number:02d}": number for number in range(len(MODULES))}
@@ -47,7 +48,8 @@ EXERCISES = Bank()
 
 def allowed_in(lesson: Lesson) -> tuple[str, ...]:
     """What a lesson's learners may use of the modules that hold its answers, besides the answers to earlier lessons."""
-    return getattr(import_module(f"{__name__}.{MODULES[lesson.number]}"), "ALLOWED", ())
+    allowed: tuple[str, ...] = getattr(import_module(f"{__name__}.{MODULES[lesson.number]}"), "ALLOWED", ())
+    return allowed
 
 
 def exercises_of(lesson: Lesson) -> tuple[Exercise, ...]:
