@@ -193,3 +193,5 @@ CHOOSE_ANCHORS = Exercise(
         Mutant(lambda: (linear_scales(0.16, 0.6, 4), 4 * ((0.43, 2.2),)), RATIOS_COUNT),
     ),
 )
+
+EXERCISES = (CHOOSE_ANCHORS,)

@@ -601,3 +601,6 @@ IOU = Exercise(
         ("to unpack", "`a` gives its rows one by one, and each is a whole box. a.T gives the four columns."),
     ),
 )
+
+ALLOWED = ("boxes.centers_to_corners",)
+EXERCISES = (CORNERS_TO_CENTERS, IOU)

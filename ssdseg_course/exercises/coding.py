@@ -892,3 +892,5 @@ ENCODE_TARGETS = Exercise(
         ),
     ),
 )
+
+EXERCISES = (ENCODE, DECODE, ENCODE_TARGETS)
