@@ -49,8 +49,9 @@ def activated_twice(x, channels, stride):
 
 
 def exercise(reference, cases, mutants=(), **how):
+    hints = ("a", "b", "c")
     return Exercise(
-        "04.block", "a block", 10, "easy", 5, reference, tuple(cases), None, ("a", "b", "c"), tuple(mutants), **how
+        "04.block", "a block", 10, "easy", 5, tuple(cases), None, hints, tuple(mutants), reference=reference, **how
     )
 
 
@@ -195,7 +196,7 @@ def two_with(*, fine="relu", coarse="relu", head="sigmoid", keys=(2, 16, 4), sha
         ({"keys": ("2", 16, 4)}, ["it should return a dict with the keys 2, 4, 16", "with the keys 4, 16, '2'"]),
         ({"keys": (16, 2, 4)}, ["the map with the key 2 should be a tensor of shape (2, 6, 6, 6)"]),
         ({"bias": False}, ["its bias is missing: no normalisation that would have one comes after it."]),
-        ({"bias": False, "norm": True}, ["its bias is missing, and there is a normalisation behind it"]),
+        ({"bias": False, "norm": True}, ["its bias is missing, and there is a normalisation after it"]),
         ({"norm": True}, ["layer 2 is one more than there should be, behind layer 1: a BatchNormalization"]),
         ({"shared": True}, ["layer 4 is one more than there should be"]),
     ],
