@@ -321,7 +321,7 @@ def test_the_first_layer_that_computes_something_else_is_named():
 
 def test_a_factor_behind_the_last_layer_is_seen():
     text = said(BLOCK, lambda x, channels, stride: 2 * filter_and_project(x, channels, stride))
-    assert "behind the last layer" in text
+    assert "after the last layer" in text
 
 
 @pytest.mark.parametrize(
