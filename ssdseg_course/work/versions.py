@@ -23,8 +23,8 @@ from ssdseg_course.work.workspace import (
     notebook_text,
     parse_notebook,
     read_notebook,
-    write_whole,
 )
+from ssdseg_ref.keeping import write_whole
 
 NOTEBOOKS = "lessons/*/*.ipynb"
 NEEDS_SETUP = ("pyproject.toml", "constraints.txt")

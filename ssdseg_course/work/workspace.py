@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssdseg_course.manifest import PACKAGED, ROOT, Lesson
-from ssdseg_ref.keeping import write_whole as write_whole  # for whoever writes a notebook
+from ssdseg_course.words import cut
 
 CHECKING = "SSDSEG_CHECKING"  # set in the environment of a notebook that a check runs, where nobody is watching
 CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")  # the cell that checks an answer
@@ -173,8 +173,3 @@ def cell_in_words(notebook: Notebook, place: int) -> str:
     headings = [line.lstrip("# ") for line in above.splitlines() if line.startswith("#")]
     under = f', under "{headings[-1].split("  ·")[0].strip()}"' if headings else ""
     return f"the cell that begins with `{cut(first_line, 60)}`{under}"
-
-
-def cut(text: str, length: int) -> str:
-    """The text, shortened where it is longer than that."""
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -18,8 +18,8 @@ from ssdseg_course.work.workspace import (
     notebook_text,
     read_lesson,
     read_notebook,
-    write_whole,
 )
+from ssdseg_ref.keeping import write_whole
 
 
 def test_the_course_is_the_nearest_one_at_or_above_the_working_directory(tmp_path, monkeypatch):
