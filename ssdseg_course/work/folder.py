@@ -82,7 +82,7 @@ def update_from_installation(root: Path) -> Update:
             hand_out(lesson, root, fresh[lesson])
         elif done := _renew(lesson, root, fresh[lesson]):
             moved.append(done)
-    news = f"version {version()}, with changes in {count(len(changed), 'lesson')}" if changed else ""
+    news = f"{version()}, with changes in {count(len(changed), 'lesson')}" if changed else ""
     return Update(tuple(moved), news, tuple(new_lessons))
 
 
