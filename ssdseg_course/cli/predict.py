@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,9 +17,17 @@ from ssdseg_course.cli.networks import must_be_writable, open_network
 from ssdseg_course.words import count
 from ssdseg_ref.keeping import locked, sweep_files, write_whole
 
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from ssdseg_ref.multitask import Config, Prediction, Predictor
+
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 RESULTS = "detections.json"
 WIDTH = 1280  # pixels of the pictures that are written
+
+Detection = dict[str, Any]  # one box, as COCO's result files have it
 
 
 def predict(
@@ -44,7 +52,9 @@ def predict(
 
     from ssdseg_ref.multitask import Predictor
 
-    found, unread, stopped = {}, [], False
+    found: dict[Path, list[Detection]] = {}
+    unread: list[Path] = []
+    stopped = False
     with locked(out):
         sweep_files(out)
         try:
@@ -72,7 +82,12 @@ def predict(
 
 
 def _predict_all(
-    paths: Sequence[Path], out: Path, predictor, least_score: float, found: dict[Path, list], unread: list[Path]
+    paths: Sequence[Path],
+    out: Path,
+    predictor: "Predictor",
+    least_score: float,
+    found: dict[Path, list[Detection]],
+    unread: list[Path],
 ) -> None:
     """For each picture, note what is found in it, or that it could not be read, and write its two results."""
     from ssdseg_ref.data.pictures import read_photograph
@@ -92,13 +107,13 @@ def _predict_all(
         found[path] = coco_results(path.name, prediction, image.shape[:2])
 
 
-def _knows_the_warehouse(config) -> bool:
+def _knows_the_warehouse(config: "Config") -> bool:
     from ssdseg_ref.data import warehouse
 
     return tuple(config.classes) == tuple(warehouse.CLASSES)
 
 
-def coco_results(image_id: int | str, prediction, size: tuple[int, int]) -> list[dict]:
+def coco_results(image_id: int | str, prediction: "Prediction", size: tuple[int, int]) -> list[Detection]:
     """Detections as COCO's result files hold them: one dict per box, (x, y, width, height) in pixels.
 
     Args:
@@ -146,7 +161,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
     number.
     """
     wanted = Counter(file.casefold() for path in paths for file in _files(path.stem))
-    names, taken = [], set()
+    names: list[str] = []
+    taken: set[str] = set()
     for path in paths:
         alone = all(wanted[file.casefold()] == 1 for file in _files(path.stem))
         first = path.stem if alone else path.name.replace(".", "_")
@@ -174,7 +190,9 @@ def _image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
     return [path.name for path in paths]
 
 
-def _pictures_of(image, prediction, classes: tuple[str, ...], least_score: float) -> tuple[bytes, bytes]:
+def _pictures_of(
+    image: "np.ndarray", prediction: "Prediction", classes: tuple[str, ...], least_score: float
+) -> tuple[bytes, bytes]:
     """The two PNG files of `_files`: the picture with what is seen in it, and the mask."""
     from PIL import Image
 
@@ -188,7 +206,7 @@ def _pictures_of(image, prediction, classes: tuple[str, ...], least_score: float
     return _png(painted), _png(mask)
 
 
-def _png(picture) -> bytes:
+def _png(picture: "Image.Image") -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "png")
     return buffer.getvalue()
