@@ -149,6 +149,7 @@ def test_where_numbers_do_not_tell_pictures_apart_their_files_names_do(pictures,
     assert predict.image_ids([tmp_path / picture for picture in pictures]) == list(pictures)
 
 
+@pytest.mark.usefixtures("lesson")
 def test_a_picture_that_cannot_be_read_does_not_turn_numbers_into_names(tmp_path):
     Image.fromarray(warehouse.render(SEEDS[0], SIZE).image).save(tmp_path / "000139.png")
     (tmp_path / "broken.jpg").write_text("nonsense")

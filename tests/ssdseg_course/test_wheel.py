@@ -1,6 +1,7 @@
 """A wheel is a course: installed without the repository, it gives a learner the lessons, and commands work on them."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from learners import LESSON, cell_of, right_answers, save, with_answers
+from sandboxes import needs_sandbox
 
 from ssdseg_course.manifest import LESSONS, ROOT
 from ssdseg_course.work.workspace import read_notebook
@@ -43,7 +45,9 @@ def build(kind: str, source: Path, folder: Path) -> Path:
 def source(tmp_path_factory):
     """What a source distribution unpacks to."""
     folder = tmp_path_factory.mktemp("source")
-    with tarfile.open(build("sdist", ROOT, folder / "built")) as archive:
+    tree = folder / "tree"  # a copy, since setuptools writes into it
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "tests", "build", "*.egg-info", "__pycache__"))
+    with tarfile.open(build("sdist", tree, folder / "built")) as archive:
         archive.extractall(folder, filter="data")
     (unpacked,) = folder.glob("ssdseg*")
     return unpacked
@@ -119,6 +123,9 @@ def test_the_wheel_holds_the_lessons_and_no_outputs(wheel):
         for lesson in LESSONS:
             for path in (lesson.source(), lesson.solution(), lesson.notebook()):
                 assert f"ssdseg_course/_course/{path.relative_to(ROOT).as_posix()}" in names
+    packages = [ROOT / "ssdseg_ref", ROOT / "ssdseg_course"]
+    files = [path for package in packages for pattern in ("*.py", "*.npy", "*.h5") for path in package.rglob(pattern)]
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= names
     assert wheel.stat().st_size < LARGEST
 
 
@@ -149,6 +156,21 @@ def test_a_lesson_is_begun_anew(ssdseg, course):
     assert LESSON.notebook(course).read_bytes() == LESSON.notebook().read_bytes()
     (backup,) = (course / "backups").iterdir()
     assert cell_of(read_notebook(backup), "grid_centers")["source"] == ANSWER
+
+
+@needs_sandbox
+def test_a_class_is_graded_and_no_answer_reads_what_is_installed(ssdseg, course, environment, tmp_path):
+    (solution,) = environment.rglob(f"_course/solutions/*/{LESSON.name}.py")
+    notebook = with_answers(
+        read_notebook(LESSON.notebook(course)),
+        linear_scales=f"def linear_scales(*_):\n    return open({str(solution)!r})",
+    )
+    folder = tmp_path / "submitted" / "ada" / LESSON.name
+    folder.mkdir(parents=True)
+    save(notebook, course).rename(folder / f"{LESSON.name}.ipynb")
+    said = ssdseg("grade", "submitted", "--workers", "1", cwd=tmp_path)
+    assert "10 of 100" in said
+    assert "FileNotFoundError" in said
 
 
 def test_a_newer_version_brings_its_lessons_and_keeps_the_answers(ssdseg, course, environment, wheel, next_wheel):
