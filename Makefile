@@ -48,8 +48,9 @@ test: $(READY)  ## Run the tests, but those of `test-all`.
 	$(BIN)/python -m pytest $(TOGETHER) -m "not alone and not full and not slow"
 	$(BIN)/python -m pytest -m alone
 
-test-all: test  ## Run also what takes longer: many seeds, built wheels, whole classes.
-	$(BIN)/python -m pytest $(TOGETHER) -m full
+test-all: $(READY)  ## Run all tests: also what takes longer, such as built wheels and 200 seeds.
+	$(BIN)/python -m pytest $(TOGETHER) --seeds 200 -m "not alone and not slow"
+	$(BIN)/python -m pytest -m alone
 
 slow: $(READY)  ## Train on real photographs, and evaluate: an hour.
 	$(BIN)/python -m pytest -m slow -s
