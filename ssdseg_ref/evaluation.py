@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdseg_ref.data.sample import Sample
 from ssdseg_ref.metrics import COCO_IOU_THRESHOLDS, average_precisions, class_ious, confusion_matrix
-from ssdseg_ref.multitask import Prediction, Predictor
+from ssdseg_ref.prediction import Prediction, Predictor
 
 BATCH_SIZE = 32
 

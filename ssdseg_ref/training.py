@@ -17,12 +17,12 @@ from keras import callbacks, ops
 
 from ssdseg_ref.checkpoints import CHECKPOINTS, LOG, Checkpoints, finished_epochs
 from ssdseg_ref.coding import decode
+from ssdseg_ref.config import Config
 from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import BACKGROUND, Sample
 from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.keeping import locked
 from ssdseg_ref.losses import dice_loss, giou_loss, multibox_loss, weighted_cross_entropy
-from ssdseg_ref.multitask import Config
 
 __all__ = ["CHECKPOINTS", "LOG", "RECIPES", "JointTraining", "Recipe", "finished_epochs", "optimizer", "train"]
 

@@ -41,7 +41,7 @@ class RawOutput:
 @lru_cache(maxsize=1)
 def _network():
     import_keras()
-    from ssdseg_ref.multitask import load_network
+    from ssdseg_ref.network import load_network
 
     return load_network(NETWORK)
 
@@ -50,8 +50,8 @@ def _network():
 def raw_output(scene: int) -> RawOutput:
     """Of a scene of the Warehouse, drawn as the network was trained to see it."""
     network = _network()
+    from ssdseg_ref.config import SHIPPED
     from ssdseg_ref.losses import class_cross_entropy
-    from ssdseg_ref.multitask import SHIPPED
 
     config = SHIPPED[NETWORK]
     sample = render(scene, size=config.image_size)

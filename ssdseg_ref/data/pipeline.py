@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssdseg_ref.coding import encode_targets
+from ssdseg_ref.config import Config
 from ssdseg_ref.data.augment import augment, crop
 from ssdseg_ref.data.sample import IGNORE, Sample
-from ssdseg_ref.multitask import Config
 
 if TYPE_CHECKING:
     import tensorflow as tf

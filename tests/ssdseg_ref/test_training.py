@@ -15,10 +15,10 @@ import tensorflow as tf
 from keras import layers
 
 from ssdseg_ref.blocks import conv_bn, predict
+from ssdseg_ref.config import LESSON
 from ssdseg_ref.data import warehouse
 from ssdseg_ref.data.files import LazySamples
 from ssdseg_ref.data.sample import Sample
-from ssdseg_ref.multitask import LESSON
 from ssdseg_ref.training import CHECKPOINTS, LOG, TENSORBOARD, JointTraining, Recipe, finished_epochs, optimizer, train
 
 CONFIG = replace(LESSON, image_size=(64, 96))
