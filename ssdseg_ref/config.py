@@ -7,6 +7,7 @@ from math import ceil
 import numpy as np
 
 from ssdseg_ref.anchors import AnchorSpec, make_anchors
+from ssdseg_ref.data.sample import CLASSES, IMAGE_SIZE
 
 BACKBONE_STRIDES = (8, 16, 32)  # of the backbone's maps that predict boxes; each extra map doubles the last
 
@@ -66,8 +67,8 @@ class Config:
 
 
 LESSON = Config(
-    classes=("person", "forklift", "monorail"),
-    image_size=(160, 224),
+    classes=CLASSES,
+    image_size=IMAGE_SIZE,
     backbone="mobilenetv2",
     alpha=0.5,
     width="0.5",
@@ -79,7 +80,7 @@ LESSON = Config(
     low_level_channels=24,
 )
 REFERENCE = Config(
-    classes=("person", "forklift", "monorail"),
+    classes=CLASSES,
     image_size=(192, 256),
     backbone="mobilenetv2",
     alpha=1.0,

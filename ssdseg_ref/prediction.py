@@ -84,7 +84,7 @@ class Predictor:
         logits, offsets, masks = (np.asarray(outputs[name], np.float32) for name in ("classes", "offsets", "mask"))
         if np.isnan(logits).all() or np.isnan(masks).all():
             raise ValueError("the network gives nothing but NaN: its training must have diverged")
-        shares = _softmax(logits)
+        shares = softmax(logits)
         boxes = np.clip(decode(offsets, self.config.anchors), 0, 1)
         return [self._predict_one(*parts) for parts in zip(images, shares, boxes, masks, strict=True)]
 
@@ -130,7 +130,8 @@ def segmentation_gate(labels, mask, least_pixels: int) -> np.ndarray:
     return np.flatnonzero(pixels[labels] >= least_pixels)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """(..., C + 1) logits -> the share that each class gets; they add up to 1."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 

@@ -10,6 +10,7 @@ from ssdseg_course.quiet import import_keras
 from ssdseg_ref.coding import decode, encode_targets
 from ssdseg_ref.data.sample import BACKGROUND
 from ssdseg_ref.data.warehouse import render
+from ssdseg_ref.prediction import softmax
 
 NETWORK = "lesson"
 
@@ -57,11 +58,10 @@ def raw_output(scene: int) -> RawOutput:
     sample = render(scene, size=config.image_size)
     outputs = network.predict_on_batch(sample.image[None])
     logits, offsets = (np.asarray(outputs[name][0], np.float32) for name in ("classes", "offsets"))
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     classes, _ = encode_targets(sample.boxes, sample.labels, config.anchors)
     return RawOutput(
         boxes=decode(offsets, config.anchors),
-        shares=exponentials / exponentials.sum(axis=-1, keepdims=True),
+        shares=softmax(logits),
         classes=classes,
         losses=np.asarray(class_cross_entropy(classes, logits)),
         anchors=config.anchors,

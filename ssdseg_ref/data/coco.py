@@ -17,7 +17,7 @@ import numpy as np
 
 from ssdseg_ref.data.files import LazySamples, read_json
 from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
-from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
+from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, box_around
 
 COURSE_CLASSES = {"person": ("person",), "truck": ("truck", "bus", "car"), "rail": ("railroad", "train")}
 IGNORE_KEY = "ignore"  # the entry of a class map whose categories no loss and no metric shall count
@@ -204,7 +204,7 @@ def _read_sample(entry: Entry) -> Sample:
             raise ValueError(f"{entry.segments_png}: segment {segment.id} of the annotations has no pixel")
         mask[inside] = segment.label
         if segment.has_box:
-            boxes.append(_box_around(inside))
+            boxes.append(box_around(inside))
             labels.append(segment.label)
     return Sample(image, np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int32), mask)
 
@@ -213,13 +213,6 @@ def _segment_ids(path: Path) -> np.ndarray:
     """(H, W) uint32 numbers of segments: R + 256 G + 256² B."""
     red, green, blue = np.moveaxis(read_labels(path, modes=["RGB"]).astype(np.uint32), -1, 0)
     return red + 256 * green + 256**2 * blue
-
-
-def _box_around(inside: np.ndarray) -> tuple[float, float, float, float]:
-    """The smallest box around the true pixels of (H, W), in fractions."""
-    height, width = inside.shape
-    columns, rows = np.flatnonzero(inside.any(axis=0)), np.flatnonzero(inside.any(axis=1))
-    return columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
 
 
 def _size(image: np.ndarray) -> str:

@@ -21,10 +21,9 @@ from PIL import Image
 from ssdseg_ref.boxes import to_pixels
 from ssdseg_ref.data.files import LazySamples, read_json, read_text
 from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
-from ssdseg_ref.data.sample import IGNORE, Sample
+from ssdseg_ref.data.sample import CLASSES, IGNORE, Sample
 from ssdseg_ref.keeping import whole_folder
 
-CLASSES = ("person", "forklift", "monorail")  # of the data set that the format comes from
 COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax"]
 ROUNDING = 0.1  # pixels: a box that leaves its picture by no more was rounded on its way, and is cut at the border
 INDEX = "triples.json"  # the name of the list in a folder that `write` makes

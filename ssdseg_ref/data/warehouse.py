@@ -30,10 +30,10 @@ from ssdseg_ref.data.forklift import paint_forklift
 from ssdseg_ref.data.hall import Hall, draw_hall, paint_hall
 from ssdseg_ref.data.monorail import draw_rail_path, paint_monorail
 from ssdseg_ref.data.people import paint_person
-from ssdseg_ref.data.sample import IGNORE, Sample
+from ssdseg_ref.data.sample import CLASSES as CLASSES
+from ssdseg_ref.data.sample import IGNORE, IMAGE_SIZE, Sample, box_around
 from ssdseg_ref.data.splits import cached_split
 
-CLASSES = ("person", "forklift", "monorail")
 SPLITS = {
     "train": range(0, 2000),
     "train_large": range(0, 8000),  # train and 6,000 more, for long trainings
@@ -65,7 +65,7 @@ class Thing:
     paint: Callable[[Canvas], None]
 
 
-def render(seed: int, size: tuple[int, int] = (160, 224)) -> Sample:
+def render(seed: int, size: tuple[int, int] = IMAGE_SIZE) -> Sample:
     """Draw one scene.
 
     Args:
@@ -101,7 +101,7 @@ def render(seed: int, size: tuple[int, int] = (160, 224)) -> Sample:
 
 
 def split(
-    name: str, size: tuple[int, int] = (160, 224), progress: Callable[[int, int], None] | None = None
+    name: str, size: tuple[int, int] = IMAGE_SIZE, progress: Callable[[int, int], None] | None = None
 ) -> Sequence[Sample]:
     """A split of the data set: drawn once, then read from the cache in `SSDSEG_HOME`.
 
@@ -143,10 +143,7 @@ def annotate(
             values[index] = IGNORE
             continue
         values[index] = label
-        rows, columns = np.flatnonzero(mine.any(axis=1)), np.flatnonzero(mine.any(axis=0))
-        left, right = int(columns[0]), int(columns[-1]) + 1
-        top, bottom = int(rows[0]), int(rows[-1]) + 1
-        boxes.append((left / width, top / height, right / width, bottom / height))
+        boxes.append(box_around(mine))
         kept.append(label)
     return np.array(boxes, np.float32).reshape(-1, 4), np.array(kept, np.int32), values[owner]
 
