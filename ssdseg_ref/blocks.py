@@ -138,7 +138,7 @@ def separable_conv_bn(
     return conv_bn(x, filters, name=f"{name}_pw", activation=activation, norm=norm)
 
 
-def predict(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
+def output_conv(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
     """The last convolution of a head: pointwise, with a bias, linear, for a logit or an offset may be anything.
 
     It starts so small that a fresh network finds every class equally likely and every box where its anchor is.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from keras import KerasTensor, layers, ops
 
-from ssdseg_ref.blocks import conv_bn, predict, separable_conv_bn
+from ssdseg_ref.blocks import conv_bn, output_conv, separable_conv_bn
 
 
 def resize(x: KerasTensor, size: tuple[int, int]) -> KerasTensor:
@@ -100,5 +100,5 @@ def deeplabv3plus(
     if fine_channels:
         x = conv_bn(x, fine_channels, name="fine_squeeze")
         x = decoder(x, maps[2], fine_channels // 2, fine_channels, name="fine")
-    x = predict(x, classes + 1, name="mask_predict")
+    x = output_conv(x, classes + 1, name="mask_predict")
     return resize(x, image_size), decoded

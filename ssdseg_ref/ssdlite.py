@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from keras import KerasTensor, layers
 
-from ssdseg_ref.blocks import conv_bn, depthwise_bn, predict, separable_conv_bn
+from ssdseg_ref.blocks import conv_bn, depthwise_bn, output_conv, separable_conv_bn
 
 OFFSETS_PER_BOX = 4
 
@@ -46,7 +46,7 @@ def prediction_head(x: KerasTensor, anchors_per_cell: int, values: int, *, name:
         (B, H * W * A, values), ordered by row, column, anchor, as `make_anchors` orders a map.
     """
     x = depthwise_bn(x, name=name)
-    x = predict(x, anchors_per_cell * values, name=f"{name}_predict")
+    x = output_conv(x, anchors_per_cell * values, name=f"{name}_predict")
     return layers.Reshape((-1, values), name=f"{name}_rows")(x)
 
 

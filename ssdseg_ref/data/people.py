@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssdseg_ref.data.drawing import Camera, Canvas, Colour, Dice, Point, shade, turn
+from ssdseg_ref.data.drawing import Camera, Colour, Dice, Point, SceneCanvas, shade, turn
 from ssdseg_ref.data.hall import CARTON
 
 SKIN: tuple[Colour, ...] = (
@@ -38,7 +38,7 @@ TO_US, AWAY = 0.0, 2.0  # where a person faces; -1.0 is left and 1.0 is right
 class Figure:
     """A person's own coordinates (in statures: x to the side, y up from the feet) on the canvas."""
 
-    def __init__(self, canvas: Canvas, camera: Camera, x: float, y: float, z: float, stature: float) -> None:
+    def __init__(self, canvas: SceneCanvas, camera: Camera, x: float, y: float, z: float, stature: float) -> None:
         self.canvas = canvas
         self.scale = stature * camera.focal / z
         self.origin = camera.project(x, y, z)
@@ -135,7 +135,7 @@ class Person:
     raised: float  # the side of that arm
 
 
-def draw_person(dice: Dice) -> Person:
+def sample_person(dice: Dice) -> Person:
     """A random person."""
     pose = dice.weighted((0.38, 0.27, 0.2, 0.15))
     shirt, trousers = dice.pick(SHIRTS), dice.pick(TROUSERS)
@@ -160,13 +160,13 @@ def draw_person(dice: Dice) -> Person:
     )
 
 
-def paint_person(canvas: Canvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
+def paint_person(canvas: SceneCanvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
     """A person on the floor. What somebody carries is part of the person.
 
     Args:
         x, z: where the person stands, in metres.
     """
-    person = draw_person(dice)
+    person = sample_person(dice)
     figure = Figure(canvas, camera, x, 0.0, z, person.stature)
     if person.facing in (TO_US, AWAY):
         _paint_from_the_front(figure, person)
