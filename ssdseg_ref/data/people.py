@@ -45,9 +45,11 @@ class Figure:
         self.camera, self.z = camera, z
 
     def at(self, point: Point) -> Point:
+        """The pixel of a point of the figure."""
         return self.origin[0] + point[0] * self.scale, self.origin[1] - point[1] * self.scale
 
     def tint(self, colour: Colour) -> Colour:
+        """The colour as it looks from the camera."""
         return self.camera.through_haze(colour, self.z)
 
     def limb(
@@ -59,6 +61,7 @@ class Figure:
         colour: Colour,
         bands: Sequence[tuple[float, float, Colour]] = (),
     ) -> None:
+        """A thick line with round ends, see `SceneCanvas.limb`."""
         self.canvas.limb(
             self.at(start),
             self.at(end),
@@ -70,6 +73,7 @@ class Figure:
         )
 
     def box(self, left: float, bottom: float, right: float, top: float, colour: Colour) -> None:
+        """An upright rectangle."""
         (x0, y0), (x1, y1) = self.at((left, top)), self.at((right, bottom))
         self.canvas.rectangle(x0, y0, x1, y1, self.tint(colour), (-0.07, -0.05))
 
@@ -79,6 +83,7 @@ class Figure:
         self.canvas.polygon([self.at(corner) for corner in corners], self.tint(colour), (-0.13, -0.04), grow=0.1)
 
     def disc(self, centre: Point, rx: float, ry: float, colour: Colour, keep_above: float | None = None) -> None:
+        """An ellipse; with `keep_above`, the part of it above that height."""
         row = None if keep_above is None else self.at((0.0, keep_above))[1]
         self.canvas.ellipse(
             self.at(centre), (rx * self.scale, 0.0), (0.0, ry * self.scale), self.tint(colour), (-0.10, -0.05), row
@@ -296,6 +301,7 @@ def _paint_torso_from_the_front(figure: Figure, person: Person) -> None:
 
 
 def paint_arm(figure: Figure, arm: tuple[Point, Point, Point], sleeve: Colour, skin: Colour) -> None:
+    """An arm from its shoulder, elbow and hand."""
     shoulder, elbow, hand = arm
     figure.limb(shoulder, elbow, 0.037, 0.031, sleeve)
     figure.limb(elbow, hand, 0.031, 0.025, shade(sleeve, 0.96))

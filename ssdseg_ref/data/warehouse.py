@@ -208,7 +208,7 @@ def _on_the_floor(canvas: SceneCanvas, camera: Camera, hall: Hall, dice: Dice) -
     things: list[Thing] = []
     taken: list[Rectangle] = []
     for label in wanted:
-        place = _find_place(label, focal, centre, camera, hall, taken, scale, dice)
+        place = _find_place(label, focal, centre, camera, hall, taken, dice)
         heading = _sample_heading(dice)
         kind = dice.weighted((0.40, 0.16, 0.18, 0.10, 0.07, 0.09))
         if place is None:
@@ -237,7 +237,6 @@ def _find_place(
     camera: Camera,
     hall: Hall,
     taken: list[Rectangle],
-    scale: float,
     dice: Dice,
 ) -> tuple[float, float] | None:
     """(X, Z) of a free place, or None. Works in units of the view's height, so it is the same at every size."""
