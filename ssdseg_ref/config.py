@@ -22,9 +22,9 @@ class Config:
         backbone: "mobilenetv2" or "shufflenetv2".
         alpha: width multiplier of MobileNetV2.
         width: of ShuffleNetV2, a key of its `WIDTHS`.
-        extra_channels: one number an extra map.
-        scales: of the anchors, one a map and one more.
-        aspect_ratios: of the anchors: one tuple for all maps, or one a map.
+        extra_channels: one number per extra map.
+        scales: of the anchors, one per map and one more.
+        aspect_ratios: of the anchors: one tuple for all maps, or one per map.
         aspp_rates: dilations of ASPP.
         mask_channels: of ASPP and of the decoder.
         low_level_channels: of the fine map in the decoder.

@@ -56,7 +56,7 @@ def decoder(
     Args:
         x: (B, h, w, C), the output of `aspp`.
         low_level: (B, H, W, c), a finer map of the backbone; of stride 4 in the paper.
-        low_level_channels: to which the fine map is narrowed first, lest it outweigh the coarse one.
+        low_level_channels: to which the fine map is narrowed first, so that it does not outweigh the coarse one.
         channels: of the output.
         name: prefix of the layers' names.
 

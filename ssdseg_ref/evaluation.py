@@ -68,10 +68,10 @@ def evaluate(
     samples: Sequence[Sample],
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Let the network predict for every sample, and judge what it says.
+    """Let the network predict for every sample, and score its predictions.
 
     Args:
-        predictor: with a low score threshold: average precision wants the unsure detections too.
+        predictor: with a low score threshold: average precision needs the unsure detections too.
         samples: the data set.
         progress: called with (images done, images in all).
 
@@ -110,7 +110,7 @@ def judge(predictions: Sequence[Prediction], samples: Sequence[Sample], classes:
     """Scores of predictions that have been made.
 
     Args:
-        predictions: one a sample.
+        predictions: one per sample.
         samples: the truth.
         classes: their names, background not among them.
     """

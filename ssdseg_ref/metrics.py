@@ -113,8 +113,8 @@ def average_precisions(
     """Average precision of every class at every threshold.
 
     Args:
-        predictions: one an image, each with `boxes` (D, 4) corners, `labels` (D,) and `scores` (D,).
-        truths: one an image, each with `boxes` (M, 4) corners and `labels` (M,), such as a `Sample`.
+        predictions: one per image, each with `boxes` (D, 4) corners, `labels` (D,) and `scores` (D,).
+        truths: one per image, each with `boxes` (M, 4) corners and `labels` (M,), such as a `Sample`.
         iou_thresholds: one IoU or several.
         classes: number of classes; by default the highest label that occurs.
 

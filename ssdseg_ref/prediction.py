@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network sees in one image.
+    """What the network finds in one image.
 
     Attributes:
         boxes: (D, 4) float32 corners within the image, in fractions of it; best first.
@@ -34,7 +34,7 @@ class Prediction:
 
 
 class Predictor:
-    """Images in, predictions out: softmax, decoding, NMS a class, and the segmentation gate, image by image.
+    """Images in, predictions out: softmax, decoding, NMS for each class, and the segmentation gate, image by image.
 
     Args:
         network: from `build_network` or `load_network`.
@@ -71,10 +71,10 @@ class Predictor:
             images: (B, H, W, 3) uint8, or a list of (H, W, 3) uint8 of any sizes: each is brought to the network's.
 
         Returns:
-            One prediction an image.
+            One prediction per image.
 
         Raises:
-            ValueError: if an image is not (H, W, 3) uint8, or the network gives nothing but NaN.
+            ValueError: if an image is not (H, W, 3) uint8, or the network outputs nothing but NaN.
         """
         if len(images) == 0:
             return []
@@ -83,7 +83,7 @@ class Predictor:
         # In float32, whatever precision the network computes in.
         logits, offsets, masks = (np.asarray(outputs[name], np.float32) for name in ("classes", "offsets", "mask"))
         if np.isnan(logits).all() or np.isnan(masks).all():
-            raise ValueError("the network gives nothing but NaN: its training must have diverged")
+            raise ValueError("the network outputs nothing but NaN: its training must have diverged")
         shares = softmax(logits)
         boxes = np.clip(decode(offsets, self.config.anchors), 0, 1)
         return [self._predict_one(*parts) for parts in zip(images, shares, boxes, masks, strict=True)]

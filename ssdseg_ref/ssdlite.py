@@ -18,10 +18,10 @@ def extra_maps(x: KerasTensor, channels: Sequence[int]) -> list[KerasTensor]:
 
     Args:
         x: (B, H, W, C), the backbone's last map.
-        channels: of each extra map, one a map.
+        channels: of the extra maps, one number per map.
 
     Returns:
-        One (B, ceil(H / 2), ceil(W / 2), channels) a map, and so on down.
+        One map of each: (B, ceil(H / 2), ceil(W / 2), channels), and so on down.
     """
     maps = []
     for index, filters in enumerate(channels, start=1):
@@ -57,7 +57,7 @@ def ssdlite(
 
     Args:
         feature_maps: (B, H, W, C) each, in the order of the anchors' maps.
-        anchors_per_cell: one number a map.
+        anchors_per_cell: one number per map.
         classes: number of classes, background not counted.
 
     Returns:

@@ -20,7 +20,7 @@ from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, box_around
 
 COURSE_CLASSES = {"person": ("person",), "truck": ("truck", "bus", "car"), "rail": ("railroad", "train")}
-IGNORE_KEY = "ignore"  # the entry of a class map whose categories no loss and no metric shall count
+IGNORE_KEY = "ignore"  # the entry of a class map whose categories no loss and no metric counts
 
 
 class Segment(NamedTuple):
@@ -71,7 +71,7 @@ def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]]) -> 
     content = read_json(json_path)
     if not isinstance(content, dict):
         kind = type(content).__name__
-        raise ValueError(f"{json_path}: not COCO's panoptic format: an object is wanted, this is a {kind}")
+        raise ValueError(f"{json_path}: not COCO's panoptic format: it must be an object, this is a {kind}")
     photographs, pngs = _photographs_folder(root, split), json_path.with_suffix("")
     try:
         labels = _labels_by_category(content["categories"], classes, json_path)
@@ -112,7 +112,7 @@ def _by_id(records: Sequence[Mapping], kind: str, json_path: Path, key: str = "i
     found: dict = {}
     for record in records:
         if record[key] in found:
-            raise ValueError(f"{json_path}: two records are {kind} {record[key]!r}; each wants a number of its own")
+            raise ValueError(f"{json_path}: two records are {kind} {record[key]!r}; each needs a number of its own")
         found[record[key]] = record
     return found
 
@@ -138,7 +138,7 @@ def _labels_by_category(
     labels: dict[int, int] = {}
     for name, members in classes.items():
         if isinstance(members, str) or not members:
-            raise ValueError(f"class {name!r} of the class map wants a list of COCO's categories, got {members!r}")
+            raise ValueError(f"class {name!r} of the class map needs a list of COCO's categories, got {members!r}")
         for member in members:
             if member not in numbers:
                 raise ValueError(f"{json_path} has no category {member!r}{_nearest(member, numbers)}")
@@ -167,7 +167,7 @@ def _segments_of_interest(
         if number in numbers:
             raise ValueError(f"{where}: two segments have the id {number}, so nobody knows whose its pixels are")
         if not _is_box(segment.get("bbox", (0, 0, 1, 1))):
-            raise ValueError(f"{where}: segment {number} has the bbox {segment['bbox']!r}, four numbers are wanted")
+            raise ValueError(f"{where}: segment {number} has the bbox {segment['bbox']!r}, it must be four numbers")
         numbers.add(number)
         label = labels.get(category, BACKGROUND)
         if label == BACKGROUND:
