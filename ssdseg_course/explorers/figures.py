@@ -20,6 +20,7 @@ from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
 from ssdseg_course.work.workspace import being_checked
+from ssdseg_ref.data.sample import IMAGE_SIZE
 from ssdseg_ref.plot import LABEL_ROOM, OKABE_ITO, place_label
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK = OKABE_ITO
@@ -36,7 +37,7 @@ ANCHOR = {"edgecolor": VERMILION, "linewidth": 1.4, "halo": 0.7}  # thin: of man
 FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.012, "halo": 0}  # of thousands, many lie on one line
 
 
-def panels(columns: int, image_size: tuple[int, int] = (160, 224), width: float = WIDTH) -> tuple[Figure, np.ndarray]:
+def panels(columns: int, image_size: tuple[int, int] = IMAGE_SIZE, width: float = WIDTH) -> tuple[Figure, np.ndarray]:
     """A figure of panels side by side, each shaped like the image.
 
     Args:
