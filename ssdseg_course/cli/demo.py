@@ -46,7 +46,7 @@ def _show_network(out: Path) -> None:
 
 
 def _show_grading() -> None:
-    from ssdseg_course.grading import grade_in_temporary_course
+    from ssdseg_course.grading.nbgrader_course import grade_in_temporary_course
     from ssdseg_course.manifest import find_lesson
 
     lesson = find_lesson("01_anchors")

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssdseg_course.grading.intake import lesson_of, read_plain
+from ssdseg_course.grading.plain_files import read_plain
+from ssdseg_course.grading.recognition import lesson_of
 from ssdseg_course.grading.rehearsal import try_out
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.manifest import ROOT, Lesson

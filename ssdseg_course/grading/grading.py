@@ -30,10 +30,11 @@ from ssdseg_course.grading.gradebook import (
     open_gradebook,
 )
 from ssdseg_course.grading.grader import SECONDS, Graded, NotGraded, Work
-from ssdseg_course.grading.intake import SECRET, TAKE, TIMESTAMP, Refusal, Submission, read_again, take_in
+from ssdseg_course.grading.intake import TAKE, Refusal, Submission, read_again, take_in
 from ssdseg_course.grading.names import Learner, read_students
 from ssdseg_course.grading.nbgrader_course import GradingError, course_config, run_nbgrader
 from ssdseg_course.grading.pages import feedback_page, graded_notebook
+from ssdseg_course.grading.search import SECRET, TIMESTAMP
 from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson
 from ssdseg_course.work.carrying import CHECK
