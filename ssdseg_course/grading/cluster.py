@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -67,6 +68,8 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
     with dask.config.set(SETTINGS), contextlib.ExitStack() as stack:
         if scheduler is None:
             Sandbox(LESSONS[0], unsafe).close()  # or say at once that there is none
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ssdseg-dask-"))
+            stack.enter_context(dask.config.set({"temporary-directory": scratch}))
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
             security = Security.temporary()  # others on this machine can reach a port, but have no certificate
             scheduler = stack.enter_context(

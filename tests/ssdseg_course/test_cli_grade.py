@@ -8,6 +8,9 @@ import submissions
 from learners import LESSON, cell_of, handed_out, save
 from sandboxes import needs_sandbox
 
+from ssdseg_course.cli.demo import show_grading
+from ssdseg_course.grading import nbgrader_course, sandbox
+from ssdseg_course.grading.sandbox import NO_BUBBLEWRAP, SandboxError
 from ssdseg_course.work.workspace import notebook_text, read_notebook
 
 
@@ -50,6 +53,23 @@ def test_a_class_is_graded_and_what_could_not_be_is_said(tmp_path):
 def test_bad_input_is_one_sentence(arguments, words, tmp_path):
     (tmp_path / "empty").mkdir()
     assert words in ssdseg(tmp_path, "grade", *arguments, status=1)
+
+
+def test_where_there_is_no_sandbox_the_demo_grades_by_plain_nbgrader_and_says_so(monkeypatch, capsys):
+    def no_sandbox(*_):
+        raise SandboxError(NO_BUBBLEWRAP)
+
+    def graded(lesson, hand_ins, progress):
+        return {student: (7, 100) for student in hand_ins}
+
+    monkeypatch.setattr(sandbox, "Sandbox", no_sandbox)
+    monkeypatch.setattr(nbgrader_course, "grade_in_temporary_course", graded)
+    show_grading()
+    text = " ".join(capsys.readouterr().out.split())
+    assert "graded by plain nbgrader" in text
+    assert text.count("7 of 100") == 2
+    assert "in the open, where `ssdseg grade` uses a sandbox: no sandbox: bubblewrap is not installed" in text
+    assert "--unsafe" not in text  # an option of another command
 
 
 def doctor_on(tmp_path, write, *arguments, status=0):
