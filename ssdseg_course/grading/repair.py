@@ -10,26 +10,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ssdseg_course.exercises import exercises_of
+from ssdseg_course.grading.bulk import MIB, BulkError, without_outputs
 from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.carrying import CHECK, carry_over
 from ssdseg_course.work.workspace import CHECK_CALL, Cell, Notebook, NotebookError, grade_id, is_answer
 
-MIB = 2**20
 MOST_CELLS = 2000
 MOST_CODE = 2_000_000  # characters
 LARGEST_TEXT = 8 * MIB  # characters, without outputs and pictures
 MOST_BRACKETS = 500_000  # without them
-MOST_TOKENS = 2_000_000  # strings and brackets, of the outputs
 CELL_TYPES = ("code", "markdown", "raw")
 MARKS = ("points", "grade", "solution", "locked", "task")  # of nbgrader, which a learner has no reason to change
 MARKED = ("utf-8-sig", "utf-16", "utf-32")  # encodings that a byte-order mark has told
 LONGEST_NUMBER = 20  # digits
 BETWEEN = re.compile(r"[ \t\r\n,]*+")
 CELLS = re.compile(r'"(?:cells|worksheets)"[ \t\r\n]*+:[ \t\r\n]*+\[')
-# What is large and no code, up to the bracket that begins it; and what has to be seen to find the one that ends it.
-NO_CODE = re.compile(r'(?<!\\)"(?:outputs|attachments|widgets)"[ \t\r\n]*+:[ \t\r\n]*+(?=[\[{])')
-TOKEN = re.compile(r'[^"\[\]{}]*+("[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}])', re.DOTALL)
 CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})(?: .*)?\r?$", re.MULTILINE)  # a line that git writes
 FUNCTION = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
 # Letters that nobody sees, and that Python cannot read: each with what stands in its place.
@@ -106,41 +102,20 @@ def decoded(content: bytes, remarks: list[str]) -> str:
 
 
 def _without_outputs(text: str) -> str:
-    """The text of a notebook with empty brackets in the places of outputs, attached pictures and widgets.
+    """The text of a notebook without outputs, attached pictures and widgets.
 
     Raises:
         NotebookError: if far too much is left.
     """
-    parts, place, left = [], 0, MOST_TOKENS
-    for found in NO_CODE.finditer(text):
-        if found.start() < place:  # inside of what is left out
-            continue
-        parts += [text[place : found.end()], "[]" if text[found.end()] == "[" else "{}"]
-        place, left = _behind_brackets(text, found.end(), left)
-    text = "".join([*parts, text[place:]])
+    try:
+        text = without_outputs(text.encode()).decode()
+    except BulkError as error:
+        raise NotebookError(f"{error}; clear its outputs in Jupyter") from None
     if len(text) > LARGEST_TEXT or text.count("[") + text.count("{") > MOST_BRACKETS:
         raise NotebookError(
             f"without its outputs it still has more than {LARGEST_TEXT // MIB} MiB, or far too many parts"
         )
     return text
-
-
-def _behind_brackets(text: str, place: int, left: int) -> tuple[int, int]:
-    """The place behind the bracket that ends what a bracket begins, the end where none does; and how much is left of
-    the number of strings and brackets to look at.
-
-    Raises:
-        NotebookError: if nothing is left.
-    """
-    depth = 0
-    while token := TOKEN.match(text, place):
-        place, left = token.end(), left - 1
-        if not left:
-            raise NotebookError("its outputs have far too many parts; clear them in Jupyter")
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[1], 0)
-        if depth == 0:
-            return place, left
-    return len(text), left
 
 
 def _more_written(text: str, release: Notebook) -> str:

@@ -83,12 +83,12 @@ def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None) -> 
         NotebookError: if there is no notebook that can be read.
         KernelError: if no process starts that could run it.
     """
-    notebook, release = read_lesson(lesson, root), _release(lesson)
+    notebook, release = read_lesson(lesson, root), release_of(lesson)
     run = _Run(notebook, release, list(exercises_of(lesson)), lesson.notebook(root).parent, progress)
-    return as_graded(lesson, root, run.result())
+    return as_graded(lesson, root, release, run.result())
 
 
-def _release(lesson: Lesson) -> Notebook | None:
+def release_of(lesson: Lesson) -> Notebook | None:
     """The lesson's notebook as it was handed out; None where there is no solution to make it from."""
     try:
         return parse_notebook(handed_out(lesson, ROOT), lesson.name)
@@ -96,24 +96,25 @@ def _release(lesson: Lesson) -> Notebook | None:
         return None
 
 
-def as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
+def as_graded(lesson: Lesson, root: Path, release: Notebook | None, result: LessonResult) -> LessonResult:
     """The result as grading would have it, where that could be another one.
 
     Args:
         lesson: which.
         root: the course folder.
+        release: the lesson's notebook as it was handed out; None where that is not known, and nothing can be graded.
         result: of some or all of its exercises.
     """
-    if all(it.state is State.UNWRITTEN for it in result.results):
+    if release is None or all(one.state is State.UNWRITTEN for one in result.results):
         return result
     from ssdseg_course.grading.rehearsal import rehearsed  # with it come the tools of grading
 
-    endless = [it.exercise.id for it in result.results if it.state is State.TIMED_OUT]
-    found = rehearsed(lesson, root, endless)
+    endless = [one.exercise.id for one in result.results if one.state is State.TIMED_OUT]
+    found = rehearsed(lesson, root, release, endless)
     if not found:
         return result
-    notes = tuple(f"{name}: {it.note}" for name, it in found.items() if it.note)
-    results = tuple(_as_rehearsed(it, found[it.exercise.id].report) for it in result.results)
+    notes = tuple(f"{name}: {answer.note}" for name, answer in found.items() if answer.note)
+    results = tuple(_as_rehearsed(one, found[one.exercise.id].report) for one in result.results)
     return replace(result, results=results, notes=notes)
 
 
