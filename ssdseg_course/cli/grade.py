@@ -82,11 +82,16 @@ def grade(
     options = Options(wanted, workers, scheduler, gradebook, unsafe, again, take=take, students=students)
     with console.progress("grading") as update:
         tally = grade_folder(submissions, Path.cwd(), options, update)
-    _show(tally, submissions)
+    show(tally, submissions)
     raise typer.Exit(1 if tally.not_graded else 0)
 
 
-def _show(tally: "Tally", submissions: Path) -> None:
+def show(tally: "Tally", submissions: Path) -> None:
+    """Print what has become of a class's submissions.
+
+    Raises:
+        ValueError: if there was none.
+    """
     from ssdseg_course.grading.class_report import summarise
     from ssdseg_course.grading.grading import CLASS_REPORT, GRADES
 
@@ -98,18 +103,22 @@ def _show(tally: "Tally", submissions: Path) -> None:
         table.add_column("lesson")
         table.add_column("points", justify="right")
         table.add_column("to know", overflow="fold")
-        for it in sorted(tally.records, key=lambda it: (it.student, it.lesson)):
+        for record in sorted(tally.records, key=lambda record: (record.student, record.lesson)):
             table.add_row(
-                _who(it.student, tally), it.lesson, _points(it, tally), Text(cut("; ".join(it.remarks), MOST_TO_KNOW))
+                _who(record.student, tally),
+                record.lesson,
+                _points(record, tally),
+                Text(cut("; ".join(record.remarks), MOST_TO_KNOW)),
             )
         console.output.print(table)
-    lessons = dict.fromkeys(it.lesson for it in tally.records)
+    lessons = dict.fromkeys(record.lesson for record in tally.records)
     for lesson in lessons:
-        _show_class(lesson, summarise([it for it in tally.records if it.lesson == lesson]))
+        _show_class(lesson, summarise([record for record in tally.records if record.lesson == lesson]))
     for note in tally.notes:
         _say(note)
-    for it in tally.not_graded:
-        _say(f"not graded: {' '.join(filter(None, (str(_who(it.student, tally)), it.lesson)))}: {it.reason}")
+    for refused in tally.not_graded:
+        whose = " ".join(filter(None, (str(_who(refused.student, tally)), refused.lesson)))
+        _say(f"not graded: {whose}: {refused.reason}")
     _say(
         f"{tally.graded} graded, {tally.unchanged} unchanged since they were graded, "
         f"{len(tally.not_graded)} not graded."
@@ -143,9 +152,9 @@ def _show_class(lesson: str, summaries) -> None:
     table.add_column("right", justify="right")
     table.add_column("not written", justify="right")
     table.add_column("said most to the others", overflow="fold")
-    for it in summaries:
-        said = "\n".join(f"{count} × {sentence}" for sentence, count in it.mistakes)
-        table.add_row(it.exercise, f"{it.passed} of {it.learners}", str(it.unwritten), Text(said))
+    for summary in summaries:
+        said = "\n".join(f"{count} × {sentence}" for sentence, count in summary.mistakes)
+        table.add_row(summary.exercise, f"{summary.passed} of {summary.learners}", str(summary.unwritten), Text(said))
     console.output.print(table)
 
 

@@ -67,15 +67,15 @@ def summarise(records: Sequence[Record]) -> list[ExerciseSummary]:
 def as_markdown(title: str, summaries: Sequence[ExerciseSummary]) -> str:
     """The report of a lesson, as a page."""
     lines = [f"## {title}", "", "| exercise | right | not written | wrong |", "|---|---|---|---|"]
-    for it in summaries:
-        wrong = it.learners - it.passed - it.unwritten
-        lines.append(f"| {it.exercise} {it.title} | {it.passed} of {it.learners} | {it.unwritten} | {wrong} |")
-    again = [it for it in summaries if it.mistakes]
+    for one in summaries:
+        wrong = one.learners - one.passed - one.unwritten
+        lines.append(f"| {one.exercise} {one.title} | {one.passed} of {one.learners} | {one.unwritten} | {wrong} |")
+    again = [one for one in summaries if one.mistakes]
     if again:
         lines += ["", "What was said most to those who have no points yet:", ""]
-    for it in again:
-        lines.append(f"- **{it.exercise}** {it.title}")
-        lines += [f"    - {count} of {it.learners}: {_plain(sentence)}" for sentence, count in it.mistakes]
+    for one in again:
+        lines.append(f"- **{one.exercise}** {one.title}")
+        lines += [f"    - {count} of {one.learners}: {_plain(sentence)}" for sentence, count in one.mistakes]
     return "\n".join([*lines, ""])
 
 

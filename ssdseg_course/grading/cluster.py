@@ -151,14 +151,14 @@ def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Gra
     waiting = as_completed(submit(islice(works, at_once)), loop=client.loop)
     for future in waiting:
         work = by_key.pop(future.key)
-        result = _result(future, work)
+        result = result_of(future, work)
         if result is None:
             suspects.append(work)
         else:
             yield work, result
         waiting.update(submit(islice(works, 1)))
     for work in suspects:
-        result = _result(client.submit(_grade, work, pure=False), work)
+        result = result_of(client.submit(_grade, work, pure=False), work)
         reason = "whatever grades it ends: look at it yourself"
         yield work, result or NotGraded(work.student, work.lesson, reason)
 
@@ -172,7 +172,7 @@ def _grade(work: Work) -> Graded | NotGraded:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _result(future, work: Work) -> Graded | NotGraded | None:
+def result_of(future, work: Work) -> Graded | NotGraded | None:
     """What came of a submission; None where its worker has ended."""
     try:
         return _cleaned(future.result())
@@ -190,10 +190,12 @@ def _cleaned(result: Graded | NotGraded) -> Graded | NotGraded:
     if isinstance(result, NotGraded):
         return replace(result, reason=shown(result.reason, LONGEST_SENTENCE))
     reports = tuple(
-        replace(it, messages=tuple(map(shown_lines, it.messages[:MOST_LINES])), advice=shown_lines(it.advice))
-        for it in result.reports
+        replace(
+            report, messages=tuple(map(shown_lines, report.messages[:MOST_LINES])), advice=shown_lines(report.advice)
+        )
+        for report in result.reports
     )
-    remarks = tuple(shown(it, LONGEST_SENTENCE) for it in result.remarks[:MOST_LINES])
+    remarks = tuple(shown(remark, LONGEST_SENTENCE) for remark in result.remarks[:MOST_LINES])
     cells = [{**cell, "source": shown_lines(cell["source"], LONGEST_CELL)} for cell in result.notebook["cells"]]
     return replace(result, reports=reports, remarks=remarks, notebook={**result.notebook, "cells": cells})
 

@@ -69,9 +69,9 @@ def examine(path: Path, lesson: Lesson | None = None) -> Examined:
     answers = [cell for cell in repaired.notebook["cells"] if is_answer(cell)]
     written = {grade_id(cell) for cell in answers if is_written(cell)}
     tried = try_out(path, lesson, release, repaired.notebook)
-    tried = {name: it for name, it in tried.items() if name.split(".")[1] in written}
-    lost = tuple(str(it.report) for it in tried.values() if not it.report.passed)
-    notes = tuple(f"{name}: {it.note}" for name, it in tried.items() if it.note)
+    tried = {name: answer for name, answer in tried.items() if name.split(".")[1] in written}
+    lost = tuple(str(answer.report) for answer in tried.values() if not answer.report.passed)
+    notes = tuple(f"{name}: {answer.note}" for name, answer in tried.items() if answer.note)
     return Examined(repaired.notebook, remarks, lost, notes, len(written), len(answers))
 
 

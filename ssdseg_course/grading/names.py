@@ -92,10 +92,14 @@ class Students:
         self.learners = {learner.id: learner for learner in learners}
         self._by_id = {_folded(learner.id): learner for learner in self.learners.values()}
         self._by_name: dict[str, set[str]] = {}
-        for it in self.learners.values():
-            for name in (f"{it.first_name} {it.last_name}", f"{it.last_name} {it.first_name}", it.email):
+        for learner in self.learners.values():
+            for name in (
+                f"{learner.first_name} {learner.last_name}",
+                f"{learner.last_name} {learner.first_name}",
+                learner.email,
+            ):
                 if _folded(name):
-                    self._by_name.setdefault(_folded(name), set()).add(it.id)
+                    self._by_name.setdefault(_folded(name), set()).add(learner.id)
 
     def find(self, key: str) -> list[Learner]:
         """Those who can be meant by a name: one at best, none if nobody is called so."""
@@ -108,7 +112,7 @@ class Students:
             if known and (not found or known.id in found):
                 return [known]
             if found:
-                return [self.learners[it] for it in sorted(found)]
+                return [self.learners[one] for one in sorted(found)]
         return []
 
 

@@ -314,19 +314,21 @@ def _named(cells: list[Cell], release: Notebook, remarks: list[str]) -> list[Cel
         if name not in known:
             call = CHECK_CALL.fullmatch(cell["source"].strip())
             name = cell["id"] if cell["id"] in known else f"{CHECK}{call[2]}" if call else None
-        given = known.get(name)
-        if given is None:
+        original = known.get(name)
+        if original is None:
             own = {"cell_type": cell["cell_type"], "metadata": {}, "source": cell["source"]}
             result.append(own | ({"id": cell["id"]} if cell["id"] in ids and cell["id"] not in known else {}))
             continue
-        marks, right = cell["metadata"].get("nbgrader"), given["metadata"]["nbgrader"]
+        marks, right = cell["metadata"].get("nbgrader"), original["metadata"]["nbgrader"]
         if isinstance(marks, dict) and any(marks.get(key, right.get(key)) != right.get(key) for key in MARKS):
             changed.append(name)
-        if cell["cell_type"] != given["cell_type"]:
+        if cell["cell_type"] != original["cell_type"]:
             retyped.append(name)
-        if not is_answer(given) and cell["source"].strip() != given["source"].strip():
+        if not is_answer(original) and cell["source"].strip() != original["source"].strip():
             checks.append(name)
-        result.append({**cell, "cell_type": given["cell_type"], "id": given["id"], "metadata": dict(given["metadata"])})
+        result.append(
+            {**cell, "cell_type": original["cell_type"], "id": original["id"], "metadata": dict(original["metadata"])}
+        )
     if changed:
         remarks.append(f"nbgrader's marks were changed in {_listed(changed)}; the lesson's own count")
     if retyped:
@@ -343,11 +345,11 @@ def _with_every_answer(cells: list[Cell], release: Notebook, remarks: list[str])
     """The cells, with an answer that stands in another cell known as that answer."""
     before = cells  # holds all of them, so that no other can get the identity of one that is left out
     functions = {id(cell): _functions(cell) for cell in before}
-    for given in filter(is_answer, release["cells"]):
-        name = grade_id(given)
+    for original in filter(is_answer, release["cells"]):
+        name = grade_id(original)
         own = [cell for cell in cells if grade_id(cell) == name]
         places = {id(cell) for cell in own}
-        written = [cell for cell in own if cell["source"].strip() != given["source"].strip()]
+        written = [cell for cell in own if cell["source"].strip() != original["source"].strip()]
         if len(written) > 1:
             remarks.append(f"`{name}` has {len(written)} cells; the last one above its check counts")
         if any(_is_defined(name, cell) for cell in written):
@@ -361,12 +363,12 @@ def _with_every_answer(cells: list[Cell], release: Notebook, remarks: list[str])
         if host:
             remarks.append(f"`{name}` was found in the cell of `{host}`")
             text = f"# `{name}` stands in the cell of `{host}`."
-            stub = {**given, "source": text, "metadata": dict(given["metadata"])}
+            stub = {**original, "source": text, "metadata": dict(original["metadata"])}
             cells = [cell for cell in cells if id(cell) not in places]
             cells.insert(next(place for place, cell in enumerate(cells, start=1) if cell is best), stub)
         else:
             remarks.append(f"`{name}` was found in another cell, by its name")
-            answer = {**given, "source": best["source"], "metadata": dict(given["metadata"])}
+            answer = {**original, "source": best["source"], "metadata": dict(original["metadata"])}
             cells = [answer if cell is best else cell for cell in cells if id(cell) not in places]
         functions |= {id(cell): _functions(cell) for cell in cells if id(cell) not in functions}
     return cells

@@ -29,7 +29,9 @@ class WireError(ValueError):
 
 def write_report(outcomes: Sequence[Outcome], trouble: str) -> bytes:
     """The text of what `probe` saw, and of what had stopped before; see `read_report`."""
-    return json.dumps({"outcomes": [_written(it) for it in outcomes], "trouble": trouble[:LONGEST_TEXT]}).encode()
+    return json.dumps(
+        {"outcomes": [_written(outcome) for outcome in outcomes], "trouble": trouble[:LONGEST_TEXT]}
+    ).encode()
 
 
 def read_report(content: bytes, cases: int) -> tuple[list[Outcome], str]:

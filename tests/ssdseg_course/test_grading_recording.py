@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from ssdseg_course.grading import gradebook as books
 from ssdseg_course.grading.gradebook import GradebookError, gradebook_url
-from ssdseg_course.grading.grading import BusyError, Options, _alone, _config, grade_folder
+from ssdseg_course.grading.grading import BusyError, Options, alone, grade_folder, read_config
 
 PLAIN = Options(lesson=LESSON, workers=1)
 TWO = submissions.GOOD[:2]
@@ -106,7 +106,7 @@ def test_the_pages_are_notebooks_and_the_csv_is_nbgraders(graded):
 def test_settings_that_python_cannot_read_are_named(tmp_path):
     (tmp_path / "nbgrader_config.py").write_text("c = get_config()\nc.x = (\n")
     with pytest.raises(ValueError, match=r"nbgrader_config\.py, line 2"):
-        _config(tmp_path)
+        read_config(tmp_path)
 
 
 @needs_sandbox
@@ -192,9 +192,9 @@ def test_grading_goes_on_where_it_was(end, times, tmp_path):
 
 
 def test_two_do_not_grade_in_one_folder(tmp_path):
-    with _alone(tmp_path), pytest.raises(BusyError, match="another `ssdseg grade`"), _alone(tmp_path):
+    with alone(tmp_path), pytest.raises(BusyError, match="another `ssdseg grade`"), alone(tmp_path):
         pass
-    with _alone(tmp_path):
+    with alone(tmp_path):
         pass
 
 
@@ -209,7 +209,7 @@ def test_two_do_not_grade_in_one_folder(tmp_path):
 )
 def test_a_gradebook_is_a_file_or_an_address(given, url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert gradebook_url(_config(tmp_path), given) == url.format(cwd=os.getcwd())
+    assert gradebook_url(read_config(tmp_path), given) == url.format(cwd=os.getcwd())
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_gradebook_is_a_file_or_an_address(given, url, tmp_path, monkeypatch):
 def test_a_gradebook_that_cannot_be_is_named(given, words, tmp_path):
     with (
         pytest.raises(GradebookError, match=words),
-        books.open_gradebook(gradebook_url(_config(tmp_path), given), _config(tmp_path)),
+        books.open_gradebook(gradebook_url(read_config(tmp_path), given), read_config(tmp_path)),
     ):
         pass
 
@@ -227,7 +227,7 @@ def test_a_gradebook_that_cannot_be_is_named(given, words, tmp_path):
 def test_a_file_that_is_no_gradebook_is_left_alone(tmp_path):
     path = tmp_path / "letter.db"
     path.write_text("Dear all, " * 1000)
-    config = _config(tmp_path)
+    config = read_config(tmp_path)
     url = gradebook_url(config, str(path))
     with pytest.raises(GradebookError, match=r"letter\.db.*not a database"), books.open_gradebook(url, config):
         pass

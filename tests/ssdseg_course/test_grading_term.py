@@ -20,14 +20,14 @@ from sqlalchemy.exc import DataError, OperationalError
 from traitlets.config import Config
 
 from ssdseg_course.checking.report import Report
-from ssdseg_course.cli.grade import _show
+from ssdseg_course.cli.grade import show
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading import cluster, grading
 from ssdseg_course.grading.gradebook import GradebookError, Records, gradebook_url, open_gradebook
 from ssdseg_course.grading.grader import Graded, NotGraded
-from ssdseg_course.grading.grading import Options, _config, grade_folder
+from ssdseg_course.grading.grading import Options, grade_folder, read_config
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.manifest import LESSONS, ROOT, find_lesson
-from ssdseg_course.work.running import exercises_of
 from ssdseg_course.work.workspace import NotebookError, grade_id, is_written, notebook_text, parse_notebook
 
 NAME = LESSON.name
@@ -77,7 +77,7 @@ def grader(monkeypatch):
     def grade_all(client, works):
         for work in works:
             it.graded += 1
-            yield work, cluster._result(Future(work), work)
+            yield work, cluster.result_of(Future(work), work)
 
     monkeypatch.setattr(cluster, "grade_all", grade_all)
     monkeypatch.setattr(cluster, "connected", lambda *_: contextlib.nullcontext())
@@ -88,11 +88,11 @@ def grader(monkeypatch):
 def prepared(tmp_path_factory):
     """A gradebook that knows two lessons, and their notebooks as they are handed out: nbgrader takes seconds for it."""
     folder = tmp_path_factory.mktemp("prepared")
-    config = _config(folder)
+    config = read_config(folder)
     url = gradebook_url(config, None)
     with open_gradebook(url, config):
         return folder / "gradebook.db", {
-            it: grading._prepare(it, url, folder, config) for it in (LESSON, find_lesson("2"))
+            it: grading.prepare(it, url, folder, config) for it in (LESSON, find_lesson("2"))
         }
 
 
@@ -107,7 +107,7 @@ def empty_term(tmp_path, prepared):
 @pytest.fixture
 def term(empty_term, prepared, monkeypatch):
     """The same, where nbgrader knows the lessons."""
-    monkeypatch.setattr(grading, "_prepare", lambda lesson, *_: prepared[1][lesson])
+    monkeypatch.setattr(grading, "prepare", lambda lesson, *_: prepared[1][lesson])
     return empty_term
 
 
@@ -246,7 +246,7 @@ def test_feedback_shows_comments_and_points_given_by_hand(term, grader):
 
 def api(term, **exchange) -> NbGraderAPI:
     """nbgrader, as its formgrader uses it in a term's folder."""
-    config = _config(term)
+    config = read_config(term)
     config.merge(Config({"Exchange": exchange}))
     return NbGraderAPI(CourseDirectory(config=config), config=config)
 
@@ -376,17 +376,15 @@ def test_a_plugin_that_fails_is_named(term, grader, monkeypatch):
 def test_what_goes_away_while_others_are_graded_is_named(term, grader, monkeypatch):
     for name in ("ada", "bob"):
         hand_in(term, name)
-    real = grading._look_through
 
-    def look(*arguments):
-        found = real(*arguments)
+    def connected(*_):
         shutil.rmtree(term / "submitted" / "ada")
-        return found
+        return contextlib.nullcontext()
 
-    monkeypatch.setattr(grading, "_look_through", look)
+    monkeypatch.setattr(cluster, "connected", connected)
     tally = run(term)
     assert tally.graded == 1
-    assert "cannot be read any more" in tally.not_graded[0].reason
+    assert "can no longer be read" in tally.not_graded[0].reason
 
 
 def test_no_text_of_a_submission_reaches_the_terminal_or_a_file_as_it_is(term, grader, capsys):
@@ -398,7 +396,7 @@ def test_no_text_of_a_submission_reaches_the_terminal_or_a_file_as_it_is(term, g
         grader.says[student] = HOSTILE
     grader.says["bob"] = HOSTILE
     tally = run(term)
-    _show(tally, term)
+    show(tally, term)
     printed = capsys.readouterr().out
     texts = [printed, page(term, "bob"), (term / "class_report.md").read_text(), (term / "grades.csv").read_text()]
     for text in texts:
@@ -415,8 +413,8 @@ def test_one_file_of_two_learners_is_said(term, grader, capsys):
     os.link(folder / f"{NAME}.ipynb", term / "submitted" / "bob" / f"{NAME}.ipynb")
     tally = run(term)
     assert tally.graded == 2
-    _show(tally, term)
-    assert "ada and bob have handed in one and the same file (a hard link)" in capsys.readouterr().out
+    show(tally, term)
+    assert "ada and bob handed in one and the same file (a hard link)" in capsys.readouterr().out
 
 
 def test_a_file_beside_the_notebook_that_changes_is_graded_again(term, grader):
