@@ -36,7 +36,7 @@ CONNECT_SECONDS = 10
 ADDRESS = re.compile(r"(\w+://)?[^/\s]+:\d+/?")
 SETTINGS = {
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
-    "distributed.scheduler.http.routes": [],  # nothing to look at, for anybody
+    "distributed.scheduler.http.routes": [],  # no pages for anybody to look at
     "distributed.worker.http.routes": [],
     "distributed.scheduler.allowed-failures": 0,  # what ends a worker is graded once more, alone
     "distributed.worker.memory.target": False,  # what a worker holds is small; answers run elsewhere
@@ -55,7 +55,7 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
     """A cluster whose workers have this version of the course and a sandbox.
 
     Args:
-        workers: processes on this machine, by default one a core.
+        workers: processes on this machine, by default one per core.
         scheduler: address of another cluster instead.
         unsafe: whether workers may do without a sandbox.
 
@@ -85,7 +85,7 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
                 )
             )
         elif not ADDRESS.fullmatch(scheduler):
-            raise ClusterError(f"{scheduler}: that is no address of a scheduler; for example tcp://10.0.0.5:8786")
+            raise ClusterError(f"{scheduler}: that is not the address of a scheduler, such as tcp://10.0.0.5:8786")
         try:
             client = stack.enter_context(
                 Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False, security=security)
@@ -164,7 +164,7 @@ def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Gra
 
 
 def _grade(work: Work) -> Graded | NotGraded:
-    """What a worker does, which ends where it does not come to an end: also inside a function of C's."""
+    """What a worker does; the signal ends one that takes far too long, also inside a C function."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS_OF_A_WORKER)
     try:
         return grade(work)

@@ -1,4 +1,4 @@
-"""Writes grades into nbgrader's gradebook: one writer, one transaction a submission, and nothing graded twice.
+"""Writes grades into nbgrader's gradebook: one writer, one transaction per submission, and nothing graded twice.
 
 Beside nbgrader's tables stands one of ours, written in the same transaction: of each submission what was graded, and
 what came of it exercise by exercise.
@@ -154,7 +154,7 @@ def gradebook_url(config: Config, given: str | None) -> str:
         given: an address as SQLAlchemy takes it, or the path of an SQLite file; None for that of the settings.
 
     Raises:
-        GradebookError: if it is no address.
+        GradebookError: if it is not an address.
     """
     url = given or CourseDirectory(config=config).db_url
     if "://" not in url:
@@ -163,7 +163,7 @@ def gradebook_url(config: Config, given: str | None) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise GradebookError(
-            f"{url}: that is no address of a gradebook; for example postgresql://host/grades"
+            f"{url}: that is not the address of a gradebook, such as postgresql://host/grades"
         ) from None
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and not Path(parsed.database).parent.is_dir():
@@ -176,7 +176,7 @@ def gradebook_url(config: Config, given: str | None) -> str:
 
 @contextmanager
 def open_gradebook(url: str, config: Config) -> Iterator["Records"]:
-    """The gradebook at an address, closed in the end.
+    """The gradebook at an address, closed at the end.
 
     Raises:
         GradebookError: if it cannot be opened, or written.

@@ -149,12 +149,12 @@ def _reports(codes: Sequence[tuple[Exercise, Code]], work: Work, endless: Collec
     """The reports on all exercises, in their order.
 
     An exercise that fails, and uses an earlier one that is wrong, is tried once more with the course's own function in
-    the place of that one.
+    place of that one.
 
     Args:
         codes: the exercises, and where the answers are found.
         work: how to run them.
-        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+        endless: ids of exercises whose answers are known not to end, and are not tried.
     """
     results, wrong = [], {}
     for exercise, code in codes:
@@ -273,7 +273,7 @@ def _try(exercise: Exercise, code: Code, work: Work) -> tuple[Report, Probed]:
 
 
 def _is_stub(exercise: Exercise, code: Code, probed: Probed) -> bool:
-    """Whether there is no answer yet, wherever one looks."""
+    """Whether there is no answer yet, in whatever way it is looked for."""
     written = any(source.own for source in code.sources if source.name == exercise.name)
     return not written and probed.outcomes is not None and not probed.has_values
 
@@ -319,7 +319,7 @@ def _remark_on(report: Report) -> str:
 
 @functools.lru_cache(maxsize=CASES_KEPT)
 def _largest_reply(exercise_id: str, seed: int) -> int:
-    """Bytes that an answer may give back: some times as many as the reference's, for who is wrong may give more."""
+    """Bytes that an answer may give back: a few times as many as the reference's, for a wrong one may give more."""
     key = _answer_key(exercise_id, seed)
     right = sum(_bytes(key.value(key.exercise.reference, number)) for number in range(len(key.cases)))
     return min(LARGEST_REPLY, MIB + TIMES_AS_MUCH * right)
@@ -365,7 +365,7 @@ def rehearse(
         release: its notebook as it was handed out.
         notebook: the learner's, as `repair` gives it.
         beside: content of the files that stand beside it, by their paths.
-        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+        endless: ids of exercises whose answers are known not to end, and are not tried.
 
     Returns:
         the report on each, and whether it is right only with the files that stand beside the notebook.

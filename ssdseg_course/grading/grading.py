@@ -1,4 +1,4 @@
-"""Grades a folder of submissions into a gradebook; it can be stopped at any moment, and goes on when run again."""
+"""Grades a folder of submissions into a gradebook; it can be stopped at any moment, and continues when run again."""
 
 import contextlib
 import errno
@@ -58,13 +58,13 @@ class Tally:
 
     Attributes:
         graded: number of submissions graded now.
-        unchanged: number of those that had been graded before and are the same since.
+        unchanged: number of those that have not changed since they were graded before.
         not_graded: what could not be graded, and why.
         handed_in: learners whose submissions could be read, by lesson.
         records: of all submissions in the folder that have been graded, now or before.
         standings: what nbgrader has of them, with what was changed by hand, by (learner, lesson).
         learners: all who have handed in, by id.
-        penalties: number of submissions for which being late costs something else than before.
+        penalties: number of submissions for which being late costs more or less than before.
         notes: what else the instructor should know, a sentence each.
     """
 
@@ -84,12 +84,12 @@ class Options:
     """How to grade.
 
     Attributes:
-        lesson: which alone; all without one.
-        workers: processes on this machine; one a core without it.
+        lesson: the only one to grade; all by default.
+        workers: processes on this machine; one per core by default.
         scheduler: address of a Dask cluster instead.
-        gradebook: its address, or the path of an SQLite file; that of nbgrader's settings without it.
-        unsafe: to grade without a sandbox.
-        again: to grade also what has been graded and is the same since.
+        gradebook: its address, or the path of an SQLite file; by default that of nbgrader's settings.
+        unsafe: whether to grade without a sandbox.
+        again: whether to grade also what has not changed since it was graded.
         seconds: that an exercise may take.
         take: which of several notebooks of one lesson counts; see `take_in`.
         students: a table of ids and names.
@@ -298,14 +298,18 @@ def read_config(folder: Path) -> Config:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Nobody else grades in this folder meanwhile; the system takes the lock back however this process ends."""
+    """Keep others from grading in this folder; the system releases the lock however this process ends.
+
+    Raises:
+        BusyError: if somebody does already.
+    """
     path = folder / LOCK
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BusyError(f"{folder}: another `ssdseg grade` is at work there; wait for it, or stop it") from None
+            raise BusyError(f"{folder}: another `ssdseg grade` is running there; wait for it, or stop it") from None
         yield
 
 
@@ -317,7 +321,7 @@ def lay_out_sources(folder: Path, config: Config) -> None:
     for lesson in LESSONS:
         link, source = place / lesson.name, lesson.solution().parent
         if source.is_dir() and not os.path.lexists(link):
-            with contextlib.suppress(OSError):  # a file system without links: what is missing is but a convenience
+            with contextlib.suppress(OSError):  # a file system without links: the links are only a convenience
                 place.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(source)
 

@@ -51,7 +51,7 @@ def rehearsed(lesson: Lesson, root: Path, release: Notebook, endless: Collection
         lesson: which.
         root: the course folder.
         release: the lesson's notebook as it was handed out.
-        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+        endless: ids of exercises whose answers are known not to end, and are not tried.
     """
     path = lesson.notebook(root)
     try:
@@ -72,7 +72,7 @@ def try_out(
         lesson: which it is of.
         release: as it was handed out.
         notebook: the learner's, as `repair` gives it.
-        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+        endless: ids of exercises whose answers are known not to end, and are not tried.
 
     Raises:
         SandboxError: if this system cannot run them, not even without a sandbox.

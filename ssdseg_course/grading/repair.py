@@ -151,7 +151,7 @@ def _parsed(text: str, remarks: list[str]) -> dict:
     try:
         notebook = json.loads(text, strict=False, parse_int=_short)
     except RecursionError:
-        raise NotebookError("the file is no notebook: it is nested far too deeply") from None
+        raise NotebookError("the file is not a notebook: it is nested far too deeply") from None
     except json.JSONDecodeError:
         cells = _salvaged(text)
         if not cells:
@@ -160,7 +160,7 @@ def _parsed(text: str, remarks: list[str]) -> dict:
         remarks.append(f"the file breaks off or is damaged; {count} could be read, what stood behind is lost")
         return {"nbformat": 4, "cells": cells}
     if not isinstance(notebook, dict):
-        raise NotebookError("the file is no notebook")
+        raise NotebookError("the file is not a notebook")
     if "worksheets" in notebook or notebook.get("nbformat") in (1, 2, 3):
         return _converted(notebook, remarks)
     if notebook.get("nbformat") != 4:
@@ -219,7 +219,7 @@ def _cells(notebook: dict, release: Notebook, remarks: list[str]) -> list[Cell]:
     known = {cell["source"] for cell in release["cells"]}
     found = notebook.get("cells")
     if not isinstance(found, list):
-        raise NotebookError("the file is no notebook: it has no cells")
+        raise NotebookError("the file is not a notebook: it has no cells")
     cells, strange = [], 0
     for cell in found:
         source = cell.get("source", "") if isinstance(cell, dict) else None

@@ -136,7 +136,7 @@ class Sandbox:
             env=_environment(str(folder) if unsafe else INSIDE),
             cwd="/",
             bufsize=0,
-            start_new_session=True,  # Ctrl-C is for the one who grades
+            start_new_session=True,  # Ctrl-C is meant for the process that grades
         )
         if keras:  # so that both load it at the same time, for the judge will need it as well
             import_keras()

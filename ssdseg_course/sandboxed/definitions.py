@@ -232,7 +232,7 @@ def _parts(source: Source, file: str) -> list[Statement]:
 
 
 def _one_by_one(statement: ast.stmt) -> list[ast.stmt]:
-    """An import of several names as an import of each: one that is not to be had takes none of the others along."""
+    """An import of several names as an import of each: one that is missing does not take the others along."""
     if not isinstance(statement, ast.Import | ast.ImportFrom):
         return [statement]
     parts = []

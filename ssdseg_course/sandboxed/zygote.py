@@ -12,7 +12,7 @@ by writing a word, a line end and a content into a pipe:
     the same   this way to find the function comes to the same as the one that was tried before
 
 A job is (pickled) a dict of the arguments of `run_answer` and, as "most", the bytes that may come out of it; with it go
-the seconds of work that it may take. Jobs come from the one who grades, and are believed.
+the seconds of work that it may take. Jobs come from the process that grades, and are trusted.
 """
 
 import builtins
@@ -388,7 +388,7 @@ def _time_is_up(*_) -> None:
 
 def _why_missing(sources, name: str, found, error: Exception | None) -> str:
     if found is not None:
-        return f"`{name}` is no function, but of the type {type(found).__name__}"
+        return f"`{name}` is not a function, but of the type {type(found).__name__}"
     cell = next((source.text for source in sources if source.name == name), "")
     try:
         compile(cell, "<cell>", "exec")

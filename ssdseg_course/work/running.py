@@ -260,7 +260,7 @@ class _Run:
         return _failed(
             exercise,
             State.MISSING,
-            f"the notebook has no function `{exercise.name}`; write it again, or start anew with "
+            f"the notebook has no function `{exercise.name}`; write it again, or start afresh with "
             f"`ssdseg reset {number}`, which keeps a copy of what you have",
         )
 
@@ -300,7 +300,7 @@ class _Kernel:
         self._client = client
 
     def run(self, code: str, seconds: float) -> _Reply:
-        """Run code for so many seconds at most."""
+        """Run code for at most that many seconds."""
         request = self._client.execute(code, store_history=False, allow_stdin=False, stop_on_error=False)
         results: list[dict] = []
         interrupted = False

@@ -404,7 +404,7 @@ BROKEN = (
     Case("garbage", saved(bytes(range(256)) * 50), None, "damaged"),
     Case("nested", saved("[" * 100_000), None, "nested"),
     Case("syntax-error", attack("def ("), BUT_THE_TARGET, "Python cannot read its cell"),
-    Case("no-function", saved(solved(**{TARGET: f"{TARGET} = 3"})), BUT_THE_TARGET, "is no function"),
+    Case("no-function", saved(solved(**{TARGET: f"{TARGET} = 3"})), BUT_THE_TARGET, "is not a function"),
 )  # fmt: skip
 
 # Hostile ones: files.

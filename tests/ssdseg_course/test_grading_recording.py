@@ -1,5 +1,4 @@
-"""Recording: one transaction a submission, nothing lost or graded twice however grading ends, and nbgrader's own tools
-read what was written."""
+"""Recording: nothing is lost or graded twice however grading ends, and nbgrader's own tools read what was written."""
 
 import os
 import signal
@@ -214,7 +213,7 @@ def test_a_gradebook_is_a_file_or_an_address(given, url, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("nosuch://x", "nosuch"), ("/no/such/folder/x.db", "does not exist"), ("://x", "no address")],
+    [("nosuch://x", "nosuch"), ("/no/such/folder/x.db", "does not exist"), ("://x", "not the address")],
 )
 def test_a_gradebook_that_cannot_be_is_named(given, words, tmp_path):
     with (
