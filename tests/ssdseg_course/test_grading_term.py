@@ -23,6 +23,7 @@ from ssdseg_course.checking.report import Report
 from ssdseg_course.cli.grade import show
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading import cluster, grading
+from ssdseg_course.grading import gradebook as books
 from ssdseg_course.grading.gradebook import GradebookError, Records, gradebook_url, open_gradebook
 from ssdseg_course.grading.grader import Graded, NotGraded
 from ssdseg_course.grading.grading import Options, grade_folder, read_config
@@ -191,6 +192,36 @@ def test_a_due_date_that_is_set_later_or_extended_counts_at_once(term, grader):
         book.grant_extension(NAME, "ada", days=2)
     assert now() == (1, "100.0", "100.0")
     assert "less for being late" not in page(term, "ada")
+
+
+def test_who_is_late_when_graded_loses_what_nbgraders_plugin_says_and_who_has_no_time_is_not_late(term, grader):
+    with (term / "nbgrader_config.py").open("a") as config:
+        config.write(LATE)
+    with gradebook(term) as book:
+        book.update_or_create_assignment(NAME, duedate="2026-11-24 10:00:00 UTC")
+    hand_in(term, "ada", timestamp="2026-11-25 10:00:00 UTC")
+    hand_in(term, "bob")
+    assert run(term).graded == 2
+    columns = ("raw_score", "late_submission_penalty", "score")
+    found = {student: tuple(row[name] for name in columns) for (student, _), row in grades(term).items()}
+    assert found == {"ada": ("100.0", "100.0", "0.0"), "bob": ("100.0", "0.0", "100.0")}
+
+
+def test_a_submission_whose_writing_fails_half_way_leaves_nothing(term, grader, monkeypatch):
+    for name in ("ada", "bob"):
+        hand_in(term, name)
+
+    def stop(*_):
+        raise OperationalError("insert", {}, Exception("disk I/O error"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(books, "insert", stop)
+        with pytest.raises(GradebookError, match=r"gradebook\.db.*disk I/O error"):
+            run(term)
+    with gradebook(term) as book:
+        assert book.assignment_submissions(NAME) == []
+    assert run(term).graded == 2
+    assert {student: row["score"] for (student, _), row in grades(term).items()} == {"ada": "100.0", "bob": "100.0"}
 
 
 def test_changed_points_of_an_exercise_are_noticed(empty_term, grader):
