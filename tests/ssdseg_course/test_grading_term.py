@@ -203,7 +203,7 @@ def test_who_is_late_when_graded_loses_what_nbgraders_plugin_says_and_who_has_no
     hand_in(term, "bob")
     assert run(term).graded == 2
     columns = ("raw_score", "late_submission_penalty", "score")
-    found = {student: tuple(row[name] for name in columns) for (student, _), row in grades(term).items()}
+    found = {student: tuple(grades(term)[student, NAME][name] for name in columns) for student in ("ada", "bob")}
     assert found == {"ada": ("100.0", "100.0", "0.0"), "bob": ("100.0", "0.0", "100.0")}
 
 
@@ -221,7 +221,7 @@ def test_a_submission_whose_writing_fails_half_way_leaves_nothing(term, grader, 
     with gradebook(term) as book:
         assert book.assignment_submissions(NAME) == []
     assert run(term).graded == 2
-    assert {student: row["score"] for (student, _), row in grades(term).items()} == {"ada": "100.0", "bob": "100.0"}
+    assert [grades(term)[student, NAME]["score"] for student in ("ada", "bob")] == ["100.0", "100.0"]
 
 
 def test_changed_points_of_an_exercise_are_noticed(empty_term, grader):
