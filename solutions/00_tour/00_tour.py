@@ -18,7 +18,7 @@
 #
 # **You need** Python and a little NumPy. Nothing of detection, nothing of neural networks.
 #
-# **It takes** about 15 minutes: one exercise to warm up, 10 points. The other lessons have 100 points each.
+# **It takes** {time}, to warm up. The other lessons have 100 points each.
 #
 # A notebook is a list of cells, text and code. Click on the next cell and press **Shift + Enter**: it runs, its result
 # appears under it, and the next one is chosen. Go on like that, down to the end. (To read the code is not necessary
@@ -153,7 +153,7 @@ show(
 )
 
 # %% [markdown]
-# ### Exercise 0.1 - from fractions to pixels  ·  10 points  ·  easy  ·  about 4 minutes
+# ### {00.to_pixels}
 #
 # Write `to_pixels(box, image_size)`: the four numbers of the box in pixels, in the same order, not rounded. A tuple,
 # a list or an array will do. `box` is an array of four numbers, and `image_size` is `(height, width)`, as NumPy says
@@ -182,7 +182,7 @@ def to_pixels(box, image_size):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_to_pixels", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_to_pixels", "grade": true}
 check("00.to_pixels", to_pixels)
 
 # %% [markdown]

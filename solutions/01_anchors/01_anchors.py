@@ -19,7 +19,7 @@
 # **You need** Python and NumPy arrays, broadcasting too (we look at it again where we use it). Nothing of detection,
 # nothing of neural networks.
 #
-# **It takes** about 140 minutes: seven exercises, 100 points. Every exercise is a good place to stop for the day.
+# **It takes** {time}. Every exercise is a good place to stop for the day.
 # When you come back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and
 # there you go on.
 #
@@ -153,7 +153,7 @@ print("their middles:    ", (np.arange(4) + 0.5) / 4)
 # - Points are $(x, y)$, but arrays and grids are (rows, columns). A **column** number becomes an $x$, a **row** number
 #   becomes a $y$: the order turns around.
 #
-# ### Exercise 1.1 - where anchors sit  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {01.grid_centers}
 #
 # Write `grid_centers(rows, cols)`: the middles of all cells as an array of shape `(rows * cols, 2)`, one $(x, y)$ a
 # row. Go through the grid as you read a page: the first row from left to right, then the second. For 2 rows and 3
@@ -175,7 +175,7 @@ def grid_centers(rows, cols):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_grid_centers", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_grid_centers", "grade": true}
 check("01.grid_centers", grid_centers)
 
 # %% [markdown]
@@ -267,7 +267,7 @@ show(
 #
 # </details>
 #
-# ### Exercise 1.2 - how large anchors are, and of which shape  ·  20 points  ·  medium  ·  about 20 minutes
+# ### {01.anchor_sizes}
 #
 # Write `anchor_sizes(scale, next_scale, aspect_ratios, image_size)`: the sizes `(w, h)` of all anchors of one cell,
 # as fractions of the image's width and height. One row for each ratio, in the order given, and the extra square last:
@@ -289,7 +289,7 @@ def anchor_sizes(scale, next_scale, aspect_ratios, image_size):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_anchor_sizes", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_anchor_sizes", "grade": true}
 check("01.anchor_sizes", anchor_sizes)
 
 # %% [markdown]
@@ -337,7 +337,7 @@ print((middles - sizes / 2).shape)  # every cell with every size
 # Anchors near the border reach over it: $x_\min$ may be below 0. Leave them alone. Cut off, an anchor would have
 # another shape than its neighbours, and the network would have to learn the border as a special case.
 #
-# ### Exercise 1.3 - all anchors of one map  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {01.map_anchors}
 #
 # Write `map_anchors(...)`, whose arguments are those of both your functions, and use the two. It gives all anchors of
 # one map of `rows` × `cols` cells, as corners, in an array of shape `(rows * cols * A, 4)`, where `A` is the number of
@@ -357,7 +357,7 @@ def map_anchors(rows, cols, scale, next_scale, aspect_ratios, image_size):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_map_anchors", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_map_anchors", "grade": true}
 check("01.map_anchors", map_anchors)
 
 # %% [markdown]
@@ -438,7 +438,7 @@ show(
 # *next* map, and the coarsest map has no next one. So the list goes on for one more step of the same size, to
 # $s_{m+1}$, which may be larger than 1.
 #
-# ### Exercise 1.4 - a scale for every map  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {01.linear_scales}
 #
 # Write `linear_scales(first, last, maps)`: the `maps + 1` scales, where `first` is $s_1$, `last` is $s_m$, and `maps`
 # is $m$, at least 2. Begin with the step: how many of them lead from the first map to the last? A test:
@@ -454,7 +454,7 @@ def linear_scales(first, last, maps):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_linear_scales", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_linear_scales", "grade": true}
 check("01.linear_scales", linear_scales)
 
 # %% [markdown]
@@ -489,7 +489,7 @@ with after("1.4"):
 #
 # Now put the maps together.
 #
-# ### Exercise 1.5 - all anchors of a network  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {01.make_anchors}
 #
 # Write `make_anchors(image_size, feature_maps, scales, aspect_ratios)`: the anchors of all maps in one array `(N, 4)`,
 # the finest map first. `feature_maps` is a list of `(rows, cols)`, and `scales` has one entry more than that. The
@@ -509,7 +509,7 @@ def make_anchors(image_size, feature_maps, scales, aspect_ratios):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_make_anchors", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_make_anchors", "grade": true}
 check("01.make_anchors", make_anchors)
 
 # %% [markdown]
@@ -575,7 +575,7 @@ pairwise_iou([[0, 0, 1, 1]], [[0, 0, 1, 1], [0, 0, 1, 0.5], [0.5, 0, 1.5, 1], [2
 # anchor reaches the threshold with it. The share of covered boxes is the **coverage**, also called the recall of the
 # anchors. For the rest of the boxes there are only anchors that fit badly, and a detector finds such objects rarely.
 #
-# ### Exercise 1.6 - how well anchors cover the boxes of a data set  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {01.coverage}
 #
 # Write `coverage(anchors, boxes, threshold)`: the share, 0 to 1, of the `boxes` whose best anchor has an IoU of at
 # least `threshold`. Where there are no boxes none is missed: say 1. (`boxes` may be empty, of shape `(0, 4)`; there is
@@ -593,7 +593,7 @@ def coverage(anchors, boxes, threshold):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_coverage", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_coverage", "grade": true}
 check("01.coverage", coverage)
 
 # %% [markdown]
@@ -687,7 +687,7 @@ with after("1.4, 1.5 and 1.6"):
     try_out(scales, aspect_ratios)
 
 # %% [markdown]
-# ### Exercise 1.7 - choose anchors for the warehouse  ·  15 points  ·  medium  ·  about 30 minutes
+# ### {01.choose_anchors}
 #
 # Write `choose_anchors()`: it returns `(scales, aspect_ratios)`, five rising scales and as many ratios as you like,
 # the same for all maps. With **at most 2,400 anchors** they should reach a coverage of **at least 0.90** at a
@@ -711,7 +711,7 @@ def choose_anchors():
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_choose_anchors", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_choose_anchors", "grade": true}
 check("01.choose_anchors", choose_anchors)
 
 # %% [markdown]

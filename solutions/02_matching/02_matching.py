@@ -19,7 +19,7 @@
 #
 # **You need** lesson 1 (anchors, and what IoU is), NumPy's broadcasting, and a logarithm. Still no neural network.
 #
-# **It takes** about 140 minutes: seven exercises, 100 points. The end of section 4, with its explorer, is a good
+# **It takes** {time}. The end of section 4, with its explorer, is a good
 # place to stop for the day.
 #
 # Exercises work as in lesson 1. Stuck? `hint("02.iou")` gives a hint; call it again for a stronger one.
@@ -141,7 +141,7 @@ show(
 # Corners are good for overlaps. For moving and stretching, **centers** are better: the middle $(x, y)$ and the size
 # $(w, h)$. (Without any "+ 1": a box is a piece of the plane, not a row of pixels. From 3 to 5 it is 2.)
 #
-# ### Exercise 2.1 - two ways to write a box  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {02.corners_to_centers}
 #
 # Write `corners_to_centers(boxes)`: from an array `(N, 4)` of corners to an array `(N, 4)` of centers, each row $(x,
 # y, w, h)$. Take a pencil first: what are the middle and the size of a box with the corners (0.2, 0.2, 0.6, 0.8)?
@@ -165,7 +165,7 @@ def corners_to_centers(boxes):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_corners_to_centers", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_corners_to_centers", "grade": true}
 check("02.corners_to_centers", corners_to_centers)
 
 # %% [markdown]
@@ -247,7 +247,7 @@ print("the xmax of a, for all pairs:", a[:, None, 2].shape, "- or, once a = a[:,
 # Two boxes without area have a union of 0, and 0 / 0 is `nan`, which spoils everything it meets. There the IoU shall
 # be 0. `np.where(union > 0, union, 1)` is a union that you can safely divide by.
 #
-# ### Exercise 2.2 - IoU of all pairs  ·  20 points  ·  medium  ·  about 25 minutes
+# ### {02.iou}
 #
 # Write `iou(a, b)`: for corners `a` of shape `(N, 4)` and `b` of shape `(M, 4)` the IoU of every box of `a` with
 # every box of `b`, in an array of shape `(N, M)`. Row $i$ belongs to box $i$ of `a`. `b` may hold no box at all, `(0,
@@ -276,7 +276,7 @@ def iou(a, b):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_iou", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_iou", "grade": true}
 check("02.iou", iou)
 
 # %% [markdown]
@@ -414,7 +414,7 @@ show(
 # its second best, 2107, though that is under 0.5. And the small person got an anchor that is far too large, with an
 # IoU of 0.161<!-- above -->. Better a bad anchor than none.
 #
-# ### Exercise 2.3 - one to one, the best pair first  ·  20 points  ·  hard  ·  about 25 minutes
+# ### {02.greedy_match}
 #
 # Write `greedy_match(ious)`. `ious` has the shape `(N, M)`: **a row for each anchor, a column for each box**. The
 # result has $N$ entries, one for each anchor: the index of its box, or -1 for an anchor without one. For the table
@@ -444,7 +444,7 @@ def greedy_match(ious):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_greedy_match", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_greedy_match", "grade": true}
 check("02.greedy_match", greedy_match)
 
 # %%
@@ -472,7 +472,7 @@ numbers[odd] = (numbers * 100)[odd]
 print(odd, numbers)
 
 # %% [markdown]
-# ### Exercise 2.4 - then the threshold  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {02.match_anchors}
 #
 # Write `match_anchors(anchors, boxes, threshold)` with the two functions you have: first greedy, one to one; then
 # every free anchor takes the box that it overlaps most, if that IoU is **at least** `threshold`. Again $N$ entries,
@@ -495,7 +495,7 @@ def match_anchors(anchors, boxes, threshold):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_match_anchors", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_match_anchors", "grade": true}
 check("02.match_anchors", match_anchors)
 
 # %% [markdown]
@@ -704,7 +704,7 @@ show_spread(
 # and $t_y$ and $t_h$ likewise. The box of the pencil test has $t_x = 1$, $t_y = -1$, $t_w = 0$ and $t_h = -0.69 / 0.2
 # = -3.5$.
 #
-# ### Exercise 2.5 - a box as four numbers from its anchor  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {02.encode}
 #
 # Write `encode(boxes, anchors)`: both are corners of shape `(N, 4)`, and box $i$ belongs to anchor $i$. The result is
 # `(N, 4)`, each row $(t_x, t_y, t_w, t_h)$. Your `corners_to_centers` is the first step, and dividing by all four
@@ -725,7 +725,7 @@ def encode(boxes, anchors):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_encode", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_encode", "grade": true}
 check("02.encode", encode)
 
 # %% [markdown]
@@ -745,7 +745,7 @@ with after("2.5"):
 #
 # A trained network gives offsets, and we want boxes: every step has to be undone, the last one first.
 #
-# ### Exercise 2.6 - and back  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {02.decode}
 #
 # Write `decode(offsets, anchors)`: the boxes, corners of shape `(N, 4)`, that `encode` has made these offsets of.
 # `centers_to_corners`, which lesson 1 needed, is there for the last step.
@@ -763,7 +763,7 @@ def decode(offsets, anchors):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_decode", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_decode", "grade": true}
 check("02.decode", decode)
 
 # %% [markdown]
@@ -804,7 +804,7 @@ with after("2.5 and 2.6"):
 # - a class for every anchor: the label of its box, or 0, background, for an anchor without one;
 # - four offsets for every anchor: to its box, or zeros for an anchor without one.
 #
-# ### Exercise 2.7 - the answer sheet of an image  ·  10 points  ·  medium  ·  about 15 minutes
+# ### {02.encode_targets}
 #
 # Write `encode_targets(boxes, labels, anchors, threshold)` with `match_anchors` and `encode`. `boxes` are corners
 # `(M, 4)` and `labels` their classes `(M,)`, from 1 up. Return two arrays, `classes` of shape `(N,)` and `offsets` of
@@ -830,7 +830,7 @@ def encode_targets(boxes, labels, anchors, threshold):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_encode_targets", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_encode_targets", "grade": true}
 check("02.encode_targets", encode_targets)
 
 # %% [markdown]

@@ -18,7 +18,7 @@
 #
 # **You need** Python and NumPy arrays, slices above all. Nothing of neural networks, and nothing of lessons 1 and 2.
 #
-# **It takes** about 140 minutes: seven exercises, 100 points. Every exercise is a good place to stop. When you
+# **It takes** {time}. Every exercise is a good place to stop. When you
 # come back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet.
 #
 # Stuck? `hint("03.pointwise_conv2d")` gives a hint for that exercise; call it again for a stronger one.
@@ -142,7 +142,7 @@ show(
 # in an array of shape $1 \times 1 \times C_{in} \times C_{out}$, called the **kernel**. The two ones say how many
 # pixels it looks at, downward and to the right. That will soon be more.
 #
-# ### Exercise 3.1 - mixing channels  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {03.pointwise_conv2d}
 #
 # Write `pointwise_conv2d(image, kernel)`: `image` has the shape `(H, W, Cin)`, `kernel` `(1, 1, Cin, Cout)`, and what
 # comes back `(H, W, Cout)`. A picture may hold whole numbers, as photographs do; what comes back must have room for
@@ -158,7 +158,7 @@ def pointwise_conv2d(image, kernel):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_pointwise_conv2d", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_pointwise_conv2d", "grade": true}
 check("03.pointwise_conv2d", pointwise_conv2d)
 
 # %% [markdown]
@@ -329,7 +329,7 @@ show(
 #
 # </details>
 #
-# ### Exercise 3.2 - how many zeros, and where  ·  10 points  ·  medium  ·  about 20 minutes
+# ### {03.same_padding}
 #
 # Write `same_padding(side, kernel_size, stride, dilation)`: the zeros that go before and after a side of so many
 # pixels, as `(before, after)`, two whole numbers. (`a // b` rounds a / b down, `-(-a // b)` rounds it up.)
@@ -346,7 +346,7 @@ def same_padding(side, kernel_size, stride, dilation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_same_padding", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_same_padding", "grade": true}
 check("03.same_padding", same_padding)
 
 # %% [markdown]
@@ -377,7 +377,7 @@ with after("3.2"):
 # So the kernel has four axes, $k \times k \times C_{in} \times C_{out}$. Its numbers, learned in training, are the
 # layer's **parameters**.
 #
-# ### Exercise 3.3 - convolution, number by number  ·  20 points  ·  medium  ·  about 25 minutes
+# ### {03.conv2d_loops}
 #
 # Write `conv2d_loops(image, kernel, stride, dilation)`: `image` is `(H, W, Cin)`, `kernel` is `(k, k, Cin, Cout)`, with
 # "same" padding. What comes back is `(ceil(H / stride), ceil(W / stride), Cout)`.
@@ -403,7 +403,7 @@ def conv2d_loops(image, kernel, stride, dilation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_conv2d_loops", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_conv2d_loops", "grade": true}
 check("03.conv2d_loops", conv2d_loops)
 
 # %% [markdown]
@@ -480,7 +480,7 @@ print(a[3:12:4], "begins at place 3, goes on by 4, and stops before place 12")
 # For the rows of tap $i$: where does the slice start, what is its step, and where may it stop so that there is one row
 # for each of the outputs? (It may stop later than right behind its last entry.)
 #
-# ### Exercise 3.4 - convolution, tap by tap  ·  20 points  ·  hard  ·  about 30 minutes
+# ### {03.conv2d}
 #
 # Write `conv2d(image, kernel, stride, dilation)`: the same as exercise 3.3, with no loop but the two over the taps.
 # (The check accepts your loops too; the clock below tells them apart.) If you put what concerns the slices into a
@@ -506,7 +506,7 @@ def shifted_images(image, k, stride, dilation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_conv2d", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_conv2d", "grade": true}
 check("03.conv2d", conv2d)
 
 # %% [markdown]
@@ -590,7 +590,7 @@ with after("3.4"):
 # it is nearly always 1. The order of the output channels is that of Keras, as the index $c \cdot D + d$ says: all $D$
 # of channel 0, all $D$ of channel 1, and so on.
 #
-# ### Exercise 3.5 - each channel on its own  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {03.depthwise_conv2d}
 #
 # Write `depthwise_conv2d(image, kernel, stride, dilation)`: `image` is `(H, W, C)`, `kernel` `(k, k, C, D)`, and what
 # comes back `(ceil(H / stride), ceil(W / stride), C * D)`. Go tap by tap again. For the multiplier, think of shapes:
@@ -608,7 +608,7 @@ def depthwise_conv2d(image, kernel, stride, dilation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_depthwise_conv2d", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_depthwise_conv2d", "grade": true}
 check("03.depthwise_conv2d", depthwise_conv2d)
 
 # %% [markdown]
@@ -632,7 +632,7 @@ with after("3.5"):
     )
 
 # %% [markdown]
-# ### Exercise 3.6 - first look around, then mix  ·  10 points  ·  easy  ·  about 5 minutes
+# ### {03.separable_conv2d}
 #
 # Write `separable_conv2d(image, depthwise_kernel, pointwise_kernel, stride, dilation)`, out of what you have. The
 # depthwise kernel is `(k, k, C, D)` and the pointwise one `(1, 1, C * D, Cout)`. Which step has the stride and the
@@ -647,7 +647,7 @@ def separable_conv2d(image, depthwise_kernel, pointwise_kernel, stride, dilation
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_separable_conv2d", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_separable_conv2d", "grade": true}
 check("03.separable_conv2d", separable_conv2d)
 
 # %% [markdown]
@@ -718,7 +718,7 @@ with after("3.4 and 3.6"):
 # | pointwise | $1 \times 1 \times C_{in} \times C_{out}$ | one pixel at a time |
 # | separable | a depthwise one with $D = 1$, then a pointwise one | the stride in the first of the two |
 #
-# ### Exercise 3.7 - what it costs  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {03.conv_cost}
 #
 # Write `conv_cost(kind, size, kernel_size, in_channels, out_channels, stride)`: `(parameters, multiply_adds)` for one
 # picture, two whole numbers. `kind` is one of the four words above, `size` is the `(height, width)` that goes in,
@@ -742,7 +742,7 @@ def conv_cost(kind, size, kernel_size, in_channels, out_channels, stride):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_conv_cost", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_conv_cost", "grade": true}
 check("03.conv_cost", conv_cost)
 
 # %% [markdown]

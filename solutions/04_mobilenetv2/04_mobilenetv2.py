@@ -19,7 +19,7 @@
 # **You need** lesson 3: what depthwise and pointwise convolutions are, and what they cost. Nothing of Keras; we begin
 # with it.
 #
-# **It takes** about 125 minutes: seven exercises, 100 points. Every exercise is a good place to stop. When you come
+# **It takes** {time}. Every exercise is a good place to stop. When you come
 # back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there you go on.
 #
 # Stuck? `hint("04.bottleneck")` gives a hint for that exercise; call it again for a stronger one.
@@ -124,7 +124,7 @@ show(
 #
 # </details>
 #
-# ### Exercise 4.1 - rounding a width  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {04.make_divisible}
 #
 # Write `make_divisible(channels, divisor)`. `channels` may have a fraction; what comes back is a whole number, an
 # `int`: Keras will make so many channels.
@@ -139,7 +139,7 @@ def make_divisible(channels, divisor):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_make_divisible", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_make_divisible", "grade": true}
 check("04.make_divisible", make_divisible)
 
 # %% [markdown]
@@ -186,7 +186,7 @@ print("two pictures through it:", model(np.zeros((2, 160, 224, 3), np.float32)).
 # 3. an **activation**. Here it is ReLU6, $\min(\max(x, 0), 6)$. Without something that bends, all layers in a row could
 #    be replaced by one. The 6 keeps numbers small, for phones that compute with eight bits.
 #
-# ### Exercise 4.2 - a convolution, its normalisation, its activation  ·  15 points  ·  easy  ·  about 15 minutes
+# ### {04.conv_bn}
 #
 # Write `conv_bn(x, filters, kernel_size, stride, activation)`: three layers applied to the Keras tensor `x`, with
 # "same" padding. `activation` is a name, such as `"relu6"`, for `layers.Activation`; or it is `None`, and then nothing
@@ -207,11 +207,11 @@ def conv_bn(x, filters, kernel_size, stride, activation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_conv_bn", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_conv_bn", "grade": true}
 check("04.conv_bn", conv_bn)
 
 # %% [markdown]
-# ### Exercise 4.3 - the same, depthwise  ·  10 points  ·  easy  ·  about 5 minutes
+# ### {04.depthwise_bn}
 #
 # Write `depthwise_bn(x, kernel_size, stride, dilation, activation)`: as before, with a *depthwise* convolution (lesson
 # 3), one layer for all channels. What is it called in Keras, why does it want no number of filters, and what does it
@@ -228,7 +228,7 @@ def depthwise_bn(x, kernel_size, stride, dilation, activation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_depthwise_bn", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_depthwise_bn", "grade": true}
 check("04.depthwise_bn", depthwise_bn)
 
 # %% [markdown]
@@ -246,7 +246,7 @@ check("04.depthwise_bn", depthwise_bn)
 # the plane as well as one can, by the matrix's *pseudo-inverse*, which undoes the first step. Whatever is missing now,
 # the ReLU took.
 #
-# ### Exercise 4.4 - what a ReLU destroys  ·  10 points  ·  medium  ·  about 15 minutes
+# ### {04.through_relu}
 #
 # Write `through_relu(points, matrix)`: `points` has the shape `(N, d)`, `matrix` `(d, n)`, and what comes back is
 # `(N, d)` again. This one is NumPy. `np.linalg.pinv(matrix)` is the pseudo-inverse, of shape `(n, d)`.
@@ -260,7 +260,7 @@ def through_relu(points, matrix):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_through_relu", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_through_relu", "grade": true}
 check("04.through_relu", through_relu)
 
 # %% jupyter={"source_hidden": true}
@@ -357,7 +357,7 @@ show(
 )
 
 # %% [markdown]
-# ### Exercise 4.5 - the inverted residual  ·  20 points  ·  medium  ·  about 25 minutes
+# ### {04.bottleneck}
 #
 # Write `bottleneck(x, channels, stride, expansion)` with your `conv_bn` and `depthwise_bn`. `channels` go out;
 # `x.shape[-1]` says how many come in.
@@ -381,7 +381,7 @@ def bottleneck(x, channels, stride, expansion):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_bottleneck", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_bottleneck", "grade": true}
 check("04.bottleneck", bottleneck)
 
 # %% [markdown]
@@ -434,7 +434,7 @@ STAGES = (
 # sharp edges. Where to tap them? Just before the map shrinks, in the block that shrinks it, stands its richest version:
 # the expansion, six times as many channels, computed anyway. There the authors attached SSDLite, and so do we.
 #
-# ### Exercise 4.6 - the table is the network  ·  20 points  ·  hard  ·  about 25 minutes
+# ### {04.mobilenet_v2_features}
 #
 # Write `mobilenet_v2_features(x, alpha, stages)`, for a table such as `STAGES`. It gives a dict from strides to maps:
 #
@@ -463,7 +463,7 @@ def mobilenet_v2_features(x, alpha, stages):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_mobilenet_v2_features", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_mobilenet_v2_features", "grade": true}
 check("04.mobilenet_v2_features", mobilenet_v2_features)
 
 # %%
@@ -482,7 +482,7 @@ with after("4.6"):
 #
 # Our own network will have other heads. But only with this one can we compare with the published network.
 #
-# ### Exercise 4.7 - the whole network  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {04.mobilenet_v2}
 #
 # Write `mobilenet_v2(input_shape, alpha, classes)`, which returns a `keras.Model` from pictures of `input_shape`, such
 # as `(224, 224, 3)`, to `classes` probabilities. `layers.GlobalAveragePooling2D()` takes the mean over all places;
@@ -502,7 +502,7 @@ def mobilenet_v2(input_shape, alpha, classes):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_mobilenet_v2", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_mobilenet_v2", "grade": true}
 check("04.mobilenet_v2", mobilenet_v2)
 
 # %% [markdown]

@@ -18,7 +18,7 @@
 #
 # **You need** lesson 4: layers, Keras tensors, `conv_bn` and `depthwise_bn`.
 #
-# **It takes** about 120 minutes: six exercises, 100 points. Every exercise is a good place to stop. When you come
+# **It takes** {time}. Every exercise is a good place to stop. When you come
 # back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there you go on.
 #
 # Stuck? `hint("05.basic_unit")` gives a hint for that exercise; call it again for a stronger one.
@@ -147,7 +147,7 @@ show(
 #
 # </details>
 #
-# ### Exercise 5.1 - what has to be fetched  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {05.memory_access_cost}
 #
 # Write `memory_access_cost(height, width, in_channels, out_channels)` of a pointwise convolution without a bias: how
 # many numbers are read and written.
@@ -161,7 +161,7 @@ def memory_access_cost(height, width, in_channels, out_channels):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_memory_access_cost", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_memory_access_cost", "grade": true}
 check("05.memory_access_cost", memory_access_cost)
 
 # %% [markdown]
@@ -389,7 +389,7 @@ show(
 #
 # </details>
 #
-# ### Exercise 5.2 - dealing out the channels  ·  15 points  ·  easy  ·  about 15 minutes
+# ### {05.channel_shuffle}
 #
 # Write `channel_shuffle(x, groups)` for a Keras tensor `x` of shape (B, H, W, C), where `groups` divides C. You have
 # `ops.reshape(x, shape)` and `ops.swapaxes(x, one, other)`. Every `x.shape[i]` is a number, but the first: that is
@@ -407,7 +407,7 @@ def channel_shuffle(x, groups):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_channel_shuffle", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_channel_shuffle", "grade": true}
 check("05.channel_shuffle", channel_shuffle)
 
 # %% [markdown]
@@ -460,7 +460,7 @@ def depthwise_bn(x, kernel_size, stride, activation, padding="same"):
 #   here, so nothing has to stay linear. It is the step that only looks around, and leaves mixing and choosing to the
 #   others.
 #
-# ### Exercise 5.3 - the unit of stride 1  ·  25 points  ·  medium  ·  about 25 minutes
+# ### {05.basic_unit}
 #
 # Write `basic_unit(x)`, all that the picture shows, from the split to the shuffle: (B, H, W, C) gives (B, H, W, C), for
 # every even C. The left half comes first when the two are joined. `ops.split(x, 2, axis=-1)` gives a list of two
@@ -480,7 +480,7 @@ def basic_unit(x):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_basic_unit", "grade": true, "points": 25}
+# %% nbgrader={"grade_id": "check_basic_unit", "grade": true}
 check("05.basic_unit", basic_unit)
 
 # %% [markdown]
@@ -503,7 +503,7 @@ check("05.basic_unit", basic_unit)
 #
 # </details>
 #
-# ### Exercise 5.4 - the unit of stride 2  ·  20 points  ·  medium  ·  about 20 minutes
+# ### {05.downsampling_unit}
 #
 # Write `downsampling_unit(x, channels)`: (B, H, W, C) gives half of the rows and columns (rounded up) and `channels`,
 # an even number. Pad as PyTorch does. Again the left branch comes first, and again there is a shuffle.
@@ -522,7 +522,7 @@ def downsampling_unit(x, channels):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_downsampling_unit", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_downsampling_unit", "grade": true}
 check("05.downsampling_unit", downsampling_unit)
 
 # %% [markdown]
@@ -546,7 +546,7 @@ print("REPEATS:", REPEATS)
 # So five times the map shrinks to half: what are the strides of the five maps, counted in pixels of the picture? The
 # next exercise asks for the maps by these numbers.
 #
-# ### Exercise 5.5 - three stages and a stem  ·  20 points  ·  hard  ·  about 25 minutes
+# ### {05.shufflenet_v2_features}
 #
 # Write `shufflenet_v2_features(x, width, repeats)`, which gives a dictionary from stride to map: what comes out of the
 # stem, of the pooling and of each of the three stages. `width` is a key of `WIDTHS`, such as `"0.5"`, and
@@ -570,11 +570,11 @@ def shufflenet_v2_features(x, width, repeats):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_shufflenet_v2_features", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_shufflenet_v2_features", "grade": true}
 check("05.shufflenet_v2_features", shufflenet_v2_features)
 
 # %% [markdown]
-# ### Exercise 5.6 - the whole ShuffleNetV2  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {05.shufflenet_v2}
 #
 # Write `shufflenet_v2(input_shape, width, classes)`, a `keras.Model` from pictures to probabilities. Behind the last
 # map it ends as lesson 4's network did, but for the last convolution: that is conv5, with the activation of this
@@ -593,7 +593,7 @@ def shufflenet_v2(input_shape, width, classes):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_shufflenet_v2", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_shufflenet_v2", "grade": true}
 check("05.shufflenet_v2", shufflenet_v2)
 
 # %% [markdown]

@@ -18,7 +18,7 @@
 #
 # **You need** lesson 1 (anchors and their order), lesson 2 (matching, offsets) and lesson 4 (layers in Keras).
 #
-# **It takes** about 150 minutes: seven exercises, 100 points. Every exercise is a good place to stop. When you come
+# **It takes** {time}. Every exercise is a good place to stop. When you come
 # back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there you go on.
 #
 # Stuck? `hint("06.prediction_head")` gives a hint for that exercise; call it again for a stronger one.
@@ -113,7 +113,7 @@ def depthwise_bn(x, kernel_size, stride, activation="relu6"):
 
 
 # %% [markdown]
-# ### Exercise 6.1 - coarser maps  ·  10 points  ·  easy  ·  about 15 minutes
+# ### {06.extra_maps}
 #
 # Write `extra_maps(x, channels)`: `x` is the backbone's last map, `channels` a list with the channels of each extra
 # map, all even. Return the list of the extra maps, the largest first. The first is made from `x`, the second from the
@@ -134,7 +134,7 @@ def extra_maps(x, channels):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_extra_maps", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_extra_maps", "grade": true}
 check("06.extra_maps", extra_maps)
 
 # %%
@@ -191,7 +191,7 @@ show(
 # logit may be anything; a ReLU there could never say "a little to the left". So this convolution has a bias, as
 # only the last convolutions of the heads have: these, and the mask's of lesson 7.
 #
-# ### Exercise 6.2 - a head  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {06.prediction_head}
 #
 # Write `prediction_head(x, anchors_per_cell, values)`: a depthwise 3 × 3 block (with ReLU6), then *one* last
 # convolution for all the anchors of a cell, then the cut into rows by `layers.Reshape((-1, values))`. Out comes (B,
@@ -208,7 +208,7 @@ def prediction_head(x, anchors_per_cell, values):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_prediction_head", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_prediction_head", "grade": true}
 check("06.prediction_head", prediction_head)
 
 # %% [markdown]
@@ -256,7 +256,7 @@ print("a choice:       ", np.asarray(ops.where(x > 0, x, 0.0)))
 print("a 1 at the class:", np.asarray(ops.one_hot(ops.convert_to_tensor([2]), 3)))
 
 # %% [markdown]
-# ### Exercise 6.3 - softmax and its loss  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {06.class_cross_entropy}
 #
 # Write `class_cross_entropy(classes, logits)`: `classes` holds whole numbers, the true class of each row, and `logits`
 # has one axis more, the last, of C + 1 numbers. One loss a row comes back, in the shape of `classes`: that may be (B,
@@ -272,7 +272,7 @@ def class_cross_entropy(classes, logits):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_class_cross_entropy", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_class_cross_entropy", "grade": true}
 check("06.class_cross_entropy", class_cross_entropy)
 
 # %% [markdown]
@@ -312,7 +312,7 @@ show(
 )
 
 # %% [markdown]
-# ### Exercise 6.4 - smooth L1  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {06.smooth_l1}
 #
 # Write `smooth_l1(truth, predicted)`, number by number: what comes back has their shape.
 
@@ -326,7 +326,7 @@ def smooth_l1(truth, predicted):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_smooth_l1", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_smooth_l1", "grade": true}
 check("06.smooth_l1", smooth_l1)
 
 # %% [markdown]
@@ -368,7 +368,7 @@ with after("6.3"):
 # - **An image without any box** has no positives, so three times none. It would teach nothing at all, though it teaches
 #   best what is *not* there. So at least three negatives an image.
 #
-# ### Exercise 6.5 - the hardest negatives  ·  20 points  ·  hard  ·  about 30 minutes
+# ### {06.mine_hard_negatives}
 #
 # Write `mine_hard_negatives(losses, positive)`: `losses` is (B, N), `positive` (B, N) of true and false. Return (B, N)
 # of true and false, the negatives that count: in each image three a positive, at least three, and no more than there
@@ -398,7 +398,7 @@ def mine_hard_negatives(losses, positive):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_mine_hard_negatives", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_mine_hard_negatives", "grade": true}
 check("06.mine_hard_negatives", mine_hard_negatives)
 
 # %% [markdown]
@@ -441,7 +441,7 @@ explore_mining(scene=19)
 # One more word: the choice of negatives is no thing to learn through. `ops.stop_gradient(losses)` hands mining the
 # numbers without their history.
 #
-# ### Exercise 6.6 - the multibox loss  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {06.multibox_loss}
 #
 # Write `multibox_loss(classes, offsets, class_logits, predicted_offsets)`, with what you have: `classes` (B, N), 0 for
 # background, and `offsets` (B, N, 4) are what is wanted; `class_logits` (B, N, C + 1) and `predicted_offsets` (B, N, 4)
@@ -465,7 +465,7 @@ def multibox_loss(classes, offsets, class_logits, predicted_offsets):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_multibox_loss", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_multibox_loss", "grade": true}
 check("06.multibox_loss", multibox_loss)
 
 # %%
@@ -498,7 +498,7 @@ with after("6.6"):
 #
 # </details>
 #
-# ### Exercise 6.7 - only the best stays  ·  15 points  ·  medium  ·  about 25 minutes
+# ### {06.non_max_suppression}
 #
 # Write `non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detections)`, in NumPy again, for boxes
 # (N, 4) and scores (N,) of one class. A score equal to the threshold takes part; an IoU equal to the threshold does no
@@ -521,7 +521,7 @@ def non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detec
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_non_max_suppression", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_non_max_suppression", "grade": true}
 check("06.non_max_suppression", non_max_suppression)
 
 # %% [markdown]

@@ -18,7 +18,7 @@
 #
 # **You need** lesson 3 (dilation), lesson 4 (layers in Keras) and from lesson 6 the cross-entropy and `keras.ops`.
 #
-# **It takes** about 165 minutes: seven exercises, 100 points. Every exercise is a good place to stop. When you come
+# **It takes** {time}. Every exercise is a good place to stop. When you come
 # back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there you go on.
 #
 # Stuck? `hint("07.aspp")` gives a hint for that exercise; call it again for a stronger one.
@@ -122,7 +122,7 @@ show(
 #
 # </details>
 #
-# ### Exercise 7.1 - how far one value sees  ·  10 points  ·  easy  ·  about 15 minutes
+# ### {07.field_of_view}
 #
 # Write `field_of_view(layers)`: `layers` is a list of `(kernel_size, stride, dilation)`, from the picture on. Return
 # the side of the square, a whole number of pixels; 1 for an empty list.
@@ -140,7 +140,7 @@ def field_of_view(layers):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_field_of_view", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_field_of_view", "grade": true}
 check("07.field_of_view", field_of_view)
 
 # %%
@@ -278,7 +278,7 @@ def resize(x, size):
 
 
 # %% [markdown]
-# ### Exercise 7.2 - the same map, seen several times  ·  20 points  ·  medium  ·  about 25 minutes
+# ### {07.aspp}
 #
 # Write `aspp(x, channels, rates)`, the branches in the order above. `layers.GlobalAveragePooling2D(keepdims=True)`
 # gives (B, 1, 1, C), which `resize` can lay out over `x.shape[1:3]`.
@@ -297,7 +297,7 @@ def aspp(x, channels, rates):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_aspp", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_aspp", "grade": true}
 check("07.aspp", aspp)
 
 # %% [markdown]
@@ -324,7 +324,7 @@ check("07.aspp", aspp)
 # Older programs took $i \cdot old / new$, which moves everything by up to half a pixel, or put corner upon corner
 # ("aligned corners"). A mask that is moved by half a coarse pixel misses by eight fine ones at stride 16.
 #
-# ### Exercise 7.3 - between the pixels  ·  15 points  ·  hard  ·  about 30 minutes
+# ### {07.resize_bilinear}
 #
 # Write `resize_bilinear(image, size)` in NumPy: `image` (H, W, C), `size` (height, width). No loop over pixels is
 # needed: `image[low]` takes whole rows, `image[:, low]` whole columns.
@@ -350,7 +350,7 @@ def resize_bilinear(image, size):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_resize_bilinear", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_resize_bilinear", "grade": true}
 check("07.resize_bilinear", resize_bilinear)
 
 # %% [markdown]
@@ -439,7 +439,7 @@ show(
 )
 
 # %% [markdown]
-# ### Exercise 7.4 - the edges come back  ·  10 points  ·  medium  ·  about 15 minutes
+# ### {07.decoder}
 #
 # Write `decoder(x, low_level, low_level_channels, channels)`: `x` is ASPP's map, `low_level` the fine one, which is
 # narrowed to `low_level_channels`; each refining step gives `channels`.
@@ -457,7 +457,7 @@ def decoder(x, low_level, low_level_channels, channels):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_decoder", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_decoder", "grade": true}
 check("07.decoder", decoder)
 
 # %% [markdown]
@@ -504,7 +504,7 @@ print(f"\n255, ignore: in the scenes as they are {counts[255]} pixels, in the sa
 #
 # $$L = \frac{\sum_i w_{c_i} \, \text{cross-entropy}_i}{\sum_i w_{c_i}}$$
 #
-# ### Exercise 7.5 - rare classes count more  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {07.weighted_cross_entropy}
 #
 # Write `weighted_cross_entropy(mask, logits, class_weights)` in `ops`: `mask` (B, H, W) whole numbers, `logits` (B, H,
 # W, C + 1), `class_weights` C + 1 numbers, background first. One number comes back, and 0 where no pixel counts.
@@ -524,7 +524,7 @@ def weighted_cross_entropy(mask, logits, class_weights):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_weighted_cross_entropy", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_weighted_cross_entropy", "grade": true}
 check("07.weighted_cross_entropy", weighted_cross_entropy)
 
 # %% [markdown]
@@ -541,7 +541,7 @@ check("07.weighted_cross_entropy", weighted_cross_entropy)
 # the **mean of $1 - \text{dice}$** over the classes that the batch's masks hold; dice of nothing is no measure of
 # anything. Background is a class like the others.
 #
-# ### Exercise 7.6 - overlap as a loss  ·  15 points  ·  medium  ·  about 25 minutes
+# ### {07.dice_loss}
 #
 # Write `dice_loss(mask, logits)`. Where the mask is 255, neither truth nor shares count. One number comes back, 0 where
 # no pixel counts.
@@ -561,7 +561,7 @@ def dice_loss(mask, logits):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_dice_loss", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_dice_loss", "grade": true}
 check("07.dice_loss", dice_loss)
 
 # %% [markdown]
@@ -667,7 +667,7 @@ if said_by:
 # For a measure nobody needs a gradient, but it has to be honest. Count all pixels of **all** pictures in one table,
 # the **confusion matrix**: row, the true class; column, what was said. On its diagonal is what is right.
 #
-# ### Exercise 7.7 - who is taken for whom  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {07.confusion_matrix}
 #
 # Write `confusion_matrix(masks, predicted, classes)` in NumPy: two lists of masks, which may have different sizes, and
 # are whole numbers of any type, often `uint8`; `classes` does not count the background. Return (classes + 1, classes +
@@ -690,7 +690,7 @@ def confusion_matrix(masks, predicted, classes):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_confusion_matrix", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_confusion_matrix", "grade": true}
 check("07.confusion_matrix", confusion_matrix)
 
 

@@ -20,7 +20,7 @@
 # right;
 # the reference's stand in for those that are missing.
 #
-# **It takes** about 145 minutes: seven exercises, 100 points. Beside that a network trains, once, for 5 to 10 minutes
+# **It takes** {time}. Beside that a network trains, once, for 5 to 10 minutes
 # on two processor cores; you can go on reading meanwhile. Every exercise is a good place to stop.
 #
 # Stuck? `hint("08.joint_network")` gives a hint for that exercise; call it again for a stronger one.
@@ -129,7 +129,7 @@ print(f"of {len(labels)} boxes {np.mean(labels == 1):.0%} are people, of the pix
 # divided by the number of all pixels of those images that *show* it. The weight is the median of all frequencies,
 # divided by the class's own. So the class in the middle has the weight 1, rare ones more, the background much less.
 #
-# ### Exercise 8.1 - weights that make up for rarity  ·  10 points  ·  easy  ·  about 15 minutes
+# ### {08.median_frequency_weights}
 #
 # Write `median_frequency_weights(pixel_counts)`: `pixel_counts` is (images, classes), background first. Return a weight
 # for each class. In the check every class occurs.
@@ -146,7 +146,7 @@ def median_frequency_weights(pixel_counts):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_median_frequency_weights", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_median_frequency_weights", "grade": true}
 check("08.median_frequency_weights", median_frequency_weights)
 
 # %%
@@ -170,7 +170,7 @@ with after("8.1"):
 # changes the picture has to change boxes and mask in the same way, *exactly*. A box that is a pixel off teaches the
 # network to be a pixel off.
 #
-# ### Exercise 8.2 - the mirror image  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {08.flip}
 #
 # Write `flip(image, boxes, mask)`, left and right exchanged, for an image (H, W, 3), boxes (N, 4) in fractions of the
 # image and a mask (H, W). Return all three. (A trap: the old left edge becomes the new right one.)
@@ -185,7 +185,7 @@ def flip(image, boxes, mask):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_flip", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_flip", "grade": true}
 check("08.flip", flip)
 
 # %% [markdown]
@@ -195,7 +195,7 @@ check("08.flip", flip)
 # The rule here: at least **a quarter of the box's area** has to be in the window. Otherwise the box is dropped, and in
 # the mask what is left of the thing becomes 255, "ignore": whatever the network says there, no loss counts it.
 #
-# ### Exercise 8.3 - what is left of a box  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {08.crop_boxes}
 #
 # Write `crop_boxes(boxes, window)`: boxes (N, 4) and the window `(xmin, ymin, xmax, ymax)` are in fractions of the
 # image. Return two things: the boxes that are kept, (K, 4), in fractions of the *window* and cut at its edge; and their
@@ -214,7 +214,7 @@ def crop_boxes(boxes, window):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_crop_boxes", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_crop_boxes", "grade": true}
 check("08.crop_boxes", crop_boxes)
 
 # %% jupyter={"source_hidden": true}
@@ -275,7 +275,7 @@ with after("8.2 8.3"):
 # - `ssdlite(feature_maps, anchors_per_cell, classes)` gives logits and offsets. `feature_maps` go from fine to coarse,
 #   as the anchors do. In `classes` the background is not counted.
 #
-# ### Exercise 8.4 - two heads on one backbone  ·  20 points  ·  medium  ·  about 25 minutes
+# ### {08.joint_network}
 #
 # Write `joint_network(image_size, backbone, anchors_per_cell, classes)`: `image_size` is (height, width), `backbone` a
 # function from the scaled picture to the dict of maps. Return a `keras.Model` from the picture to a dict with the keys
@@ -295,7 +295,7 @@ def joint_network(image_size, backbone, anchors_per_cell, classes):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_joint_network", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_joint_network", "grade": true}
 check("08.joint_network", joint_network)
 
 # %% [markdown]
@@ -449,7 +449,7 @@ print(f"In what follows {whose} is judged.")
 #
 # </details>
 #
-# ### Exercise 8.5 - average precision  ·  20 points  ·  hard  ·  about 30 minutes
+# ### {08.average_precision}
 #
 # Write `average_precision(scores, hits, positives)`: scores (D,) and hits (D,), true or false, of all detections of a
 # class, in any order; `positives` is how many true boxes there are, at least one. No two scores are equal. Without any
@@ -469,7 +469,7 @@ def average_precision(scores, hits, positives):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_average_precision", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_average_precision", "grade": true}
 check("08.average_precision", average_precision)
 
 
@@ -590,7 +590,7 @@ with after("8.5"):
 #
 # $$F_1 = \frac{2 t}{k + P}$$
 #
-# ### Exercise 8.6 - how sure is sure enough  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {08.choose_threshold}
 #
 # Write `choose_threshold(scores, hits, positives)`: the *score* of the last detection that one should keep for the best
 # F1. Of several with the same F1 the highest; 1.0 if there is no hit at all. No two scores are equal.
@@ -608,7 +608,7 @@ def choose_threshold(scores, hits, positives):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_choose_threshold", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_choose_threshold", "grade": true}
 check("08.choose_threshold", choose_threshold)
 
 # %% [markdown]
@@ -645,7 +645,7 @@ with after("8.6"):
 # of its class. Does that help? It is not clear before one has counted: both heads stand on one backbone, and what fools
 # the one may fool the other.
 #
-# ### Exercise 8.7 - the one head asks the other  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {08.segmentation_gate}
 #
 # Write `segmentation_gate(labels, mask, least_pixels)`: labels (D,) of the detections of an image, and its predicted
 # mask (H, W). Return the indices of those that may pass, in their order.
@@ -660,7 +660,7 @@ def segmentation_gate(labels, mask, least_pixels):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_segmentation_gate", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_segmentation_gate", "grade": true}
 check("08.segmentation_gate", segmentation_gate)
 
 
