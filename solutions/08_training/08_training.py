@@ -519,8 +519,8 @@ with after("8.5"):
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, title="average precision")
     show(
         figure,
-        alt="Two panels with one curve per class. Left: precision over recall: for forklift and monorail it stays near 1 "
-        "for long and then falls, for person it begins to fall much sooner; average precisions "
+        alt="Two panels with one curve per class. Left: precision over recall: for forklift and monorail it stays near "
+        "1 for long and then falls, for person it begins to fall much sooner; average precisions "
         f"{', '.join(told)}. Right F1 over the score threshold, which rises, has a broad top, and "
         "falls towards 1.",
     )
