@@ -761,7 +761,7 @@ with after("1.5", "1.6", "1.7"):
 # The package's own version of this lesson is `ssdseg_ref/anchors.py`. Does it give the same anchors? Is it faster? How
 # is it written?
 
-# %%
+# %% tags=["timed"]
 with after("1.5"):
     spec = reference.AnchorSpec(IMAGE_SIZE, FEATURE_MAPS, PAPER_SCALES, PAPER_RATIOS)
     yours = np.array(make_anchors(IMAGE_SIZE, FEATURE_MAPS, PAPER_SCALES, PAPER_RATIOS))

@@ -303,7 +303,7 @@ with after("2.2"):
 #
 # The same in plain Python, one pair at a time, against yours:
 
-# %%
+# %% tags=["timed"]
 with after("2.2"):
 
     def iou_of_two(a, b):
@@ -872,7 +872,7 @@ with after("2.6", "2.7"):
 # The package's own versions are in `ssdseg_ref/boxes.py`, `matching.py` and `coding.py`. Do they agree with yours on
 # a hundred images?
 
-# %%
+# %% tags=["timed"]
 with after("2.7"):
     same_classes, same_offsets = 0, 0
     for sample in samples:

@@ -411,7 +411,7 @@ check("03.conv2d_loops", conv2d_loops)
 # %% [markdown]
 # Two patterns over a small copy of the scene, for upright and for level edges, found by your loops:
 
-# %%
+# %% tags=["timed"]
 small = render(SCENE, size=(80, 112)).image / 255
 EDGES = np.stack([SOBEL, SOBEL.T], axis=-1)[:, :, None].repeat(3, axis=2) / 3  # (3, 3, 3, 2): upright, level
 
@@ -515,7 +515,7 @@ check("03.conv2d", conv2d)
 # What has that gained us? The same small picture again, on your machine:
 
 
-# %%
+# %% tags=["timed"]
 def milliseconds(function, *arguments):
     """The best of 15 tries, or of as many as take a second: what else the machine does can only make it slower."""
     seconds = []
@@ -910,7 +910,7 @@ with after("3.7"):
 # About eight times fewer multiply-adds: is that eight times as fast? Ask your machine. Eight maps of 40 × 56 pixels and
 # 64 channels go through Keras's layers:
 
-# %%
+# %% tags=["timed"]
 maps = tf.constant(np.random.default_rng(0).normal(size=(8, 40, 56, 64)).astype(np.float32))
 layers = {
     "standard": keras.layers.Conv2D(64, 3, padding="same", use_bias=False),

@@ -298,7 +298,7 @@ GUIDELINES = {
 }
 MEASURED = {name: stopwatch(rivals) for name, rivals in GUIDELINES.items()}
 
-# %% jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["timed"]
 figure, axes = panels(4, image_size=(1, 1))
 ratios = {  # of each round's times to the first bar's in the same round, and their quartiles
     guideline: {name: quartiles(np.divide(rounds, next(iter(times.values())))) for name, rounds in times.items()}
@@ -630,7 +630,7 @@ with after("5.6"):
     for name, (model, _) in rivals.items():
         print(f"{name}: {multiply_adds(model) / 1e6:5.0f} million multiply-adds")
 
-# %%
+# %% tags=["timed"]
 with after("5.6"):
     turns = {
         name: (lambda x, model=model: model(x, training=False), random_tensor(4, side, side, 3))

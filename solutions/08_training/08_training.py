@@ -381,7 +381,7 @@ print(assembly.table())
 # It is done **once**. Your network is kept in the folder `my_network`, beside this notebook, and the next Run All finds
 # it there. Change one of the pieces, and another training begins, in a folder of its own.
 
-# %%
+# %% tags=["timed"]
 MODE = how_to_train()  # "full" for you; where nobody waits for it, in a check or an automatic test, less
 
 
@@ -792,7 +792,7 @@ show(
 # The course ships two larger networks, with the same heads and anchors, on pictures of 192 × 256, from 8,000 scenes
 # (MobileNetV2 went through them 10 times, ShuffleNetV2 17 times). How fast are they on your machine?
 
-# %%
+# %% tags=["timed"]
 fast_pictures = [render(seed, size=(192, 256)).image for seed in SPLITS["test"][:16]]
 for name in ("mobilenetv2", "shufflenetv2"):
     shipped = load_network(name)
