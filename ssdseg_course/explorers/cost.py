@@ -1,4 +1,4 @@
-"""The cost explorer: what a standard and a separable convolution cost, for any kernel, channels and map.
+"""The cost explorer: what a standard and a separable convolution cost, for any kernel, number of channels and map.
 
 `cost_view` draws a state and says it in words; `CostExplorer` puts controls around it.
 """

@@ -72,7 +72,7 @@ def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = 
     Args:
         boxes: (N, 4) corners in fractions of the image.
         halo: width of the dark rim that keeps a line visible on any ground.
-        labels: a word for each box, written at its upper left corner or where else it covers no other.
+        labels: a word for each box, written at its upper left corner or where it covers no other.
         style: of matplotlib's PolyCollection: edgecolor, linewidth, linestyle, alpha.
     """
     xmin, ymin, xmax, ymax = np.asarray(boxes, np.float64).reshape(-1, 4).T
@@ -150,7 +150,7 @@ def show(figure: Figure, alt: str) -> None:
 
 
 class AnswerError(Exception):
-    """A cell of a lesson cannot go on with what a learner's function gave it."""
+    """A cell of a lesson cannot go on with what a learner's function returned."""
 
     def _render_traceback_(self) -> list[str]:
         # IPython asks for this instead of a traceback, which would lead through the lesson's own code.

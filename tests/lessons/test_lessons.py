@@ -15,8 +15,7 @@ from ssdseg_course.manifest import LESSONS, find_lesson
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 
-SECONDS_PROMISED = 60  # for a whole lesson on two quiet cores
-SECONDS_ON_A_BUSY_MACHINE = 3 * SECONDS_PROMISED
+PROCESSOR_SECONDS = 120  # a minute on two quiet cores
 WORDS_A_MINUTE = 200  # that a reader who is new to the matter reads
 ROUNDED_TO = 5  # minutes
 
@@ -99,14 +98,11 @@ def test_the_minutes_of_a_lesson_are_those_of_its_exercises_and_of_its_words(les
 
 
 @every_lesson
-def test_the_solution_runs_to_its_end_in_about_a_minute(lesson, run_solution, record_property, capsys):
-    """The minute is reported; three of them are held to, for a busy machine is no reason to fail."""
+def test_the_solution_runs_to_its_end_in_about_a_minute(lesson, run_solution, record_property):
     run = run_solution(lesson)
     assert [cell.id for cell in run.cells if _failed(cell)] == []
     record_property("seconds", f"{run.seconds:.1f}")
-    with capsys.disabled():
-        print(f"  {lesson.name}: {run.seconds:.1f} s", end=" ")
-    assert run.seconds < SECONDS_ON_A_BUSY_MACHINE
+    assert run.seconds < PROCESSOR_SECONDS
 
 
 @every_lesson
