@@ -1,4 +1,4 @@
-"""What the small trained network says of a scene before anything is sifted: one cached answer for several explorers."""
+"""What the small trained network says of a scene before anything is filtered: cached, for several explorers."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,7 @@ NETWORK = "lesson"
 
 @dataclass(frozen=True)
 class RawOutput:
-    """A row for each anchor.
+    """One row per anchor.
 
     Attributes:
         boxes: (N, 4) decoded corners.
