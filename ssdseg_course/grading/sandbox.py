@@ -123,7 +123,7 @@ class Sandbox:
         folder.chmod(0o755)  # for a user without rights, inside
         stage(lesson, folder)
         keras = any(exercise.run is not call for exercise in exercises_of(lesson))
-        below = [] if unsafe else [str(path) for path in _shown() if _holds(SCRATCH, path)]
+        below = [] if unsafe else [str(path) for path in visible_paths() if _holds(SCRATCH, path)]
         program = f"from ssdseg_course.sandboxed.zygote import main; main({keras}, {not unsafe}, {below})"
         python = [str(_python()), "-P", "-s", "-c", program]
         command = python if unsafe else [*_bubblewrap(folder), *python]
@@ -202,7 +202,7 @@ class Sandbox:
         except BrokenPipeError:
             raise SandboxError(self._last_words()) from None
         ending, content = self._answer()
-        return _understood(ending, content, exercise, len(cases), seconds)
+        return _understood(ending, content, len(cases), seconds)
 
     def _answer(self) -> tuple[Ending, bytes]:
         frame = zygote.read_frame(self._process.stdout.fileno())
@@ -217,7 +217,7 @@ class Sandbox:
         return f"the sandbox has ended: {lines[-1]}" if lines else "the sandbox has ended by itself"
 
 
-def _understood(ending: Ending, content: bytes, exercise: Exercise, cases: int, seconds: int) -> Probed | None:
+def _understood(ending: Ending, content: bytes, cases: int, seconds: int) -> Probed | None:
     """What a reply of the sandbox means."""
     if ending is Ending.NO_SANDBOX:
         why = content.decode(errors="replace")
@@ -241,13 +241,13 @@ def _understood(ending: Ending, content: bytes, exercise: Exercise, cases: int, 
         if word == zygote.MISSING:
             return Probed(None, clean_text(text.decode()))
         if word == zygote.TOO_LONG:
-            return Probed(None, _where_it_was(exercise, json.loads(text), seconds), was_ended=True, took_too_long=True)
+            return Probed(None, _where_it_was(json.loads(text), seconds), was_ended=True, took_too_long=True)
     except (WireError, ValueError, TypeError, RecursionError):
         return Probed(None, "what it gave back could not be read")
     return Probed(None, "it ended the process that runs it")
 
 
-def _where_it_was(exercise: Exercise, place: list, seconds: int) -> str:
+def _where_it_was(place: list, seconds: int) -> str:
     function, line_number, line = place
     text = f"it did not come to its end within {seconds} seconds of work"
     if line and isinstance(line_number, int):
@@ -282,7 +282,7 @@ def _bubblewrap(folder: Path) -> list[str]:
     bubblewrap = shutil.which("bwrap")
     if not bubblewrap:
         raise SandboxError(NO_BUBBLEWRAP)
-    shown = _shown()
+    shown = visible_paths()
     hidden = [path for path in _secrets() if any(_holds(one, path) for one in shown)]
     command = [bubblewrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     if os.geteuid() != 0:
@@ -311,7 +311,7 @@ def _as_it_is(path: Path, shown: Sequence[Path]) -> list[str]:
 
 
 @functools.cache
-def _shown() -> list[Path]:
+def visible_paths() -> list[Path]:
     """The files and folders of this system that are seen inside."""
     paths = [Path(path) for path in (*SYSTEM, *SYSTEM_FILES)]
     paths += [Path(prefix, part) for prefix in PREFIXES for part in PARTS]
