@@ -14,6 +14,9 @@ from ssdseg_course.manifest import find_lesson
 from ssdseg_course.work.workspace import cut
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ssdseg_course.grading.class_report import ExerciseSummary
     from ssdseg_course.grading.gradebook import Record
     from ssdseg_course.grading.grading import Tally
 
@@ -149,7 +152,7 @@ def _points(record: "Record", tally: "Tally") -> str:
     return f"{standing.points:g} of {record.points:g}{late}"
 
 
-def _show_class(lesson: str, summaries) -> None:
+def _show_class(lesson: str, summaries: "Sequence[ExerciseSummary]") -> None:
     table = Table("exercise", title=f"{lesson}: how the class did")
     table.add_column("right", justify="right")
     table.add_column("not written", justify="right")

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm.core import CommClosedError
 from distributed.security import Security
 
@@ -140,7 +140,7 @@ def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Gra
     works = iter(works)
     by_key: dict[str, Work] = {}
 
-    def submit(some: Iterable[Work]):
+    def submit(some: Iterable[Work]) -> Iterator[Future]:
         for work in some:
             future = client.submit(_grade, work, pure=False)
             by_key[future.key] = work
@@ -172,7 +172,7 @@ def _grade(work: Work) -> Graded | NotGraded:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def result_of(future, work: Work) -> Graded | NotGraded | None:
+def result_of(future: Future, work: Work) -> Graded | NotGraded | None:
     """What came of a submission; None where its worker has ended."""
     try:
         return _cleaned(future.result())
@@ -205,7 +205,7 @@ def course_digest() -> str:
     """A short text that tells two versions of the course apart: a digest of all code that has a say in a grade."""
     digest = hashlib.sha256()
     for package in (ssdseg_course, ssdseg_ref):
-        folder = Path(package.__file__).parent
+        folder = Path(package.__path__[0])
         for path in sorted(folder.rglob("*.py")):
             if not {"cli", "explorers"} & set(path.relative_to(folder).parts):
                 digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())

@@ -75,7 +75,7 @@ class Submission:
     content: bytes = field(repr=False)
     timestamp: datetime | None
     remarks: tuple[str, ...]
-    learner: Learner | None = None
+    learner: Learner
     secret: str = ""
     file: tuple[int, int] | None = None
     beside: dict[str, bytes] = field(default_factory=dict, repr=False)
@@ -98,7 +98,7 @@ class Refusal:
     lesson: str
     reason: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "student", shown(self.student, 100))
         object.__setattr__(self, "reason", shown(self.reason, LONGEST_SENTENCE))
 
@@ -387,9 +387,10 @@ def _timestamp(folder: Path, path: Parts) -> datetime | None:
     from nbgrader.utils import parse_utc  # takes seconds; who looks at a folder of submissions has them
 
     try:
-        return parse_utc(_note(folder, path) or None)
+        timestamp: datetime | None = parse_utc(_note(folder, path) or None)
     except Exception:  # whatever dateutil makes of what a learner may have written there
         return None
+    return timestamp
 
 
 def _secret(folder: Path, path: Parts) -> str:

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from ssdseg_course.checking.exercise import Arguments, Exercise, call
 from ssdseg_course.checking.probe import Outcome
@@ -138,6 +139,9 @@ class Sandbox:
             bufsize=0,
             start_new_session=True,  # Ctrl-C is meant for the process that grades
         )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._jobs, self._replies = self._process.stdin, self._process.stdout
         if keras:  # so that both load it at the same time, for the judge will need it as well
             import_keras()
         ending, why = self._answer()
@@ -148,16 +152,16 @@ class Sandbox:
     def __enter__(self) -> "Sandbox":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """End all of it."""
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
+            self._jobs.close()
         self._process.kill()
         self._process.wait()
-        self._process.stdout.close()
+        self._replies.close()
         self._complaints.close()
         self._stage.cleanup()
 
@@ -198,14 +202,14 @@ class Sandbox:
         }
         del job["ways"]
         try:
-            zygote.write_frame(self._process.stdin.fileno(), seconds, pickle.dumps(job))
+            zygote.write_frame(self._jobs.fileno(), seconds, pickle.dumps(job))
         except BrokenPipeError:
             raise SandboxError(self._last_words()) from None
         ending, content = self._answer()
         return _understood(ending, content, len(cases), seconds)
 
     def _answer(self) -> tuple[Ending, bytes]:
-        frame = zygote.read_frame(self._process.stdout.fileno())
+        frame = zygote.read_frame(self._replies.fileno())
         if frame is None:
             return Ending.NO_SANDBOX, self._last_words().encode()
         return Ending(frame[0]), frame[1]
@@ -247,7 +251,7 @@ def _understood(ending: Ending, content: bytes, cases: int, seconds: int) -> Pro
     return Probed(None, "it ended the process that runs it")
 
 
-def _where_it_was(place: list, seconds: int) -> str:
+def _where_it_was(place: Any, seconds: int) -> str:
     function, line_number, line = place
     text = f"it did not come to its end within {seconds} seconds of work"
     if line and isinstance(line_number, int):
@@ -331,16 +335,23 @@ def _python() -> Path:
 def _secrets() -> list[Path]:
     """What must not be seen although Python or the system may stand around it: the course, and the place of grading."""
     found = [ROOT, Path.cwd()]
-    for package in ("ssdseg_ref", "ssdseg_course"):
-        found.append(Path(importlib.util.find_spec(package).origin).parent)
+    found += map(_folder_of, ("ssdseg_ref", "ssdseg_course"))
     return sorted({path.resolve() for path in found if path.resolve() != Path("/")})
 
 
 def _more_libraries() -> list[str]:
     """Where the libraries that answers need stand, if not in Python's own folders: a user's packages, for instance."""
     own = [Path(prefix).resolve() / part for prefix in (sys.prefix, sys.base_prefix, *PREFIXES) for part in PARTS]
-    folders = {Path(importlib.util.find_spec(name).origin).parents[1].resolve() for name in LIBRARIES}
+    folders = {_folder_of(name).parent.resolve() for name in LIBRARIES}
     return sorted(str(folder) for folder in folders if not any(_holds(one, folder) for one in own))
+
+
+def _folder_of(package: str) -> Path:
+    """Where a package is installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SandboxError(f"no sandbox: {package} is not installed as a package")
+    return Path(spec.origin).parent
 
 
 def _holds(folder: Path, path: Path) -> bool:
