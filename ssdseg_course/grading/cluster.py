@@ -27,7 +27,7 @@ from ssdseg_course.grading.sandbox import Sandbox, SandboxError
 from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 from ssdseg_course.manifest import LESSONS
 
-AT_ONCE = 4  # submissions that each worker has before it: enough to be busy, few enough to hold in memory
+AT_ONCE = 4  # submissions that wait for each worker: enough to keep it busy, few enough to hold in memory
 SECONDS_OF_A_WORKER = 900  # of its processor, for a submission; answers run elsewhere, and the rest takes seconds
 MOST_LINES = 50  # remarks on a submission, messages on an exercise
 LONGEST_CELL = 200_000  # characters of a cell that a page shows
@@ -38,7 +38,7 @@ SETTINGS = {
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
     "distributed.scheduler.http.routes": [],  # no pages for anybody to look at
     "distributed.worker.http.routes": [],
-    "distributed.scheduler.allowed-failures": 0,  # what ends a worker is graded once more, alone
+    "distributed.scheduler.allowed-failures": 0,  # what ends a worker is graded once more, by itself
     "distributed.worker.memory.target": False,  # what a worker holds is small; answers run elsewhere
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -130,7 +130,7 @@ def _introduce_yourself(unsafe: bool, ends_with_parent: bool) -> tuple[str, str]
 def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Graded | NotGraded]]:
     """Grade submissions, and give them back as they are done.
 
-    A submission whose worker has ended may only have stood beside the one that ends it: it is graded once more in the
+    A submission whose worker has ended may only have been next to the one that ends it: it is graded once more at the
     end, alone.
 
     Args:

@@ -149,17 +149,17 @@ class Standing:
         return max(0.0, sum(mark.points for mark in self.marks.values()) - self.penalty)
 
 
-def gradebook_url(config: Config, given: str | None) -> str:
+def gradebook_url(config: Config, address: str | None) -> str:
     """The address of the gradebook.
 
     Args:
         config: nbgrader's settings.
-        given: an address as SQLAlchemy takes it, or the path of an SQLite file; None for that of the settings.
+        address: as SQLAlchemy takes it, or the path of an SQLite file; None for that of the settings.
 
     Raises:
         GradebookError: if it is not an address.
     """
-    url = given or CourseDirectory(config=config).db_url
+    url = address or CourseDirectory(config=config).db_url
     if "://" not in url:
         url = f"sqlite:///{os.path.abspath(url)}"
     try:
@@ -274,7 +274,7 @@ class Records:
         return rule.plugin_inst
 
     def _write_penalty(self, submission: SubmittedAssignment, rule: LateSubmissionPlugin) -> bool:
-        """Write what being late costs, and give whether that is something else than before."""
+        """Write what being late costs, and say whether that has changed."""
         late = submission.total_seconds_late if submission.assignment.duedate is not None else 0
         changed = False
         for notebook in submission.notebooks:
@@ -292,10 +292,10 @@ class Records:
         return changed
 
     def look_at_due_dates(self, lesson: str) -> int:
-        """Work out anew what being late costs: a due date may have been set, or extended, since the grades were given.
+        """Work out again what being late costs: a due date may have been set, or extended, since the grades were given.
 
         Returns:
-            for how many submissions that is something else now.
+            for how many submissions that has changed.
         """
         rule = self._late_rule()
         changed = sum(

@@ -129,7 +129,7 @@ def statements(sources: Sequence[Source], notebook: str, whole: frozenset[str] =
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         if source.name in whole:
-            # An import is nothing of the cell's own: who needs `np` alone does not need the rest.
+            # An import is nothing of the cell's own: a function that needs only `np` does not need the rest.
             together = frozenset({source.name}).union(*(part.names for part in parts if not part.is_import))
             parts = [replace(part, names=together | part.names if part.is_import else together) for part in parts]
         found += parts

@@ -42,13 +42,13 @@ from ssdseg_course.sandboxed.definitions import Source, Statement, adds_nothing,
 from ssdseg_course.sandboxed.wire import write_report
 
 OUTCOMES, MISSING, TOO_LONG, THE_SAME = b"outcomes", b"missing", b"too long", b"the same"
-SECONDS_TO_END = 3.0  # for an answer that does not let itself be interrupted
+SECONDS_TO_END = 3.0  # for an answer that cannot be interrupted
 LONGEST_PAUSE = 0.1  # seconds between two looks of the warden
 SHARE_OF_A_STATEMENT = 1 / 8  # of the time of an answer, for what stands beside the definitions in its cell
 SHARE_OF_ALL_STATEMENTS = 1 / 2
-CORES = 2  # that there seem to be: who starts a process for each must not start too many
+CORES = 2  # that there seem to be: a pool with a process for each must stay small
 SHORTEST = 0.1  # seconds for a statement where no time is left
-NO_MORE = 3  # how a warden ends that has found no job
+NO_MORE = 3  # the exit status of a warden that has found no job
 HEADER = struct.Struct("<BQ")
 
 

@@ -298,6 +298,12 @@ class _Reply:
 
 
 class _Kernel:
+    """A kernel of which each cell comes back, whatever it does.
+
+    By hand: nbclient never comes back from a cell that swallows its interrupts, loses what a cell shows that it gives up
+    on, does not see that `exit()` ends the kernel, and takes three seconds to import.
+    """
+
     def __init__(self, manager: KernelManager, client: BlockingKernelClient):
         self._manager = manager
         self._client = client
