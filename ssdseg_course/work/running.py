@@ -300,8 +300,8 @@ class _Reply:
 class _Kernel:
     """A kernel of which each cell comes back, whatever it does.
 
-    By hand: nbclient never comes back from a cell that swallows its interrupts, loses what a cell shows that it gives up
-    on, does not see that `exit()` ends the kernel, and takes three seconds to import.
+    By hand, because nbclient interrupts a cell that swallows interrupts for ever, or else gives up on every cell before
+    it has shown its result; it does not see that `exit()` ends the kernel, and takes seconds to import.
     """
 
     def __init__(self, manager: KernelManager, client: BlockingKernelClient):
