@@ -42,9 +42,7 @@ def grade(
     ] = None,
     students: Annotated[
         Path | None,
-        typer.Option(
-            metavar="CSV", help="Table of ids and names: id,first_name,last_name,email, one line per learner."
-        ),
+        typer.Option(metavar="CSV", help="Table of ids and names, one line each: id,first_name,last_name,email."),
     ] = None,
     take: Annotated[
         str, typer.Option(metavar="WHICH", help="Of several notebooks of one lesson: newest, oldest or named.")
@@ -109,15 +107,10 @@ def show(tally: "Tally", submissions: Path) -> None:
         table.add_column("points", justify="right")
         table.add_column("remarks", overflow="fold")
         for record in sorted(tally.records, key=lambda record: (record.student, record.lesson)):
-            table.add_row(
-                _who(record.student, tally),
-                record.lesson,
-                _points(record, tally),
-                Text(cut("; ".join(record.remarks), MOST_TO_KNOW)),
-            )
+            remarks = Text(cut("; ".join(record.remarks), MOST_TO_KNOW))
+            table.add_row(_who(record.student, tally), record.lesson, _points(record, tally), remarks)
         console.output.print(table)
-    lessons = dict.fromkeys(record.lesson for record in tally.records)
-    for lesson in lessons:
+    for lesson in dict.fromkeys(record.lesson for record in tally.records):
         _show_class(lesson, summarise([record for record in tally.records if record.lesson == lesson]))
     for note in tally.notes:
         _say(note)

@@ -190,10 +190,8 @@ def _cleaned(result: Graded | NotGraded) -> Graded | NotGraded:
     if isinstance(result, NotGraded):
         return replace(result, reason=shown(result.reason, LONGEST_SENTENCE))
     reports = tuple(
-        replace(
-            report, messages=tuple(map(shown_lines, report.messages[:MOST_LINES])), advice=shown_lines(report.advice)
-        )
-        for report in result.reports
+        replace(one, messages=tuple(map(shown_lines, one.messages[:MOST_LINES])), advice=shown_lines(one.advice))
+        for one in result.reports
     )
     remarks = tuple(shown(remark, LONGEST_SENTENCE) for remark in result.remarks[:MOST_LINES])
     cells = [{**cell, "source": shown_lines(cell["source"], LONGEST_CELL)} for cell in result.notebook["cells"]]

@@ -214,9 +214,8 @@ class Records:
         with self.gradebook.engine.connect() as connection:
             rows = connection.execute(select(GRADED.c.student, GRADED.c.digest).where(GRADED.c.assignment == lesson))
             found = {row.student: row.digest for row in rows}
-        known = (
-            {submission.student_id for submission in self.gradebook.assignment_submissions(lesson)} if found else set()
-        )
+        submissions = self.gradebook.assignment_submissions(lesson) if found else ()
+        known = {submission.student_id for submission in submissions}
         self.gradebook.db.rollback()
         return {student: digest for student, digest in found.items() if student in known}
 

@@ -141,16 +141,10 @@ def _warm_up(keras: bool) -> None:
         from ssdseg_course.quiet import import_keras
 
         import_keras()
-    for name in ("cpu_count", "process_cpu_count"):  # the second one is Python 3.13's
-        setattr(os, name, lambda: CORES)
-    os.sched_getaffinity = _cores
+    vars(os).update(cpu_count=lambda: CORES, process_cpu_count=lambda: CORES)  # the second one is Python 3.13's
+    vars(os).update(sched_getaffinity=lambda _=0: set(range(CORES)))
     gc.collect()
     gc.freeze()  # or a collection in a child would copy every page of the parent's objects
-
-
-def _cores(_: int = 0) -> set[int]:
-    """The cores that there seem to be."""
-    return set(range(CORES))
 
 
 def _serve(replies: int, under_tmp: Sequence[str], isolated: bool) -> int:
@@ -317,8 +311,7 @@ def run_answer(
         cases: the arguments.
         seconds: of work that all of this may take.
         way: how to find the function.
-        substitutes: names of earlier functions of the lesson that are the course's own, each with the cells that define
-            it.
+        substitutes: names of earlier functions that are the course's own, each with the cells that define it.
         beside: paths of the files that stand beside the notebook, and their content.
 
     Returns:
@@ -327,7 +320,7 @@ def run_answer(
     function: Any = None  # whatever the name stands for
     module = sys.modules["__main__"] = ModuleType("__main__")  # where pickle, for one, looks for a learner's classes
     jupyters = SimpleNamespace(run_line_magic=_run_magic, run_cell_magic=_run_magic)
-    vars(builtins).update(display=lambda *_, **__: None, get_ipython=lambda: jupyters)
+    vars(builtins).update(display=lambda *_, **__: None, get_ipython=lambda: jupyters)  # as Jupyter has them
     signal.signal(signal.SIGXCPU, _time_is_up)
     try:
         with time_limit(seconds):
