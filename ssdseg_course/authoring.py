@@ -26,11 +26,13 @@ from nbformat import NotebookNode
 from nbgrader.converters import GenerateAssignment
 from rich.progress import Progress
 
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.nbgrader_course import course_config, run_nbgrader
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson, find_lesson
-from ssdseg_course.prose import without_marks
+from ssdseg_course.prose import as_learners_read_it
 from ssdseg_course.work.backups import back_up
-from ssdseg_course.work.workspace import NotebookError, has_work, read_notebook, write_whole
+from ssdseg_course.work.workspace import NotebookError, has_work, read_notebook
+from ssdseg_ref.keeping import write_whole
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -60,7 +62,7 @@ def build(lesson: Lesson, root: Path = ROOT, progress: Callable[[int, int], None
     Raises:
         LessonError: if a cell of the solution raises an error.
     """
-    solution = read_source(lesson.source(root))
+    solution = read_source(lesson, root)
     _execute(solution, lesson.source(root), progress)
     learners = make_learners(solution, lesson)
     kept = _keep_work(lesson.notebook(root), root)
@@ -74,7 +76,7 @@ def check_drift(lesson: Lesson, root: Path = ROOT) -> list[str]:
 
     Outputs do not count: pictures change with the version of matplotlib.
     """
-    source = read_source(lesson.source(root))
+    source = read_source(lesson, root)
     learners = make_learners(source, lesson)
     differences = []
     for path, wanted in (
@@ -90,19 +92,26 @@ def check_drift(lesson: Lesson, root: Path = ROOT) -> list[str]:
     return differences
 
 
-def read_source(path: Path) -> NotebookNode:
-    """The notebook that a source stands for: not executed, with reproducible ids and complete metadata."""
-    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
+def read_source(lesson: Lesson, root: Path = ROOT) -> NotebookNode:
+    """The notebook that a source stands for: not executed, with reproducible ids, and all facts of its exercises.
+
+    Raises:
+        ValueError: if its prose names an exercise that the lesson does not have.
+    """
+    notebook = jupytext.reads(lesson.source(root).read_text(encoding="utf-8"), fmt="py:percent")
+    points = {f'check("{exercise.id}"': {"points": exercise.points} for exercise in exercises_of(lesson)}
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat_minor = 5
     for position, cell in enumerate(notebook.cells):
         cell.metadata.pop("lines_to_next_cell", None)  # jupytext's note on the layout of the text
         cell.id = _cell_id(position, cell)
         if cell.cell_type == "markdown":
-            cell.source = without_marks(cell.source)
+            cell.source = as_learners_read_it(cell.source, lesson)
         if "nbgrader" in cell.metadata:
-            given = cell.metadata.nbgrader
-            cell.metadata.nbgrader = {**NBGRADER_DEFAULTS, "locked": given.get("grade", False), **given}
+            written = cell.metadata.nbgrader
+            graded = written.get("grade", False)
+            worth = points.get(cell.source.partition(",")[0], {}) if graded else {}
+            cell.metadata.nbgrader = {**NBGRADER_DEFAULTS, "locked": graded, **worth, **written}
     return notebook
 
 

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ssdseg_course.cli import console
-from ssdseg_course.cli.learn import print_plain
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.manifest import find_lesson
-from ssdseg_course.work.workspace import cut
+from ssdseg_course.words import cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

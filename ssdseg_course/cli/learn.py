@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ssdseg_course.cli import console
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.manifest import LESSONS, Lesson, find_lesson
 
 if TYPE_CHECKING:
@@ -205,11 +206,6 @@ def hint(
     print_plain(next_hint(found, root))
 
 
-def print_plain(text: str) -> None:
-    """Print a learner's or a notebook's own words: nothing in them is markup, and no line is broken."""
-    console.output.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
 def _find_exercise(name: str, root: Path) -> "Exercise":
     """The exercise of that id or number; or the first of a lesson that is not right yet."""
     if re.fullmatch(r"\d+(_\w+)?", name):
@@ -293,7 +289,7 @@ def _check_and_show(lesson: Lesson, root: Path, alone: bool) -> bool:
     except NotebookError as error:
         if alone:
             raise
-        console.errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        print_plain(str(error), console.errors)
         return False
     _show(lesson, result)
     return result.earned == result.points

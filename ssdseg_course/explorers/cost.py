@@ -1,4 +1,4 @@
-"""The cost explorer: what a standard and a separable convolution cost, for any kernel, channels and map.
+"""The cost explorer: what a standard and a separable convolution cost, for any kernel, number of channels and map.
 
 `cost_view` draws a state and says it in words; `CostExplorer` puts controls around it.
 """
@@ -14,7 +14,7 @@ from ssdseg_ref.convolution import Cost, conv_cost
 
 KERNEL_SIZES = (1, 3, 5, 7)
 CHANNELS = (8, 16, 32, 64, 128, 256, 512, 1024)
-SIZES = ((80, 112), (40, 56), (20, 28), (10, 14), (5, 7))  # maps of a 160 x 224 image at strides 2 to 32
+SIZES = ((80, 112), (40, 56), (20, 28), (10, 14), (5, 7))  # maps of a 160 × 224 image at strides 2 to 32
 
 WIDTH, HEIGHT = 1344, 700  # of the picture, twice what the page shows
 NUMBERS, LEFT, RIGHT = 430, 470, 1296  # x where numbers end, and where axes and bars begin and end

@@ -12,13 +12,13 @@ from PIL import Image, ImageDraw, ImageFont
 from ssdseg_course.explorers.explorer import Explorer, align
 
 TAPS = 3
-MAPS = {"10 x 14": (10, 14), "12 x 16": (12, 16), "33 x 33": (33, 33)}  # the course's two networks, the paper's
+MAPS = {"10 × 14": (10, 14), "12 × 16": (12, 16), "33 × 33": (33, 33)}  # the course's two networks, the paper's
 MOST_RATE = 18
 PLACE_STEP = 0.125  # more than a place on the smallest map, so that every step moves the cross
 WIDTH, HEIGHT, MARGIN = 1344, 900, 30
 LEAST_RADIUS = 12  # of a tap, in dots, so that its 0 can be read on the largest map
 INK, PAPER, GRID = "#000000", "#FFFFFF", "#BBBBBB"
-BESIDE, LOST = "#E4E4E4", "#555555"  # beside the map, and the taps that fall there
+BESIDE, LOST = "#E4E4E4", "#555555"  # outside the map, and the taps that fall there
 INSIDE, SEEN = "#E69F00", "#56B4E9"  # orange, sky blue of Okabe and Ito 2008
 
 
@@ -27,13 +27,13 @@ class FieldState:
     """What the explorer shows.
 
     Attributes:
-        rate: dilation of the 3 x 3 kernel.
+        rate: dilation of the 3 × 3 kernel.
         map_size: a key of `MAPS`.
         row, col: of the place that is computed, as shares of the map, 0 to 1.
     """
 
     rate: int = 6
-    map_size: str = "10 x 14"
+    map_size: str = "10 × 14"
     row: float = 0.5
     col: float = 0.5
 
@@ -52,7 +52,7 @@ def field_view(state: FieldState) -> tuple[np.ndarray, str]:
     """Draw a state, and say it in words.
 
     Returns:
-        picture: (H, W, 3) uint8: a map, the place that is computed, and its nine taps; those beside the map hold a 0.
+        picture: (H, W, 3) uint8: a map, the place that is computed, and its nine taps; those outside the map hold a 0.
         text: the same for those who cannot see it.
     """
     rows, cols = MAPS[state.map_size]
@@ -90,11 +90,11 @@ def field_view(state: FieldState) -> tuple[np.ndarray, str]:
     counts = taps_inside(rows, cols, state.rate)
     span = (TAPS - 1) * state.rate + 1
     return np.asarray(image), (
-        f"A 3 x 3 kernel with rate {state.rate} spans {span} x {span} places; the map, in white, has {rows} x {cols}. "
+        f"A 3 × 3 kernel with rate {state.rate} spans {span} × {span} places; the map, in white, has {rows} × {cols}. "
         f"For the place with the cross, row {row}, column {col}, {len(inside)} of its 9 taps fall on the map, marked "
-        f"by orange discs; the other {9 - len(inside)} fall beside it, where a 0 stands. Over all places "
+        f"by orange discs; the other {9 - len(inside)} fall outside it and see zeros. Over all places "
         f"{counts.mean():.1f} taps fall on the map on average, and for {np.mean(counts == 1):.0%} of the places the "
-        "middle one alone, which makes it a 1 x 1 kernel."
+        "middle one alone does, which makes it a 1 × 1 kernel."
     )
 
 

@@ -20,6 +20,7 @@ from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
 from ssdseg_course.work.workspace import being_checked
+from ssdseg_ref.data.sample import IMAGE_SIZE
 from ssdseg_ref.plot import LABEL_ROOM, OKABE_ITO, place_label
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK = OKABE_ITO
@@ -36,7 +37,7 @@ ANCHOR = {"edgecolor": VERMILION, "linewidth": 1.4, "halo": 0.7}  # thin: of man
 FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.012, "halo": 0}  # of thousands, many lie on one line
 
 
-def panels(columns: int, image_size: tuple[int, int] = (160, 224), width: float = WIDTH) -> tuple[Figure, np.ndarray]:
+def panels(columns: int, image_size: tuple[int, int] = IMAGE_SIZE, width: float = WIDTH) -> tuple[Figure, np.ndarray]:
     """A figure of panels side by side, each shaped like the image.
 
     Args:
@@ -72,7 +73,7 @@ def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = 
     Args:
         boxes: (N, 4) corners in fractions of the image.
         halo: width of the dark rim that keeps a line visible on any ground.
-        labels: a word for each box, written at its upper left corner or where else it covers no other.
+        labels: a word for each box, written at its upper left corner or where it covers no other.
         style: of matplotlib's PolyCollection: edgecolor, linewidth, linestyle, alpha.
     """
     xmin, ymin, xmax, ymax = np.asarray(boxes, np.float64).reshape(-1, 4).T
@@ -150,7 +151,7 @@ def show(figure: Figure, alt: str) -> None:
 
 
 class AnswerError(Exception):
-    """A cell of a lesson cannot go on with what a learner's function gave it."""
+    """A cell of a lesson cannot go on with what a learner's function returned."""
 
     def _render_traceback_(self) -> list[str]:
         # IPython asks for this instead of a traceback, which would lead through the lesson's own code.
@@ -158,17 +159,18 @@ class AnswerError(Exception):
 
 
 @contextmanager
-def after(exercise: str) -> Iterator[None]:
-    """What stands under it needs the learner's function: say so kindly while that is not there, or not right.
+def after(*exercises: str) -> Iterator[None]:
+    """The code under it needs functions of the learner's: say so kindly while one is not there, or not right.
 
     Args:
-        exercise: as its heading calls it, such as "1.1"; or several.
+        exercises: by their numbers, as their headings have them: "1.1".
 
     Raises:
-        AnswerError: if the function is there, and what stands under it fails all the same.
+        AnswerError: if the functions are there, and the code under it fails all the same.
     """
-    several = " " in exercise
-    answers, it, its = ("answers to exercises", "them", "their") if several else ("answer to exercise", "it", "its")
+    *others, last = exercises
+    named = f"exercises {', '.join(others)} and {last}" if others else f"exercise {last}"
+    answers, them, their, s = ("answers", "them", "their", "s") if others else ("answer", "it", "its", "")
     try:
         yield
     except (NotImplementedError, NameError) as error:
@@ -176,10 +178,10 @@ def after(exercise: str) -> Iterator[None]:
             print(f"{error}.")
         elif unwritten := _function_that_raised(error):  # perhaps an earlier one, that this one calls
             print(f"Your `{unwritten}` is not written yet.")
-        print(f"This needs your {answers} {exercise}. Write {it}, run {its} cell{'s' * several}, then this one again.")
+        print(f"This needs your {answers} to {named}. Write {them}, run {their} cell{s}, then this one again.")
     except Exception as error:  # an answer of another shape, for instance
-        what = f"This uses your {answers} {exercise}, and stopped with {type(error).__name__}: {error}."
-        raise AnswerError(f"{what} What do{'' if several else 'es'} {its} check{'s' * several} say?") from error
+        what = f"This uses your {answers} to {named}, and stopped with {type(error).__name__}: {error}."
+        raise AnswerError(f"{what} What {'do' if others else 'does'} {their} check{s} say?") from error
 
 
 def _function_that_raised(error: BaseException) -> str:

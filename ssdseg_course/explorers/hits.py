@@ -1,4 +1,4 @@
-"""The hits explorer: what a network finds in a scene, what it takes for something, and what it misses.
+"""The hits explorer: what a network finds in a scene, where it raises a false alarm, and what it misses.
 
 `hits_view` draws a state and says it in words; `HitsExplorer` puts controls around it.
 """

@@ -78,7 +78,7 @@ def draw_curves(rows: list[dict]):
     """A figure of two panels: the whole loss, of training and validation, and the parts of the latter.
 
     Args:
-        rows: Keras's logs, one an epoch.
+        rows: Keras's logs, one per epoch.
     """
     figure, axes = figures.panels(2, image_size=(1, 1.7))
     epochs = range(1, len(rows) + 1)

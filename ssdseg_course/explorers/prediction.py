@@ -45,8 +45,8 @@ def prediction_view(state: PredictionState) -> tuple[np.ndarray, str]:
 
     Returns:
         picture: (H, W, 3) uint8: the scene or the photograph, with the network's mask and boxes.
-        text: the same for those who cannot see it. Where the photograph is no picture, it says so, and the picture is
-            the scene's.
+        text: the same for those who cannot see it. Where the photograph is not a picture, it says so, and the picture
+            is the scene's.
     """
     if state.photograph is None:
         image, name = _scene_image(state.scene), f"Scene {state.scene}"
@@ -70,7 +70,7 @@ def read_photograph(content: bytes) -> np.ndarray:
     """(H, W, 3) uint8, turned upright, at most 800 pixels along its longer side.
 
     Raises:
-        ValueError: if that is no picture, in words for the learner.
+        ValueError: if it is not a picture, in words for the learner.
     """
     try:
         picture = Image.fromarray(pictures.read_photograph(io.BytesIO(content)))

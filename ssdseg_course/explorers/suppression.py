@@ -65,7 +65,7 @@ def suppression_view(state: SuppressionState) -> tuple[np.ndarray, str]:
 
 
 class SuppressionExplorer(Explorer):
-    """`suppression_view` with a slider for the scene, buttons for the class, and a slider a threshold."""
+    """`suppression_view` with a slider for the scene, buttons for the class, and one slider per threshold."""
 
     view = staticmethod(suppression_view)
 

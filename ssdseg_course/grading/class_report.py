@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.grading.gradebook import ExerciseRecord, Record
-from ssdseg_course.work.workspace import cut
+from ssdseg_course.words import cut
 
 MOST_MISTAKES = 3  # an exercise
 LONGEST = 200  # characters of what was said

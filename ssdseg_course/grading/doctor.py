@@ -19,8 +19,8 @@ from ssdseg_course.work.workspace import (
     is_written,
     notebook_text,
     parse_notebook,
-    write_whole,
 )
+from ssdseg_ref.keeping import write_whole
 
 
 @dataclass(frozen=True)

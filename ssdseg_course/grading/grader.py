@@ -23,12 +23,12 @@ from ssdseg_course.manifest import Lesson, find_lesson
 from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.sandboxed.isolation import MIB
 from ssdseg_course.sandboxed.zygote import Way
+from ssdseg_course.words import cut
 from ssdseg_course.work.carrying import CHECK
 from ssdseg_course.work.workspace import (
     Notebook,
     NotebookError,
     code_cells,
-    cut,
     grade_id,
     is_written,
     parse_notebook,

@@ -38,7 +38,8 @@ from ssdseg_course.grading.search import SECRET, TIMESTAMP
 from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson
 from ssdseg_course.work.carrying import CHECK
-from ssdseg_course.work.workspace import Notebook, grade_id, parse_notebook, write_whole
+from ssdseg_course.work.workspace import Notebook, grade_id, parse_notebook
+from ssdseg_ref.keeping import write_whole
 
 SEEDS = 2**31
 LOCK = Path(".ssdseg", "grading.lock")

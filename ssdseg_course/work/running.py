@@ -31,6 +31,7 @@ from ssdseg_course.checking.time_limit import LONGEST, SECONDS
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.sandboxed.definitions import Source, needed_for, statements
+from ssdseg_course.words import cut
 from ssdseg_course.work import in_kernel
 from ssdseg_course.work.fresh import handed_out
 from ssdseg_course.work.results import LessonResult, Result, State
@@ -41,7 +42,6 @@ from ssdseg_course.work.workspace import (
     NotebookError,
     cell_in_words,
     code_cells,
-    cut,
     grade_id,
     is_answer,
     parse_notebook,

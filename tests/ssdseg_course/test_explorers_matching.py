@@ -16,7 +16,7 @@ from ssdseg_ref.matching import match_anchors
 
 CHANGES = {
     "threshold": lambda explorer: setattr(explorer.threshold, "value", 0.3),
-    "box in hand": lambda explorer: setattr(explorer.box, "value", 1),
+    "selected box": lambda explorer: setattr(explorer.box, "value", 1),
     "moved along x": lambda explorer: setattr(explorer.x, "value", (100, 132)),
     "resized in y": lambda explorer: setattr(explorer.y, "value", (84, 120)),
     "scene": lambda explorer: setattr(explorer.scene, "value", 47),
@@ -58,7 +58,7 @@ def test_a_moved_box_is_matched_where_it_is_now():
     _, text = matching_view(MatchingState(234, 0.5, box=3, x=(20, 60), y=(80, 150)))
     count = np.sum(match_anchors(ANCHORS, boxes, 0.5) == 3)
     assert f"Box 3, person: {count} anchors, the first with an IoU of {best:.3f}" in text
-    assert "40 × 70 pixels large, its upper left corner at x = 20, y = 80" in text
+    assert "40 × 70 pixels, its upper left corner at x = 20, y = 80" in text
 
 
 def test_a_box_without_any_width_is_touched_by_no_anchor():
