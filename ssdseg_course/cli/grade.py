@@ -14,6 +14,9 @@ from ssdseg_course.manifest import find_lesson
 from ssdseg_course.words import cut
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ssdseg_course.grading.class_report import ExerciseSummary
     from ssdseg_course.grading.gradebook import Record
     from ssdseg_course.grading.grading import Tally
 
@@ -39,9 +42,7 @@ def grade(
     ] = None,
     students: Annotated[
         Path | None,
-        typer.Option(
-            metavar="CSV", help="Table of ids and names: id,first_name,last_name,email, one line per learner."
-        ),
+        typer.Option(metavar="CSV", help="Table of ids and names, one line each: id,first_name,last_name,email."),
     ] = None,
     take: Annotated[
         str, typer.Option(metavar="WHICH", help="Of several notebooks of one lesson: newest, oldest or named.")
@@ -106,15 +107,10 @@ def show(tally: "Tally", submissions: Path) -> None:
         table.add_column("points", justify="right")
         table.add_column("remarks", overflow="fold")
         for record in sorted(tally.records, key=lambda record: (record.student, record.lesson)):
-            table.add_row(
-                _who(record.student, tally),
-                record.lesson,
-                _points(record, tally),
-                Text(cut("; ".join(record.remarks), MOST_TO_KNOW)),
-            )
+            remarks = Text(cut("; ".join(record.remarks), MOST_TO_KNOW))
+            table.add_row(_who(record.student, tally), record.lesson, _points(record, tally), remarks)
         console.output.print(table)
-    lessons = dict.fromkeys(record.lesson for record in tally.records)
-    for lesson in lessons:
+    for lesson in dict.fromkeys(record.lesson for record in tally.records):
         _show_class(lesson, summarise([record for record in tally.records if record.lesson == lesson]))
     for note in tally.notes:
         _say(note)
@@ -149,7 +145,7 @@ def _points(record: "Record", tally: "Tally") -> str:
     return f"{standing.points:g} of {record.points:g}{late}"
 
 
-def _show_class(lesson: str, summaries) -> None:
+def _show_class(lesson: str, summaries: "Sequence[ExerciseSummary]") -> None:
     table = Table("exercise", title=f"{lesson}: how the class did")
     table.add_column("right", justify="right")
     table.add_column("not written", justify="right")

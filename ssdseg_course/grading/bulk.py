@@ -76,7 +76,7 @@ class _Bounded:
         self._file = file
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
-    def read(self, size=-1):
+    def read(self, size: int | None = -1) -> bytes:
         content = self._file.read(
             LARGEST_DIRECTORY + 1 if size is None or size < 0 else min(size, LARGEST_DIRECTORY + 1)
         )
@@ -165,7 +165,9 @@ def without_outputs(content: bytes) -> bytes:
     Raises:
         BulkError: if it has too many parts to be looked through.
     """
-    kept, start, value, depth, empty = [], 0, -1, 0, b""
+    kept: list[bytes] = []
+    start, value, depth = 0, -1, 0
+    empty = b""
     for number, token in enumerate(TOKENS.finditer(content)):
         if number > MOST_TOKENS:
             raise BulkError(f"it has more than {MOST_TOKENS:,} values")
@@ -174,9 +176,9 @@ def without_outputs(content: bytes) -> bytes:
             depth += (first in b"[{") - (first in b"]}")
             start = token.end()
         elif token.start() == value:
-            kept.append(content[start:value] + empty)
+            kept += [content[start:value], empty]
             depth, start = 1, len(content)
-        elif first in b'"' and (empty := BULKY.get(token[0])) and (colon := VALUE.match(content, token.end())):
+        elif first in b'"' and (empty := BULKY.get(token[0], b"")) and (colon := VALUE.match(content, token.end())):
             value = colon.end()
     kept.append(content[start:] if not depth else b"")
     return b"".join(kept)

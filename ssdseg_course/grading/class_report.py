@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssdseg_course.exercises import EXERCISES
-from ssdseg_course.grading.gradebook import Record
+from ssdseg_course.grading.gradebook import ExerciseRecord, Record
 from ssdseg_course.words import cut
 
 MOST_MISTAKES = 3  # an exercise
@@ -44,7 +44,7 @@ def summarise(records: Sequence[Record]) -> list[ExerciseSummary]:
     Args:
         records: of one lesson.
     """
-    by_exercise: dict[str, list] = {}
+    by_exercise: dict[str, list[ExerciseRecord]] = {}
     for record in records:
         for result in record.results:
             by_exercise.setdefault(result.exercise, []).append(result)

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm.core import CommClosedError
 from distributed.security import Security
 
@@ -27,7 +27,7 @@ from ssdseg_course.grading.sandbox import Sandbox, SandboxError
 from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 from ssdseg_course.manifest import LESSONS
 
-AT_ONCE = 4  # submissions that each worker has before it: enough to be busy, few enough to hold in memory
+AT_ONCE = 4  # submissions that wait for each worker: enough to keep it busy, few enough to hold in memory
 SECONDS_OF_A_WORKER = 900  # of its processor, for a submission; answers run elsewhere, and the rest takes seconds
 MOST_LINES = 50  # remarks on a submission, messages on an exercise
 LONGEST_CELL = 200_000  # characters of a cell that a page shows
@@ -38,7 +38,7 @@ SETTINGS = {
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
     "distributed.scheduler.http.routes": [],  # no pages for anybody to look at
     "distributed.worker.http.routes": [],
-    "distributed.scheduler.allowed-failures": 0,  # what ends a worker is graded once more, alone
+    "distributed.scheduler.allowed-failures": 0,  # what ends a worker is graded once more, by itself
     "distributed.worker.memory.target": False,  # what a worker holds is small; answers run elsewhere
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -130,7 +130,7 @@ def _introduce_yourself(unsafe: bool, ends_with_parent: bool) -> tuple[str, str]
 def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Graded | NotGraded]]:
     """Grade submissions, and give them back as they are done.
 
-    A submission whose worker has ended may only have stood beside the one that ends it: it is graded once more in the
+    A submission whose worker has ended may only have been next to the one that ends it: it is graded once more at the
     end, alone.
 
     Args:
@@ -140,7 +140,7 @@ def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Gra
     works = iter(works)
     by_key: dict[str, Work] = {}
 
-    def submit(some: Iterable[Work]):
+    def submit(some: Iterable[Work]) -> Iterator[Future]:
         for work in some:
             future = client.submit(_grade, work, pure=False)
             by_key[future.key] = work
@@ -172,7 +172,7 @@ def _grade(work: Work) -> Graded | NotGraded:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def result_of(future, work: Work) -> Graded | NotGraded | None:
+def result_of(future: Future, work: Work) -> Graded | NotGraded | None:
     """What came of a submission; None where its worker has ended."""
     try:
         return _cleaned(future.result())
@@ -190,10 +190,8 @@ def _cleaned(result: Graded | NotGraded) -> Graded | NotGraded:
     if isinstance(result, NotGraded):
         return replace(result, reason=shown(result.reason, LONGEST_SENTENCE))
     reports = tuple(
-        replace(
-            report, messages=tuple(map(shown_lines, report.messages[:MOST_LINES])), advice=shown_lines(report.advice)
-        )
-        for report in result.reports
+        replace(one, messages=tuple(map(shown_lines, one.messages[:MOST_LINES])), advice=shown_lines(one.advice))
+        for one in result.reports
     )
     remarks = tuple(shown(remark, LONGEST_SENTENCE) for remark in result.remarks[:MOST_LINES])
     cells = [{**cell, "source": shown_lines(cell["source"], LONGEST_CELL)} for cell in result.notebook["cells"]]
@@ -205,7 +203,7 @@ def course_digest() -> str:
     """A short text that tells two versions of the course apart: a digest of all code that has a say in a grade."""
     digest = hashlib.sha256()
     for package in (ssdseg_course, ssdseg_ref):
-        folder = Path(package.__file__).parent
+        folder = Path(package.__path__[0])
         for path in sorted(folder.rglob("*.py")):
             if not {"cli", "explorers"} & set(path.relative_to(folder).parts):
                 digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())

@@ -52,7 +52,7 @@ class GradesExport(ExportPlugin):
                     table.writerow({name: _cell(value) for name, value in row.items()})
 
 
-def _scores(gradebook: Gradebook, assignment: str, student: str) -> dict:
+def _scores(gradebook: Gradebook, assignment: str, student: str) -> dict[str, object]:
     try:
         submission = gradebook.find_submission(assignment, student)
     except MissingEntry:
@@ -66,5 +66,5 @@ def _scores(gradebook: Gradebook, assignment: str, student: str) -> dict:
     }
 
 
-def _cell(value) -> str:
+def _cell(value: object) -> str:
     return "" if value is None else in_a_table(value) if isinstance(value, str) else str(value)

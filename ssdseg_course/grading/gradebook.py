@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from nbgrader.api import (
     Assignment,
@@ -20,12 +21,14 @@ from nbgrader.api import (
     Grade,
     Gradebook,
     MissingEntry,
+    Student,
     SubmittedAssignment,
     SubmittedNotebook,
 )
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import AssignLatePenalties
-from sqlalchemy import Column, DateTime, MetaData, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, ColumnElement, DateTime, MetaData, String, Table, Text, delete, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SAWarning, SQLAlchemyError
 from sqlalchemy.orm import scoped_session, sessionmaker
@@ -146,17 +149,17 @@ class Standing:
         return max(0.0, sum(mark.points for mark in self.marks.values()) - self.penalty)
 
 
-def gradebook_url(config: Config, given: str | None) -> str:
+def gradebook_url(config: Config, address: str | None) -> str:
     """The address of the gradebook.
 
     Args:
         config: nbgrader's settings.
-        given: an address as SQLAlchemy takes it, or the path of an SQLite file; None for that of the settings.
+        address: as SQLAlchemy takes it, or the path of an SQLite file; None for that of the settings.
 
     Raises:
         GradebookError: if it is not an address.
     """
-    url = given or CourseDirectory(config=config).db_url
+    url = address or CourseDirectory(config=config).db_url
     if "://" not in url:
         url = f"sqlite:///{os.path.abspath(url)}"
     try:
@@ -211,13 +214,12 @@ class Records:
         with self.gradebook.engine.connect() as connection:
             rows = connection.execute(select(GRADED.c.student, GRADED.c.digest).where(GRADED.c.assignment == lesson))
             found = {row.student: row.digest for row in rows}
-        known = (
-            {submission.student_id for submission in self.gradebook.assignment_submissions(lesson)} if found else set()
-        )
+        submissions = self.gradebook.assignment_submissions(lesson) if found else ()
+        known = {submission.student_id for submission in submissions}
         self.gradebook.db.rollback()
         return {student: digest for student, digest in found.items() if student in known}
 
-    def record(self, graded: Graded, digest: str, learner: Learner | None = None) -> None:
+    def record(self, graded: Graded, digest: str, learner: Learner) -> None:
         """Write one submission's grades, whole or not at all. Grades given by hand stay, and are marked for a look."""
         engine = self.gradebook.engine
         sessions = self.gradebook.db
@@ -236,7 +238,7 @@ class Records:
                 self.gradebook.db.remove()
                 self.gradebook.db = sessions
 
-    def _write_grades(self, graded: Graded, learner: Learner | None) -> list[ExerciseRecord]:
+    def _write_grades(self, graded: Graded, learner: Learner) -> list[ExerciseRecord]:
         """Write them, and give them as they are: with the points that nbgrader has for each exercise."""
         book, lesson = self.gradebook, graded.lesson
         student = book.update_or_create_student(graded.student)
@@ -264,14 +266,14 @@ class Records:
         book.db.commit()
         return results
 
-    def _late_rule(self):
+    def _late_rule(self) -> LateSubmissionPlugin:
         """What says what being late costs: nbgrader's plugin for that, by default nothing."""
         rule = AssignLatePenalties(config=self._config)
         rule.init_plugin()
         return rule.plugin_inst
 
-    def _write_penalty(self, submission: SubmittedAssignment, rule) -> bool:
-        """Write what being late costs, and give whether that is something else than before."""
+    def _write_penalty(self, submission: SubmittedAssignment, rule: LateSubmissionPlugin) -> bool:
+        """Write what being late costs, and say whether that has changed."""
         late = submission.total_seconds_late if submission.assignment.duedate is not None else 0
         changed = False
         for notebook in submission.notebooks:
@@ -289,10 +291,10 @@ class Records:
         return changed
 
     def look_at_due_dates(self, lesson: str) -> int:
-        """Work out anew what being late costs: a due date may have been set, or extended, since the grades were given.
+        """Work out again what being late costs: a due date may have been set, or extended, since the grades were given.
 
         Returns:
-            for how many submissions that is something else now.
+            for how many submissions that has changed.
         """
         rule = self._late_rule()
         changed = sum(
@@ -330,7 +332,7 @@ class Records:
         self.gradebook.db.rollback()
         return standings
 
-    def _of_cells(self, lesson: str, kind: type, *columns):
+    def _of_cells(self, lesson: str, kind: Any, *columns: Any) -> Any:
         """Rows of (learner, name of a cell, columns) for all submissions for a lesson."""
         return (
             self.gradebook.db.query(SubmittedAssignment.student_id, BaseCell.name, *columns)
@@ -370,14 +372,12 @@ class Records:
             half.unlink(missing_ok=True)
 
 
-def _is(student: str, lesson: str) -> tuple:
+def _is(student: str, lesson: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return GRADED.c.student == student, GRADED.c.assignment == lesson
 
 
-def _write_names(student, learner: Learner | None) -> None:
+def _write_names(student: Student, learner: Learner) -> None:
     """What a table of students says of a name counts; without one, nbgrader's own does."""
-    if learner is None:
-        return
     if learner.listed:
         for name in ("first_name", "last_name", "email"):
             setattr(student, name, _as_name(getattr(learner, name)) or getattr(student, name))
@@ -390,7 +390,7 @@ def _as_name(text: str) -> str:
     return text[:LONGEST_COLUMN].translate(NO_MARKUP)
 
 
-def _row(graded: Graded, digest: str, results: list[ExerciseRecord]) -> dict:
+def _row(graded: Graded, digest: str, results: list[ExerciseRecord]) -> dict[str, object]:
     return {
         "assignment": graded.lesson,
         "student": graded.student,

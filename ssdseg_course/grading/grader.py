@@ -138,7 +138,7 @@ def grade(work: Work) -> Graded | NotGraded:
         work.student,
         work.lesson,
         tuple(reports),
-        frozenset(grade_id(cell) for cell in repaired.notebook["cells"] if is_written(cell)),
+        frozenset(filter(None, map(grade_id, filter(is_written, repaired.notebook["cells"])))),
         tuple(dict.fromkeys(remarks)),
         repaired.notebook,
         work.timestamp,
@@ -156,7 +156,8 @@ def _reports(codes: Sequence[tuple[Exercise, Code]], work: Work, endless: Collec
         work: how to run them.
         endless: ids of exercises whose answers are known not to end, and are not tried.
     """
-    results, wrong = [], {}
+    results: list[Report] = []
+    wrong: dict[str, Verdict | None] = {}
     for exercise, code in codes:
         if exercise.id in endless:
             wrong[exercise.id] = Verdict.TOO_LONG
@@ -259,7 +260,7 @@ def _try(exercise: Exercise, code: Code, work: Work) -> tuple[Report, Probed]:
 
     Each way runs the learner's own code alone, on the same cases: so the best of them is the learner's own, too.
     """
-    best = None
+    best: tuple[Report, Probed] | None = None
     for way in code.ways:
         probed = _probed(exercise, code, work, way)
         if probed is None:
@@ -269,6 +270,7 @@ def _try(exercise: Exercise, code: Code, work: Work) -> tuple[Report, Probed]:
             best = report, probed
         if report.passed or probed.was_ended or _is_stub(exercise, code, probed):
             break
+    assert best  # the first way never comes to the same as one before
     return best
 
 
@@ -325,7 +327,9 @@ def _largest_reply(exercise_id: str, seed: int) -> int:
     return min(LARGEST_REPLY, MIB + TIMES_AS_MUCH * right)
 
 
-def _bytes(value: Plain) -> int:
+def _bytes(value: Plain | None) -> int:
+    if value is None:
+        return 0
     return sum(map(_bytes, value)) if isinstance(value, tuple) else value.nbytes
 
 

@@ -349,7 +349,7 @@ def prepare(lesson: Lesson, url: str, folder: Path, config: Config) -> str:
 
 def _directory(folder: Path, config: Config, step: str, default: str) -> Path:
     """Where nbgrader has something."""
-    return folder / config.CourseDirectory.get(f"{step}_directory", default)
+    return Path(folder, config.CourseDirectory.get(f"{step}_directory", default))
 
 
 def _digest(content: bytes, beside: Mapping[str, bytes], timestamp: datetime | None, release: str) -> str:

@@ -75,7 +75,7 @@ class Submission:
     content: bytes = field(repr=False)
     timestamp: datetime | None
     remarks: tuple[str, ...]
-    learner: Learner | None = None
+    learner: Learner
     secret: str = ""
     file: tuple[int, int] | None = None
     beside: dict[str, bytes] = field(default_factory=dict, repr=False)
@@ -98,7 +98,7 @@ class Refusal:
     lesson: str
     reason: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "student", shown(self.student, 100))
         object.__setattr__(self, "reason", shown(self.reason, LONGEST_SENTENCE))
 
@@ -147,7 +147,7 @@ def take_in(
             remarks.append("not in the table of students")
         entries = [entry for key in keys for entry in by_key[key]]
         try:
-            yield from _OneLearner(folder, learner, entries, lesson, take, remarks).hand_ins()
+            yield from _OneLearner(learner, Search(folder, entries), lesson, take, remarks).hand_ins(folder)
         except Exception as error:  # whatever somebody has handed in, it must not cost the others their grades
             name = lesson.name if lesson else ""
             yield Refusal(learner.id, name, f"reading it stopped with {type(error).__name__}: {shown(error)}")
@@ -176,31 +176,12 @@ def _why_nobodys(folder: Path, entry: os.DirEntry[str]) -> str | None:
 
 
 class _OneLearner:
-    """What one learner has handed in: of each lesson the notebook that counts, and of the rest why not.
+    """What one learner has handed in: of each lesson the notebook that counts, and of the rest why not."""
 
-    Args:
-        folder: of the submissions.
-        learner: who.
-        entries: of that folder, which are theirs.
-        wanted: the only lesson that is wanted; all without one.
-        take: which of several notebooks of one lesson counts.
-        remarks: what is known already.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        learner: Learner,
-        entries: Sequence[os.DirEntry[str]],
-        wanted: Lesson | None,
-        take: str,
-        remarks: Sequence[str],
-    ):
-        self._folder, self._learner, self._wanted = folder, learner, wanted
-        self._search = Search(folder, entries)
-        found = self._search.found
-        by_lesson = {lesson: [file for file in found if file.lesson is lesson] for lesson in LESSONS}
-        self._unknown = [file for file in found if file.lesson is None]
+    def __init__(self, learner: Learner, search: Search, wanted: Lesson | None, take: str, remarks: Sequence[str]):
+        self._learner, self._search, self._wanted = learner, search, wanted
+        by_lesson = {lesson: [file for file in search.found if file.lesson is lesson] for lesson in LESSONS}
+        self._unknown = [file for file in search.found if file.lesson is None]
         if wanted:
             taken_for_it = [] if by_lesson[wanted] else [file for file in self._unknown if file.claims]
             by_lesson = {wanted: by_lesson[wanted] or taken_for_it}
@@ -208,7 +189,7 @@ class _OneLearner:
         self._best = {lesson: _best(files, lesson, take) for lesson, files in by_lesson.items() if files}
         self._not_begun = self._lessons_not_begun()
         unclear = [file for file in self._unknown if wanted or not file.claims]
-        self._remarks = [*remarks, *self._search.remarks]
+        self._remarks = [*remarks, *search.remarks]
         self._remarks += [f"{file.name}: {_cannot_be_told(file)}" for file in unclear][:FEW]
         if self._not_begun and len(self._not_begun) < len(self._best):
             self._remarks.append(f"not begun, and not graded: {', '.join(lesson.name for lesson in self._not_begun)}")
@@ -219,7 +200,7 @@ class _OneLearner:
             return []
         return [lesson for lesson, (file, _) in self._best.items() if file.in_course and file.blank]
 
-    def hand_ins(self) -> Iterator[Submission | Refusal]:
+    def hand_ins(self, folder: Path) -> Iterator[Submission | Refusal]:
         """One for each lesson, then what cannot be graded; at least one in all."""
         refusals: list[Refusal] = []
         is_graded = False
@@ -227,7 +208,7 @@ class _OneLearner:
             if lesson in self._not_begun:
                 continue
             remarks = (*said, *self._remarks)
-            hand_in = _submission(self._folder, self._learner, file, lesson, remarks, self._search.others)
+            hand_in = _submission(folder, self._learner, file, lesson, remarks, self._search.others)
             if isinstance(hand_in, Submission):
                 is_graded = True
                 yield hand_in
@@ -257,11 +238,8 @@ class _OneLearner:
         nothing = "there is no notebook" + " of this lesson" * (self._wanted is not None)
         if self._not_begun:
             nothing = "nothing is written in any of its lessons"
-        others = [
-            f"{file.name}: {file.trouble or f'it looks like {file.lesson.name}'}"
-            for file in self._search.found
-            if file.lesson
-        ]
+        known = ((file, file.lesson) for file in self._search.found if file.lesson)
+        others = [f"{file.name}: {file.trouble or f'it looks like {lesson.name}'}" for file, lesson in known]
         reason = "; ".join((nothing, *others[:FEW], *self._remarks))
         return Refusal(self._learner.id, self._wanted.name if self._wanted else "", reason)
 
@@ -387,9 +365,10 @@ def _timestamp(folder: Path, path: Parts) -> datetime | None:
     from nbgrader.utils import parse_utc  # takes seconds; who looks at a folder of submissions has them
 
     try:
-        return parse_utc(_note(folder, path) or None)
+        timestamp: datetime | None = parse_utc(_note(folder, path) or None)
     except Exception:  # whatever dateutil makes of what a learner may have written there
         return None
+    return timestamp
 
 
 def _secret(folder: Path, path: Parts) -> str:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.bulk import MIB, BulkError, without_outputs
@@ -87,7 +88,7 @@ def decoded(content: bytes, remarks: list[str]) -> str:
     """
     if not content.strip(b"\x00 \t\r\n"):
         raise NotebookError("the file is empty")
-    encoding = json.detect_encoding(content)
+    encoding: str = json.detect_encoding(content)
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError:
@@ -147,7 +148,7 @@ def _side(text: str, lower: bool) -> str:
     return "".join([*parts, "" if skipping else text[place:]])
 
 
-def _parsed(text: str, remarks: list[str]) -> dict:
+def _parsed(text: str, remarks: list[str]) -> dict[str, Any]:
     try:
         notebook = json.loads(text, strict=False, parse_int=_short)
     except RecursionError:
@@ -174,22 +175,23 @@ def _short(number: str) -> int:
     return int(number[:LONGEST_NUMBER])
 
 
-def _salvaged(text: str) -> list:
+def _salvaged(text: str) -> list[Any]:
     """The cells of a broken file that can be read, from the first one on."""
     start = CELLS.search(text)
-    decoder, cells = json.JSONDecoder(strict=False, parse_int=_short), []
+    decoder = json.JSONDecoder(strict=False, parse_int=_short)
+    cells: list[Any] = []
     place = start.end() if start else len(text)
     while place < len(text) and len(cells) <= MOST_CELLS:
-        place = BETWEEN.match(text, place).end()
+        between = BETWEEN.match(text, place)
         try:
-            cell, place = decoder.raw_decode(text, place)
+            cell, place = decoder.raw_decode(text, between.end() if between else place)
         except (json.JSONDecodeError, RecursionError):
             break
         cells.append(cell)
     return cells
 
 
-def _converted(notebook: dict, remarks: list[str]) -> dict:
+def _converted(notebook: dict[str, Any], remarks: list[str]) -> dict[str, Any]:
     """A notebook of an older format as one of format 4: of its cells alone."""
     version = shown(notebook.get("nbformat"), 20)
     try:
@@ -201,20 +203,20 @@ def _converted(notebook: dict, remarks: list[str]) -> dict:
     return {"nbformat": 4, "cells": cells}
 
 
-def _modern(cell: dict) -> dict:
+def _modern(cell: dict[str, Any]) -> dict[str, Any]:
     return {**cell, "source": cell.get("source", cell.get("input", ""))}
 
 
-def _look_at_kernel(metadata, remarks: list[str]) -> None:
+def _look_at_kernel(metadata: Any, remarks: list[str]) -> None:
     kernel = metadata.get("kernelspec") if isinstance(metadata, dict) else None
     name = kernel.get("name") if isinstance(kernel, dict) else None
-    if isinstance(name, str) and not name.lower().startswith(("python", "ssdseg", "conda", "venv", ".venv")):
-        language = kernel.get("language")
-        if language != "python":
-            remarks.append(f"it was written for the kernel '{shown(name, 40)}'; it was run with Python")
+    language = kernel.get("language") if isinstance(kernel, dict) else None
+    known = ("python", "ssdseg", "conda", "venv", ".venv")
+    if isinstance(name, str) and not name.lower().startswith(known) and language != "python":
+        remarks.append(f"it was written for the kernel '{shown(name, 40)}'; it was run with Python")
 
 
-def _cells(notebook: dict, release: Notebook, remarks: list[str]) -> list[Cell]:
+def _cells(notebook: dict[str, Any], release: Notebook, remarks: list[str]) -> list[Cell]:
     """Its cells, each with a type, metadata and its text in one piece."""
     known = {cell["source"] for cell in release["cells"]}
     found = notebook.get("cells")
@@ -284,10 +286,11 @@ def most_alike(names: set[str]) -> Lesson | None:
     return best if names & names_of(best) else None
 
 
-def _own_name(cell: Cell) -> str | None:
+def _own_name(cell: Cell) -> str:
+    """What nbgrader calls the cell, by what the file says; "" without a name."""
     marks = cell["metadata"].get("nbgrader")
     name = marks.get("grade_id") if isinstance(marks, dict) else None
-    return name if isinstance(name, str) else None
+    return name if isinstance(name, str) else ""
 
 
 def _functions(cell: Cell) -> list[str]:
@@ -303,20 +306,23 @@ def _is_defined(name: str, cell: Cell) -> bool:
 
 def _named(cells: list[Cell], release: Notebook, remarks: list[str]) -> list[Cell]:
     """The cells with the marks that the lesson gave them; whatever else they say of themselves is forgotten."""
-    known = {grade_id(cell): cell for cell in release["cells"] if grade_id(cell)}
+    known = {name: cell for cell in release["cells"] if (name := grade_id(cell))}
     ids = {cell["id"] for cell in release["cells"]}
     marked = [name for name in map(_own_name, cells) if name in known]
     if not marked:
         remarks.append("nbgrader's marks are gone from all cells; answers were found by the names of their functions")
-    result, retyped, checks, changed = [], [], [], []
+    result: list[Cell] = []
+    retyped: list[str] = []
+    checks: list[str] = []
+    changed: list[str] = []
     for cell in cells:
         name = _own_name(cell)
         if name not in known:
             call = CHECK_CALL.fullmatch(cell["source"].strip())
-            name = cell["id"] if cell["id"] in known else f"{CHECK}{call[2]}" if call else None
+            name = cell["id"] if cell["id"] in known else f"{CHECK}{call[2]}" if call else ""
         original = known.get(name)
         if original is None:
-            own = {"cell_type": cell["cell_type"], "metadata": {}, "source": cell["source"]}
+            own: Cell = {"cell_type": cell["cell_type"], "metadata": {}, "source": cell["source"]}
             result.append(own | ({"id": cell["id"]} if cell["id"] in ids and cell["id"] not in known else {}))
             continue
         marks, right = cell["metadata"].get("nbgrader"), original["metadata"]["nbgrader"]
@@ -346,7 +352,7 @@ def _with_every_answer(cells: list[Cell], release: Notebook, remarks: list[str])
     before = cells  # holds all of them, so that no other can get the identity of one that is left out
     functions = {id(cell): _functions(cell) for cell in before}
     for original in filter(is_answer, release["cells"]):
-        name = grade_id(original)
+        name = original["metadata"]["nbgrader"]["grade_id"]
         own = [cell for cell in cells if grade_id(cell) == name]
         places = {id(cell) for cell in own}
         written = [cell for cell in own if cell["source"].strip() != original["source"].strip()]

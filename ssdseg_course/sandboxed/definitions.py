@@ -11,7 +11,7 @@ import ast
 import linecache
 import re
 import symtable
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -129,7 +129,7 @@ def statements(sources: Sequence[Source], notebook: str, whole: frozenset[str] =
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         if source.name in whole:
-            # An import is nothing of the cell's own: who needs `np` alone does not need the rest.
+            # An import is nothing of the cell's own: a function that needs only `np` does not need the rest.
             together = frozenset({source.name}).union(*(part.names for part in parts if not part.is_import))
             parts = [replace(part, names=together | part.names if part.is_import else together) for part in parts]
         found += parts
@@ -177,7 +177,7 @@ def define(
     chosen: Sequence[Statement],
     name: str,
     module: ModuleType,
-    limit: Callable[[Statement], AbstractContextManager] = lambda _: nullcontext(),
+    limit: Callable[[Statement], AbstractContextManager[None]] = lambda _: nullcontext(),
     fixed: Mapping[str, object] | None = None,
     check: int | None = None,
 ) -> Defined:
@@ -235,7 +235,7 @@ def _one_by_one(statement: ast.stmt) -> list[ast.stmt]:
     """An import of several names as an import of each: one that is missing does not take the others along."""
     if not isinstance(statement, ast.Import | ast.ImportFrom):
         return [statement]
-    parts = []
+    parts: list[ast.stmt] = []
     for alias in statement.names:
         part = ast.copy_location(type(statement)(**{**vars(statement), "names": [alias]}), statement)
         parts.append(part)
@@ -262,16 +262,21 @@ def _names(source: str, statement: ast.stmt) -> tuple[frozenset[str], frozenset[
 def _changes(statement: ast.stmt) -> frozenset[str]:
     """Names whose things a statement changes: `T[0] = 1`, `T.one = 1`, `T.append(1)`, `@T.register`, `del T`."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        found = statement.decorator_list  # what stands inside happens later
+        found = statement.decorator_list  # what its body does happens later
     else:
-        found = [node for node in ast.walk(statement) if isinstance(node, ast.Subscript | ast.Attribute)]
-        found = [node for node in found if isinstance(node.ctx, ast.Store | ast.Del)]
-        calls = [
-            node for node in ast.walk(statement) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-        ]
-        found += [call.value.func for call in calls if isinstance(call.value.func, ast.Attribute)]
-        found += [node for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del)]
+        found = [part for node in ast.walk(statement) for part in _changed_by(node)]
     return frozenset(name for name in map(_base, found) if name)
+
+
+def _changed_by(node: ast.AST) -> Iterator[ast.expr]:
+    """The expression that a part of a statement changes, if it does."""
+    match node:
+        case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Attribute(ctx=ast.Store() | ast.Del()):
+            yield node
+        case ast.Name(ctx=ast.Del()):
+            yield node
+        case ast.Expr(value=ast.Call(func=ast.Attribute() as method)):
+            yield method
 
 
 def _base(node: ast.expr) -> str | None:

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def read_report(content: bytes, cases: int) -> tuple[list[Outcome], str]:
         raise WireError(f"what came out of the sandbox cannot be read: {type(error).__name__}") from error
 
 
-def _written(outcome: Outcome) -> dict:
+def _written(outcome: Outcome) -> dict[str, object]:
     failure = outcome.failure
     return {
         "value": None if outcome.value is None else _written_value(outcome.value),
@@ -67,7 +68,7 @@ def _written(outcome: Outcome) -> dict:
     }
 
 
-def _written_value(value: Plain):
+def _written_value(value: Plain) -> object:
     if isinstance(value, tuple):
         return [_written_value(part) for part in value]
     array = np.ascontiguousarray(value)
@@ -75,7 +76,7 @@ def _written_value(value: Plain):
     return {"dtype": array.dtype.str, "shape": list(value.shape), "data": data}
 
 
-def _read(part: dict) -> Outcome:
+def _read(part: Any) -> Outcome:
     value, failure = part["value"], part["failure"]
     return Outcome(
         value=None if value is None else _read_value(value),
@@ -86,12 +87,12 @@ def _read(part: dict) -> Outcome:
     )
 
 
-def _read_failure(error, message, function, line_number, line) -> Failure:
+def _read_failure(error: Any, message: Any, function: Any, line_number: Any, line: Any) -> Failure:
     error, message, function, line = map(clean_text, (error, message, function, line))
     return Failure(error, message, function, _natural(line_number), line)
 
 
-def _read_value(value, depth: int = 0) -> Plain:
+def _read_value(value: Any, depth: int = 0) -> Plain:
     if isinstance(value, list):
         if depth == DEEPEST:
             raise WireError("too deep")
@@ -105,13 +106,13 @@ def _read_value(value, depth: int = 0) -> Plain:
     return array.reshape(shape).copy()
 
 
-def _natural(value) -> int:
+def _natural(value: object) -> int:
     if type(value) is not int or not 0 <= value < 2**31:
         raise WireError("not a natural number")
     return value
 
 
-def clean_text(value) -> str:
+def clean_text(value: object) -> str:
     """A text that a hostile process has given, without letters that would move a terminal's cursor.
 
     Raises:

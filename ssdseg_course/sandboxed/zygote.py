@@ -28,25 +28,27 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import PurePosixPath
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
+from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.probe import describe, probe
 from ssdseg_course.checking.time_limit import WAITING, TimeIsUp, time_limit
 from ssdseg_course.sandboxed import isolation
-from ssdseg_course.sandboxed.definitions import Statement, adds_nothing, define, needed_for, statements
+from ssdseg_course.sandboxed.definitions import Source, Statement, adds_nothing, define, needed_for, statements
 from ssdseg_course.sandboxed.wire import write_report
 
 OUTCOMES, MISSING, TOO_LONG, THE_SAME = b"outcomes", b"missing", b"too long", b"the same"
-SECONDS_TO_END = 3.0  # for an answer that does not let itself be interrupted
+SECONDS_TO_END = 3.0  # for an answer that cannot be interrupted
 LONGEST_PAUSE = 0.1  # seconds between two looks of the warden
 SHARE_OF_A_STATEMENT = 1 / 8  # of the time of an answer, for what stands beside the definitions in its cell
 SHARE_OF_ALL_STATEMENTS = 1 / 2
-CORES = 2  # that there seem to be: who starts a process for each must not start too many
+CORES = 2  # that there seem to be: a pool with a process for each must stay small
 SHORTEST = 0.1  # seconds for a statement where no time is left
-NO_MORE = 3  # how a warden ends that has found no job
+NO_MORE = 3  # the exit status of a warden that has found no job
 HEADER = struct.Struct("<BQ")
 
 
@@ -139,9 +141,8 @@ def _warm_up(keras: bool) -> None:
         from ssdseg_course.quiet import import_keras
 
         import_keras()
-    os.cpu_count = lambda: CORES
-    os.process_cpu_count = os.cpu_count  # Python 3.13's
-    os.sched_getaffinity = lambda _=0: set(range(CORES))
+    vars(os).update(cpu_count=lambda: CORES, process_cpu_count=lambda: CORES)  # the second one is Python 3.13's
+    vars(os).update(sched_getaffinity=lambda _=0: set(range(CORES)))
     gc.collect()
     gc.freeze()  # or a collection in a child would copy every page of the parent's objects
 
@@ -259,7 +260,9 @@ def _resident(process: int) -> int:
         return 0
 
 
-def _run_in_here(job: dict, seconds: int, inlet: int, scratch: str, under_tmp: Sequence[str], isolated: bool) -> None:
+def _run_in_here(
+    job: dict[str, Any], seconds: int, inlet: int, scratch: str, under_tmp: Sequence[str], isolated: bool
+) -> None:
     """The process that runs the answer: never returns."""
     status = 1
     try:
@@ -283,7 +286,18 @@ def _run_in_here(job: dict, seconds: int, inlet: int, scratch: str, under_tmp: S
 
 
 def run_answer(
-    *, sources, check, notebook, whole, name, run, cases, seconds, way=Way.DEFINITIONS, substitutes=(), beside=()
+    *,
+    sources: Sequence[Source],
+    check: int,
+    notebook: str,
+    whole: frozenset[str],
+    name: str,
+    run: Callable[[Callable[..., Any], Arguments], object],
+    cases: Sequence[Arguments],
+    seconds: int,
+    way: Way = Way.DEFINITIONS,
+    substitutes: Iterable[tuple[str, Sequence[Source]]] = (),
+    beside: Iterable[tuple[str, bytes]] = (),
 ) -> tuple[bytes, bytes]:
     """Define a learner's function and probe it.
 
@@ -297,17 +311,16 @@ def run_answer(
         cases: the arguments.
         seconds: of work that all of this may take.
         way: how to find the function.
-        substitutes: names of earlier functions of the lesson that are the course's own, each with the cells that define
-            it.
+        substitutes: names of earlier functions that are the course's own, each with the cells that define it.
         beside: paths of the files that stand beside the notebook, and their content.
 
     Returns:
         a word and a content, as the module says.
     """
-    function = None
+    function: Any = None  # whatever the name stands for
     module = sys.modules["__main__"] = ModuleType("__main__")  # where pickle, for one, looks for a learner's classes
-    builtins.display = lambda *_, **__: None  # as Jupyter has it
-    builtins.get_ipython = lambda: SimpleNamespace(run_line_magic=_run_magic, run_cell_magic=_run_magic)
+    jupyters = SimpleNamespace(run_line_magic=_run_magic, run_cell_magic=_run_magic)
+    vars(builtins).update(display=lambda *_, **__: None, get_ipython=lambda: jupyters)  # as Jupyter has them
     signal.signal(signal.SIGXCPU, _time_is_up)
     try:
         with time_limit(seconds):
@@ -323,7 +336,7 @@ def run_answer(
             }
             if way is not Way.DEFINITIONS and adds_nothing(tried[way], tried[Way(way - 1)], name):
                 return THE_SAME, b""
-            fixed = {}
+            fixed: dict[str, object] = {}
             for other, cells in substitutes:
                 solution = define(needed_for(statements(cells, ""), other), other, ModuleType(other))
                 if callable(solution.function):
@@ -348,7 +361,7 @@ class _Limits:
         self._free = free
 
     @contextlib.contextmanager
-    def __call__(self, statement: Statement):
+    def __call__(self, statement: Statement) -> Iterator[None]:
         if id(statement) in self._free:
             yield
             return
@@ -382,20 +395,19 @@ def _run_magic(magic: str, line: str, cell: str | None = None) -> None:
             file.write(cell)
 
 
-def _time_is_up(*_) -> None:
+def _time_is_up(*_: object) -> None:
     raise TimeIsUp
 
 
-def _why_missing(sources, name: str, found, error: Exception | None) -> str:
+def _why_missing(sources: Sequence[Source], name: str, found: object, error: Exception | SystemExit | None) -> str:
     if found is not None:
         return f"`{name}` is not a function, but of the type {type(found).__name__}"
     cell = next((source.text for source in sources if source.name == name), "")
     try:
         compile(cell, "<cell>", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as trouble:
-        return f"Python cannot read its cell: {type(trouble).__name__}: {getattr(trouble, 'msg', trouble)}" + (
-            f" (line {trouble.lineno})" if getattr(trouble, "lineno", None) else ""
-        )
+        line = f" (line {trouble.lineno})" if isinstance(trouble, SyntaxError) and trouble.lineno else ""
+        return f"Python cannot read its cell: {type(trouble).__name__}: {getattr(trouble, 'msg', trouble)}{line}"
     if error is not None:
         return f"defining `{name}` stopped with {type(error).__name__}: {error}"
     return f"there is no function `{name}` in the notebook"

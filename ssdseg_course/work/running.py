@@ -19,7 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty
+from typing import Any
 
+from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
@@ -65,6 +67,7 @@ HOW_TO_MEND = (
 FOUND_ALL_THE_SAME = "grading finds it right; run from its first cell to its last, the notebook says otherwise: {}"
 
 Progress = Callable[[int, int], None]
+Handed = dict[str, Any]  # what `in_kernel` hands out of a check
 
 
 class KernelError(ValueError):
@@ -124,8 +127,8 @@ def _as_rehearsed(result: Result, report: Report) -> Result:
     if passes == report.passed or result.state is State.UNWRITTEN or report.helpers:
         return result
     if passes:
-        first, *lines = str(report).splitlines()
-        lines = (first, f"  {WOULD_BE_LOST}", *lines, f"  {HOW_TO_MEND}")
+        first, *others = str(report).splitlines()
+        lines = (first, f"  {WOULD_BE_LOST}", *others, f"  {HOW_TO_MEND}")
         return replace(result, state=State.LOST, text="\n".join(lines))
     otherwise = next((line.strip() for line in result.text.splitlines()[1:] if not line.startswith("  called")), "")
     return replace(result, state=State.PASSED, text=f"{report}\n  {FOUND_ALL_THE_SAME.format(otherwise)}")
@@ -137,7 +140,7 @@ class _Step:
 
     code: str
     seconds: float
-    place: int | None = None  # of a cell
+    place: int = -1  # of a cell; a check has none
     exercise: Exercise | None = None
 
 
@@ -190,7 +193,7 @@ class _Run:
         by_id = {exercise.id: exercise for exercise in self.exercises}
         for place, cell in code_cells(self.notebook):
             call = CHECK_CALL.fullmatch(cell["source"].strip())
-            exercise = by_check.get(grade_id(cell)) or by_id.get(call and call[1])
+            exercise = by_check.get(grade_id(cell) or "") or (by_id.get(call[1]) if call else None)
             if exercise:
                 steps.append(self._check_step(exercise))
                 checked.add(exercise.id)
@@ -289,20 +292,26 @@ class _Reply:
 
     error: str = ""
     stopped: str = ""
-    results: tuple[dict, ...] = ()
+    results: tuple[Handed, ...] = ()
     timed_out: bool = False
     kernel_lost: bool = False
 
 
 class _Kernel:
-    def __init__(self, manager: KernelManager, client):
+    """A kernel of which each cell comes back, whatever it does.
+
+    By hand, because nbclient interrupts a cell that swallows interrupts for ever, or else gives up on every cell before
+    it has shown its result; it does not see that `exit()` ends the kernel, and takes seconds to import.
+    """
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient):
         self._manager = manager
         self._client = client
 
     def run(self, code: str, seconds: float) -> _Reply:
         """Run code for at most that many seconds."""
         request = self._client.execute(code, store_history=False, allow_stdin=False, stop_on_error=False)
-        results: list[dict] = []
+        results: list[Handed] = []
         interrupted = False
         deadline = time.monotonic() + seconds
         while not self._is_done(request, results):
@@ -315,7 +324,7 @@ class _Kernel:
                 interrupted, deadline = True, time.monotonic() + INTERRUPT_SECONDS
         return self._reply(request, tuple(results), _too_long(seconds) if interrupted else "")
 
-    def _is_done(self, request: str, results: list[dict]) -> bool:
+    def _is_done(self, request: str, results: list[Handed]) -> bool:
         """Take one message of the kernel, or wait a moment for it; whether it was the last one of this request."""
         try:
             message = self._client.get_iopub_msg(timeout=POLL_SECONDS)
@@ -326,9 +335,9 @@ class _Kernel:
         content = message["content"]
         if message["msg_type"] == "display_data" and in_kernel.RESULT in content["data"]:
             results.append(content["data"][in_kernel.RESULT])
-        return message["msg_type"] == "status" and content["execution_state"] == "idle"
+        return bool(message["msg_type"] == "status" and content["execution_state"] == "idle")
 
-    def _reply(self, request: str, results: tuple[dict, ...], too_long: str) -> _Reply:
+    def _reply(self, request: str, results: tuple[Handed, ...], too_long: str) -> _Reply:
         content = self._shell_reply(request)
         if any(payload.get("source") == "ask_exit" for payload in content.get("payload", ())):  # exit() or quit()
             return _Reply("exit", "it ended the process that runs the notebook", results, kernel_lost=True)
@@ -338,14 +347,15 @@ class _Kernel:
             return _Reply("timeout", too_long, results, timed_out=not results)
         return _Reply(content["ename"], _error_in_words(content["ename"], content["evalue"]), results)
 
-    def _shell_reply(self, request: str) -> dict:
+    def _shell_reply(self, request: str) -> dict[str, Any]:
         while True:  # it is sent before the message that ended the request
             try:
                 message = self._client.get_shell_msg(timeout=START_SECONDS)
             except Empty:
                 return {}
             if message["parent_header"].get("msg_id") == request:
-                return message["content"]
+                content: dict[str, Any] = message["content"]
+                return content
 
 
 class _ThisPython(KernelSpecManager):
