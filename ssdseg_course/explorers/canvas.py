@@ -40,7 +40,7 @@ class Canvas:
 
     def __init__(self, seed: int):
         """Begin with the scene of that seed alone."""
-        self._image = _blank(seed).copy()
+        self._image = blank_canvas(seed).copy()
         self._draw = ImageDraw.Draw(self._image, "RGBA")
         self._written: list[Rectangle] = []
 
@@ -89,7 +89,8 @@ class Canvas:
 
 
 @lru_cache(maxsize=8)
-def _blank(seed: int) -> Image.Image:
+def blank_canvas(seed: int) -> Image.Image:
+    """The scene of that seed in its margin, with nothing drawn over it."""
     height, width = (ZOOM * side for side in IMAGE_SIZE)
     scene = Image.fromarray(draw_scene(seed).image).resize((width, height), Image.Resampling.BICUBIC)
     canvas = Image.new("RGB", (width + 2 * MARGIN, height + 2 * MARGIN), "#444444")

@@ -37,7 +37,7 @@ class Explorer(ABC):
         """
         self.picture = widgets.Image(format="png", width=SHOWN_WIDTH)
         self.text = widgets.HTML()
-        self._above = widgets.VBox(controls if rows is None else rows)
+        self.above = widgets.VBox(controls if rows is None else rows)
         self._below = widgets.VBox([self.picture, self.text])
         self._still = None
         self._shown = None
@@ -81,7 +81,7 @@ class Explorer(ABC):
         self.text.value = f'<div role="status" style="{style}">{html.escape(text)}</div>'
 
     def _ipython_display_(self) -> None:
-        _display_widget(self._above, "Run this cell to move the sliders.")
+        _display_widget(self.above, "Run this cell to move the sliders.")
         data, metadata = mimebundle(self.picture.value, SHOWN_WIDTH, self._words)
         self._still = display(data, metadata=metadata, raw=True, display_id=True)
         self.picture.layout.display = "none"  # or it would be there twice

@@ -261,7 +261,7 @@ def test_whatever_a_control_of_an_explorer_changes_is_said_in_its_status(explore
     module = sys.modules[explorer_class.__module__]
     (explore,) = [function for name, function in vars(module).items() if name.startswith("explore_")]
     explorer = explore()
-    controls = _controls(explorer._above)
+    controls = _controls(explorer.above)
     assert len(controls) >= 2
     for control in controls:
         before = _status(explorer)
