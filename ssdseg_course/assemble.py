@@ -27,8 +27,8 @@ from ssdseg_course.work.record import note, recall
 from ssdseg_course.work.workspace import NotebookError, course_root
 
 if TYPE_CHECKING:
+    from ssdseg_ref.config import Config
     from ssdseg_ref.data import Sample
-    from ssdseg_ref.multitask import Config
 
 # The exercises whose function stands in the network, or in its training, predicting and scoring, by the module of the
 # reference that has it. "08.joint_network" does not: the reference's `build_network` also knows the larger preset.
@@ -52,7 +52,7 @@ PIECES = {
     "nms": ("06.non_max_suppression",),
     "deeplabv3plus": ("07.aspp", "07.decoder"),
     "metrics": ("07.confusion_matrix", "08.average_precision"),
-    "multitask": ("08.segmentation_gate",),
+    "prediction": ("08.segmentation_gate",),
     "data.augment": ("08.flip", "08.crop_boxes"),
 }
 OTHER_NAMES = {"02.iou": "pairwise_iou"}
@@ -144,7 +144,7 @@ class Assembly:
         Raises:
             PieceError: if one of them stops.
         """
-        from ssdseg_ref.multitask import build_network
+        from ssdseg_ref.network import build_network
 
         with self.in_place():
             return build_network(replace(config))

@@ -33,7 +33,8 @@ from ssdseg_course.grading.nbgrader_course import course_config, run_nbgrader
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson, find_lesson
 from ssdseg_course.prose import as_learners_read_it
 from ssdseg_course.work.backups import back_up
-from ssdseg_course.work.workspace import NotebookError, has_work, read_notebook, write_whole
+from ssdseg_course.work.workspace import NotebookError, has_work, read_notebook
+from ssdseg_ref.keeping import write_whole
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},

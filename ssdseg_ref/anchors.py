@@ -109,8 +109,8 @@ class AnchorSpec:
     Attributes:
         image_size: (height, width) in pixels; it matters for its shape, fractions come out.
         feature_maps: (rows, cols) of each map that predicts.
-        scales: one a map and one more behind the last, fractions of the image's shorter side.
-        aspect_ratios: width / height of the anchors: one tuple for all maps, or a tuple of tuples, one a map.
+        scales: one per map and one more after the last, fractions of the image's shorter side.
+        aspect_ratios: width / height of the anchors: one tuple for all maps, or a tuple of tuples, one per map.
     """
 
     image_size: tuple[int, int]
@@ -136,7 +136,7 @@ class AnchorSpec:
 
     @property
     def anchors_per_cell(self) -> tuple[int, ...]:
-        """How many anchors share a cell, for each map: one a ratio, and the extra square."""
+        """How many anchors share a cell, for each map: one per ratio, and the extra square."""
         return tuple(len(ratios) + 1 for ratios in self.ratios_by_map)
 
 

@@ -1,6 +1,6 @@
 """What a training leaves in its folder after every epoch, so that a stop of any kind costs one epoch at most.
 
-    log.csv                            a row an epoch
+    log.csv                            one row per epoch
     checkpoints/0003.weights.h5        the network and its optimiser after the third epoch
     checkpoints/0002.best.weights.h5   the averaged weights of the best epoch so far, here the second
     checkpoints/0003.json              the log of all epochs, and what the training was begun with
@@ -22,11 +22,11 @@ import numpy as np
 from ssdseg_ref.keeping import sweep_files, write_whole
 
 CHECKPOINTS = "checkpoints"  # in a run's folder: what a training that was stopped goes on from
-LOG = "log.csv"  # in a run's folder: a row an epoch
+LOG = "log.csv"  # in a run's folder: one row per epoch
 JUDGED_BY = "val_loss"
 DAMAGED = (OSError, KeyError, RuntimeError)  # what h5py raises on a file that is cut off or overwritten
 
-Log = list[dict[str, float]]  # Keras's logs, one an epoch
+Log = list[dict[str, float]]  # Keras's logs, one per epoch
 
 
 class Checkpoints:
@@ -101,7 +101,7 @@ class Checkpoints:
 
     def damaged(self) -> ValueError:
         """The sentence for checkpoints that no training can go on from."""
-        return ValueError(f"{self.folder}: cut off or damaged; delete this folder, and the training begins anew")
+        return ValueError(f"{self.folder}: cut off or damaged; delete this folder, and the training starts over")
 
     def write(self, trainer: keras.Model) -> None:
         """Keep weights and optimiser of the epoch that has just ended, ahead of `add`.
@@ -155,7 +155,7 @@ class Checkpoints:
                 path.unlink()
 
     def _write_log(self) -> None:
-        """All of it anew: a line that was cut off is whole again, and no epoch stands there twice."""
+        """The whole file again: a line that was cut off is complete then, and no epoch is in it twice."""
         text = io.StringIO(newline="")
         rows = csv.DictWriter(text, ["epoch", *sorted(self.log[0])])
         rows.writeheader()

@@ -65,7 +65,7 @@ def depthwise_conv2d(image, kernel, stride: int = 1, dilation: int = 1) -> np.nd
 
     Args:
         image: (H, W, C).
-        kernel: (kh, kw, C, multiplier): as many kernels a channel as the multiplier says.
+        kernel: (kh, kw, C, multiplier): as many kernels per channel as the multiplier says.
         stride: step of the kernel, in pixels.
         dilation: distance of the kernel's taps, in pixels.
 

@@ -26,7 +26,7 @@ def smooth_l1(truth, predicted):
         predicted: (...) offsets.
 
     Returns:
-        (...), one loss an element.
+        (...), one loss per element.
     """
     truth, predicted = _wide(truth, predicted)
     distance = ops.abs(truth - predicted)
@@ -41,7 +41,7 @@ def class_cross_entropy(classes, logits):
         logits: (..., C + 1).
 
     Returns:
-        (...), one loss an element.
+        (...), one loss per element.
     """
     (logits,) = _wide(logits)
     classes = ops.one_hot(classes, logits.shape[-1], dtype=logits.dtype)
@@ -49,7 +49,7 @@ def class_cross_entropy(classes, logits):
 
 
 def mine_hard_negatives(losses, positive):
-    """The background anchors that are hardest, three a positive, chosen in each image by itself.
+    """The background anchors that are hardest, three per positive, chosen in each image separately.
 
     Args:
         losses: (B, N), the class loss of each anchor.
@@ -117,7 +117,7 @@ def giou_loss(truth, predicted):
 
 
 def weighted_cross_entropy(mask, logits, class_weights):
-    """Cross-entropy of the pixels, weighed by class: the weighted mean over all pixels that are not "ignore".
+    """Cross-entropy of the pixels, weighted by class: the weighted mean over all pixels that are not "ignore".
 
     Args:
         mask: (B, H, W) int, 255 where nothing counts.
@@ -134,7 +134,7 @@ def weighted_cross_entropy(mask, logits, class_weights):
     class_weights = ops.convert_to_tensor(class_weights, dtype=logits.dtype)
     if class_weights.shape[0] != logits.shape[-1]:
         raise ValueError(
-            f"{logits.shape[-1]} classes, background among them, want as many weights, got {class_weights.shape[0]}"
+            f"{logits.shape[-1]} classes, background among them, need as many weights, got {class_weights.shape[0]}"
         )
     counts = mask != IGNORE
     classes = ops.where(counts, ops.cast(mask, "int32"), BACKGROUND)

@@ -113,8 +113,8 @@ def average_precisions(
     """Average precision of every class at every threshold.
 
     Args:
-        predictions: one an image, each with `boxes` (D, 4) corners, `labels` (D,) and `scores` (D,).
-        truths: one an image, each with `boxes` (M, 4) corners and `labels` (M,), such as a `Sample`.
+        predictions: one per image, each with `boxes` (D, 4) corners, `labels` (D,) and `scores` (D,).
+        truths: one per image, each with `boxes` (M, 4) corners and `labels` (M,), such as a `Sample`.
         iou_thresholds: one IoU or several.
         classes: number of classes; by default the highest label that occurs.
 
@@ -165,8 +165,7 @@ def mean_average_precision(predictions: Sequence, truths: Sequence, iou_threshol
     Returns:
         mAP in 0..1; nan if there is no box in any image.
     """
-    table = average_precisions(predictions, truths, iou_thresholds)
-    return float(np.mean(table[~np.isnan(table)])) if not np.isnan(table).all() else float("nan")
+    return known_mean(average_precisions(predictions, truths, iou_thresholds))
 
 
 def confusion_matrix(masks: Iterable, predicted: Iterable, classes: int) -> np.ndarray:
@@ -227,5 +226,10 @@ def mean_iou(masks: Iterable, predicted: Iterable, classes: int) -> float:
     Returns:
         mIoU in 0..1; nan if no class occurs.
     """
-    ious = class_ious(confusion_matrix(masks, predicted, classes))[1:]
-    return float(np.nanmean(ious)) if not np.isnan(ious).all() else float("nan")
+    return known_mean(class_ious(confusion_matrix(masks, predicted, classes))[1:])
+
+
+def known_mean(values: np.ndarray) -> float:
+    """Mean of the values that are not nan; nan where all are."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

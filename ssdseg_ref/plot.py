@@ -24,7 +24,7 @@ OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "
 INK = "#000000"
 CLASS_COLOURS = tuple(OKABE_ITO[k] for k in (0, 1, 6, 2, 5, 3, 4))  # by label, from 1; see `class_colour`
 SHADES = (1.0, 0.6, 0.35)  # of those colours, for the first seven labels, the next, and so on
-CLASS_LINES = ("-", "--", ":")  # a line style a label, so that colour never speaks alone
+CLASS_LINES = ("-", "--", ":")  # one line style per label, so that colour is never the only sign
 MASK_OPACITY = 0.45
 BOX_LINE_WIDTH = 1.8  # points
 LABEL_ROOM = 0.06  # of the image's height, what a box's label takes
@@ -73,7 +73,7 @@ def _spans(axes: Axes, names: list[str], percentiles: list[tuple[float, ...]]) -
 
 
 def class_colour(label: int) -> tuple[float, float, float]:
-    """Red, green and blue in 0..1 of a label, from 1: no two of the first 21 are equal, then they start over."""
+    """Red, green and blue in 0..1 of a label, from 1: the first 21 are all different, then they repeat."""
     turn, place = divmod(label - 1, len(CLASS_COLOURS))
     red, green, blue = to_rgb(CLASS_COLOURS[place])
     shade = SHADES[turn % len(SHADES)]
@@ -177,7 +177,7 @@ def plot_gallery(
 
     Args:
         samples: the truth, at least one.
-        predictions: one a sample, each with `boxes`, `labels`, `scores` and `mask`.
+        predictions: one per sample, each with `boxes`, `labels`, `scores` and `mask`.
         names: of the classes.
         least_score: of the detections that are drawn.
     """

@@ -17,12 +17,12 @@ from keras import callbacks, ops
 
 from ssdseg_ref.checkpoints import CHECKPOINTS, LOG, Checkpoints, finished_epochs
 from ssdseg_ref.coding import decode
+from ssdseg_ref.config import Config
 from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import BACKGROUND, Sample
 from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.keeping import locked
 from ssdseg_ref.losses import dice_loss, giou_loss, multibox_loss, weighted_cross_entropy
-from ssdseg_ref.multitask import Config
 
 __all__ = ["CHECKPOINTS", "LOG", "RECIPES", "JointTraining", "Recipe", "finished_epochs", "optimizer", "train"]
 
@@ -35,12 +35,12 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training samples.
-        batch_size: images a step.
+        batch_size: images per step.
         learning_rate: at the top of the schedule.
         weight_decay: of AdamW.
         warmup: share of all steps in which the learning rate rises.
         ema_momentum: of the moving average of the weights.
-        class_weights: of the mask's cross-entropy, one a class and background first; four fit the Warehouse.
+        class_weights: of the mask's cross-entropy, one per class and background first; four fit the Warehouse.
         zoom_share: share of the samples that are zoomed into; see `augment`.
         split: of the Warehouse, to be trained on.
         patience: epochs without a better validation loss after which training stops.
@@ -85,7 +85,7 @@ class JointTraining(keras.Model):
         wanted = len(config.classes) + 1
         if len(class_weights) != wanted:
             raise ValueError(
-                f"{len(config.classes)} classes and background want {wanted} class_weights, background first, got "
+                f"{len(config.classes)} classes and background need {wanted} class_weights, background first, got "
                 f"{len(class_weights)}"
             )
         super().__init__(name="joint_training", dtype=network.dtype_policy)
@@ -258,7 +258,7 @@ class _KeepBest(callbacks.Callback):
             before = "the epoch" if epoch == 1 else f"the {epoch} epochs"
             kept = f"; {folder} keeps {before} before" if epoch else ""
             raise ValueError(
-                f"the training diverged: in epoch {epoch + 1} its {name} is {logs[name]}; it wants a smaller learning "
+                f"the training diverged: in epoch {epoch + 1} its {name} is {logs[name]}; try a smaller learning "
                 f"rate than {self.recipe.learning_rate:g}, or losses and samples without such numbers{kept}"
             )
 
@@ -280,7 +280,7 @@ def _can_train(network: keras.Model) -> None:
     others = {str(weight.dtype) for weight in network.trainable_weights} - {"float32"}
     if others:
         raise ValueError(
-            f'training wants weights of float32, these are {others.pop()}; mend "floatx" in keras.json, or take the '
+            f'training needs weights of float32, these are {others.pop()}; correct "floatx" in keras.json, or take the '
             "policy mixed_float16, whose weights are float32"
         )
 

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssdseg_course.cli import console
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
-from ssdseg_course.cli.learn import print_plain
 from ssdseg_course.manifest import LESSONS
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ssdseg_course.cli import console
-from ssdseg_course.cli.learn import LessonName, course, print_plain
+from ssdseg_course.cli.console import print_plain
+from ssdseg_course.cli.learn import LessonName, course
 from ssdseg_course.manifest import find_lesson
 
 if TYPE_CHECKING:

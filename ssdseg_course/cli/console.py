@@ -16,6 +16,11 @@ output = Console()
 errors = Console(stderr=True)
 
 
+def print_plain(text: str, console: Console = output) -> None:
+    """Print what a learner's, a file's or a library's own words may stand in: no markup, and no line is broken."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int, int], None]]:
     """Give a callback `(done, total)` that shows how far something is.

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from ssdseg_course.cli import console
+from ssdseg_course.cli.console import print_plain
 from ssdseg_ref.keeping import whole_file
 
 if TYPE_CHECKING:
@@ -61,14 +62,11 @@ def list_data_sets(size: Size = None) -> None:
         state = ("yes", _megabytes(folder), folder.name) if drawn else ("no", "", how)
         table.add_row(name, f"{len(seeds):,}", *state)
     console.output.print(table)
-    console.output.print(
+    print_plain(
         f"Drawn scenes lie below {splits.home()}; set SSDSEG_HOME to keep them elsewhere.\n"
         "Where a command takes a data set, it also takes\n"
         "  a folder with COCO 2017's photographs and panoptic annotations, see datasets/coco.md;\n"
-        "  a json list of [image, mask, boxes] files, see datasets/triples.md.",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        "  a json list of [image, mask, boxes] files, see datasets/triples.md."
     )
 
 

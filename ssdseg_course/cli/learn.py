@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ssdseg_course.cli import console
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.manifest import LESSONS, Lesson, find_lesson
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _check_one(exercise: "Exercise") -> bool:
     from ssdseg_course.checking.report import Verdict
     from ssdseg_course.mine import take
     from ssdseg_course.work.results import LessonResult, Result, State
-    from ssdseg_course.work.running import as_graded
+    from ssdseg_course.work.running import as_graded, release_of
 
     if exercise.run is not call:
         console.import_keras()
@@ -128,7 +129,7 @@ def _check_one(exercise: "Exercise") -> bool:
     found = Result(exercise, State.PASSED if report.passed else State.WRONG, str(report))
     if report.verdict is not Verdict.UNWRITTEN:
         lesson = find_lesson(exercise.id.split(".")[0])
-        graded = as_graded(lesson, course(), LessonResult((found,), ()))
+        graded = as_graded(lesson, course(), release_of(lesson), LessonResult((found,), ()))
         found = graded.results[0]
     print_plain(found.text)
     return found.state is State.PASSED
@@ -203,11 +204,6 @@ def hint(
     found = _find_exercise(exercise, root)
     console.output.print(f"{found.id}, {found.title.lower()}", markup=False, highlight=False, style="bold")
     print_plain(next_hint(found, root))
-
-
-def print_plain(text: str) -> None:
-    """Print a learner's or a notebook's own words: nothing in them is markup, and no line is broken."""
-    console.output.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _find_exercise(name: str, root: Path) -> "Exercise":
@@ -293,7 +289,7 @@ def _check_and_show(lesson: Lesson, root: Path, alone: bool) -> bool:
     except NotebookError as error:
         if alone:
             raise
-        console.errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        print_plain(str(error), console.errors)
         return False
     _show(lesson, result)
     return result.earned == result.points

@@ -17,15 +17,15 @@ from rich.table import Table
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.assemble import look_at_pieces, pieces_table
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
-from ssdseg_course.cli.learn import print_plain
 from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
 
 if TYPE_CHECKING:
     import keras
 
+    from ssdseg_ref.config import Config
     from ssdseg_ref.evaluation import Scores
-    from ssdseg_ref.multitask import Config
 
 NETWORK_FILE = "network.keras"
 RUN_FILE = "run.json"  # in a run's folder: what it was begun with
@@ -63,12 +63,9 @@ def train(
         _must_go_on_as_begun(folder, begun)
         if _has_finished(folder):
             _clear_up(folder)
-            console.output.print(
+            print_plain(
                 f"{folder}: this training has finished; `ssdseg evaluate {folder}` scores its network. To train anew, "
-                "take another folder.",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
+                "take another folder."
             )
             return
         must_be_writable(folder)
@@ -161,7 +158,7 @@ def _stops_explained(folder: Path, begun: "Run") -> Iterator[None]:
             words = f"stopped; {epochs} whole epoch{'s' * (epochs > 1)} kept in {folder}: {command} goes on from there"
         else:
             words = f"stopped before an epoch was whole; {command} begins anew"
-        console.errors.print(words, markup=False, highlight=False, soft_wrap=True)
+        print_plain(words, console.errors)
         raise typer.Exit(130) from None
 
 
@@ -270,7 +267,7 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
 
 def _score(network, config, split: str) -> None:
     from ssdseg_ref import evaluation
-    from ssdseg_ref.multitask import Predictor
+    from ssdseg_ref.prediction import Predictor
 
     samples, names = open_samples(WAREHOUSE, split, config.image_size, None)
     if len(names) != len(config.classes):

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ssdseg_course.cli import console
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.cli.networks import must_be_writable, open_network
 from ssdseg_ref.keeping import locked, sweep_files, write_whole
 
@@ -40,7 +41,7 @@ def predict(
     model, config = open_network(network)
     out.mkdir(parents=True, exist_ok=True)
 
-    from ssdseg_ref.multitask import Predictor
+    from ssdseg_ref.prediction import Predictor
 
     found, unread, stopped = {}, [], False
     with locked(out):
@@ -55,9 +56,11 @@ def predict(
     sure = sum(result["score"] >= least_score for result in results)
     done = len(found)
     pictures = "1 picture" if done == 1 else f"{done:,} pictures"
-    _say(f"{pictures}, {sure:,} boxes with a score of at least {least_score:g}: {out}")
+    print_plain(f"{pictures}, {sure:,} boxes with a score of at least {least_score:g}: {out}")
     if done and _knows_the_warehouse(config):
-        _say(f"The network {network} has only seen drawn scenes of a warehouse: in photographs it may see anything.")
+        print_plain(
+            f"The network {network} has only seen drawn scenes of a warehouse: in photographs it may see anything."
+        )
     if stopped:
         rest = len(paths) - done - len(unread)
         console.errors.print(f"stopped; {rest:,} of {len(paths):,} pictures were not looked at", highlight=False)
@@ -80,15 +83,11 @@ def _predict_all(
         except (FileNotFoundError, PermissionError, ValueError, MemoryError) as error:
             unread.append(path)
             reason = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ") or "not enough memory"
-            console.errors.print(f"{path}: left out, {reason}", markup=False, highlight=False, soft_wrap=True)
+            print_plain(f"{path}: left out, {reason}", console.errors)
             continue
         for file, content in zip(_files(name), pictures, strict=True):
             write_whole(out / file, content)
         found[path] = coco_results(path.name, prediction, image.shape[:2])
-
-
-def _say(text: str) -> None:
-    console.output.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _knows_the_warehouse(config) -> bool:

@@ -9,7 +9,7 @@ from ssdseg_course.checking.given import small_backbone
 from ssdseg_course.checking.networks import compare_networks, run_network
 from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
-from ssdseg_ref import metrics
+from ssdseg_ref import metrics, prediction
 from ssdseg_ref.boxes import areas
 from ssdseg_ref.data import augment, statistics
 
@@ -18,7 +18,6 @@ layers = LazyModule("keras.layers")
 ops = LazyModule("keras.ops")
 ssdlite = LazyModule("ssdseg_ref.ssdlite")
 deeplabv3plus = LazyModule("ssdseg_ref.deeplabv3plus")
-multitask = LazyModule("ssdseg_ref.multitask")
 
 INDICES = "wanted are indices: np.flatnonzero makes indices of true and false."
 TRUE_AND_FALSE = (("of bool", INDICES), ("with a bool", INDICES))
@@ -903,7 +902,7 @@ CHOOSE_THRESHOLD = Exercise(
 
 def segmentation_gate(labels, mask, least_pixels):
     """The reference's."""
-    return multitask.segmentation_gate(labels, mask, least_pixels)
+    return prediction.segmentation_gate(labels, mask, least_pixels)
 
 
 def _gate_with(
@@ -930,7 +929,7 @@ def _gate_with(
 
 
 def _labels_that_pass(labels, mask, least_pixels):
-    return np.asarray(labels, int)[multitask.segmentation_gate(labels, mask, least_pixels)]
+    return np.asarray(labels, int)[prediction.segmentation_gate(labels, mask, least_pixels)]
 
 
 def _each_class_once(labels, mask, least_pixels):

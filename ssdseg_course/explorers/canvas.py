@@ -11,8 +11,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ssdseg_course.exercises.anchor_choice import IMAGE_SIZE
-from ssdseg_ref.data.sample import Sample
+from ssdseg_ref.data.sample import IMAGE_SIZE, Sample
 from ssdseg_ref.data.warehouse import render
 
 SCENES = 100  # that an explorer offers

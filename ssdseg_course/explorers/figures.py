@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from ssdseg_course.work.workspace import being_checked
+from ssdseg_ref.data.sample import IMAGE_SIZE
 from ssdseg_ref.plot import LABEL_ROOM, OKABE_ITO, place_label
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK = OKABE_ITO
@@ -39,7 +40,7 @@ FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.012, "halo": 0}  # of 
 
 
 def panels(
-    columns: int, image_size: tuple[float, float] = (160, 224), width: float = WIDTH
+    columns: int, image_size: tuple[float, float] = IMAGE_SIZE, width: float = WIDTH
 ) -> tuple[Figure, np.ndarray]:
     """A figure of panels side by side, each shaped like the image.
 

@@ -10,12 +10,12 @@ from typing import Any
 import ipywidgets as widgets
 import numpy as np
 
-from ssdseg_course.exercises.anchor_choice import FEATURE_MAPS, IMAGE_SIZE
+from ssdseg_course.exercises.anchor_choice import FEATURE_MAPS
 from ssdseg_course.explorers.canvas import CAUGHT, DASHED, DOTTED, MISSED, PAPER, Canvas, draw_scene
 from ssdseg_course.explorers.explorer import Explorer, align
 from ssdseg_ref.anchors import AnchorSpec, make_anchors
 from ssdseg_ref.boxes import pairwise_iou, to_pixels
-from ssdseg_ref.data.warehouse import CLASSES
+from ssdseg_ref.data.sample import CLASSES, IMAGE_SIZE
 from ssdseg_ref.matching import UNMATCHED, match_anchors
 
 ANCHOR_SPEC = AnchorSpec(IMAGE_SIZE, FEATURE_MAPS, (0.17, 0.3, 0.55, 0.8, 1.1), (0.43, 2.4))  # lesson 1 ends with it

@@ -49,7 +49,7 @@ class Budget:
         self.files -= 1
         self.bytes -= size
         if self.files < 0 or self.bytes < 0:
-            raise BulkError("it holds more than is looked at of one learner")
+            raise BulkError("it holds more than is looked at for one learner")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Member:
 
 
 class _Bounded:
-    """An archive's file, of which no piece is read that would fill the memory: a directory without end, say."""
+    """An archive's file, which is never read in pieces that would fill the memory: an endless directory, say."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
@@ -100,7 +100,7 @@ def members(
     Args:
         file: the archive.
         wanted: whether a file is to be unpacked, by its path and by all folders of its archive; None to pass it over.
-        most: bytes of a file; of a larger one so many come, and one more.
+        most: bytes of a file; of a larger one that many are given, and one more.
         budget: taken from as files are unpacked.
         within: path of this archive, where it stands in another.
 
@@ -126,7 +126,7 @@ def members(
                 else:
                     yield Member(parts, _time(info), info.file_size, unpacked)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        why = "it is locked with a password" if "encrypted" in str(error) else "it is damaged, or no zip archive"
+        why = "it is locked with a password" if "encrypted" in str(error) else "it is damaged, or not a zip archive"
         raise BulkError(f"{why}; a zip archive without a password can be read") from None
 
 

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,7 +36,7 @@ CONNECT_SECONDS = 10
 ADDRESS = re.compile(r"(\w+://)?[^/\s]+:\d+/?")
 SETTINGS = {
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
-    "distributed.scheduler.http.routes": [],  # nothing to look at, for anybody
+    "distributed.scheduler.http.routes": [],  # no pages for anybody to look at
     "distributed.worker.http.routes": [],
     "distributed.scheduler.allowed-failures": 0,  # what ends a worker is graded once more, alone
     "distributed.worker.memory.target": False,  # what a worker holds is small; answers run elsewhere
@@ -54,7 +55,7 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
     """A cluster whose workers have this version of the course and a sandbox.
 
     Args:
-        workers: processes on this machine, by default one a core.
+        workers: processes on this machine, by default one per core.
         scheduler: address of another cluster instead.
         unsafe: whether workers may do without a sandbox.
 
@@ -67,6 +68,8 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
     with dask.config.set(SETTINGS), contextlib.ExitStack() as stack:
         if scheduler is None:
             Sandbox(LESSONS[0], unsafe).close()  # or say at once that there is none
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ssdseg-dask-"))
+            stack.enter_context(dask.config.set({"temporary-directory": scratch}))
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
             security = Security.temporary()  # others on this machine can reach a port, but have no certificate
             scheduler = stack.enter_context(
@@ -82,7 +85,7 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
                 )
             )
         elif not ADDRESS.fullmatch(scheduler):
-            raise ClusterError(f"{scheduler}: that is no address of a scheduler; for example tcp://10.0.0.5:8786")
+            raise ClusterError(f"{scheduler}: that is not the address of a scheduler, such as tcp://10.0.0.5:8786")
         try:
             client = stack.enter_context(
                 Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False, security=security)
@@ -148,20 +151,20 @@ def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Gra
     waiting = as_completed(submit(islice(works, at_once)), loop=client.loop)
     for future in waiting:
         work = by_key.pop(future.key)
-        result = _result(future, work)
+        result = result_of(future, work)
         if result is None:
             suspects.append(work)
         else:
             yield work, result
         waiting.update(submit(islice(works, 1)))
     for work in suspects:
-        result = _result(client.submit(_grade, work, pure=False), work)
+        result = result_of(client.submit(_grade, work, pure=False), work)
         reason = "whatever grades it ends: look at it yourself"
         yield work, result or NotGraded(work.student, work.lesson, reason)
 
 
 def _grade(work: Work) -> Graded | NotGraded:
-    """What a worker does, which ends where it does not come to an end: also inside a function of C's."""
+    """What a worker does; the signal ends one that takes far too long, also inside a C function."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS_OF_A_WORKER)
     try:
         return grade(work)
@@ -169,7 +172,7 @@ def _grade(work: Work) -> Graded | NotGraded:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _result(future, work: Work) -> Graded | NotGraded | None:
+def result_of(future, work: Work) -> Graded | NotGraded | None:
     """What came of a submission; None where its worker has ended."""
     try:
         return _cleaned(future.result())
@@ -187,10 +190,12 @@ def _cleaned(result: Graded | NotGraded) -> Graded | NotGraded:
     if isinstance(result, NotGraded):
         return replace(result, reason=shown(result.reason, LONGEST_SENTENCE))
     reports = tuple(
-        replace(it, messages=tuple(map(shown_lines, it.messages[:MOST_LINES])), advice=shown_lines(it.advice))
-        for it in result.reports
+        replace(
+            report, messages=tuple(map(shown_lines, report.messages[:MOST_LINES])), advice=shown_lines(report.advice)
+        )
+        for report in result.reports
     )
-    remarks = tuple(shown(it, LONGEST_SENTENCE) for it in result.remarks[:MOST_LINES])
+    remarks = tuple(shown(remark, LONGEST_SENTENCE) for remark in result.remarks[:MOST_LINES])
     cells = [{**cell, "source": shown_lines(cell["source"], LONGEST_CELL)} for cell in result.notebook["cells"]]
     return replace(result, reports=reports, remarks=remarks, notebook={**result.notebook, "cells": cells})
 

@@ -25,11 +25,11 @@ COLUMNS = (
 class GradesExport(ExportPlugin):
     """What `nbgrader export` writes with this course's settings, and `ssdseg grade` by itself.
 
-    nbgrader's own exporter gives 0 to somebody of whom nothing was graded, and does not quote what holds a comma.
+    nbgrader's own exporter gives 0 to somebody for whom nothing was graded, and does not quote what holds a comma.
     """
 
     def export(self, gradebook: Gradebook) -> None:
-        """Write a line for each assignment and learner."""
+        """Write one line for each assignment and learner."""
         with open(self.to or "grades.csv", "w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             table.writeheader()

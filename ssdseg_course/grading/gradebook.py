@@ -1,4 +1,4 @@
-"""Writes grades into nbgrader's gradebook: one writer, one transaction a submission, and nothing graded twice.
+"""Writes grades into nbgrader's gradebook: one writer, one transaction per submission, and nothing graded twice.
 
 Beside nbgrader's tables stands one of ours, written in the same transaction: of each submission what was graded, and
 what came of it exercise by exercise.
@@ -60,7 +60,7 @@ class GradebookError(ValueError):
 
 
 @dataclass(frozen=True)
-class Result:
+class ExerciseRecord:
     """What is kept of an exercise of a submission.
 
     Attributes:
@@ -97,7 +97,7 @@ class Record:
 
     student: str
     lesson: str
-    results: tuple[Result, ...]
+    results: tuple[ExerciseRecord, ...]
     remarks: tuple[str, ...]
 
     @property
@@ -154,7 +154,7 @@ def gradebook_url(config: Config, given: str | None) -> str:
         given: an address as SQLAlchemy takes it, or the path of an SQLite file; None for that of the settings.
 
     Raises:
-        GradebookError: if it is no address.
+        GradebookError: if it is not an address.
     """
     url = given or CourseDirectory(config=config).db_url
     if "://" not in url:
@@ -163,7 +163,7 @@ def gradebook_url(config: Config, given: str | None) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise GradebookError(
-            f"{url}: that is no address of a gradebook; for example postgresql://host/grades"
+            f"{url}: that is not the address of a gradebook, such as postgresql://host/grades"
         ) from None
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and not Path(parsed.database).parent.is_dir():
@@ -176,7 +176,7 @@ def gradebook_url(config: Config, given: str | None) -> str:
 
 @contextmanager
 def open_gradebook(url: str, config: Config) -> Iterator["Records"]:
-    """The gradebook at an address, closed in the end.
+    """The gradebook at an address, closed at the end.
 
     Raises:
         GradebookError: if it cannot be opened, or written.
@@ -211,7 +211,9 @@ class Records:
         with self.gradebook.engine.connect() as connection:
             rows = connection.execute(select(GRADED.c.student, GRADED.c.digest).where(GRADED.c.assignment == lesson))
             found = {row.student: row.digest for row in rows}
-        known = {it.student_id for it in self.gradebook.assignment_submissions(lesson)} if found else set()
+        known = (
+            {submission.student_id for submission in self.gradebook.assignment_submissions(lesson)} if found else set()
+        )
         self.gradebook.db.rollback()
         return {student: digest for student, digest in found.items() if student in known}
 
@@ -234,7 +236,7 @@ class Records:
                 self.gradebook.db.remove()
                 self.gradebook.db = sessions
 
-    def _write_grades(self, graded: Graded, learner: Learner | None) -> list[Result]:
+    def _write_grades(self, graded: Graded, learner: Learner | None) -> list[ExerciseRecord]:
         """Write them, and give them as they are: with the points that nbgrader has for each exercise."""
         book, lesson = self.gradebook, graded.lesson
         student = book.update_or_create_student(graded.student)
@@ -253,7 +255,9 @@ class Records:
             first = "" if report.passed else _what_is_wrong(report.messages)
             said, code = shown_lines("\n".join(report.messages)), shown_lines(sources.get(name, ""))
             results.append(
-                Result(report.exercise_id, grade.auto_score, points, first, report.advice, report.passed, said, code)
+                ExerciseRecord(
+                    report.exercise_id, grade.auto_score, points, first, report.advice, report.passed, said, code
+                )
             )
         book.db.commit()
         self._write_penalty(submission, self._late_rule())
@@ -291,7 +295,9 @@ class Records:
             for how many submissions that is something else now.
         """
         rule = self._late_rule()
-        changed = sum(self._write_penalty(it, rule) for it in self.gradebook.assignment_submissions(lesson))
+        changed = sum(
+            self._write_penalty(submission, rule) for submission in self.gradebook.assignment_submissions(lesson)
+        )
         self.gradebook.db.commit()
         return changed
 
@@ -316,9 +322,11 @@ class Records:
             comment = comments.get((student, exercise)) or ""
             marks.setdefault(student, {})[exercise] = Mark(points, by_hand, shown_lines(comment))
         standings = {}
-        for it in self.gradebook.assignment_submissions(lesson):
-            student = it.student.id
-            standings[student] = Standing(marks.get(student, {}), it.late_submission_penalty or 0.0, it.timestamp)
+        for submission in self.gradebook.assignment_submissions(lesson):
+            student = submission.student.id
+            standings[student] = Standing(
+                marks.get(student, {}), submission.late_submission_penalty or 0.0, submission.timestamp
+            )
         self.gradebook.db.rollback()
         return standings
 
@@ -344,7 +352,7 @@ class Records:
                 Record(
                     row.student,
                     lesson,
-                    tuple(Result(**result) for result in json.loads(row.results)),
+                    tuple(ExerciseRecord(**result) for result in json.loads(row.results)),
                     tuple(json.loads(row.remarks)),
                 )
                 for row in rows
@@ -382,7 +390,7 @@ def _as_name(text: str) -> str:
     return text[:LONGEST_COLUMN].translate(NO_MARKUP)
 
 
-def _row(graded: Graded, digest: str, results: list[Result]) -> dict:
+def _row(graded: Graded, digest: str, results: list[ExerciseRecord]) -> dict:
     return {
         "assignment": graded.lesson,
         "student": graded.student,
@@ -395,7 +403,7 @@ def _row(graded: Graded, digest: str, results: list[Result]) -> dict:
 
 def _what_is_wrong(messages: tuple[str, ...]) -> str:
     """The first message that does not only say how it was called."""
-    return next((it for it in messages if not it.startswith(("called with", "shape is right"))), "")
+    return next((message for message in messages if not message.startswith(("called with", "shape is right"))), "")
 
 
 def _first_line(error: Exception) -> str:

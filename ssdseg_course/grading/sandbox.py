@@ -30,7 +30,7 @@ from ssdseg_course.sandboxed import zygote
 from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.sandboxed.isolation import MEMORY_BYTES, MIB, PROCESSES, SCRATCH_BYTES
 from ssdseg_course.sandboxed.wire import WireError, clean_text, read_report
-from ssdseg_course.sandboxed.zygote import State, Way
+from ssdseg_course.sandboxed.zygote import Ending, Way
 
 # Of the system and of Python only what holds programs and libraries: below /usr there may be an exchange of nbgrader's.
 PREFIXES = ("/", "/usr", "/usr/local")
@@ -92,7 +92,7 @@ class Code:
         notebook: name of the file, for messages.
         whole: names of the cells that are answers.
         beside: content of the files that stand beside the notebook, by their paths.
-        given: functions that are not the learner's, by their names: the cells that define each.
+        substitutes: the course's own functions that stand in for the learner's: by name, the cells that define each.
         ways: to find a function in it that may come to something else than those before.
     """
 
@@ -101,7 +101,7 @@ class Code:
     notebook: str
     whole: frozenset[str]
     beside: Mapping[str, bytes] = field(default_factory=dict)
-    given: Mapping[str, Sequence[Source]] = field(default_factory=dict)
+    substitutes: Mapping[str, Sequence[Source]] = field(default_factory=dict)
     ways: Sequence[Way] = tuple(Way)
 
 
@@ -136,12 +136,12 @@ class Sandbox:
             env=_environment(str(folder) if unsafe else INSIDE),
             cwd="/",
             bufsize=0,
-            start_new_session=True,  # Ctrl-C is for the one who grades
+            start_new_session=True,  # Ctrl-C is meant for the process that grades
         )
         if keras:  # so that both load it at the same time, for the judge will need it as well
             import_keras()
-        state, why = self._answer()
-        if state is not State.ENDED:
+        ending, why = self._answer()
+        if ending is not Ending.NORMAL:
             self.close()
             raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why.decode()))
 
@@ -188,7 +188,7 @@ class Sandbox:
         """
         job = {
             **{part.name: getattr(code, part.name) for part in fields(code)},
-            "given": list(code.given.items()),
+            "substitutes": list(code.substitutes.items()),
             "beside": list(code.beside.items()),
             "name": exercise.name,
             "run": exercise.run,
@@ -201,14 +201,14 @@ class Sandbox:
             zygote.write_frame(self._process.stdin.fileno(), seconds, pickle.dumps(job))
         except BrokenPipeError:
             raise SandboxError(self._last_words()) from None
-        state, content = self._answer()
-        return _understood(state, content, exercise, len(cases), seconds)
+        ending, content = self._answer()
+        return _understood(ending, content, exercise, len(cases), seconds)
 
-    def _answer(self) -> tuple[State, bytes]:
+    def _answer(self) -> tuple[Ending, bytes]:
         frame = zygote.read_frame(self._process.stdout.fileno())
         if frame is None:
-            return State.NO_SANDBOX, self._last_words().encode()
-        return State(frame[0]), frame[1]
+            return Ending.NO_SANDBOX, self._last_words().encode()
+        return Ending(frame[0]), frame[1]
 
     def _last_words(self) -> str:
         """Why the sandbox has ended."""
@@ -217,21 +217,21 @@ class Sandbox:
         return f"the sandbox has ended: {lines[-1]}" if lines else "the sandbox has ended by itself"
 
 
-def _understood(state: State, content: bytes, exercise: Exercise, cases: int, seconds: int) -> Probed | None:
+def _understood(ending: Ending, content: bytes, exercise: Exercise, cases: int, seconds: int) -> Probed | None:
     """What a reply of the sandbox means."""
-    if state is State.NO_SANDBOX:
+    if ending is Ending.NO_SANDBOX:
         why = content.decode(errors="replace")
         raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why))
     too_long = f"it did not come to its end within {seconds} seconds of work"
     endings = {
-        State.KILLED_ITSELF: "it ended the process that runs it, or crashed it",
-        State.TOO_LONG: f"{too_long}, and did not let itself be interrupted",
-        State.TOO_MUCH_MEMORY: f"it took more than {MEMORY_BYTES / GIB:.0f} GiB of memory",
-        State.TOO_MANY_PROCESSES: f"it started more than {PROCESSES} processes",
-        State.TOO_MUCH_OUTPUT: "it gives back far more numbers than it should",
+        Ending.KILLED_ITSELF: "it ended the process that runs it, or crashed it",
+        Ending.TOO_LONG: f"{too_long}, and did not let itself be interrupted",
+        Ending.TOO_MUCH_MEMORY: f"it took more than {MEMORY_BYTES / GIB:.0f} GiB of memory",
+        Ending.TOO_MANY_PROCESSES: f"it started more than {PROCESSES} processes",
+        Ending.TOO_MUCH_OUTPUT: "it gives back far more numbers than it should",
     }
-    if state in endings:
-        return Probed(None, endings[state], was_ended=True, took_too_long=state is State.TOO_LONG)
+    if ending in endings:
+        return Probed(None, endings[ending], was_ended=True, took_too_long=ending is Ending.TOO_LONG)
     word, _, text = content.partition(b"\n")
     try:
         if word == zygote.THE_SAME:

@@ -38,7 +38,8 @@ HIDDEN: dict[int, dict[str, tuple[str, ...] | None]] = {
         ),
     },
     8: {
-        "multitask": NOTHING,
+        "network": NOTHING,
+        "prediction": NOTHING,
         "data.augment": NOTHING,
         "data.statistics": NOTHING,
         "metrics": ("match_detections", "confusion_matrix", "class_ious", "mean_iou"),

@@ -144,14 +144,14 @@ def needed_for(found: Sequence[Statement], name: str, whole: bool = False) -> li
         name: what is wanted.
         whole: besides, all of the learner's own, and what they use.
     """
-    imported = {it for statement in found if statement.is_import for it in statement.names}
+    imported = {name for statement in found if statement.is_import for name in statement.names}
     # `np.random.seed(0)` changes nothing that is the notebook's
-    made = [it.names | (it.changes - imported) for it in found]
+    made = [statement.names | (statement.changes - imported) for statement in found]
     by_name: dict[str, list[int]] = {}
     for number, names in enumerate(made):
         for one in names:
             by_name.setdefault(one, []).append(number)
-    taken = {number for number, it in enumerate(found) if whole and it.own}
+    taken = {number for number, statement in enumerate(found) if whole and statement.own}
     wanted, seen = [EVERYTHING, name, *(used for number in taken for used in found[number].uses)], set()
     while wanted:
         one = wanted.pop()
@@ -167,9 +167,10 @@ def needed_for(found: Sequence[Statement], name: str, whole: bool = False) -> li
 
 def adds_nothing(more: Sequence[Statement], few: Sequence[Statement], name: str) -> bool:
     """Whether running some statements comes to the same as running a part of them, as far as a name is concerned."""
-    known = {id(it) for it in few}
-    used = {name}.union(*(it.uses | it.names for it in few))
-    return all(id(it) in known or not it.own or (it.is_inert and not it.names & used) for it in more)
+    known = {id(statement) for statement in few}
+    used = {name}.union(*(statement.uses | statement.names for statement in few))
+    others = (statement for statement in more if statement.own and id(statement) not in known)
+    return all(statement.is_inert and not statement.names & used for statement in others)
 
 
 def define(
@@ -177,7 +178,7 @@ def define(
     name: str,
     module: ModuleType,
     limit: Callable[[Statement], AbstractContextManager] = lambda _: nullcontext(),
-    given: Mapping[str, object] | None = None,
+    fixed: Mapping[str, object] | None = None,
     check: int | None = None,
 ) -> Defined:
     """Run statements, and give what a name stands for.
@@ -187,25 +188,25 @@ def define(
         name: what is wanted.
         module: new; gets what they define.
         limit: makes what stands around each statement, that it may not take all the time.
-        given: things that stay what they are, by their names, whatever the statements say.
+        fixed: things that stay what they are, by their names, whatever the statements say.
         check: place of the cell that looks at the name: what it stands for there counts, where it stands for anything.
     """
     flags, first_error, seen = 0, None, None
-    scope, given = vars(module), given or {}
-    scope.update(given)
-    for it in chosen:
-        if check is not None and it.place > check:
+    scope, fixed = vars(module), fixed or {}
+    scope.update(fixed)
+    for statement in chosen:
+        if check is not None and statement.place > check:
             seen, check = scope.get(name), None
-        if it.is_future:  # holds for all that follows
+        if statement.is_future:  # holds for all that follows
             flags |= __future__.annotations.compiler_flag
         try:
-            code = compile(ast.Module([it.code], []), it.file, "exec", flags, dont_inherit=True)
-            with limit(it):
+            code = compile(ast.Module([statement.code], []), statement.file, "exec", flags, dont_inherit=True)
+            with limit(statement):
                 exec(code, scope)
         except (Exception, SystemExit) as error:
             first_error = first_error or error
-        if it.names & given.keys():
-            scope.update(given)
+        if statement.names & fixed.keys():
+            scope.update(fixed)
     return Defined(seen if callable(seen) else scope.get(name), first_error)
 
 
@@ -219,7 +220,7 @@ def _parts(source: Source, file: str) -> list[Statement]:
     linecache.cache[file] = (len(text), None, lines, file)
     parts = []
     for statement in tree.body:
-        first = min([statement.lineno, *(it.lineno for it in getattr(statement, "decorator_list", ()))])
+        first = min([statement.lineno, *(decorator.lineno for decorator in getattr(statement, "decorator_list", ()))])
         written = "".join(lines[first - 1 : statement.end_lineno])
         for part in _one_by_one(statement):
             try:
@@ -231,7 +232,7 @@ def _parts(source: Source, file: str) -> list[Statement]:
 
 
 def _one_by_one(statement: ast.stmt) -> list[ast.stmt]:
-    """An import of several names as an import of each: one that is not to be had takes none of the others along."""
+    """An import of several names as an import of each: one that is missing does not take the others along."""
     if not isinstance(statement, ast.Import | ast.ImportFrom):
         return [statement]
     parts = []

@@ -63,7 +63,7 @@ MEMORY_BYTES = 2048 * MIB  # more than TensorFlow has at the start
 _libc = ctypes.CDLL(None, use_errno=True) if POSIX else None
 
 
-def leave_the_rest() -> None:
+def unshare_all_but_files() -> None:
     """Share no namespace but that of files with the parent; a child forked after this is the first process of its own.
 
     Raises:
@@ -86,7 +86,7 @@ def leave_the_rest() -> None:
         _libc.syscall(JOIN_KEYRING[platform.machine()], JOIN_SESSION_KEYRING, None)
 
 
-def hide_and_forget(under_tmp: Sequence[str] = ()) -> None:
+def hide_system_and_drop_rights(under_tmp: Sequence[str] = ()) -> None:
     """In the first process of new namespaces: fresh scratch folders, no sight of processes, and no rights at all.
 
     Args:

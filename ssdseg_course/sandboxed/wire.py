@@ -24,12 +24,14 @@ DTYPE = re.compile(r"[<>|=]?(i1|i2|i4|i8|u1|u2|u4|u8|f2|f4|f8|f16)")
 
 
 class WireError(ValueError):
-    """What came out of the sandbox is no list of outcomes."""
+    """What came out of the sandbox is not a list of outcomes."""
 
 
 def write_report(outcomes: Sequence[Outcome], trouble: str) -> bytes:
     """The text of what `probe` saw, and of what had stopped before; see `read_report`."""
-    return json.dumps({"outcomes": [_written(it) for it in outcomes], "trouble": trouble[:LONGEST_TEXT]}).encode()
+    return json.dumps(
+        {"outcomes": [_written(outcome) for outcome in outcomes], "trouble": trouble[:LONGEST_TEXT]}
+    ).encode()
 
 
 def read_report(content: bytes, cases: int) -> tuple[list[Outcome], str]:
@@ -95,7 +97,7 @@ def _read_value(value, depth: int = 0) -> Plain:
             raise WireError("too deep")
         return tuple(_read_value(part, depth + 1) for part in value)
     if not DTYPE.fullmatch(value["dtype"]):
-        raise WireError("no array of numbers")
+        raise WireError("not an array of numbers")
     shape = tuple(_natural(side) for side in value["shape"])
     if len(shape) > MOST_SIDES or math.prod(side or 1 for side in shape) > MOST_NUMBERS:
         raise WireError("too large")  # also where a side of 0 makes it empty: somebody may go through the others
@@ -105,7 +107,7 @@ def _read_value(value, depth: int = 0) -> Plain:
 
 def _natural(value) -> int:
     if type(value) is not int or not 0 <= value < 2**31:
-        raise WireError("no natural number")
+        raise WireError("not a natural number")
     return value
 
 
@@ -113,10 +115,10 @@ def clean_text(value) -> str:
     """A text that a hostile process has given, without letters that would move a terminal's cursor.
 
     Raises:
-        WireError: if it is no text, or too long.
+        WireError: if it is not a text, or too long.
     """
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise WireError("no text of that length")
+        raise WireError("not a text of that length")
     return "".join(letter if letter.isprintable() or letter == "\n" else UNPRINTABLE for letter in value)
 
 

@@ -9,6 +9,7 @@ import uuid
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
+from ssdseg_course.words import count
 from ssdseg_course.work.workspace import Cell, Notebook, grade_id, is_own, is_written
 
 CHECK = "check_"  # and the answer's name: nbgrader's name of the cell that checks it
@@ -43,9 +44,9 @@ class Carried:
         return not (self.answers or self.kept or self.gone or self.own or self.changed)
 
     def __str__(self) -> str:
-        parts = [_count(len(self.answers), "answer"), _count(self.own, "cell of your own", "cells of your own")]
+        parts = [count(len(self.answers), "answer"), count(self.own, "cell of your own", "cells of your own")]
         if self.changed:
-            parts.append(_count(self.changed, "cell that you have changed", "cells that you have changed"))
+            parts.append(count(self.changed, "cell that you have changed", "cells that you have changed"))
         if self.gone:
             parts.append(f"at the end, as their exercises are gone: {', '.join(self.gone)}")
         if self.kept:
@@ -70,10 +71,6 @@ def carry_over(old: Notebook, new: Notebook, base: Notebook | None = None) -> Ca
     for number, cell in enumerate(old["cells"]):
         work.take(number, cell)
     return work.carried()
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}" if number else ""
 
 
 class _Work:

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ssdseg_course.manifest import LESSONS, Lesson
-from ssdseg_course.work.workspace import write_whole
+from ssdseg_ref.keeping import write_whole
 
 PACKAGES = ("ssdseg_course", "ssdseg_ref")
 LIBRARIES = ("numpy", "tensorflow", "keras")

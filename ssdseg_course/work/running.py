@@ -29,6 +29,7 @@ from ssdseg_course.checking.time_limit import LONGEST, SECONDS
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.sandboxed.definitions import Source, needed_for, statements
+from ssdseg_course.words import cut
 from ssdseg_course.work import in_kernel
 from ssdseg_course.work.fresh import handed_out
 from ssdseg_course.work.results import LessonResult, Result, State
@@ -39,7 +40,6 @@ from ssdseg_course.work.workspace import (
     NotebookError,
     cell_in_words,
     code_cells,
-    cut,
     grade_id,
     is_answer,
     parse_notebook,
@@ -83,12 +83,12 @@ def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None) -> 
         NotebookError: if there is no notebook that can be read.
         KernelError: if no process starts that could run it.
     """
-    notebook, release = read_lesson(lesson, root), _release(lesson)
+    notebook, release = read_lesson(lesson, root), release_of(lesson)
     run = _Run(notebook, release, list(exercises_of(lesson)), lesson.notebook(root).parent, progress)
-    return as_graded(lesson, root, run.result())
+    return as_graded(lesson, root, release, run.result())
 
 
-def _release(lesson: Lesson) -> Notebook | None:
+def release_of(lesson: Lesson) -> Notebook | None:
     """The lesson's notebook as it was handed out; None where there is no solution to make it from."""
     try:
         return parse_notebook(handed_out(lesson, ROOT), lesson.name)
@@ -96,24 +96,25 @@ def _release(lesson: Lesson) -> Notebook | None:
         return None
 
 
-def as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
+def as_graded(lesson: Lesson, root: Path, release: Notebook | None, result: LessonResult) -> LessonResult:
     """The result as grading would have it, where that could be another one.
 
     Args:
         lesson: which.
         root: the course folder.
+        release: the lesson's notebook as it was handed out; None where that is not known, and nothing can be graded.
         result: of some or all of its exercises.
     """
-    if all(it.state is State.UNWRITTEN for it in result.results):
+    if release is None or all(one.state is State.UNWRITTEN for one in result.results):
         return result
     from ssdseg_course.grading.rehearsal import rehearsed  # with it come the tools of grading
 
-    endless = [it.exercise.id for it in result.results if it.state is State.TIMED_OUT]
-    found = rehearsed(lesson, root, endless)
+    endless = [one.exercise.id for one in result.results if one.state is State.TIMED_OUT]
+    found = rehearsed(lesson, root, release, endless)
     if not found:
         return result
-    notes = tuple(f"{name}: {it.note}" for name, it in found.items() if it.note)
-    results = tuple(_as_rehearsed(it, found[it.exercise.id].report) for it in result.results)
+    notes = tuple(f"{name}: {answer.note}" for name, answer in found.items() if answer.note)
+    results = tuple(_as_rehearsed(one, found[one.exercise.id].report) for one in result.results)
     return replace(result, results=results, notes=notes)
 
 
@@ -140,20 +141,23 @@ class _Step:
     exercise: Exercise | None = None
 
 
-def _shortened(notebook: Notebook, release: Notebook | None) -> dict[int, str]:
+def shortened(notebook: Notebook, release: Notebook | None) -> dict[int, str]:
     """Of the course's own cells, by their places, what the learner's cells need: no figure, no training, no clock.
 
     Args:
         notebook: the learner's.
         release: as it was handed out; None where that is not known, and all is run as it stands.
     """
-    given = {cell["source"] for _, cell in code_cells(release) if not is_answer(cell)} if release else ()
-    courses = {place for place, cell in code_cells(notebook) if cell["source"] in given}
+    provided = {cell["source"] for _, cell in code_cells(release) if not is_answer(cell)} if release else set()
+    courses = {place for place, cell in code_cells(notebook) if cell["source"] in provided}
     sources = [
         Source(place, grade_id(cell), cell["source"], place not in courses) for place, cell in code_cells(notebook)
     ]
     needed = needed_for(statements(sources, "notebook"), "", whole=True)
-    return {place: "\n".join(ast.unparse(it.code) for it in needed if it.place == place) for place in courses}
+    return {
+        place: "\n".join(ast.unparse(statement.code) for statement in needed if statement.place == place)
+        for place in courses
+    }
 
 
 @dataclass
@@ -165,13 +169,13 @@ class _Run:
     progress: Progress | None
     results: dict[str, Result] = field(default_factory=dict)
     stops: dict[int, str] = field(default_factory=dict)  # by place of the cell
-    lethal: dict[str, Result] = field(default_factory=dict)  # of answers that must not be called again, by exercise
+    banned: dict[str, Result] = field(default_factory=dict)  # of answers that must not be called again, by exercise
     skipped: set[int] = field(default_factory=set)  # places of cells that cannot be run
 
     def result(self) -> LessonResult:
         steps = self._steps()
         while not self._get_through(steps):
-            self.results = dict(self.lethal)
+            self.results = dict(self.banned)
             self.stops = {place: stop for place, stop in self.stops.items() if place in self.skipped}
         results = tuple(self.results[exercise.id] for exercise in self.exercises)
         stops = tuple(
@@ -181,7 +185,7 @@ class _Run:
 
     def _steps(self) -> list[_Step]:
         steps, checked = [], set()
-        shortened = _shortened(self.notebook, self.release)
+        needed = shortened(self.notebook, self.release)
         by_check = {f"check_{exercise.name}": exercise for exercise in self.exercises}
         by_id = {exercise.id: exercise for exercise in self.exercises}
         for place, cell in code_cells(self.notebook):
@@ -190,7 +194,7 @@ class _Run:
             if exercise:
                 steps.append(self._check_step(exercise))
                 checked.add(exercise.id)
-            elif code := shortened.get(place, cell["source"]):
+            elif code := needed.get(place, cell["source"]):
                 steps.append(_Step(code, CELL_SECONDS, place=place))
         steps += [self._check_step(exercise) for exercise in self.exercises if exercise.id not in checked]
         return steps
@@ -206,7 +210,7 @@ class _Run:
                     self.progress(number, len(steps))
                 if step.place in self.skipped:
                     continue
-                if step.exercise and step.exercise.id in self.lethal:
+                if step.exercise and step.exercise.id in self.banned:
                     kernel.run(_call("replace", step.exercise), step.seconds)
                     continue
                 reply = kernel.run(step.code, step.seconds)
@@ -226,26 +230,26 @@ class _Run:
         """Keep the result of a check; a better one, where the check stands in the notebook twice."""
         result = self._result_of(exercise, reply)
         if reply.kernel_lost or result.state is State.TIMED_OUT:
-            self.lethal[exercise.id] = result
+            self.banned[exercise.id] = result
         before = self.results.get(exercise.id)
         if not (before and before.state is State.PASSED):
             self.results[exercise.id] = result
 
     def _result_of(self, exercise: Exercise, reply: "_Reply") -> Result:
-        handed_out = next((result for result in reply.results if result.get("exercise") == exercise.id), None)
-        if handed_out and handed_out["state"] == in_kernel.TIMED_OUT and handed_out["text"]:
-            return Result(exercise, State.TIMED_OUT, handed_out["text"])
-        if reply.timed_out or (handed_out and handed_out["state"] == in_kernel.TIMED_OUT):
+        judged = next((result for result in reply.results if result.get("exercise") == exercise.id), None)
+        if judged and judged["state"] == in_kernel.TIMED_OUT and judged["text"]:
+            return Result(exercise, State.TIMED_OUT, judged["text"])
+        if reply.timed_out or (judged and judged["state"] == in_kernel.TIMED_OUT):
             return _failed(exercise, State.TIMED_OUT, f"it did not come to its end within {CHECK_SECONDS:.0f} seconds")
-        if reply.kernel_lost or not handed_out:
+        if reply.kernel_lost or not judged:
             return _failed(exercise, State.STOPPED, f"checking it was not possible: {reply.stopped}")
-        if handed_out["state"] == in_kernel.MISSING:
+        if judged["state"] == in_kernel.MISSING:
             return self._missing(exercise)
-        if handed_out["passed"]:
+        if judged["passed"]:
             state = State.PASSED
         else:
-            state = State.UNWRITTEN if handed_out["state"] == in_kernel.UNWRITTEN else State.WRONG
-        return Result(exercise, state, handed_out["text"], handed_out["cases"])
+            state = State.UNWRITTEN if judged["state"] == in_kernel.UNWRITTEN else State.WRONG
+        return Result(exercise, state, judged["text"], judged["cases"])
 
     def _missing(self, exercise: Exercise) -> Result:
         """The function is not there: because its cell failed, or because there is no such cell."""
@@ -256,7 +260,7 @@ class _Run:
         return _failed(
             exercise,
             State.MISSING,
-            f"the notebook has no function `{exercise.name}`; write it again, or start anew with "
+            f"the notebook has no function `{exercise.name}`; write it again, or start afresh with "
             f"`ssdseg reset {number}`, which keeps a copy of what you have",
         )
 
@@ -296,7 +300,7 @@ class _Kernel:
         self._client = client
 
     def run(self, code: str, seconds: float) -> _Reply:
-        """Run code for so many seconds at most."""
+        """Run code for at most that many seconds."""
         request = self._client.execute(code, store_history=False, allow_stdin=False, stop_on_error=False)
         results: list[dict] = []
         interrupted = False

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssdseg_course.manifest import Lesson
+from ssdseg_course.manifest import ROOT, Lesson
+from ssdseg_course.words import count
 from ssdseg_course.work.backups import back_up
 from ssdseg_course.work.carrying import carry_over
-from ssdseg_course.work.fresh import handed_out
+from ssdseg_course.work.fresh import hand_out, handed_out, kept
 from ssdseg_course.work.record import forget
 from ssdseg_course.work.workspace import (
     Notebook,
@@ -22,15 +23,16 @@ from ssdseg_course.work.workspace import (
     notebook_text,
     parse_notebook,
     read_notebook,
-    write_whole,
 )
+from ssdseg_ref.keeping import write_whole
 
 NOTEBOOKS = "lessons/*/*.ipynb"
 NEEDS_SETUP = ("pyproject.toml", "constraints.txt")
+DAMAGED = "your notebook was damaged, and a fresh one stands in its place"
 
 
 class UpdateError(ValueError):
-    """A new version that cannot be had; the message says why, and that nothing has changed."""
+    """A new version that did not arrive; the message says why, and that nothing has changed."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,13 @@ class Update:
 
     Attributes:
         moved: the lessons that hold work of the learner's.
-        commits: number of commits that came; 0 if there was nothing new.
+        news: what arrived, in words; "" if there was nothing new.
         new_lessons: names of lessons that were not there before.
         needs_setup: whether the course needs other libraries now.
     """
 
     moved: tuple[Moved, ...]
-    commits: int = 0
+    news: str = ""
     new_lessons: tuple[str, ...] = ()
     needs_setup: bool = False
 
@@ -77,16 +79,16 @@ def reset(lesson: Lesson, root: Path) -> str:
         NotebookError: if there is nothing to make a fresh notebook from.
     """
     path = lesson.notebook(root)
-    fresh = handed_out(lesson, root).encode()
+    fresh = handed_out(lesson, root if lesson.solution(root).exists() else ROOT)
     forget(root, "hints", lambda exercise_id: exercise_id.startswith(f"{lesson.number:02d}."))
     forget(root, "checks", lambda name: name == lesson.name)
     if not path.exists():
-        write_whole(path, fresh)
+        hand_out(lesson, root, fresh)
         return f"{path} was missing, and is there again"
-    if path.read_bytes() == fresh:
+    if path.read_bytes() == fresh.encode():
         return f"{path} is as it was handed out: there is nothing to reset"
     backup = back_up(path, root)
-    write_whole(path, fresh)
+    hand_out(lesson, root, fresh)
     return f"{path} is as it was handed out; what you had is kept in {backup}"
 
 
@@ -107,14 +109,22 @@ def update_from_folder(old: Path, root: Path) -> Update:
 def _move(path: Path, old: Path, root: Path) -> Moved | None:
     """Carry one notebook from the old folder to the new one; None if there is nothing of the learner's in it."""
     name = path.stem
-    handed_out = old / "solutions" / name / f"{name}.ipynb"  # differs from the learner's in its answers alone
+    solution = old / "solutions" / name / f"{name}.ipynb"  # differs from what was handed out in its answers alone
     target = root / path.relative_to(old)
     try:
         notebook = read_notebook(path)
-        base = read_notebook(handed_out) if handed_out.exists() else None
+        base = read_notebook(solution) if solution.exists() else base_of(name, old)
     except NotebookError as error:
         return Moved(name, f"could not be carried: {error}", None)
     return _carry(notebook, base, target, root, spare=path)
+
+
+def base_of(name: str, root: Path) -> Notebook | None:
+    """A lesson as `ssdseg start` or an update has handed it out in that folder; None where that is not known."""
+    try:
+        return parse_notebook(kept(name, root) or "", name)
+    except NotebookError:
+        return None
 
 
 def _carry(old: Notebook, base: Notebook | None, target: Path, root: Path, spare: Path) -> Moved | None:
@@ -160,7 +170,7 @@ def update_from_git(root: Path) -> Update:
     came = _changed_files(root, "--diff-filter=A", head, new)
     return Update(
         (*finished, *moved),
-        commits=int(_git(root, "rev-list", "--count", f"{head}..{new}")),
+        news=count(int(_git(root, "rev-list", "--count", f"{head}..{new}")), "commit"),
         new_lessons=tuple(Path(name).stem for name in came if Path(name).match(NOTEBOOKS)),
         needs_setup=any(name in changed for name in NEEDS_SETUP),
     )
@@ -218,7 +228,7 @@ def _finish(root: Path, head: str, name: str, backup: Path) -> Moved | None:
     try:
         old = read_notebook(backup)
     except NotebookError:
-        return Moved(target.stem, "your notebook was damaged, and a fresh one stands in its place", backup)
+        return Moved(target.stem, DAMAGED, backup)
     moved = _carry(old, parse_notebook(handed_out, name), target, root, spare=backup)
     return moved and Moved(moved.lesson, moved.what, backup)
 

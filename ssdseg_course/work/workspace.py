@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ssdseg_course.manifest import ROOT, Lesson
-from ssdseg_ref.keeping import write_whole as write_whole  # for whoever writes a notebook
+from ssdseg_course.manifest import PACKAGED, ROOT, Lesson
+from ssdseg_course.words import cut
 
 CHECKING = "SSDSEG_CHECKING"  # set in the environment of a notebook that a check runs, where nobody is watching
 CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")  # the cell that checks an answer
@@ -36,16 +36,24 @@ def being_checked() -> bool:
 
 
 def course_root() -> Path:
-    """The course folder: the nearest one at or above the working directory, else the one of this installation.
+    """The course folder: the nearest one at or above the working directory, else the repository of this installation.
 
     Raises:
         NotebookError: if there is none.
     """
     here = Path.cwd()
     for folder in (here, *here.parents, ROOT):
-        if any((folder / "lessons").glob("[0-9][0-9]_*/")):
+        if holds_course(folder) and folder != PACKAGED:  # nobody writes into the installation
             return folder
-    raise NotebookError(f"{here}: no course here or above; go to the folder that holds `lessons`, with cd")
+    raise NotebookError(
+        f"{here}: no course here or above; go to the folder that holds `lessons`, with cd, or make one: "
+        "`ssdseg start FOLDER`"
+    )
+
+
+def holds_course(folder: Path) -> bool:
+    """Whether there are lessons in that folder."""
+    return any((folder / "lessons").glob("[0-9][0-9]_*/"))
 
 
 def read_notebook(path: Path, remedy: str = "") -> Notebook:
@@ -102,9 +110,7 @@ def read_lesson(lesson: Lesson, root: Path) -> Notebook:
         NotebookError: if it cannot be read, with the command that gives a fresh one.
     """
     path = lesson.notebook(root)
-    if not path.exists() and not lesson.source(root).exists():
-        if path.parent.is_dir():  # a course without its solutions, from which nothing fresh can be made
-            raise NotebookError(f"{path}: this notebook is missing; copy it again from where you have the course from")
+    if not path.parent.is_dir() and not lesson.source(root).exists():
         raise LessonMissingError(f"{path}: there is no such notebook; lesson {lesson.number} is not in this course yet")
     return read_notebook(path, f"; `ssdseg reset {lesson.number}` writes a fresh one")
 
@@ -167,8 +173,3 @@ def cell_in_words(notebook: Notebook, place: int) -> str:
     headings = [line.lstrip("# ") for line in above.splitlines() if line.startswith("#")]
     under = f', under "{headings[-1].split("  ·")[0].strip()}"' if headings else ""
     return f"the cell that begins with `{cut(first_line, 60)}`{under}"
-
-
-def cut(text: str, length: int) -> str:
-    """The text, shortened where it is longer than that."""
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -94,7 +94,7 @@ def colour(sample: Sample, rng: np.random.Generator) -> Sample:
     """Other light: brightness, contrast and white balance, each changed at random; shapes stay."""
     contrast = rng.uniform(0.75, 1.3)
     shift = rng.uniform(-24, 24)
-    gains = contrast * rng.uniform(0.9, 1.1, size=3)  # a gain a channel is another white balance
+    gains = contrast * rng.uniform(0.9, 1.1, size=3)  # one gain per channel changes the white balance
     levels = np.arange(256)[:, None]
     table = np.rint(np.clip((levels - 128) * gains + 128 + shift, 0, 255)).astype(
         np.uint8

@@ -116,7 +116,7 @@ class Camera:
 
 
 @dataclass
-class Canvas:
+class SceneCanvas:
     """A picture in the making, and which instance owns each of its pixels.
 
     Attributes:
@@ -340,7 +340,7 @@ class Frame:
 
 
 def cuboid(
-    canvas: Canvas,
+    canvas: SceneCanvas,
     camera: Camera,
     frame: Frame,
     us: Point,

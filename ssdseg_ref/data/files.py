@@ -13,7 +13,7 @@ BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"
 
 
 class LazySamples(Sequence[Sample]):
-    """Samples that are read when they are asked for, each time anew; a slice reads nothing yet.
+    """Samples that are read when they are asked for, every time again; a slice reads nothing yet.
 
     Args:
         entries: what `read` needs to know about each sample.

@@ -1,4 +1,4 @@
-"""From samples to the batches that training eats: augment, bring to size, encode, batch, in threads ahead of time."""
+"""From samples to the batches that training consumes: augment, resize, encode, batch, in threads ahead of time."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssdseg_ref.coding import encode_targets
+from ssdseg_ref.config import Config
 from ssdseg_ref.data.augment import augment, crop
 from ssdseg_ref.data.sample import IGNORE, Sample
-from ssdseg_ref.multitask import Config
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -59,14 +59,14 @@ def batches(
     Args:
         samples: the data set.
         config: of the network.
-        batch_size: images a batch.
-        seed: for training: samples come shuffled and augmented, for ever, drawn from this seed and the epoch's number,
-            in batches that are all full. Without it every sample comes once, in order, as it is.
+        batch_size: images per batch.
+        seed: for training: samples come without end, shuffled and augmented by this seed and the epoch's number, in
+            batches that are all full. Without it every sample comes once, in order, as it is.
         first_batch: where a training that goes on starts; its batches are those that it would have had.
         zoom_share: share of the training's samples that are zoomed.
 
     Returns:
-        The data set, which prepares samples in parallel and ahead of the step that eats them.
+        The data set, which prepares samples in parallel and ahead of the step that uses them.
 
     Raises:
         ValueError: if there is no sample, or training gets less than one batch.

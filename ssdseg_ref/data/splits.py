@@ -5,7 +5,7 @@ folder of three files below `home()`:
 
     images.npy       (N, H, W, 3) uint8, mapped into memory when read
     masks.npy        (N, H, W) uint8, likewise
-    annotations.npz  counts (N,): boxes a scene; boxes (sum, 4) and labels (sum,): those of all scenes in a row
+    annotations.npz  counts (N,): boxes per scene; boxes (sum, 4) and labels (sum,): those of all scenes in a row
 
 The folder's name ends in a fingerprint of a few scenes, drawn afresh whenever a split is opened. A version number
 would have to be raised by hand, and the text of the source changes when a comment does; the scenes themselves
@@ -37,7 +37,7 @@ from ssdseg_ref.keeping import bring_to_disk, sweep, whole_folder
 
 Render = Callable[[int, tuple[int, int]], Sample]  # (seed, (height, width)) -> Sample
 Progress = Callable[[int, int], None]  # (scenes drawn, scenes in all)
-Annotations = list[tuple[np.ndarray, np.ndarray]]  # boxes (M, 4) and labels (M,) a scene
+Annotations = list[tuple[np.ndarray, np.ndarray]]  # boxes (M, 4) and labels (M,) per scene
 
 FINGERPRINT_SCENES = 3
 CHUNK = 16  # scenes that one process draws at a time: often enough for a smooth progress bar
@@ -148,7 +148,7 @@ def _make_cache(folder: Path, seeds: range, size: tuple[int, int], render: Rende
         if open_cache(folder, len(seeds), size) is None:  # else another process was quicker with the same scenes
             raise _cannot_keep(folder, error.strerror or str(error)) from error
     except BrokenProcessPool as error:
-        raise OSError("a process that draws scenes was ended from outside, perhaps for want of memory") from error
+        raise OSError("a process that draws scenes was ended from outside, perhaps for lack of memory") from error
 
 
 def _cannot_keep(folder: Path, reason: str) -> OSError:
@@ -245,7 +245,7 @@ def _main_hidden() -> Iterator[None]:
 
 
 def _live_and_stop_with_the_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it does, however it ends: a worker would wait for work for ever."""
+    """Leave Ctrl-C to the parent, and end when it does, however it ends: a worker would wait for work forever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 

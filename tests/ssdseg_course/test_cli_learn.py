@@ -150,7 +150,7 @@ class TestCheck:
             (["check", "3"], "lesson 3 is not in this course yet"),
             (["compare", "3"], "lesson 3 is not in this course yet"),
             (["lab", "3"], "lesson 3 is not in this course yet"),
-            (["reset", "1"], "01_anchors.ipynb: there is no such file"),
+            (["start", "."], "holds a course already; `ssdseg update`, in that folder,"),
             (["check", "1.9"], "lesson 1 has the exercises 1.1 to 1.7"),
             (["check", "01.coverage", "--watch"], "--watch looks after whole lessons: ssdseg check 1 --watch"),
             (["hint", "01.grid"], "there is no exercise '01.grid'; did you mean 01.grid_centers"),
@@ -340,7 +340,7 @@ def test_help_answers_without_anything_heavy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["lab", "check", "progress", "hint", "compare", "reset", "update"])
+@pytest.mark.parametrize("command", ["start", "lab", "check", "progress", "hint", "compare", "reset", "update"])
 def test_every_command_says_what_it_is_for(command):
     done = ssdseg(command, "--help")
     assert done.exit_code == 0

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from ssdseg_course.explorers import figures
-from ssdseg_course.explorers.anchors import FEATURE_MAPS, IMAGE_SIZE, AnchorState, anchor_view, explore_anchors
+from ssdseg_course.explorers.anchors import FEATURE_MAPS, AnchorState, anchor_view, explore_anchors
 from ssdseg_course.explorers.canvas import blank_canvas, draw_scene
 from ssdseg_ref.anchors import map_anchors
 from ssdseg_ref.boxes import pairwise_iou
+from ssdseg_ref.data.sample import IMAGE_SIZE
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 CHANGES = {

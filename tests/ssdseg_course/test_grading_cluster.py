@@ -123,7 +123,7 @@ def test_nobody_else_on_this_machine_can_use_our_own_cluster():
 
 
 def test_what_is_no_address_is_named():
-    with pytest.raises(ClusterError, match="foo: that is no address"), connected(None, "foo", False):
+    with pytest.raises(ClusterError, match="foo: that is not the address"), connected(None, "foo", False):
         pass
 
 

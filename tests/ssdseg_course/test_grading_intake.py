@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from learners import LESSON, handed_out, new_cell, right_answers, with_answers
 
-from ssdseg_course.grading import intake
+from ssdseg_course.grading import intake, search
 from ssdseg_course.grading.bulk import MIB
 from ssdseg_course.grading.intake import Refusal, Submission, read_again, take_in
 from ssdseg_course.grading.names import Learner, Students
@@ -168,8 +168,8 @@ BAD_ARCHIVES = {
 
 @pytest.mark.parametrize("name", BAD_ARCHIVES)
 def test_an_archive_that_cannot_be_read_is_named_with_its_reason(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(intake, "LARGEST_FILE", MIB)
-    monkeypatch.setattr(intake, "MOST_BYTES", 4 * MIB)
+    monkeypatch.setattr(search, "LARGEST_FILE", MIB)
+    monkeypatch.setattr(search, "MOST_BYTES", 4 * MIB)
     content, words = BAD_ARCHIVES[name]
     put(tmp_path / "ada" / name, content)
     it = one(tmp_path, LESSON)
@@ -178,7 +178,7 @@ def test_an_archive_that_cannot_be_read_is_named_with_its_reason(name, tmp_path,
 
 
 def test_an_environment_in_an_archive_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setattr(intake, "MOST_ENTRIES", 100)
+    monkeypatch.setattr(search, "MOST_ENTRIES", 100)
     files = [(f"course/.venv/lib/{number}.py", "") for number in range(1000)]
     put(tmp_path / "ada.zip", packed([*files, (f"course/lessons/{NAME}/{NOTEBOOK}", BEGUN)]))
     assert one(tmp_path).remarks == ()
@@ -213,7 +213,7 @@ def test_an_archive_of_a_whole_class_is_no_learners(tmp_path):
     assert "several learners; unpack it" in one(tmp_path).reason
 
 
-NOTHING = {
+NOT_GRADABLE = {
     "empty": (lambda folder: None, "is empty"),
     "lesson": (lambda folder: (folder / NAME).mkdir(), "is empty"),
     "folder": (lambda folder: (folder / NOTEBOOK).mkdir(), "is a folder"),
@@ -222,7 +222,7 @@ NOTHING = {
     "links": (lambda folder: (folder / "work").symlink_to("/etc"), "1 link (work)"),
     "link": (lambda folder: (folder / NOTEBOOK).symlink_to("/etc/passwd"), "links are not followed"),
     "round": (lambda folder: (folder / "round").symlink_to(folder), "1 link (round)"),
-    "pipe": (lambda folder: os.mkfifo(folder / NOTEBOOK), "no plain file"),
+    "pipe": (lambda folder: os.mkfifo(folder / NOTEBOOK), "not a plain file"),
     "other pipe": (lambda folder: os.mkfifo(folder / "x"), "1 device or pipe (x)"),
     "droppings": (lambda folder: put(folder / ".DS_Store", "x"), "no notebook"),
     "essay": (lambda folder: put(folder / "essay.ipynb", '{"cells": []}'), "which lesson"),
@@ -231,9 +231,9 @@ NOTHING = {
 }
 
 
-@pytest.mark.parametrize("name", NOTHING)
+@pytest.mark.parametrize("name", NOT_GRADABLE)
 def test_where_nothing_can_be_graded_it_is_said_why(name, tmp_path):
-    write, words = NOTHING[name]
+    write, words = NOT_GRADABLE[name]
     (tmp_path / "ada").mkdir()
     write(tmp_path / "ada")
     found = list(take_in(tmp_path))
@@ -246,7 +246,7 @@ def test_a_socket_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "ada")  # a socket's path is short
     with socket.socket(socket.AF_UNIX) as it:
         it.bind(NOTEBOOK)
-        assert "no plain file" in one(tmp_path).reason
+        assert "not a plain file" in one(tmp_path).reason
 
 
 def test_what_is_no_learners_is_named_and_what_systems_leave_behind_is_not(tmp_path):
@@ -262,7 +262,7 @@ def test_what_is_no_learners_is_named_and_what_systems_leave_behind_is_not(tmp_p
     assert "neither a learner's folder nor a notebook" in found["readme.txt"]
     assert f"ssdseg grade {tmp_path / NAME} --lesson 1" in found[NAME]
     assert "links are not followed" in found["link"]
-    assert "no plain file" in found["pipe"]
+    assert "not a plain file" in found["pipe"]
     assert found["ada"] == ""
 
 
@@ -280,14 +280,14 @@ def test_what_may_not_be_read_is_named(tmp_path):
 def test_an_error_of_ours_costs_one_learner_alone(tmp_path, monkeypatch):
     for name in ("ada", "bob", "cy"):
         put(tmp_path / name / NOTEBOOK)
-    real = intake._Search
+    real = intake.Search
 
-    def search(folder, entries):
+    def broken(folder, entries):
         if entries[0].name == "bob":
             raise RuntimeError("a\x1b[31mb\ud800")
         return real(folder, entries)
 
-    monkeypatch.setattr(intake, "_Search", search)
+    monkeypatch.setattr(intake, "Search", broken)
     found = taken(tmp_path)
     assert found["bob", ""].reason == "reading it stopped with RuntimeError: a\ufffd[31mb\ufffd"
     assert isinstance(found["cy", NAME], Submission)
@@ -467,7 +467,7 @@ def test_a_learner_with_thousands_of_files_is_looked_at_in_part(tmp_path):
 
 
 def test_a_learner_takes_no_more_than_some_seconds(tmp_path, monkeypatch):
-    monkeypatch.setattr(intake, "MOST_SECONDS", 0)
+    monkeypatch.setattr(search, "MOST_SECONDS", 0)
     put(tmp_path / "ada" / NAME / NOTEBOOK)
     put(tmp_path / "ada" / "work.zip", packed([(NOTEBOOK, BEGUN)]))
     assert "0 seconds of work" in one(tmp_path, LESSON).reason

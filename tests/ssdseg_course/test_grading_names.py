@@ -59,8 +59,8 @@ def test_a_table_is_read_as_programs_write_it(content, encoding, tmp_path):
     [
         ("", "must name the columns"),
         ("name,mail\nada,x\n", "must name the columns"),
-        (HEADER + "../x,A,B,\n", "line 2: '../x' is no id"),
-        (HEADER + ",A,B,\n", "line 2: '' is no id"),
+        (HEADER + "../x,A,B,\n", "line 2: '../x' is not an id"),
+        (HEADER + ",A,B,\n", "line 2: '' is not an id"),
         (HEADER + "a,A,B,\na,C,D,\n", "line 3: a is there twice"),
     ],
 )

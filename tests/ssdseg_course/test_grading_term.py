@@ -20,14 +20,15 @@ from sqlalchemy.exc import DataError, OperationalError
 from traitlets.config import Config
 
 from ssdseg_course.checking.report import Report
-from ssdseg_course.cli.grade import _show
+from ssdseg_course.cli.grade import show
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading import cluster, grading
+from ssdseg_course.grading import gradebook as books
 from ssdseg_course.grading.gradebook import GradebookError, Records, gradebook_url, open_gradebook
 from ssdseg_course.grading.grader import Graded, NotGraded
-from ssdseg_course.grading.grading import Options, _config, grade_folder
+from ssdseg_course.grading.grading import Options, grade_folder, read_config
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.manifest import LESSONS, ROOT, find_lesson
-from ssdseg_course.work.running import exercises_of
 from ssdseg_course.work.workspace import NotebookError, grade_id, is_written, notebook_text, parse_notebook
 
 NAME = LESSON.name
@@ -77,7 +78,7 @@ def grader(monkeypatch):
     def grade_all(client, works):
         for work in works:
             it.graded += 1
-            yield work, cluster._result(Future(work), work)
+            yield work, cluster.result_of(Future(work), work)
 
     monkeypatch.setattr(cluster, "grade_all", grade_all)
     monkeypatch.setattr(cluster, "connected", lambda *_: contextlib.nullcontext())
@@ -88,11 +89,11 @@ def grader(monkeypatch):
 def prepared(tmp_path_factory):
     """A gradebook that knows two lessons, and their notebooks as they are handed out: nbgrader takes seconds for it."""
     folder = tmp_path_factory.mktemp("prepared")
-    config = _config(folder)
+    config = read_config(folder)
     url = gradebook_url(config, None)
     with open_gradebook(url, config):
         return folder / "gradebook.db", {
-            it: grading._prepare(it, url, folder, config) for it in (LESSON, find_lesson("2"))
+            it: grading.prepare(it, url, folder, config) for it in (LESSON, find_lesson("2"))
         }
 
 
@@ -107,7 +108,7 @@ def empty_term(tmp_path, prepared):
 @pytest.fixture
 def term(empty_term, prepared, monkeypatch):
     """The same, where nbgrader knows the lessons."""
-    monkeypatch.setattr(grading, "_prepare", lambda lesson, *_: prepared[1][lesson])
+    monkeypatch.setattr(grading, "prepare", lambda lesson, *_: prepared[1][lesson])
     return empty_term
 
 
@@ -193,6 +194,36 @@ def test_a_due_date_that_is_set_later_or_extended_counts_at_once(term, grader):
     assert "less for being late" not in page(term, "ada")
 
 
+def test_who_is_late_when_graded_loses_what_nbgraders_plugin_says_and_who_has_no_time_is_not_late(term, grader):
+    with (term / "nbgrader_config.py").open("a") as config:
+        config.write(LATE)
+    with gradebook(term) as book:
+        book.update_or_create_assignment(NAME, duedate="2026-11-24 10:00:00 UTC")
+    hand_in(term, "ada", timestamp="2026-11-25 10:00:00 UTC")
+    hand_in(term, "bob")
+    assert run(term).graded == 2
+    columns = ("raw_score", "late_submission_penalty", "score")
+    found = {student: tuple(grades(term)[student, NAME][name] for name in columns) for student in ("ada", "bob")}
+    assert found == {"ada": ("100.0", "100.0", "0.0"), "bob": ("100.0", "0.0", "100.0")}
+
+
+def test_a_submission_whose_writing_fails_half_way_leaves_nothing(term, grader, monkeypatch):
+    for name in ("ada", "bob"):
+        hand_in(term, name)
+
+    def stop(*_):
+        raise OperationalError("insert", {}, Exception("disk I/O error"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(books, "insert", stop)
+        with pytest.raises(GradebookError, match=r"gradebook\.db.*disk I/O error"):
+            run(term)
+    with gradebook(term) as book:
+        assert book.assignment_submissions(NAME) == []
+    assert run(term).graded == 2
+    assert [grades(term)[student, NAME]["score"] for student in ("ada", "bob")] == ["100.0", "100.0"]
+
+
 def test_changed_points_of_an_exercise_are_noticed(empty_term, grader):
     term = empty_term
     hand_in(term, "ada")
@@ -246,7 +277,7 @@ def test_feedback_shows_comments_and_points_given_by_hand(term, grader):
 
 def api(term, **exchange) -> NbGraderAPI:
     """nbgrader, as its formgrader uses it in a term's folder."""
-    config = _config(term)
+    config = read_config(term)
     config.merge(Config({"Exchange": exchange}))
     return NbGraderAPI(CourseDirectory(config=config), config=config)
 
@@ -376,17 +407,15 @@ def test_a_plugin_that_fails_is_named(term, grader, monkeypatch):
 def test_what_goes_away_while_others_are_graded_is_named(term, grader, monkeypatch):
     for name in ("ada", "bob"):
         hand_in(term, name)
-    real = grading._look_through
 
-    def look(*arguments):
-        found = real(*arguments)
+    def connected(*_):
         shutil.rmtree(term / "submitted" / "ada")
-        return found
+        return contextlib.nullcontext()
 
-    monkeypatch.setattr(grading, "_look_through", look)
+    monkeypatch.setattr(cluster, "connected", connected)
     tally = run(term)
     assert tally.graded == 1
-    assert "cannot be read any more" in tally.not_graded[0].reason
+    assert "can no longer be read" in tally.not_graded[0].reason
 
 
 def test_no_text_of_a_submission_reaches_the_terminal_or_a_file_as_it_is(term, grader, capsys):
@@ -398,7 +427,7 @@ def test_no_text_of_a_submission_reaches_the_terminal_or_a_file_as_it_is(term, g
         grader.says[student] = HOSTILE
     grader.says["bob"] = HOSTILE
     tally = run(term)
-    _show(tally, term)
+    show(tally, term)
     printed = capsys.readouterr().out
     texts = [printed, page(term, "bob"), (term / "class_report.md").read_text(), (term / "grades.csv").read_text()]
     for text in texts:
@@ -415,8 +444,8 @@ def test_one_file_of_two_learners_is_said(term, grader, capsys):
     os.link(folder / f"{NAME}.ipynb", term / "submitted" / "bob" / f"{NAME}.ipynb")
     tally = run(term)
     assert tally.graded == 2
-    _show(tally, term)
-    assert "ada and bob have handed in one and the same file (a hard link)" in capsys.readouterr().out
+    show(tally, term)
+    assert "ada and bob handed in one and the same file (a hard link)" in capsys.readouterr().out
 
 
 def test_a_file_beside_the_notebook_that_changes_is_graded_again(term, grader):

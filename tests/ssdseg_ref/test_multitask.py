@@ -17,12 +17,12 @@ from ssdseg_ref.multitask import (
     REFERENCE,
     SHIPPED,
     Predictor,
-    _resized_argmax,
     build_network,
     load_network,
     preset,
     segmentation_gate,
 )
+from ssdseg_ref.prediction import _resized_argmax
 
 SMALL = replace(LESSON, image_size=(64, 96))
 ODD = replace(LESSON, image_size=(97, 131))

@@ -9,7 +9,6 @@ from matplotlib.patches import Rectangle
 
 from ssdseg_ref.data import Sample, warehouse
 from ssdseg_ref.data.statistics import describe
-from ssdseg_ref.multitask import Prediction
 from ssdseg_ref.plot import (
     CLASS_COLOURS,
     MOST_PAINTED,
@@ -21,6 +20,7 @@ from ssdseg_ref.plot import (
     plot_gallery,
     plot_statistics,
 )
+from ssdseg_ref.prediction import Prediction
 
 NAMES = ("person", "forklift", "monorail")
 

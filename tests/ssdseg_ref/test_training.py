@@ -14,11 +14,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from ssdseg_ref.blocks import conv_bn, predict
+from ssdseg_ref.blocks import conv_bn, output_conv
+from ssdseg_ref.config import LESSON
 from ssdseg_ref.data import warehouse
 from ssdseg_ref.data.files import LazySamples
 from ssdseg_ref.data.sample import Sample
-from ssdseg_ref.multitask import LESSON
 from ssdseg_ref.training import CHECKPOINTS, LOG, TENSORBOARD, JointTraining, Recipe, finished_epochs, optimizer, train
 
 CONFIG = replace(LESSON, image_size=(64, 96))
@@ -34,7 +34,7 @@ def tiny_network(config=CONFIG):
     outputs = {
         "classes": layers.Reshape((rows, classes))(layers.Dense(rows * classes)(pooled)),
         "offsets": layers.Reshape((rows, 4))(layers.Dense(rows * 4)(pooled)),
-        "mask": layers.Resizing(*CONFIG.image_size)(predict(x, classes, name="mask_predict")),
+        "mask": layers.Resizing(*CONFIG.image_size)(output_conv(x, classes, name="mask_predict")),
     }
     return keras.Model(image, outputs)
 

@@ -1,0 +1,21 @@
+"""Is the configuration light, so that samples can be prepared for a network without importing one?"""
+
+import subprocess
+import sys
+
+import pytest
+
+from ssdseg_ref import config, multitask, network, prediction
+
+
+@pytest.mark.parametrize("module", ["config", "data.pipeline", "prediction", "evaluation"])
+def test_what_builds_no_network_imports_no_keras(module):
+    code = f"import sys, ssdseg_ref.{module}; print(sorted({{'keras', 'tensorflow'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_joint_network_can_be_imported_from_one_module():
+    homes = {name: home for home in (config, network, prediction) for name in vars(home)}
+    for name in multitask.__all__:
+        assert getattr(multitask, name) is getattr(homes[name], name)
