@@ -126,6 +126,7 @@ def test_the_picture_is_never_there_twice(outputs):
     assert "image/png" not in cleared
 
 
+@pytest.mark.alone
 def test_a_change_is_answered_quickly(record_property, capsys):
     """Reported, not held to 0.2 s: a busy machine is no reason to fail. A second is."""
     seconds = {}
