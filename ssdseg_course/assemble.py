@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssdseg_course.check import find_exercise
-from ssdseg_course.checking.exercise import call
+from ssdseg_course.checking.exercise import Function, call
 from ssdseg_course.checking.helpers import used_names
 from ssdseg_course.checking.home import OF_LAYERS, function_at
 from ssdseg_course.checking.report import Verdict
@@ -47,7 +47,7 @@ class Piece:
     """
 
     exercise_id: str
-    function: Callable | None
+    function: Function | None
     note: str
 
 
@@ -75,8 +75,8 @@ class Assembly:
         Another backbone's, for instance, are not among them.
         """
         called = set(self.called)
-        for piece in self.own:
-            if piece.exercise_id in self.called:
+        for piece in self.pieces:
+            if piece.function and piece.exercise_id in self.called:
                 called |= {f"{piece.exercise_id[:3]}{name}" for name in used_names(piece.function)}
         return tuple(piece for piece in self.pieces if piece.exercise_id in called)
 
@@ -106,7 +106,7 @@ class Assembly:
             for scope, name, original in reversed(changed):
                 scope[name] = original
 
-    def build_network(self, config: "Config"):
+    def build_network(self, config: "Config") -> Any:
         """The joint network of a configuration, with the learner's functions; its layers are the same, or a check would
         have said so.
 
@@ -146,15 +146,17 @@ def assemble(own: Sequence[str] | None = None, progress: Callable[[int, int], No
     return Assembly(tuple(pieces))
 
 
-def _take(exercise_id: str, root: Path) -> tuple[Callable | None, str]:
+def _take(exercise_id: str, root: Path) -> tuple[Function | None, str]:
     """The learner's function, if it is right, or why there is none; checked again only if something has changed."""
     try:
         written = find(exercise_id)
         known = recall(root, PIECES_TRIED, exercise_id)
         if isinstance(known, dict) and known.get("key") == written.digest and isinstance(known.get("why"), str):
-            function = None if known["why"] else written.defined(bool(known.get("wider"))).function
-            if known["why"] or callable(function):
-                return function, known["why"]
+            if known["why"]:
+                return None, known["why"]
+            function = written.defined(bool(known.get("wider"))).function
+            if callable(function):
+                return function, ""
         tried = written.tried()
     except NotebookError as error:
         return None, str(error)
@@ -165,7 +167,7 @@ def _take(exercise_id: str, root: Path) -> tuple[Callable | None, str]:
     return (None, why) if why else (tried.function, "")
 
 
-def _replace_everywhere(original: Callable, function: Callable) -> list[tuple[dict, str, Callable]]:
+def _replace_everywhere(original: Function, function: Function) -> list[tuple[dict[str, Any], str, Function]]:
     """Put a function wherever a module of the reference, or the notebook, knows the original, and say where."""
     changed = []
     for module_name, module in list(sys.modules.items()):
@@ -177,7 +179,7 @@ def _replace_everywhere(original: Callable, function: Callable) -> list[tuple[di
     return changed
 
 
-def _adapted(piece: Piece, original: Callable, note: Callable[[], None]) -> Callable:
+def _adapted(piece: Piece, original: Function, note: Callable[[], None]) -> Function:
     """The learner's function, called as the reference's is; the reference's where there is none. `note` is told."""
     exercise = EXERCISES[piece.exercise_id]
     signature = inspect.signature(original)
@@ -185,7 +187,7 @@ def _adapted(piece: Piece, original: Callable, note: Callable[[], None]) -> Call
     is_numpy = exercise.run is call
 
     @functools.wraps(original)
-    def function(*args, **kwargs):
+    def function(*args: Any, **kwargs: Any) -> Any:
         if piece.function is None:
             note()
             return original(*args, **kwargs)
@@ -195,7 +197,7 @@ def _adapted(piece: Piece, original: Callable, note: Callable[[], None]) -> Call
         if is_numpy and any(_is_tensor(value) for value in values.values()):
             return original(*args, **kwargs)  # in training's graph, where NumPy cannot go
         if callable(exercise.piece):
-            work, arguments = exercise.piece, (piece.function, *values.values())
+            work, arguments = exercise.piece, [piece.function, *values.values()]
         else:
             beyond = [name for name in values if name not in asked and name not in OF_LAYERS]
             if any(values[name] != signature.parameters[name].default for name in beyond):
@@ -215,13 +217,13 @@ def _adapted(piece: Piece, original: Callable, note: Callable[[], None]) -> Call
     return function
 
 
-def _is_tensor(value) -> bool:
+def _is_tensor(value: Any) -> bool:
     import keras
 
     return keras.ops.is_tensor(value) or isinstance(value, keras.KerasTensor)
 
 
-def _plain(result):
+def _plain(result: Any) -> Any:
     """What a NumPy function gave, in the types that the reference gives: a list or float64 is right as an answer."""
     if isinstance(result, tuple):
         return tuple(_plain(part) for part in result)

@@ -9,14 +9,14 @@ import numpy as np
 
 from ssdseg_course.checking.compare import Complaint, compare_arrays
 from ssdseg_course.checking.home import AtHome, function_at
-from ssdseg_course.checking.values import Plain
 
-Arguments = tuple
+Arguments = tuple[Any, ...]
+Function = Callable[..., Any]  # a learner's, or one that does the same
 
 RANDOM_CASES = 6
 
 
-def call(function: Callable, arguments: Arguments):
+def call(function: Function, arguments: Arguments) -> Any:
     """What comes back is what is judged: how most exercises are run."""
     return function(*arguments)
 
@@ -25,7 +25,7 @@ def call(function: Callable, arguments: Arguments):
 class Mutant:
     """A typical wrong answer, and the sentence that helps those who gave it."""
 
-    function: Callable
+    function: Function
     sentence: str
 
 
@@ -51,8 +51,8 @@ class Exercise:
         piece: whether the function stands in the joint network, or in its training, predicting and scoring. Where the
             one at home takes something else, a function that plays its part: from the learner's function and the
             arguments that the one at home gets.
-        compare: says what is wrong with a value, given what the reference gives. Its attribute `same`, if it has one,
-            says whether two values are the same answer.
+        compare: says what is wrong with a plain value, given what the reference gives. Its attribute `same`, if it has
+            one, says whether two values are the same answer.
         run: gives what is judged, from a function and arguments; of a network, for instance, what it computes. Its
             attribute `show`, if it has one, gives that as a learner looks at it; `rules_out` says at once, without a
             run, that a function does not give a value.
@@ -74,10 +74,10 @@ class Exercise:
     mutants: tuple[Mutant, ...]
     home: str = ""
     arguments: tuple[str, ...] = ()
-    reference: Callable[..., Any] = None  # type: ignore[assignment]  # never None behind `__post_init__`
-    piece: bool | Callable[..., Any] = False
-    compare: Callable[[Plain, Plain], Complaint | None] = compare_arrays
-    run: Callable[[Callable, Arguments], object] = call
+    reference: Function = None  # type: ignore[assignment]  # never None behind `__post_init__`
+    piece: bool | Function = False
+    compare: Callable[[Any, Any], Complaint | None] = compare_arrays
+    run: Callable[[Function, Arguments], Any] = call
     random_cases: int = RANDOM_CASES
     returns: tuple[str, ...] = ()
     errors: tuple[tuple[str | tuple[str, ...], str], ...] = ()
@@ -103,9 +103,10 @@ class Exercise:
         return tuple(inspect.signature(self.reference).parameters)
 
     @property
-    def model_answer(self) -> Callable[..., Any]:
+    def model_answer(self) -> Function:
         """The right answer as it is written: the function at home or, where there is none, the reference."""
-        return inspect.unwrap(function_at(self.home) if self.home else self.reference)
+        model: Function = inspect.unwrap(function_at(self.home) if self.home else self.reference)
+        return model
 
     def cases(self, seed: int) -> list[Arguments]:
         """The arguments of one check: the fixed ones, then random ones; the same for the same seed."""

@@ -53,7 +53,8 @@ def function_at(home: str) -> Callable[..., Any]:
         home: "mobilenetv2.bottleneck".
     """
     module, _, name = f"ssdseg_ref.{home}".rpartition(".")
-    return getattr(sys.modules.get(module) or LazyModule(module), name)
+    function: Callable[..., Any] = getattr(sys.modules.get(module) or LazyModule(module), name)
+    return function
 
 
 def new_name() -> str:

@@ -7,11 +7,12 @@ they were written. Where they are not, layers are counted as the learner has cal
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ssdseg_course.checking.compare import Complaint, compare_arrays
+from ssdseg_course.checking.exercise import Function
 from ssdseg_course.checking.flat_graph import ACTIVATIONS
 from ssdseg_course.checking.values import Plain, with_article
 
@@ -94,18 +95,18 @@ class Network(NamedTuple):
 
     def below(self, number: int) -> list[int]:
         """Numbers of the layers that one stands on."""
-        return self.edges[self.edges[:, 0] == number, 1].tolist()
+        return [int(layer) for layer in self.edges[self.edges[:, 0] == number, 1]]
 
     def above(self, number: int) -> list[int]:
         """Numbers of the layers that stand on one."""
-        return self.edges[self.edges[:, 1] == number, 0].tolist()
+        return [int(layer) for layer in self.edges[self.edges[:, 1] == number, 0]]
 
     def base(self, number: int) -> tuple[int, ...]:
         """Signatures of the layers that one stands on."""
         return tuple(sorted(self.signatures[self.below(number)].tolist()))
 
 
-def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> Callable:
+def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> Function:
     """A comparison for `run_network`: what was built, layer by layer, then what it computes, layer by layer.
 
     Args:
@@ -119,7 +120,7 @@ def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> 
         yours, right = Network(*value), Network(*expected)
         layers = right.rows()
 
-        def place(number):
+        def place(number: int) -> str:
             return f" {where(number, layers)}" if where else ""
 
         if _is_same(yours, right):
@@ -136,7 +137,7 @@ def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> 
     def same(value: Plain, other: Plain) -> bool:
         return _is_network(value) and _is_network(other) and _is_same(Network(*value), Network(*other))
 
-    compare.same = same  # by which the typical mistake is found that an answer has made
+    compare.same = same  # type: ignore[attr-defined]  # by which the typical mistake is found that an answer has made
     return compare
 
 
@@ -144,7 +145,7 @@ def _is_network(value: Plain) -> bool:
     return isinstance(value, tuple) and len(value) == len(Network._fields)
 
 
-def show_network(value: Plain) -> dict:
+def show_network(value: Plain) -> dict[str, Any]:
     """A value of `run_network` as a learner looks at it."""
     network = Network(*value)
     layers = [f"{number}: {layer}" for number, layer in enumerate(network.rows(), start=1)]
@@ -163,7 +164,7 @@ def _is_same(yours: Network, right: Network) -> bool:
     return _activations(yours) == _activations(right) or None in (_activations(yours), _activations(right))
 
 
-def _activations(network: Network) -> Counter | None:
+def _activations(network: Network) -> Counter[tuple[int, int]] | None:
     """How often each activation stands behind which layer; None where one is not known."""
     activations = [layer.activation for layer in network.rows()]
     return None if -1 in activations else Counter(zip(network.signatures.tolist(), activations, strict=True))
@@ -272,15 +273,12 @@ def _other_outputs(yours: Network, right: Network) -> Complaint | None:
     line = f"it should return {wanted}; yours returns {got}"
     if _names(yours.outputs) == _names(right.outputs) != [""]:
         pairs = zip(_leaves(yours.outputs), _leaves(right.outputs), strict=True)
-        name, mine, one = next((name, *two) for (name, *_), *two in _with_shapes(pairs) if two[0] != two[1])
+        name, mine, one = next(
+            (name, mine.shape, one.shape) for (name, mine), (_, one) in pairs if mine.shape != one.shape
+        )
         line = f"{name} should be a tensor of shape {one}; yours is one of shape {mine}"
     known = _known(right)
     return Complaint((*known, f"but {line}") if known else (line,), kind="outputs")
-
-
-def _with_shapes(pairs):
-    for (name, mine), (_, wanted) in pairs:
-        yield (name,), mine.shape, wanted.shape
 
 
 def _layer_used_again(yours: Network, right: Network, partners: dict[int, int], place: Place) -> Complaint | None:
@@ -390,7 +388,7 @@ def _is_list(front: np.ndarray) -> bool:
     return front.shape == (1,) and front[0] < ord(" ")
 
 
-def _structure(outputs: Plain):
+def _structure(outputs: Plain) -> Any:
     if isinstance(outputs, tuple):
         return (tuple(outputs[0].tolist()), *(_structure(part) for part in outputs[1:]))
     return outputs.shape
@@ -401,7 +399,7 @@ def _in_words(outputs: Plain) -> str:
         return f"a tensor of shape {outputs.shape}"
     front, parts = outputs[0], ", ".join(_in_words(part) for part in outputs[1:])
     if not _is_list(front):
-        keys = _keys(front)
+        keys = _keys(front) or []
         return f"a dict with the {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)} ({parts})"
     if len(outputs) == 2:
         return f"a list of one thing ({parts})"

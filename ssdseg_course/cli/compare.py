@@ -5,9 +5,9 @@ import copy
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.syntax import Syntax
@@ -20,7 +20,7 @@ from ssdseg_course.cli.learn import LessonName, course
 from ssdseg_course.manifest import find_lesson
 
 if TYPE_CHECKING:
-    from ssdseg_course.checking.exercise import Exercise
+    from ssdseg_course.checking.exercise import Exercise, Function
     from ssdseg_course.work.timing import Timing
     from ssdseg_course.work.workspace import Notebook
 
@@ -58,12 +58,12 @@ def compare(
         console.output.rule(Text(f"{exercise.id}, {exercise.title.lower()}", "bold"))
         model = exercise.model_answer
         _show_both(_own_source(notebook, exercise), inspect.getsource(model).rstrip(), model.__module__)
-        print_plain((trouble or _beside_the_reference(function, exercise)) + "\n")
+        print_plain((_beside_the_reference(function, exercise) if function and not trouble else trouble) + "\n")
     if skipped:
         print_plain(f"not right yet, and skipped (--yes shows them): {', '.join(skipped)}")
 
 
-def _take(exercise: "Exercise") -> tuple["Callable | None", str]:
+def _take(exercise: "Exercise") -> tuple["Function | None", str]:
     """The learner's function, and what is wrong with it; "" where it is right."""
     from ssdseg_course.checking.exercise import call
     from ssdseg_course.mine import take
@@ -116,7 +116,7 @@ def _own_source(notebook: "Notebook", exercise: "Exercise") -> str:
     return sources[0] if sources else "# there is no such function in your notebook"
 
 
-def _beside_the_reference(own: Callable, exercise: "Exercise") -> str:
+def _beside_the_reference(own: Function, exercise: "Exercise") -> str:
     """The results of a right answer and of the reference on the same inputs, and the time that both take."""
     from ssdseg_course.checking.values import same, to_plain
     from ssdseg_course.work.timing import in_turn
@@ -139,7 +139,7 @@ def _what_it_prints_unseen() -> Iterator[None]:
         yield
 
 
-def _through(exercise: "Exercise", function: Callable, cases: Sequence[tuple]) -> None:
+def _through(exercise: "Exercise", function: Function, cases: Sequence[tuple[Any, ...]]) -> None:
     for arguments in cases:
         exercise.run(function, arguments)
 

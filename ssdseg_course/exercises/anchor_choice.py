@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import as_file, files
 from itertools import pairwise
 from textwrap import shorten
+from typing import Any
 
 import numpy as np
 
@@ -79,15 +80,17 @@ BADLY_PLACED = "look where the histograms of size and shape are high, and put yo
 def compare_choice(value: Plain, _expected: Plain) -> Complaint | None:
     """What keeps a choice of (scales, aspect_ratios) from being good enough."""
     choice = _nested(value)
+    if not isinstance(choice, tuple):
+        return _malformed(choice)
     return _malformed(choice) or _not_good_enough(AnchorSpec(IMAGE_SIZE, FEATURE_MAPS, *choice))
 
 
-def _nested(value: Plain) -> tuple | float:
+def _nested(value: Plain) -> tuple[Any, ...] | float:
     """The same numbers as tuples of tuples, whether NumPy could make one array of them or not."""
     return tuple(map(_nested, value)) if isinstance(value, tuple) or value.ndim else float(value)
 
 
-def _malformed(choice: tuple | float) -> Complaint | None:
+def _malformed(choice: tuple[Any, ...] | float) -> Complaint | None:
     maps = len(FEATURE_MAPS)
     if not isinstance(choice, tuple) or len(choice) != 2:
         count = len(choice) if isinstance(choice, tuple) else 1
@@ -110,7 +113,7 @@ def _malformed(choice: tuple | float) -> Complaint | None:
     return None
 
 
-def _is_row(value: tuple | float) -> bool:
+def _is_row(value: tuple[Any, ...] | float) -> bool:
     return isinstance(value, tuple) and len(value) > 0 and not any(isinstance(part, tuple) for part in value)
 
 
@@ -189,3 +192,5 @@ CHOOSE_ANCHORS = Exercise(
         Mutant(lambda: (linear_scales(0.16, 0.6, 4), 4 * ((0.43, 2.2),)), RATIOS_COUNT),
     ),
 )
+
+EXERCISES = (CHOOSE_ANCHORS,)

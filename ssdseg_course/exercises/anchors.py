@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.exercises.anchor_choice import CHOOSE_ANCHORS
+from ssdseg_course.checking.exercise import Arguments, Exercise, Function, Mutant
 from ssdseg_ref import anchors as reference
-from ssdseg_ref.anchors import AnchorSpec, anchor_sizes, grid_centers, linear_scales, map_anchors
+from ssdseg_ref.anchors import AnchorSpec, anchor_sizes, grid_centers, linear_scales
 from ssdseg_ref.boxes import areas, corners_to_centers, pairwise_iou
+
+map_anchors: Function = reference.map_anchors  # mypy takes a list that is unpacked for any number of arguments
 
 NO_ARITHMETIC = ("'list' and", "and 'list'", "'tuple' and", "and 'tuple'")  # what Python says of + - * / ** on these
 LANDSCAPE, PORTRAIT, SQUARE = (160, 224), (300, 200), (128, 128)  # (height, width) in pixels
@@ -243,7 +244,7 @@ GRID_CENTERS = Exercise(
             "these are two grids, one below the other, one of all x and one of all y. Wanted is a list of points.",
         ),
         Mutant(
-            lambda rows, cols: np.hstack(grid_centers(rows, cols).T.reshape(2, rows, cols)).reshape(-1, 2),
+            lambda rows, cols: np.hstack([*grid_centers(rows, cols).T.reshape(2, rows, cols)]).reshape(-1, 2),
             "the x of a row stand before its y, and that was cut into pairs. np.stack([x, y], axis=-1) puts each x "
             "beside its y.",
         ),
@@ -350,7 +351,7 @@ def _fractions_of_each_side(scale, next_scale, aspect_ratios, image_size):
     return anchor_sizes(scale, next_scale, aspect_ratios, (1, 1))
 
 
-def _draw_anchor_sizes(rng: np.random.Generator):
+def _draw_anchor_sizes(rng: np.random.Generator) -> Arguments:
     return (*_draw_scales(rng, 2), _draw_ratios(rng), _draw_image_size(rng))
 
 
@@ -593,7 +594,7 @@ ANCHOR_SIZES = Exercise(
 # 01.map_anchors
 
 
-def _regrouped(order: tuple[int, int, int]):
+def _regrouped(order: tuple[int, int, int]) -> Function:
     """`map_anchors` with rows (0), columns (1) and shapes (2) running in another order, the first slowest."""
 
     def anchors(rows, cols, scale, next_scale, aspect_ratios, image_size):
@@ -603,7 +604,7 @@ def _regrouped(order: tuple[int, int, int]):
     return anchors
 
 
-def _around(low: float, high: float):
+def _around(low: float, high: float) -> Function:
     """`map_anchors` that reach from middle + low * size to middle + high * size."""
 
     def anchors(*arguments):
@@ -635,7 +636,7 @@ def _repeated(middles, sizes):
     return _corners(np.repeat(middles, len(sizes), axis=0), np.repeat(sizes, len(middles), axis=0))
 
 
-def _with_size_number(number: int):
+def _with_size_number(number):
     return _paired(lambda middles, sizes: _corners(middles, sizes[number]))
 
 
@@ -643,7 +644,7 @@ def _around_corners_of_cells(rows, cols, *shape):
     return map_anchors(rows, cols, *shape) - np.array([0.5 / cols, 0.5 / rows] * 2)
 
 
-def _draw_map_anchors(rng: np.random.Generator):
+def _draw_map_anchors(rng: np.random.Generator) -> Arguments:
     rows, cols = rng.choice(np.arange(2, 6), 2, replace=False).tolist()
     return (rows, cols, *_draw_anchor_sizes(rng))
 
@@ -846,7 +847,7 @@ MAP_ANCHORS = Exercise(
 # 01.linear_scales
 
 
-def _draw_linear_scales(rng: np.random.Generator):
+def _draw_linear_scales(rng: np.random.Generator) -> Arguments:
     first = rng.uniform(0.05, 0.3)
     return (
         round(float(first), 3),
@@ -1103,7 +1104,7 @@ def _shaped_by_the_map(image_size, feature_maps, scales, aspect_ratios):
     )
 
 
-def _draw_make_anchors(rng: np.random.Generator):
+def _draw_make_anchors(rng: np.random.Generator) -> Arguments:
     rows, cols = rng.choice(np.arange(4, 8), 2, replace=False).tolist()
     count = int(rng.integers(2, 4))
     maps = tuple((-(-rows // 2**k), -(-cols // 2**k)) for k in range(count))
@@ -1287,24 +1288,24 @@ MAKE_ANCHORS = Exercise(
 # 01.coverage
 
 
-def _best(anchors, boxes) -> np.ndarray:
+def _best(anchors, boxes):
     """(M,) IoU of each box with its best anchor."""
     return pairwise_iou(boxes, anchors).max(axis=1)
 
 
-def _best_share_inside(anchors, boxes) -> np.ndarray:
+def _best_share_inside(anchors, boxes):
     """(M,) intersection over the box's own area, with the best anchor: a huge anchor covers everything."""
     low = np.maximum(boxes[:, None, :2], anchors[:, :2])
     high = np.minimum(boxes[:, None, 2:], anchors[:, 2:])
     return (areas(np.concatenate([low, high], axis=-1)) / areas(boxes)[:, None]).max(axis=1)
 
 
-def _coverage_by(share, without_boxes: float = 1.0):
+def _coverage_by(share: Function, without_boxes: float = 1.0) -> Function:
     """A wrong `coverage`: a function of anchors, boxes and threshold, and what comes out where there is no box."""
     return lambda anchors, boxes, threshold: share(anchors, boxes, threshold) if len(boxes) else without_boxes
 
 
-def _guarded_or_not(share, sentence: str, unguarded: float = np.nan) -> tuple[Mutant, Mutant]:
+def _guarded_or_not(share: Function, sentence: str, unguarded: float = np.nan) -> tuple[Mutant, Mutant]:
     """One mistake twice: with the care for images without boxes, and before that is written.
 
     Args:
@@ -1328,7 +1329,7 @@ _PIECES = np.array([[0, 0, 0.5, 0.9], [0.5, 0, 1, 0.9], [0.1, 0.1, 0.9, 0.3]], n
 LEAST_GAP = 1e-3  # between an overlap and the threshold in what is drawn, so that no rounding decides
 
 
-def _draw_coverage(rng: np.random.Generator):
+def _draw_coverage(rng: np.random.Generator) -> Arguments:
     """Anchors, boxes near some of them, boxes anywhere, and a threshold that no best overlap comes near to."""
     while True:
         anchors = _draw_boxes(rng, 12)
@@ -1518,4 +1519,4 @@ COVERAGE = Exercise(
 )
 
 
-EXERCISES = (GRID_CENTERS, ANCHOR_SIZES, MAP_ANCHORS, LINEAR_SCALES, MAKE_ANCHORS, COVERAGE, CHOOSE_ANCHORS)
+EXERCISES = (GRID_CENTERS, ANCHOR_SIZES, MAP_ANCHORS, LINEAR_SCALES, MAKE_ANCHORS, COVERAGE)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Function, Mutant
 from ssdseg_course.exercises.boxes import BOTH, GRADED, SHARED, SMALL, STEPS, draw_anchors_and_boxes, draw_boxes
 from ssdseg_ref.boxes import centers_to_corners, corners_to_centers, pairwise_iou
 from ssdseg_ref.coding import VARIANCES, decode, encode, encode_targets
@@ -50,7 +50,7 @@ def _from_the_upper_left_corner(boxes, anchors):
     return offsets
 
 
-def _draw_pairs(rng: np.random.Generator):
+def _draw_pairs(rng: np.random.Generator) -> Arguments:
     """Boxes and anchors that never have one size, nor one middle in x or y."""
     while True:
         boxes, anchors = (draw_boxes(rng, 5) for _ in range(2))
@@ -336,7 +336,7 @@ def _from_the_upper_left_corner_on(offsets, anchors):
     return np.concatenate([low, low + sizes * np.exp(offsets[:, 2:])], axis=1)
 
 
-def _draw_offsets(rng: np.random.Generator):
+def _draw_offsets(rng: np.random.Generator) -> Arguments:
     offsets = rng.integers(1, 2 * STEPS, (5, 4)) * rng.choice([-1, 1], (5, 4)) / STEPS
     return offsets, draw_boxes(rng, 5, least=16)
 
@@ -644,7 +644,7 @@ def _an_entry_for_each_box(boxes, labels, anchors, threshold):
     return np.where(positive, labels, 0), offsets
 
 
-def _of_positives(keep_classes: bool):
+def _of_positives(keep_classes: bool) -> Function:
     """`encode_targets` with rows for positive anchors alone, of the classes, too, or of the offsets only."""
 
     def targets(*arguments):
@@ -672,12 +672,12 @@ def _box_0_is_none(boxes, labels, anchors, threshold):
 _offsets_of_all = _with_offsets(lambda boxes, anchors, matches: encode(boxes[matches], anchors))
 
 
-def _draw_encode_targets(rng: np.random.Generator):
+def _draw_encode_targets(rng: np.random.Generator) -> Arguments:
     anchors, boxes, threshold = draw_anchors_and_boxes(rng)
     return boxes, rng.permutation([3, 1, 1, 2, 3][: len(boxes)]), anchors, threshold
 
 
-def _with_labels(pair, *labels: int, threshold: float = 0.5):
+def _with_labels(pair: Arguments, *labels: int, threshold: float = 0.5) -> Arguments:
     anchors, boxes = pair
     return boxes, np.array(labels, np.int32), anchors, threshold
 
@@ -892,3 +892,5 @@ ENCODE_TARGETS = Exercise(
         ),
     ),
 )
+
+EXERCISES = (ENCODE, DECODE, ENCODE_TARGETS)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ssdseg_course.checking.compare import Complaint, compare_arrays, compare_whole_numbers, shape_in_words
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Function, Mutant
 from ssdseg_course.checking.values import Plain, close, row_in_words, same
 from ssdseg_ref.convolution import (
     conv2d,
@@ -81,9 +81,9 @@ WHOLE_NUMBERS = (
 def compare_maps(value: Plain, expected: np.ndarray) -> Complaint | None:
     """What is wrong with a map (H, W, C), told by row and column of the first wrong pixel."""
     complaint = compare_arrays(value, expected)
-    if complaint is None or not _comparable(value, expected):
+    if complaint is None or isinstance(value, tuple) or not _comparable(value, expected):
         return complaint
-    wrong = ~close(value, expected).all(axis=-1)
+    wrong = np.asarray(~close(value, expected).all(axis=-1))
     row, col = np.argwhere(wrong)[0]
     wanted, got = (row_in_words(array[row, col], digits=6) for array in (expected, value))
     inside = wrong[1:-1, 1:-1]
@@ -97,17 +97,19 @@ def compare_maps(value: Plain, expected: np.ndarray) -> Complaint | None:
     return replace(complaint, lines=(*complaint.lines[:-1], difference))
 
 
-def _compare_named(*names: str):
+def _compare_named(*names: str) -> Function:
     """Compares a few whole numbers, and tells them by their names, in full; those that are wrong come last."""
 
     def compare(value: Plain, expected: np.ndarray) -> Complaint | None:
         complaint = compare_arrays(value, expected)
-        if complaint is not None and not (isinstance(value, np.ndarray) and value.shape == expected.shape):
-            is_array = isinstance(value, np.ndarray)
-            yours = shape_in_words(value.shape) if is_array else f"a list of {len(value)} that cannot be made one array"
+        if complaint is not None and (isinstance(value, tuple) or value.shape != expected.shape):
+            if isinstance(value, tuple):
+                yours = f"a list of {len(value)} that cannot be made one array"
+            else:
+                yours = shape_in_words(value.shape)
             lines = (f"it should be {len(names)} numbers, ({', '.join(names)}), and yours is {yours}",)
             return Complaint(lines, kind="shape")
-        if complaint is None or not _comparable(value, expected):
+        if complaint is None or isinstance(value, tuple) or not _comparable(value, expected):
             return complaint
         right, wrong = [], []
         for name, got, wanted in zip(names, value.tolist(), expected.tolist(), strict=True):
@@ -173,7 +175,7 @@ def _channels_first_and_back(image, kernel):
     return (kernel[0, 0].T @ image.reshape(in_channels, -1)).T.reshape(height, width, -1)
 
 
-def _draw_pointwise(rng: np.random.Generator):
+def _draw_pointwise(rng: np.random.Generator) -> Arguments:
     in_channels, out_channels = rng.choice(np.arange(2, 6), 2, replace=False)
     return _image(rng, *_draw_size(rng), in_channels), _kernel(rng, 1, 1, in_channels, out_channels)
 
@@ -615,7 +617,7 @@ def _rounded_down(convolve):
     return convolution
 
 
-def _mutants_of_all(convolve) -> tuple[Mutant, ...]:
+def _mutants_of_all(convolve: Function) -> tuple[Mutant, ...]:
     """Mistakes of any convolution with a kernel of k x k, a stride and a dilation."""
     return (
         Mutant(
@@ -733,7 +735,7 @@ def _mutants_of_all(convolve) -> tuple[Mutant, ...]:
     )
 
 
-def _mutants_by_taps(convolve) -> tuple[Mutant, ...]:
+def _mutants_by_taps(convolve: Function) -> tuple[Mutant, ...]:
     """Mistakes with the slices, where a tap is taken for all output pixels at once."""
 
     def stops_too_early(image, kernel, stride, dilation):
@@ -775,7 +777,7 @@ PADDING_ERRORS = (
 )
 
 
-def _map_cases(rng: np.random.Generator, channels) -> tuple:
+def _map_cases(rng: np.random.Generator, channels: Function) -> tuple[Arguments, ...]:
     """Arguments that are always tried; `channels` makes the last two axes of the kernel for C input channels."""
 
     def case(size, in_channels, kernel_size, stride, dilation):
@@ -800,7 +802,7 @@ def _map_cases(rng: np.random.Generator, channels) -> tuple:
 
 
 def _map_draw(channels):
-    def draw(rng: np.random.Generator):
+    def draw(rng: np.random.Generator) -> Arguments:
         in_channels, kernel_size = rng.integers(2, 5, 2)
         kernel = _kernel(rng, kernel_size, kernel_size, *channels(in_channels))
         return _image(rng, *_draw_size(rng), in_channels), kernel, *_draw_steps(rng)
@@ -1083,7 +1085,7 @@ def _first_kernels_alone(image, depthwise_kernel, pointwise_kernel, stride, dila
     return separable_conv2d(image, depthwise_kernel[..., :1], pointwise_kernel[:, :, ::multiplier], stride, dilation)
 
 
-def _draw_separable(rng: np.random.Generator):
+def _draw_separable(rng: np.random.Generator) -> Arguments:
     in_channels, multiplier, kernel_size = rng.integers(2, 4, 3)
     out_channels = in_channels * multiplier + 1
     return (
@@ -1285,7 +1287,7 @@ def _used_once_a_tap(*arguments):
     return parameters, multiply_adds * arguments[2] ** 2
 
 
-def _draw_cost(rng: np.random.Generator):
+def _draw_cost(rng: np.random.Generator) -> Arguments:
     kind = str(rng.choice(["standard", "depthwise", "pointwise", "separable"]))
     in_channels, out_channels = rng.choice(np.arange(2, 12), 2, replace=False).tolist()
     if kind == "depthwise":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
 from ssdseg_course.checking.home import new_name
 from ssdseg_course.checking.networks import compare_losses, compare_networks, run_loss, run_network
 from ssdseg_course.exercises.shared import KERAS_ERRORS, OPS_ERRORS, maps_of_seed
@@ -60,7 +60,7 @@ def _field_of_products(layers):
     return int(np.prod([(k - 1) * d + 1 for k, _, d in layers]))
 
 
-def _draw_layers(rng: np.random.Generator):
+def _draw_layers(rng: np.random.Generator) -> Arguments:
     count = int(rng.integers(2, 6))
     return ([(int(rng.choice([1, 3, 5])), int(rng.choice([1, 2])), int(rng.choice([1, 2, 4]))) for _ in range(count)],)
 
@@ -285,7 +285,7 @@ def _resized(
     return rounded(image, given) if rounded else image
 
 
-def _draw_image(rng: np.random.Generator):
+def _draw_image(rng: np.random.Generator) -> Arguments:
     height, width, new_height, new_width = (int(side) for side in rng.integers(2, 9, 4))
     return rng.normal(size=(height, width, 2)), (new_height + 1, new_width)
 
@@ -530,14 +530,14 @@ def _mean_of_classes(mask, logits, class_weights):
     return sum(means) / sum(class_weights)
 
 
-def _draw_masks(rng: np.random.Generator):
+def _draw_masks(rng: np.random.Generator) -> Arguments:
     images, height, width, classes = 2, int(rng.integers(2, 5)), int(rng.integers(2, 5)), 4
     mask = rng.choice([0, 0, 1, 2, 3, IGNORE], (images, height, width)).astype(np.int32)
     mask[0, 0, :2], mask[1, 0, :2] = (0, IGNORE), (1, 2)  # some of everything
     return mask, (2 * rng.normal(size=(images, height, width, classes))).astype(np.float32)
 
 
-def _draw_weighted(rng: np.random.Generator):
+def _draw_weighted(rng: np.random.Generator) -> Arguments:
     return *_draw_masks(rng), (0.25, 1.5, float(rng.choice([1.0, 2.0])), 1.25)
 
 
@@ -761,7 +761,7 @@ def _once_a_pair(masks, predicted, classes):
     return matrix
 
 
-def _draw_pairs(rng: np.random.Generator):
+def _draw_pairs(rng: np.random.Generator) -> Arguments:
     classes = 3
     sizes = [tuple(rng.integers(2, 6, 2).tolist()) for _ in range(int(rng.integers(2, 4)))]
     masks = [rng.choice([0, 0, 1, 2, 3, IGNORE], size).astype(np.int64) for size in sizes]

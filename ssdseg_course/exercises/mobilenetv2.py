@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 
 from ssdseg_course.checking.compare import compare_whole_numbers
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
 from ssdseg_course.checking.home import new_name
-from ssdseg_course.checking.networks import KINDS, compare_networks, run_network
+from ssdseg_course.checking.networks import KINDS, Layer, compare_networks, run_network
 from ssdseg_course.exercises.shared import HEAD_LAYERS, KERAS_ERRORS, maps_of_seed
 from ssdseg_course.lazy import LazyModule
 
@@ -94,7 +94,7 @@ def _down_with_the_rule(channels, divisor):
     return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
-def _draw_channels(rng: np.random.Generator):
+def _draw_channels(rng: np.random.Generator) -> Arguments:
     return float(rng.integers(1, 160)) + 0.5 * int(rng.integers(2)), int(rng.choice([4, 8, 16]))
 
 
@@ -448,7 +448,7 @@ def _relu_on_both_sides(points, matrix):
     return np.maximum(through_relu(points, matrix), 0)
 
 
-def _draw_points(rng: np.random.Generator):
+def _draw_points(rng: np.random.Generator) -> Arguments:
     dimensions = int(rng.integers(3, 9))
     return rng.normal(size=(int(rng.integers(2, 6)), 2)), rng.normal(size=(2, dimensions))
 
@@ -550,7 +550,7 @@ def _only_the_output(x, channels, stride, expansion):
     return BOTTLENECK.reference(x, channels, stride, expansion)[0]
 
 
-def _where_in_the_bottleneck(index: int, rows: list) -> str:
+def _where_in_the_bottleneck(index: int, rows: list[Layer]) -> str:
     names = ("the expansion", "the depthwise step", "the projection")
     return f"({names[-(-(len(rows) - index) // 2) * -1]})" if len(rows) in (4, 6) else ""
 
@@ -682,7 +682,8 @@ def _features_with(
 
     def features(x, alpha, stages):
         x = blocks.conv_bn(x, stem_width(32, alpha), 3, 2, name="stem")
-        maps, so_far = {}, starts_at
+        maps: dict[int, object] = {}
+        so_far = starts_at
         for row, (t, channels, n, s) in enumerate(stages):
             for repeat in range(n if repeats else 1):
                 has_stride = {"first": repeat == 0, "last": repeat == n - 1, "every": True}[strided]
@@ -715,7 +716,7 @@ def _features_without_the_last(x, alpha, stages):
     return {stride: maps[stride] for stride in list(maps)[:-1]}
 
 
-def _where_in_the_table(index: int, rows: list) -> str:
+def _where_in_the_table(index: int, rows: list[Layer]) -> str:
     """The stem has two layers with weights; a bottleneck six, or four where it does not expand; a dense layer has a
     head.
     """

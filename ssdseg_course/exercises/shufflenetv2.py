@@ -5,9 +5,9 @@ from functools import lru_cache
 import numpy as np
 
 from ssdseg_course.checking.compare import Complaint
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
 from ssdseg_course.checking.home import new_name
-from ssdseg_course.checking.networks import KINDS, Network, compare_networks, run_network
+from ssdseg_course.checking.networks import KINDS, Layer, Network, compare_networks, run_network
 from ssdseg_course.checking.values import Plain
 from ssdseg_course.exercises.shared import HEAD_LAYERS, KERAS_ERRORS, maps_of_seed
 from ssdseg_course.lazy import LazyModule
@@ -37,7 +37,7 @@ def memory_access_cost(height, width, in_channels, out_channels):
     return height * width * (in_channels + out_channels) + in_channels * out_channels
 
 
-def _draw_sizes(rng: np.random.Generator):
+def _draw_sizes(rng: np.random.Generator) -> Arguments:
     height, width, in_channels, out_channels = rng.choice(np.arange(2, 40), 4, replace=False).tolist()
     return height, width, in_channels, out_channels
 
@@ -138,14 +138,13 @@ def _reshaped(*first, swap, then=lambda h, w, c, g: (h, w, c)):
 
 def _compare_shuffled(value: Plain, expected: Plain) -> Complaint | None:
     """As any tensor that comes back; where the right channels stand in other places, with one that does."""
-    complaint = compare_networks()(value, expected)
+    complaint: Complaint | None = compare_networks()(value, expected)
     if complaint is None or not isinstance(value, tuple) or len(value) != len(Network._fields):
         return complaint
-    yours, right = Network(*value), Network(*expected)
-    if len(yours.layers):
+    if len(Network(*value).layers):
         return Complaint(("a shuffle has no weights, and yours has a layer that has some",), kind="layers")
-    yours, right = yours.outputs, right.outputs
-    if not isinstance(yours, np.ndarray):
+    yours, right = Network(*value).outputs, Network(*expected).outputs
+    if not isinstance(yours, np.ndarray) or isinstance(right, tuple):
         return Complaint(("it should return one tensor, and returned several things",), kind="shape")
     if yours.shape != right.shape:
         return Complaint(
@@ -586,7 +585,7 @@ def _pool_same(x):
     return layers.MaxPooling2D(3, 2, "same")(x)
 
 
-def _where_in_the_network(index: int, rows: list) -> str:
+def _where_in_the_network(index: int, rows: list[Layer]) -> str:
     """The stem has two layers with weights, a unit of stride 2 ten, one of stride 1 six; a dense layer has a head."""
     if index < 2:
         return "(the stem)"

@@ -1,12 +1,13 @@
 """The exercises of lesson 6: SSDLite's maps and heads, its loss, and non-maximum suppression."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ssdseg_course.checking.choices import run_choice, run_indices
 from ssdseg_course.checking.compare import Complaint
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
 from ssdseg_course.checking.home import new_name
 from ssdseg_course.checking.networks import compare_losses, compare_networks, run_loss, run_network
 from ssdseg_course.checking.values import Plain, close
@@ -33,7 +34,8 @@ def _extras_with(
     """The extra maps with one mistake; `acts` and `strides` are those of squeeze, depthwise and last step."""
 
     def extras(x, channels):
-        maps, start = [], x
+        maps: list[Any] = []
+        start = x
         for count in channels:
             filters = channels[0] if first_count else count
             y = maps[-1] if maps and chained else start
@@ -291,7 +293,7 @@ def _log_softmax_over(axis):
     return cross_entropy
 
 
-def _draw_logits(rng: np.random.Generator):
+def _draw_logits(rng: np.random.Generator) -> Arguments:
     count = int(rng.integers(2, 6))
     leading = tuple(int(side) for side in rng.integers(1, 6, rng.integers(1, 4)))
     return rng.integers(0, count, leading).astype(np.int32), (3 * rng.normal(size=(*leading, count))).astype(np.float32)
@@ -446,7 +448,7 @@ CLASS_CROSS_ENTROPY = Exercise(
 # 06.smooth_l1
 
 
-def _draw_offsets(rng: np.random.Generator):
+def _draw_offsets(rng: np.random.Generator) -> Arguments:
     shape = tuple(int(side) for side in rng.integers(1, 5, rng.integers(0, 3)))
     return tuple((2 * rng.normal(size=(*shape, 4))).astype(np.float32) for _ in range(2))
 
@@ -594,7 +596,7 @@ def _as_hard_as_the_last(values, positive):
     return ops.logical_and(hard >= least, ops.logical_not(positive))
 
 
-def _draw_losses(rng: np.random.Generator):
+def _draw_losses(rng: np.random.Generator) -> Arguments:
     images, anchors = int(rng.integers(2, 4)), int(rng.integers(12, 30))
     values = rng.permutation(images * anchors).reshape(images, anchors) / 10 + 0.05  # no two are equal
     return values.astype(np.float32), rng.random((images, anchors)) < rng.choice([0.05, 0.15, 0.3], (images, 1))
@@ -811,7 +813,7 @@ def _multibox_with(
     return loss
 
 
-def _draw_targets(rng: np.random.Generator, share: float | None = None):
+def _draw_targets(rng: np.random.Generator, share: float | None = None) -> Arguments:
     images, anchors, count = int(rng.integers(1, 4)), int(rng.integers(16, 30)), 3
     share = rng.choice([0.1, 0.2]) if share is None else share
     classes = np.where(rng.random((images, anchors)) < share, rng.integers(1, count + 1, (images, anchors)), 0)
@@ -820,7 +822,7 @@ def _draw_targets(rng: np.random.Generator, share: float | None = None):
     return classes.astype(np.int32), *(part.astype(np.float32) for part in (offsets, logits, predicted))
 
 
-def _by_hand(positive: bool):
+def _by_hand(positive: bool) -> Arguments:
     """One image of four anchors and one class: small enough for a pencil, with losses of log 2, log 4 and log 8.
 
     Without a positive three of the four negatives are mined; with one the other three are.
@@ -989,7 +991,8 @@ def _suppress_with(
     def suppress(boxes, scores, iou_threshold, score_threshold, max_detections):
         scores = np.asarray(scores)
         left = sorted(np.flatnonzero(candidates(scores, score_threshold)), key=lambda k: order(scores)[k])
-        kept, dropped = [], []
+        kept: list[np.integer] = []
+        dropped: list[np.integer] = []
         while left and len(kept) < count(max_detections):
             best, *rest = left
             kept.append(best)
@@ -1042,7 +1045,7 @@ def _compared_with(some):
 
     def suppress(boxes, scores, iou_threshold, score_threshold, max_detections):
         order = np.argsort(-scores, kind="stable")
-        kept = []
+        kept: list[int] = []
         for k in order[scores[order] >= score_threshold]:
             others = some(kept)
             if not others or (pairwise_iou(boxes[[k]], boxes[others]) <= iou_threshold).all():
@@ -1069,7 +1072,7 @@ def _limit_first(boxes, scores, iou_threshold, score_threshold, max_detections):
     return best[nms.non_max_suppression(boxes[best], scores[best], iou_threshold, score_threshold, max_detections)]
 
 
-def _draw_detections(rng: np.random.Generator):
+def _draw_detections(rng: np.random.Generator) -> Arguments:
     count = int(rng.integers(6, 25))
     middle, size = 0.5 + 0.15 * rng.normal(size=(count, 2)), rng.uniform(0.15, 0.4, (count, 2))
     boxes = np.concatenate([middle - size / 2, middle + size / 2], axis=1).astype(np.float32)

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from ssdseg_course.checking.arguments import small_backbone
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
 from ssdseg_course.checking.networks import compare_networks, run_network
 from ssdseg_course.exercises.shared import KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
@@ -57,7 +57,7 @@ def _median_of_images(counts, sizes, shown):
     return np.array([np.median(shares[shown[:, label], label]) for label in range(counts.shape[1])])
 
 
-def _draw_counts(rng: np.random.Generator):
+def _draw_counts(rng: np.random.Generator) -> Arguments:
     images, classes = int(rng.integers(3, 7)), int(rng.integers(3, 6))
     counts = rng.integers(1, 400, (images, classes)) * (rng.random((images, classes)) < 0.6)
     counts[:, 0] = rng.integers(500, 4000, images)
@@ -162,7 +162,7 @@ def _flip_with(*, boxes=None, image="columns", mask="columns"):
         "both": lambda array: array[::-1, ::-1],
         "colours": lambda array: array[:, :, ::-1],
         "columns and colours": lambda array: array[:, ::-1, ::-1],
-        "all": np.flip,
+        "all": lambda array: np.flip(array),
         "no": lambda array: array,
     }
 
@@ -179,7 +179,7 @@ def _boxes_last(image, boxes, mask):
     return image, mask, boxes
 
 
-def _draw_sample(rng: np.random.Generator):
+def _draw_sample(rng: np.random.Generator) -> Arguments:
     height, width, count = int(rng.integers(2, 5)), int(rng.integers(5, 8)), int(rng.integers(1, 4))
     low = rng.uniform(0, 0.5, (count, 2))
     boxes = np.concatenate([low, low + rng.uniform(0.1, 0.5, (count, 2))], axis=1)
@@ -345,7 +345,7 @@ _BOXES_AROUND = np.array(
 )
 
 
-def _draw_window(rng: np.random.Generator):
+def _draw_window(rng: np.random.Generator) -> Arguments:
     count = int(rng.integers(4, 9))
     low = rng.uniform(0, 0.6, (count, 2))
     boxes = np.concatenate([low, low + rng.uniform(0.2, 0.4, (count, 2))], axis=1)
@@ -633,14 +633,14 @@ def _only_recall(scores, hits, positives):
 _POSITIVES = (3, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 
 
-def _f1_is_best_once(scores, hits, positives) -> bool:
+def _f1_is_best_once(scores: np.ndarray, hits: np.ndarray, positives: int) -> bool:
     """Whether one threshold alone has the best F1, so that no rounding can make it another."""
     found, kept = np.cumsum(hits[np.argsort(-scores)]), np.arange(1, len(hits) + 1)
     f1 = 2 * found / (kept + positives)
     return bool(np.sum(f1 > f1.max() - 1e-9) == 1)
 
 
-def _draw_hits(rng: np.random.Generator):
+def _draw_hits(rng: np.random.Generator) -> Arguments:
     while True:
         count = int(rng.integers(8, 30))
         scores = (rng.permutation(count) + 0.3456) / count
@@ -910,13 +910,13 @@ def _gate_with(
 
     def gate(labels, mask, least_pixels):
         labels, mask = np.asarray(labels, int), np.asarray(mask)
-        pixels = {
+        counted = {
             "own": lambda: [(mask == label + shift).sum() for label in labels],
             "all": lambda: [(mask > 0).sum() for _ in labels],
             "detections": lambda: [(labels == label).sum() for label in labels],
             "any": lambda: [(mask == label).any() for label in labels],
         }[count]()
-        pixels = np.array(pixels, float)
+        pixels = np.array(counted, float)
         pixels = pixels * share / mask.size if share else pixels
         least_pixels = least_pixels if least is None else least
         passes = pixels > least_pixels if strict else pixels >= least_pixels
@@ -935,7 +935,7 @@ def _each_class_once(labels, mask, least_pixels):
     return np.array([k for k, label in enumerate(labels) if (mask == label).sum() >= least_pixels], int)
 
 
-def _draw_gate(rng: np.random.Generator):
+def _draw_gate(rng: np.random.Generator) -> Arguments:
     mask = rng.choice([0, 0, 0, 0, 1, 2, 3], (4, 5), p=[0.2, 0.2, 0.2, 0.2, 0.12, 0.06, 0.02])
     mask[0, :4] = (1, 1, 1, 0)
     mask[mask == 3] = 0
