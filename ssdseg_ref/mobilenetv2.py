@@ -136,6 +136,7 @@ def mobilenet_v2(
     """
     if len(input_shape) != 3:
         raise ValueError(f"input_shape must be (height, width, channels), got {tuple(input_shape)}")
+    published = None if weights is None else _published_weights(weights, input_shape, alpha, include_top, classes)
     inputs = keras.Input(input_shape, name="image")
     x = mobilenet_v2_features(inputs, alpha)[32]
     x = conv_bn(x, make_divisible(HEAD_CHANNELS * max(alpha, 1.0)), name="head", norm=MOBILENET_NORM)
@@ -143,8 +144,8 @@ def mobilenet_v2(
         x = layers.GlobalAveragePooling2D(name="pool")(x)
         x = layers.Dense(classes, activation="softmax", name="predictions")(x)
     model = keras.Model(inputs, x, name="mobilenet_v2")
-    if weights is not None:
-        model.set_weights(_published_weights(weights, input_shape, alpha, include_top, classes))
+    if published is not None:
+        model.set_weights(published)
     return model
 
 

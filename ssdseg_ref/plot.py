@@ -139,7 +139,7 @@ def draw_boxes(
         axes.add_patch(frame)
         text = names[label - 1] if scores is None else f"{names[label - 1]} {scores[index]:.2f}"
         plate = {"facecolor": colour, "edgecolor": "none", "pad": 1.2}
-        ink = "white" if _luminance(colour) < DARK else INK
+        ink = "white" if luminance(colour) < DARK else INK
         label_text = axes.text(left, max(top, 0), text, color=ink, fontsize=7, bbox=plate, clip_on=True)
         bottom = ymax * height - 0.5
         places = [(top, "bottom"), (max(top, 0), "top"), (bottom, "bottom"), (bottom, "top")]
@@ -147,7 +147,7 @@ def draw_boxes(
         place_label(label_text, places if top > LABEL_ROOM * height else places[1:], taken)
 
 
-def _luminance(colour: Sequence[float]) -> float:
+def luminance(colour: Sequence[float]) -> float:
     """Relative luminance of an sRGB colour, 0 for black and 1 for white, as WCAG 2 defines it."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
     return float(np.dot((0.2126, 0.7152, 0.0722), linear))

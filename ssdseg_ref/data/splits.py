@@ -209,7 +209,7 @@ def _write_rows(path: Path, first: int, rows: list[np.ndarray]) -> None:
 
 def _run(jobs: Sequence[Job]) -> Generator[tuple[int, Annotations], None, None]:
     """Results of `_draw_chunk` in whatever order they come."""
-    workers = min(_cores(), len(jobs))
+    workers = min(cores(), len(jobs))
     if workers == 1:
         yield from (_draw_chunk(*job) for job in jobs)
         return
@@ -226,7 +226,7 @@ def _run(jobs: Sequence[Job]) -> Generator[tuple[int, Annotations], None, None]:
             raise
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
