@@ -293,9 +293,6 @@ def test_more_than_may_come_out_is_refused():
         assert "far more numbers" in probe(opened, GRID, text, most=10**5).trouble
 
 
-HELPER = b"import os\n\nHERE = os.getcwd()\n"
-
-
 def test_without_a_sandbox_files_stand_beside_the_notebook_too_and_are_gone_afterwards():
     with Sandbox(find_lesson("1"), unsafe=True) as opened:
         text = "import helper\n\n\ndef grid_centers(rows, cols):\n    raise ValueError(helper.HERE)"

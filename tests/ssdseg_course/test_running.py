@@ -242,7 +242,6 @@ USING_A_HELPER = (
     "    return [first + step * k for k in range(maps + 1)]\n"
 )
 HALF = "def half(x):\n    return x / 2\n"
-CHECKED = "check_linear_scales"
 
 
 @pytest.mark.parametrize(
