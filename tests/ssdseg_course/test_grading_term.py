@@ -258,6 +258,19 @@ def test_a_source_without_a_graded_cell_is_named(empty_term, grader):
         run(term)
 
 
+def test_a_grade_given_by_hand_stays_and_is_marked_for_a_look(term, grader):
+    hand_in(term, "ada", UNTOUCHED)
+    run(term)
+    with gradebook(term) as book:
+        book.find_grade(f"check_{TARGET}", NAME, NAME, "ada").manual_score = 7
+        book.db.commit()
+    tally = run(term, again=True)
+    assert (tally.graded, tally.unchanged) == (1, 0)
+    with gradebook(term) as book:
+        grade = book.find_grade(f"check_{TARGET}", NAME, NAME, "ada")
+        assert (grade.manual_score, grade.auto_score, grade.needs_manual_grade, grade.score) == (7, 0, True, 7)
+
+
 def test_feedback_shows_comments_and_points_given_by_hand(term, grader):
     hand_in(term, "ada", UNTOUCHED)
     run(term)
