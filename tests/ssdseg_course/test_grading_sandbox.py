@@ -55,7 +55,7 @@ def test_the_solution_gets_all_points_and_the_untouched_lesson_none(lesson):
     release = lesson.notebook().read_text(encoding="utf-8")
     for path, share in ((lesson.solution(), 1), (lesson.notebook(), 0)):
         graded = grader.grade(grader.Work("ada", lesson.name, path.read_bytes(), None, (), release, seed=5))
-        assert graded.earned == share * graded.points, [str(report) for report in graded.reports]
+        assert not [str(report) for report in graded.reports if report.earned != share * report.points]
         assert graded.remarks == ()
         assert len(graded.written) == share * len(graded.reports)
     grader.close_sandbox()
