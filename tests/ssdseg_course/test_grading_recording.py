@@ -46,7 +46,7 @@ def rows(root) -> dict:
 def scores(root) -> dict:
     """Points of each learner, by nbgrader."""
     with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as book:
-        return {it.student.id: it.score for it in book.assignment_submissions(LESSON.name)}
+        return {submission.student.id: submission.score for submission in book.assignment_submissions(LESSON.name)}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,9 @@ def test_the_pages_are_notebooks_and_the_csv_is_nbgraders(graded):
     page = root / "autograded" / "one-wrong" / LESSON.name / f"{LESSON.name}.ipynb"
     notebook = nbformat.read(page, as_version=4)
     nbformat.validate(notebook)
-    (wrong,) = [it for cell in notebook.cells for it in cell.get("outputs", []) if it.output_type == "error"]
+    (wrong,) = [
+        output for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"
+    ]
     assert "should be" in "\n".join(wrong.traceback)
     header, *lines = (root / "grades.csv").read_text().splitlines()
     assert header.startswith("assignment,duedate,timestamp,student_id")
@@ -115,7 +117,9 @@ def end_in_the_middle(root, how: signal.Signals, more: int) -> None:
     finally:
         running.kill()
     assert running.returncode in (-signal.SIGKILL, 130), output
-    wait_for(lambda: not [it for it in family if it.is_running() and it.status() != psutil.STATUS_ZOMBIE])
+    wait_for(
+        lambda: not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    )
 
 
 @needs_sandbox
