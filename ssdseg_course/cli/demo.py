@@ -12,7 +12,6 @@ from rich.table import Table
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
-from ssdseg_course.cli.learn import print_plain
 from ssdseg_course.cli.networks import scores_table
 from ssdseg_course.manifest import Lesson, find_lesson
 from ssdseg_ref.keeping import whole_file
@@ -67,7 +66,7 @@ def show_grading() -> None:
         table.add_row(student, f"{score:g} of {full:g}")
     console.output.print(table)
     if why_open:
-        print_plain(f"Plain nbgrader ran these in the open, where `ssdseg grade` uses a sandbox: {why_open}")
+        console.print_plain(f"Plain nbgrader ran these in the open, where `ssdseg grade` uses a sandbox: {why_open}")
 
 
 def _why_no_sandbox(lesson: Lesson) -> str:
