@@ -14,9 +14,11 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
@@ -24,7 +26,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from nbgrader.converters import GenerateAssignment
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.nbgrader_course import course_config, run_nbgrader
@@ -147,7 +149,7 @@ def _environment_kept() -> Iterator[None]:
 def _execute(notebook: NotebookNode, source: Path, progress: Callable[[int, int], None] | None) -> None:
     code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
 
-    def report(cell: NotebookNode, **_) -> None:
+    def report(cell: NotebookNode, **_: Any) -> None:
         if progress:
             progress(code_cells.index(cell) + 1, len(code_cells))
 
@@ -228,17 +230,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _build_all(lessons) -> int:
+def _build_all(lessons: Sequence[Lesson]) -> int:
     with Progress() as bars:
         for lesson in lessons:
             bar = bars.add_task(lesson.name, total=None)
-            kept = build(lesson, progress=lambda done, cells, bar=bar: bars.update(bar, completed=done, total=cells))
+            kept = build(lesson, progress=partial(_move, bars, bar))
             if kept:
                 bars.console.print(f"{lesson.name}: somebody has worked in it, a copy is kept: {kept}")
     return 0
 
 
-def _check_all(lessons) -> int:
+def _move(bars: Progress, bar: TaskID, done: int, cells: int) -> None:
+    bars.update(bar, completed=done, total=cells)
+
+
+def _check_all(lessons: Sequence[Lesson]) -> int:
     differences = [difference for lesson in lessons for difference in check_drift(lesson)]
     for difference in differences:
         print(difference)

@@ -154,8 +154,8 @@ def examine(exercise: Exercise, function: Callable, key: AnswerKey) -> tuple[Rep
 
 def earlier_exercises(exercise: Exercise) -> list[Exercise]:
     """Those of the same lesson that come before."""
-    before = itertools.takewhile(lambda it: it.id != exercise.id, EXERCISES.values())
-    return [it for it in before if it.lesson == exercise.lesson]
+    lesson = EXERCISES.of_lesson(int(exercise.lesson))
+    return list(itertools.takewhile(lambda other: other.id != exercise.id, lesson))
 
 
 def unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt, seed: int) -> Report:

@@ -1,4 +1,4 @@
-"""The lessons of the course, in order, and where their files stand."""
+"""The lessons of the course, in order, and where their files are."""
 
 import tomllib
 from dataclasses import dataclass

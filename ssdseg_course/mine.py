@@ -147,9 +147,9 @@ def find(exercise_id: str) -> Written:
     path = lesson.notebook(root)
     found, places = _statements(path, _state_of(path))
     check = places.get(f"check_{exercise.name}", inf)
-    above = needed_for([it for it in found if it.place < check], exercise.name)
+    above = needed_for([statement for statement in found if statement.place < check], exercise.name)
     everywhere = needed_for(found, exercise.name)
-    made_of = "\n".join(ast.unparse(it.code) for part in (above, everywhere) for it in part)
+    made_of = "\n".join(ast.unparse(statement.code) for statement in (*above, *everywhere))
     known_by = f"{made_of} {surroundings(made_of, lesson, root)}"
     digest = hashlib.sha256(known_by.encode(errors="replace")).hexdigest()
     return Written(exercise, path, tuple(above), tuple(everywhere), check, digest)

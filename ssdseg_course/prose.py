@@ -20,7 +20,8 @@ from typing import NamedTuple
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import Lesson
 
-FACT = re.compile(r"(?<=### )\{(\d\d\.\w+)\}|(?<=\*\*It takes\*\* )\{time\}")
+TIME = "time"
+FACT = re.compile(rf"\{{(\d\d\.\w+|{TIME})\}}")
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 ABOVE, BELOW = "above", "below"
 MARK = re.compile(r"<!--\s*(above|below|=[^>]*?)\s*-->")
@@ -45,7 +46,8 @@ def as_learners_read_it(text: str, lesson: Lesson) -> str:
     Raises:
         ValueError: if it names an exercise that the lesson does not have.
     """
-    return MARK.sub("", FACT.sub(lambda fact: _heading(fact[1], lesson) if fact[1] else _time(lesson), text))
+    filled = FACT.sub(lambda fact: _time(lesson) if fact[1] == TIME else _heading(fact[1], lesson), text)
+    return MARK.sub("", filled)
 
 
 def _heading(exercise_id: str, lesson: Lesson) -> str:

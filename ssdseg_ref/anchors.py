@@ -6,8 +6,10 @@ default boxes".
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssdseg_ref.boxes import pairwise_iou
 
@@ -118,7 +120,7 @@ class AnchorSpec:
     scales: tuple[float, ...]
     aspect_ratios: tuple[float, ...] | tuple[tuple[float, ...], ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         maps = len(self.feature_maps)
         if maps == 0:
             raise ValueError("anchors need at least one feature map")
@@ -130,9 +132,9 @@ class AnchorSpec:
     @property
     def ratios_by_map(self) -> tuple[tuple[float, ...], ...]:
         """The aspect ratios of each map, also where one tuple stands for all."""
-        if self.aspect_ratios and np.ndim(self.aspect_ratios[0]) == 0:
-            return (self.aspect_ratios,) * len(self.feature_maps)
-        return self.aspect_ratios
+        ratios: Any = self.aspect_ratios
+        shared = len(ratios) > 0 and np.ndim(ratios[0]) == 0
+        return (ratios,) * len(self.feature_maps) if shared else ratios
 
     @property
     def anchors_per_cell(self) -> tuple[int, ...]:
@@ -154,7 +156,7 @@ def make_anchors(spec: AnchorSpec) -> np.ndarray:
     )
 
 
-def coverage(anchors, boxes, threshold: float = 0.5) -> float:
+def coverage(anchors: ArrayLike, boxes: ArrayLike, threshold: float = 0.5) -> float:
     """Share of the boxes that some anchor overlaps well enough: what a detector could find at best.
 
     Args:

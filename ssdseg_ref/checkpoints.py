@@ -14,6 +14,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -41,7 +42,7 @@ class Checkpoints:
         can_go_on: whether the optimiser's state was there as well; a training that has finished keeps none.
     """
 
-    def __init__(self, folder: Path, begun_with: Mapping):
+    def __init__(self, folder: Path, begun_with: Mapping[str, Any]):
         self.run = folder
         self.folder = folder / CHECKPOINTS
         self.begun_with = json.loads(json.dumps(begun_with, default=str))
@@ -168,7 +169,7 @@ def finished_epochs(folder: str | Path) -> int:
     return next((len(content["log"]) for content in _records(Path(folder) / CHECKPOINTS)), 0)
 
 
-def _records(folder: Path) -> Iterator[dict]:
+def _records(folder: Path) -> Iterator[dict[str, Any]]:
     """What the json files say, newest first; none that cannot be read."""
     for path in sorted(folder.glob("[0-9]*.json"), reverse=True):
         try:
@@ -184,11 +185,11 @@ def _best_epoch(log: Log) -> int:
     return min(range(1, len(log) + 1), key=lambda epoch: log[epoch - 1][JUDGED_BY], default=0)
 
 
-def _all_of(trainer: keras.Model) -> list:
+def _all_of(trainer: keras.Model) -> list[keras.Variable]:
     return [*trainer.weights, *trainer.optimizer.variables]
 
 
-def _save(variables: Sequence, path: Path) -> None:
+def _save(variables: Sequence[keras.Variable], path: Path) -> None:
     """Keep the values in their order. They are put together in memory: where a disk is full, HDF5 itself would go on
     complaining until the process ends."""
     memory = io.BytesIO()
@@ -202,7 +203,7 @@ def _save(variables: Sequence, path: Path) -> None:
         raise OSError(f"{path}: cannot be written ({reason}); what was kept before is there still") from error
 
 
-def _load(variables: Sequence, path: Path) -> None:
+def _load(variables: Sequence[keras.Variable], path: Path) -> None:
     """Give the variables their values back, all of them or none.
 
     Raises:

@@ -40,7 +40,7 @@ class Config:
     width: str
     extra_channels: tuple[int, ...]
     scales: tuple[float, ...]
-    aspect_ratios: tuple
+    aspect_ratios: tuple[float, ...] | tuple[tuple[float, ...], ...]
     aspp_rates: tuple[int, ...]
     mask_channels: int
     low_level_channels: int

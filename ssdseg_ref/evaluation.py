@@ -32,12 +32,12 @@ class Scores:
     @property
     def ap50(self) -> np.ndarray:
         """(C,) average precision at an IoU of 0.50."""
-        return self.precisions[0]
+        return np.asarray(self.precisions[0])
 
     @property
     def ap(self) -> np.ndarray:
         """(C,) average precision, the mean over the ten thresholds."""
-        return self.precisions.mean(axis=0)
+        return np.asarray(self.precisions.mean(axis=0))
 
     @property
     def mean_ap50(self) -> float:

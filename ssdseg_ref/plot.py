@@ -19,6 +19,7 @@ from PIL import Image
 
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
 from ssdseg_ref.data.statistics import PERCENTILES, Statistics
+from ssdseg_ref.prediction import Prediction
 
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000")
 INK = "#000000"
@@ -103,7 +104,7 @@ def draw_mask(axes: Axes, image: np.ndarray, mask: np.ndarray) -> None:
     painted = image.astype(np.float32)
     for label in np.unique(mask):
         if label not in (BACKGROUND, IGNORE):
-            colour = 255 * np.float32(class_colour(int(label)))
+            colour = 255 * np.array(class_colour(int(label)), np.float32)
             pixels = mask == label
             painted[pixels] += MASK_OPACITY * (colour - painted[pixels])
     axes.imshow(painted.astype(np.uint8), interpolation="nearest")
@@ -160,6 +161,7 @@ def place_label(label: Text, places: Sequence[tuple[float, str]], taken: list[Bb
         places: y and vertical alignment of each, best first; the first one counts where none is free.
         taken: room of other labels, in dots; grows by this one's.
     """
+    assert label.axes is not None  # it is drawn already
     frame = label.axes.get_window_extent()
     for y, alignment in (*places, places[0]):
         label.set(y=y, va=alignment)
@@ -171,7 +173,7 @@ def place_label(label: Text, places: Sequence[tuple[float, str]], taken: list[Bb
 
 
 def plot_gallery(
-    samples: Sequence[Sample], predictions: Sequence, names: Sequence[str], least_score: float = 0.4
+    samples: Sequence[Sample], predictions: Sequence[Prediction], names: Sequence[str], least_score: float = 0.4
 ) -> Figure:
     """Pictures in pairs: what is there above, what the network sees below.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from ssdseg_ref.coding import decode
@@ -96,7 +97,9 @@ class Predictor:
             return image
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
-    def _predict_one(self, image, shares, boxes, mask_logits) -> Prediction:
+    def _predict_one(
+        self, image: np.ndarray, shares: np.ndarray, boxes: np.ndarray, mask_logits: np.ndarray
+    ) -> Prediction:
         mask = _resized_argmax(mask_logits, image.shape[:2])
         classes = np.arange(BACKGROUND + 1, shares.shape[-1])
         kept_boxes, labels, scores = [], [], []
@@ -114,7 +117,7 @@ class Predictor:
         return Prediction(np.concatenate(kept_boxes)[order], np.concatenate(labels)[order], every[order], mask)
 
 
-def segmentation_gate(labels, mask, least_pixels: int) -> np.ndarray:
+def segmentation_gate(labels: ArrayLike, mask: ArrayLike, least_pixels: int) -> np.ndarray:
     """Which detections may pass: those whose class the image's own mask shows.
 
     Args:
@@ -125,22 +128,24 @@ def segmentation_gate(labels, mask, least_pixels: int) -> np.ndarray:
     Returns:
         (K,) int indices of the detections that pass, in their order.
     """
-    labels = np.asarray(labels, np.int64).reshape(-1)
-    pixels = np.bincount(np.asarray(mask).ravel(), minlength=labels.max(initial=0) + 1)
-    return np.flatnonzero(pixels[labels] >= least_pixels)
+    classes = np.asarray(labels, np.int64).reshape(-1)
+    pixels = np.bincount(np.asarray(mask).ravel(), minlength=classes.max(initial=0) + 1)
+    return np.flatnonzero(pixels[classes] >= least_pixels)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """(..., C + 1) logits -> the share that each class gets; they add up to 1."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+    shares: np.ndarray = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def _resized_argmax(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(h, w, C + 1) logits -> (H, W) uint8 classes; the logits are resized, not the classes, so edges stay smooth."""
-    if logits.shape[:2] == tuple(size):
-        return logits.argmax(axis=-1).astype(np.uint8)
     classes, best = np.zeros(size, np.uint8), np.full(size, -np.inf, np.float32)
+    if logits.shape[:2] == tuple(size):
+        classes[:] = logits.argmax(axis=-1)
+        return classes
     for label, plane in enumerate(np.moveaxis(logits, -1, 0)):  # one at a time: all of a large picture are gigabytes
         resized = np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BILINEAR))
         better = resized > best

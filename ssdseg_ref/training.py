@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
-from keras import callbacks, ops
+from keras import KerasTensor, callbacks, ops
 
 from ssdseg_ref.checkpoints import CHECKPOINTS, LOG, Checkpoints, finished_epochs
 from ssdseg_ref.coding import decode
@@ -25,6 +26,8 @@ from ssdseg_ref.keeping import locked
 from ssdseg_ref.losses import dice_loss, giou_loss, multibox_loss, weighted_cross_entropy
 
 __all__ = ["CHECKPOINTS", "LOG", "RECIPES", "JointTraining", "Recipe", "finished_epochs", "optimizer", "train"]
+
+Logs = dict[str, float]  # Keras's, of a batch or an epoch
 
 TENSORBOARD = "tensorboard"  # in a run's folder: the same for `tensorboard --logdir`
 
@@ -95,11 +98,18 @@ class JointTraining(keras.Model):
         self.trackers = [keras.metrics.Mean(name=part, dtype="float32") for part in self.PARTS]
         self.built = True  # the network is
 
-    def call(self, images, training=None):
-        """The network's own output."""
+    def call(self, images: KerasTensor, training: bool | None = None) -> KerasTensor:
+        """The network's own output, a dict of tensors."""
         return self.network(images, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: KerasTensor,
+        y: dict[str, KerasTensor],
+        y_pred: dict[str, KerasTensor],
+        sample_weight: KerasTensor | None = None,
+        training: bool = True,
+    ) -> KerasTensor:
         """Sum of the five parts, each tracked under its own name; in float32, whatever the network computes in."""
         y_pred = {name: ops.cast(output, "float32") for name, output in y_pred.items()}
         class_loss, box_loss = multibox_loss(y["classes"], y["offsets"], y_pred["classes"], y_pred["offsets"])
@@ -114,7 +124,7 @@ class JointTraining(keras.Model):
             tracker.update_state(part)
         return sum(parts)
 
-    def _giou(self, y, y_pred):
+    def _giou(self, y: dict[str, KerasTensor], y_pred: dict[str, KerasTensor]) -> KerasTensor:
         positive = ops.cast(y["classes"] != BACKGROUND, y_pred["offsets"].dtype)
         # A fresh network's wildest offsets would overflow the exponential.
         predicted = decode(ops.clip(y_pred["offsets"], -30.0, 30.0), self.anchors)
@@ -231,7 +241,7 @@ class _KeepRaw(callbacks.Callback):
         super().__init__()
         self.kept = kept
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.kept.write(self.model)
 
 
@@ -243,16 +253,16 @@ class _KeepBest(callbacks.Callback):
         self.kept = kept
         self.recipe = recipe
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         self._must_be_finite("loss", logs)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self._must_be_finite("val_loss", logs)
         self.kept.add(self.model.network, logs)
         if _has_finished(self.kept, self.recipe):
             self.model.stop_training = True
 
-    def _must_be_finite(self, name, logs):
+    def _must_be_finite(self, name: str, logs: Logs) -> None:
         if not isfinite(logs[name]):
             epoch, folder = self.kept.epochs, self.kept.run
             before = "the epoch" if epoch == 1 else f"the {epoch} epochs"
@@ -268,7 +278,9 @@ def _has_finished(kept: Checkpoints, recipe: Recipe) -> bool:
     return kept.epochs >= recipe.epochs or (waited >= recipe.patience and kept.epochs > 1)
 
 
-def _begun_with(config: Config, recipe: Recipe, training: Sequence[Sample], validation: Sequence[Sample]) -> dict:
+def _begun_with(
+    config: Config, recipe: Recipe, training: Sequence[Sample], validation: Sequence[Sample]
+) -> dict[str, Any]:
     samples = {"training": len(training), "validation": len(validation)}
     return {"config": asdict(config), "recipe": asdict(recipe), "samples": samples}
 

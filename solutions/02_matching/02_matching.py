@@ -245,8 +245,8 @@ print(a[:, None].shape, "and", b[None].shape, "give", np.maximum(a[:, None], b[N
 print("the xmax of a, for all pairs:", a[:, None, 2].shape, "- or, once a = a[:, None], a[..., 2]")
 
 # %% [markdown]
-# Two boxes without area have a union of 0, and 0 / 0 is `nan`, which spoils everything it meets. There the IoU is to be
-# 0. `np.where(union > 0, union, 1)` is a union that you can safely divide by.
+# Two boxes without area have a union of 0, and 0 / 0 is `nan`, which spoils everything it meets. In that case return 0.
+# `np.where(union > 0, union, 1)` is a union that you can safely divide by.
 #
 # ### {02.iou}
 #

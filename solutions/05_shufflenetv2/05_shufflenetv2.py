@@ -375,7 +375,7 @@ axes.text(-0.6, 0, "dealt out", ha="right", va="center", fontsize=9)
 axes.set(xlim=(-2.3, 5.5), ylim=(-0.4, 1.4), xticks=[], yticks=[])
 show(
     figure,
-    alt="Two rows of six channels with lines between them. Above a, b, c as discs and d, e, f as squares. Below, in "
+    alt="Two rows of six channels with lines between them. Above, a, b, c as discs and d, e, f as squares. Below, in "
     "this order: a, d, b, e, c, f; disc and square in turns.",
 )
 

@@ -69,7 +69,7 @@ for panel, chosen, title in ((axes[0], likely, "as it comes"), (axes[1], best, "
     panel.set_title(f"{title}: {len(chosen)} boxes", fontsize=10)
 show(
     figure,
-    alt=f"A warehouse twice. Left {len(likely)} boxes in bundles around the people, many almost the same. Right "
+    alt=f"A warehouse twice. Left: {len(likely)} boxes in bundles around the people, many almost the same. Right: "
     f"{len(best)}, one for each bundle, with their scores.",
 )
 
@@ -306,8 +306,8 @@ axes[1].set(title="gradient", xlabel="prediction - truth")
 axes[0].legend()
 show(
     figure,
-    alt="Two panels. Left the losses over the difference from -3 to 3: the square, dotted, rises fastest; L1, dashed, "
-    "is a V; smooth L1, solid, is round near zero and runs parallel to the V, half below it. Right their gradients: a "
+    alt="Two panels. Left: the losses over the difference from -3 to 3: the square, dotted, rises fastest; L1, dashed, "
+    "is a V; smooth L1, solid, is round near zero and runs parallel to the V, half below it. Right: their gradients: a "
     "straight rising line; a step from -1 to 1; and a line that rises from -1 to 1 between -1 and 1 and is flat "
     "elsewhere.",
 )

@@ -191,7 +191,7 @@ axes[1].set_title("how much each pixel can change the value in the middle", font
 show(
     figure,
     alt=f"Two panels with the same two squares around the middle: a solid one of {sides[0]} pixels, from which half of "
-    f"all influence comes, and a dashed one of {sides[1]}, with 90 percent. Left a warehouse scene; right the "
+    f"all influence comes, and a dashed one of {sides[1]}, with 90 percent. Left: a warehouse scene; right: the "
     "influence of each pixel: dark in the middle, and fading to nearly white towards the edges.",
 )
 

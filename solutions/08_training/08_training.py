@@ -521,7 +521,7 @@ with after("8.5"):
         figure,
         alt="Two panels with one curve per class. Left: precision over recall: for forklift and monorail it stays near "
         "1 for long and then falls, for person it begins to fall much sooner; average precisions "
-        f"{', '.join(told)}. Right F1 over the score threshold, which rises, has a broad top, and "
+        f"{', '.join(told)}. Right: F1 over the score threshold, which rises, has a broad top, and "
         "falls towards 1.",
     )
 
@@ -783,7 +783,7 @@ for panel, (title, mask) in zip(axes, masks.items(), strict=True):
 right = ", ".join(f"{np.mean(mask == shown.mask):.1%} in {name}" for name, mask in masks.items() if name != "true")
 show(
     figure,
-    alt=f"Scene {FIRST} of the test split under {len(masks)} masks: {', '.join(masks)}. Right pixels: {right}.",
+    alt=f"Scene {FIRST} of the test split under {len(masks)} masks: {', '.join(masks)}. Correct pixels: {right}.",
 )
 
 # %% [markdown]

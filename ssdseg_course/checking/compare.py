@@ -94,7 +94,7 @@ STRANGE_NUMBERS = (
     "inf comes from a division by 0, from the logarithm of 0 or from a number too large, as exp(1000) is; nan from 0 / "
     "0, inf - inf, 0 * inf or the root of a negative number."
 )
-CUT_OFF = "yours is what remains of the right numbers when all that stands behind the point is cut off{why}."
+CUT_OFF = "yours is what remains of the right numbers when all that stands after the point is cut off{why}."
 ROUNDED = "yours are the right numbers, rounded to whole ones: the fraction is wanted, too."
 OTHER_ORDER = "all the right rows are there, but in another order."
 OTHER_INDEX = "all the right rows are there, but in another order. Which index should move fastest?"

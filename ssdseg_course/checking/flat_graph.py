@@ -1,6 +1,6 @@
 """A network written out: its layers one by one, whatever models and double layers they stood in.
 
-`Sequential`, models inside of a model, and layers that are made of layers are opened, and a `SeparableConv2D` becomes
+`Sequential`, models inside a model, and layers that are made of layers are opened, and a `SeparableConv2D` becomes
 its two steps. The layers themselves, with their weights, stay the same objects.
 """
 
@@ -55,7 +55,7 @@ def flat_graph(model) -> FlatGraph:
 
 
 def inner_activation(operation) -> str | None:
-    """The name of the activation inside of a layer with weights; None where there is none."""
+    """The name of the activation inside a layer with weights; None where there is none."""
     activation = getattr(operation, "activation", None)
     if activation is None or not type(operation).__name__.endswith(("Conv2D", "Dense")):
         return None
@@ -64,7 +64,7 @@ def inner_activation(operation) -> str | None:
 
 
 def without_activation(operation, call):
-    """What comes out of a layer before the activation inside of it, for the same input, as a Keras tensor.
+    """What comes out of a layer before the activation inside it, for the same input, as a Keras tensor.
 
     Args:
         operation: the layer.
@@ -160,7 +160,7 @@ def _called(graph: FlatGraph, operation, arguments: tuple, options: dict, place:
     if isinstance(operation, keras.Model):
         return _opened(graph, _functional(operation), keras.tree.flatten(arguments), place)
     if _is_made_of_layers(operation):
-        inputs = [keras.Input(batch_shape=it.shape, dtype=it.dtype) for it in keras.tree.flatten(arguments)]
+        inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in keras.tree.flatten(arguments)]
         outputs = operation.call(*keras.tree.pack_sequence_as(arguments, inputs))
         return _opened(graph, keras.Model(inputs, outputs), keras.tree.flatten(arguments), place)
     if _is_separable(operation):

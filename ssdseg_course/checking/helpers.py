@@ -107,11 +107,11 @@ def _called_alike(reference: Callable, learners: Callable) -> Callable:
     @functools.wraps(reference)
     def stand_in(*args, **kwargs):
         try:
-            given = inspect.signature(learners).bind(*args, **kwargs)
+            bound = inspect.signature(learners).bind(*args, **kwargs)
         except (TypeError, ValueError):
             return reference(*args, **kwargs)
-        given.apply_defaults()
-        return reference(*given.arguments.values())
+        bound.apply_defaults()
+        return reference(*bound.arguments.values())
 
     return stand_in
 

@@ -37,7 +37,7 @@ class AnswerKey:
     Attributes:
         exercise: what was asked.
         seed: of the cases.
-        cases: the arguments, a tuple a case.
+        cases: the arguments, one tuple per case.
     """
 
     def __init__(self, exercise: Exercise, seed: int):
@@ -163,7 +163,10 @@ def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
 
 def _known(exercise: Exercise, error: str) -> str | None:
     """The exercise's own advice for what went wrong."""
-    return next((advice for words, advice in exercise.errors if words in error), None)
+    for words, advice in exercise.errors:
+        if any(word in error for word in ((words,) if isinstance(words, str) else words)):
+            return advice
+    return None
 
 
 def _about_type(exercise: Exercise, outcome: Outcome, expected: Plain) -> Complaint:

@@ -32,14 +32,14 @@ class Node:
         call: number of the call, among all of that operation.
         kind: its class, "Conv2D"; a convolution with groups is a "grouped Conv2D".
         weights: its variables, by kind.
-        output: the Keras tensor that comes out of it, before an activation inside of it.
+        output: the Keras tensor that comes out of it, before an activation inside it.
         below: the nodes that it stands on, with nothing but layers without weights between.
         depth: longest way down, counted in nodes.
         signature: of the node and of all below it; not of the size of maps.
         above: the nodes that stand on it.
         place: when it was called, to be sorted by.
         activations: names of the activations between it and the nodes above or the end.
-        inside: whether such an activation is inside of the layer.
+        inside: whether such an activation is inside the layer.
     """
 
     layer: object

@@ -89,7 +89,7 @@ def run_mask(function: Callable, arguments: Arguments) -> np.ndarray:
     if value.dtype != tf.bool:
         raise WrongAnswer(
             f"it should return a tensor of true and false (bool), and yours holds numbers ({value.dtype.name}): what "
-            'uses it, `ops.where` for one, wants to know which. A comparison, or `ops.cast(x, "bool")`, makes true and '
+            'uses it, `ops.where` for one, has to know which. A comparison, or `ops.cast(x, "bool")`, makes true and '
             "false"
         )
     _graph_of(function, tensors)

@@ -36,7 +36,7 @@ class Layer(NamedTuple):
         parameters: all of its weights.
         kernel_cols: columns of its kernel.
         activation: between it and the next layers with weights: 0 for none, a place in `ACTIVATIONS` from 1, or -1.
-        inside: whether that is inside of the layer.
+        inside: whether that is inside the layer.
         normalised: whether nothing but batch normalisations stand on it.
         uses: how often the very same layer is in the network.
         in_channels: of what it is applied to.
@@ -254,13 +254,13 @@ def _about_a_bias(got: Layer, right: Layer) -> str | None:
     more = got.parameters - right.parameters
     if more == right.channels and right.kind != KINDS.index("BatchNormalization"):
         if got.normalised:
-            return "it has a bias, which a normalisation behind it takes out again: use_bias=False."
+            return "it has a bias, which a normalisation after it takes out again: use_bias=False."
         return "it has a bias, which it should not have: use_bias=False."
     if more == -right.channels and right.kind != KINDS.index("BatchNormalization"):
         if not got.normalised:
-            return "its bias is missing: no normalisation stands behind it that would have one."
+            return "its bias is missing: no normalisation that would have one comes after it."
         if not right.normalised:
-            return "its bias is missing, and there is a normalisation behind it, where none should be."
+            return "its bias is missing, and there is a normalisation after it, where none should be."
         return "its bias is missing."
     return None
 
@@ -336,7 +336,7 @@ BETWEEN = (
     "what it stands on gives the right numbers, so look at what lies between: activation, addition, padding, the order "
     "of what is concatenated, or what the layer is applied to."
 )
-BEHIND = "look at what you do behind the last layers with weights: activation, addition, reshaping, order."
+BEHIND = "look at what you do after the last layers with weights: activation, addition, reshaping, order."
 
 
 def _known(right: Network) -> tuple[str, ...]:
@@ -349,7 +349,7 @@ def _known(right: Network) -> tuple[str, ...]:
 def _about_activations(
     numbers: list[int], got: list[Layer], layers: list[Layer], partners: dict[int, int], place: Place
 ) -> tuple[tuple[str, ...], str | None]:
-    """Whether the first wrong activation behind one of these layers is inside of it, in words, and advice."""
+    """Whether the first wrong activation behind one of these layers is inside it, in words, and advice."""
     for number in numbers:
         mine, wanted = got[number].activation, layers[partners[number]].activation
         if mine == wanted or -1 in (mine, wanted):

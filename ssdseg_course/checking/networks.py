@@ -69,7 +69,7 @@ def run_network(function: Callable, arguments: Arguments) -> Network:
     edges = [(number[id(node)], number[id(below)]) for node in nodes for below in node.below]
     uses = [sum(other.operation is node.operation for other in nodes) for node in nodes]
     return Network(
-        layers=np.array([_describe(*it) for it in zip(nodes, uses, strict=True)], np.int64).reshape(
+        layers=np.array([_describe(node, count) for node, count in zip(nodes, uses, strict=True)], np.int64).reshape(
             -1, len(Layer._fields)
         ),
         signatures=np.array([int(node.signature[:15], 16) for node in nodes], np.int64),
@@ -165,7 +165,7 @@ def _must_be_tensors(built) -> None:
         raise WrongAnswer("it should return a Keras tensor, and returned nothing")
     for part in parts:
         if part is None and built is not None:
-            number = [it is None for it in parts].index(True) + 1
+            number = [part is None for part in parts].index(True) + 1
             raise WrongAnswer(
                 f"thing {number} of the {len(parts)} that it returns is None, and should be a Keras tensor"
             )
@@ -242,7 +242,7 @@ def _describe(node: Node, uses: int) -> Layer:
         kernel_cols=int(kernel[-1]),
         activation=(activations[0] if len(activations) == 1 else -1) if activations else 0,
         inside=int(node.inside),
-        normalised=int(bool(node.above) and all(it.kind == "BatchNormalization" for it in node.above)),
+        normalised=int(bool(node.above) and all(other.kind == "BatchNormalization" for other in node.above)),
         uses=uses,
         in_channels=int(node.operation._inbound_nodes[node.call].input_tensors[0].shape[-1] or 0),
     )

@@ -16,7 +16,8 @@ from ssdseg_course.manifest import version
 class _OneSentenceErrors(TyperGroup):
     """Ends a command that met bad input with one sentence instead of a traceback.
 
-    Our functions raise ValueError or OSError for what the user can mend; anything else is our mistake, and shows where.
+    Our functions raise ValueError or OSError for what the user can put right; anything else is our mistake, and shows
+    where.
     """
 
     def invoke(self, context):

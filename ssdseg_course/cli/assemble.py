@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ssdseg_course.assemble import Assembly, Piece
 
 SCENES = 16  # of the test split, that both networks look at
-SAME = 1e-3  # of the spread of an output: what another order of additions may change
+SAME = 1e-3  # of the spread of an output: what adding in another order may change
 
 
 class Shipped(StrEnum):
@@ -69,7 +69,7 @@ def assemble(
 
 
 def pieces_table(pieces: "Sequence[Piece]", title: str) -> Table:
-    """Whose the pieces are, a lesson a row, and what is to be done for those that are not the learner's."""
+    """Whose the pieces are, one row per lesson, and what to do about those that are not the learner's."""
     own = sum(piece.function is not None for piece in pieces)
     table = Table(title=f"{title}: {own} of {len(pieces)} are yours")
     for heading in ("lesson", "yours", "the reference's", "why"):
@@ -87,7 +87,7 @@ def pieces_table(pieces: "Sequence[Piece]", title: str) -> Table:
 
 
 def look_at_pieces() -> "Assembly":
-    """The learner's functions, each tried, with progress."""
+    """The learner's functions, each tried out, with progress."""
     from ssdseg_course.assemble import assemble
 
     with console.progress("trying your functions") as update:
@@ -103,8 +103,8 @@ def _differences(right: dict, yours: dict, off: dict[str, float]) -> Iterator[st
         yield f"{100 * other:.1f} % of the anchors are given another class: look at the backbone and at the class heads"
     if off["offsets"] > SAME:
         yield (
-            f"boxes are moved and scaled otherwise, by up to {off['offsets']:.2g} times what offsets vary at all: look "
-            "at the backbone and at the box heads"
+            f"boxes are moved and scaled differently, by up to {off['offsets']:.2g} times the spread of the offsets: "
+            "look at the backbone and at the box heads"
         )
     if off["mask"] > SAME:
         other = np.mean(right["mask"].argmax(-1) != yours["mask"].argmax(-1))

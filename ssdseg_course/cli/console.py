@@ -23,7 +23,7 @@ def print_plain(text: str, console: Console = output) -> None:
 
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a callback `(done, total)` that shows how far something is.
+    """Give a callback `(done, total)` that shows how far along something is.
 
     On a terminal it drives a bar, elsewhere it prints a line now and then. Nothing shows before its first call.
     """

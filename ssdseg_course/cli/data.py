@@ -48,7 +48,7 @@ Classes = Annotated[
 
 @app.command("list")
 def list_data_sets(size: Size = None) -> None:
-    """List the data sets: what is drawn already, where it lies, and how to read your own."""
+    """List the data sets: what is drawn already, where it is stored, and how to read your own."""
     from ssdseg_ref.data import splits, warehouse
 
     size = size or WAREHOUSE_SIZE
@@ -63,7 +63,7 @@ def list_data_sets(size: Size = None) -> None:
         table.add_row(name, f"{len(seeds):,}", *state)
     console.output.print(table)
     print_plain(
-        f"Drawn scenes lie below {splits.home()}; set SSDSEG_HOME to keep them elsewhere.\n"
+        f"Drawn scenes are stored in {splits.home()}; set SSDSEG_HOME to keep them elsewhere.\n"
         "Where a command takes a data set, it also takes\n"
         "  a folder with COCO 2017's photographs and panoptic annotations, see datasets/coco.md;\n"
         "  a json list of [image, mask, boxes] files, see datasets/triples.md."
@@ -75,7 +75,7 @@ def make(
     split: Annotated[list[str] | None, typer.Option(help="Give it once for each split. Default: all of them.")] = None,
     size: Size = None,
 ) -> None:
-    """Draw the Warehouse's scenes now, so that nothing has to wait for them later."""
+    """Draw the Warehouse's scenes now, so that nothing waits for them later."""
     from ssdseg_ref.data import warehouse
 
     for name in split or warehouse.SPLITS:
@@ -110,11 +110,11 @@ def info(
 @app.command()
 def export(
     name: Name,
-    folder: Annotated[Path, typer.Argument(help="Where to: a new or an empty folder.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write to, new or empty.")],
     split: Split = None,
     size: Size = None,
     classes: Classes = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Write only this many images, from the first.")] = None,
 ) -> None:
     """Write a data set as triples: a picture, a mask and a table of boxes for each image, and a json list of them."""
     from ssdseg_ref.data import triples
@@ -160,7 +160,7 @@ def _only_split(folder: Path) -> str:
 
     splits = coco.available_splits(folder)
     if not splits:
-        raise FileNotFoundError(f"{folder}: no COCO data set, there is no annotations/panoptic_*.json in it")
+        raise FileNotFoundError(f"{folder}: not a COCO data set, it has no annotations/panoptic_*.json")
     if len(splits) > 1:
         raise ValueError(f"{folder}: say which split you mean, --split {' or --split '.join(splits)}")
     return splits[0]

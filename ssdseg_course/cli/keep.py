@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ssdseg_course.work.versions import Update
 
 
-def start(folder: Annotated[Path, typer.Argument(help="Where to: a new or an empty folder.")]) -> None:
+def start(
+    folder: Annotated[Path, typer.Argument(help="The folder to make; it may be there already if it is empty.")],
+) -> None:
     """Make a folder with all lessons in it, to work in.
 
     \b
@@ -30,7 +32,7 @@ def start(folder: Annotated[Path, typer.Argument(help="Where to: a new or an emp
 
 
 def reset(lesson: LessonName) -> None:
-    """Begin a lesson anew. Your notebook is kept, with the date in its name, in the folder `backups`.
+    """Start a lesson afresh. Your notebook is kept, with the date in its name, in the folder `backups`.
 
     \b
     ssdseg reset 1
@@ -47,7 +49,7 @@ def reset(lesson: LessonName) -> None:
 def update(
     old: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FOLDER", help="Of an older course, whose work is carried into this one."),
+        typer.Option("--from", metavar="FOLDER", help="An older course, your work in which is carried into this one."),
     ] = None,
 ) -> None:
     """Get the new version of the course, with your work in it.
@@ -58,8 +60,8 @@ def update(
     you have changed are carried into the new notebooks; yours are kept as
     well, in `backups`.
 
-    In another folder: get the new version into a folder of its own, go there,
-    and name the old one, which stays as it is.
+    In any other folder: put the new version into a folder of its own, go
+    there, and name the old one, which stays as it is.
 
     \b
     ssdseg update

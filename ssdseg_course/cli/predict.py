@@ -14,6 +14,7 @@ import typer
 from ssdseg_course.cli import console
 from ssdseg_course.cli.console import print_plain
 from ssdseg_course.cli.networks import must_be_writable, open_network
+from ssdseg_course.words import count
 from ssdseg_ref.keeping import locked, sweep_files, write_whole
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -23,20 +24,20 @@ WIDTH = 1280  # pixels of the pictures that are written
 
 def predict(
     source: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
-    out: Annotated[Path, typer.Option(help="The folder for what is found.")] = Path("out/predictions"),
-    network: Annotated[str, typer.Option(help="A shipped network, or a folder or file of train.")] = "mobilenetv2",
-    least_score: Annotated[float, typer.Option(min=0, max=1, help="Of the boxes that are drawn.")] = 0.4,
+    out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("out/predictions"),
+    network: Annotated[str, typer.Option(help="A shipped network, or what `train` has written.")] = "mobilenetv2",
+    least_score: Annotated[float, typer.Option(min=0, max=1, help="The least score of a box that is drawn.")] = 0.4,
 ) -> None:
     """Detect and segment in pictures of your own.
 
-    For PICTURE.jpg there come PICTURE.png, with boxes and masks drawn in, and PICTURE_mask.png, whose pixels are the
-    numbers of classes, with a palette that shows them in colours. All detections stand in detections.json, in COCO's
-    result format, the unsure ones too: scores need them. A picture's id is its number, where all are named by numbers
-    that differ, else the name of its file.
+    PICTURE.jpg gives PICTURE.png, with boxes and masks drawn in, and PICTURE_mask.png, whose pixels are class numbers,
+    with a palette that shows them in colours. All detections are in detections.json, in COCO's result format, including
+    the unsure ones, which scores need. A picture's id is its number if all files are named by different numbers,
+    otherwise the name of its file.
     """
     paths = _pictures(source)
     if out.exists() and os.path.realpath(out) == os.path.realpath(source if source.is_dir() else source.parent):
-        raise ValueError(f"{out}: holds the pictures themselves; take another folder with --out")
+        raise ValueError(f"{out}: holds the pictures themselves; use another folder with --out")
     must_be_writable(out)  # before the seconds that a network takes
     model, config = open_network(network)
     out.mkdir(parents=True, exist_ok=True)
@@ -55,8 +56,9 @@ def predict(
         write_whole(out / RESULTS, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
     sure = sum(result["score"] >= least_score for result in results)
     done = len(found)
-    pictures = "1 picture" if done == 1 else f"{done:,} pictures"
-    print_plain(f"{pictures}, {sure:,} boxes with a score of at least {least_score:g}: {out}")
+    print_plain(
+        f"{count(done, 'picture') or 'no pictures'}, {sure:,} boxes with a score of at least {least_score:g}: {out}"
+    )
     if done and _knows_the_warehouse(config):
         print_plain(
             f"The network {network} has only seen drawn scenes of a warehouse: in photographs it may see anything."
@@ -72,7 +74,7 @@ def predict(
 def _predict_all(
     paths: Sequence[Path], out: Path, predictor, least_score: float, found: dict[Path, list], unread: list[Path]
 ) -> None:
-    """Note, picture by picture, what is found in it or that it could not be read, and write its two pictures."""
+    """For each picture, note what is found in it, or that it could not be read, and write its two results."""
     from ssdseg_ref.data.pictures import read_photograph
 
     for path, name in zip(console.tracked(paths, "looking"), _names(paths), strict=True):
@@ -97,7 +99,7 @@ def _knows_the_warehouse(config) -> bool:
 
 
 def coco_results(image_id: int | str, prediction, size: tuple[int, int]) -> list[dict]:
-    """Detections as COCO's result files hold them: a dict a box, (x, y, width, height) in pixels.
+    """Detections as COCO's result files hold them: one dict per box, (x, y, width, height) in pixels.
 
     Args:
         image_id: that the annotations know the picture by.
@@ -126,22 +128,22 @@ def _pictures(source: Path) -> list[Path]:
         raise FileNotFoundError(2, "there is no such picture or folder", str(source))
     if source.is_file():
         return [source]
-    # Hidden files are no pictures: a Mac leaves `._photo.jpg` beside photo.jpg. A link to nowhere is one, and is named.
+    # Hidden files are not pictures: a Mac leaves `._photo.jpg` beside photo.jpg. A broken link is one, and is named.
     found = sorted(
         path
         for path in source.iterdir()
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
     )
     if not found:
-        raise ValueError(f"{source}: no pictures in it; those end in {', '.join(SUFFIXES)}")
+        raise ValueError(f"{source}: there are no pictures in it; those end in {', '.join(SUFFIXES)}")
     return found
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Names for what is written, such that nothing is written over: the picture's without its suffix, where that does.
+    """Names for the results, such that none overwrites another: the picture's without its suffix, where that is enough.
 
-    With `x.jpg` and `x_mask.jpg`, or `x.jpg` and `x.png`, it takes the suffix as well, and where that does not do
-    either, a number.
+    `x.jpg` and `x_mask.jpg`, or `x.jpg` and `x.png`, need the suffix as well, and where that is not enough either, a
+    number.
     """
     wanted = Counter(file.casefold() for path in paths for file in _files(path.stem))
     names, taken = [], set()
@@ -160,9 +162,9 @@ def _files(name: str) -> tuple[str, str]:
 
 
 def _image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
-    """COCO numbers its pictures and names them so; where the numbers do not tell all apart, files' names do.
+    """The pictures' numbers, by which COCO names its files; the files' names, where two numbers are the same.
 
-    All are of one kind, to be sorted, and no two are equal.
+    All are of one type, so that they can be sorted, and no two are equal.
     """
     stems = [path.stem for path in paths]
     if all(stem.isascii() and stem.isdigit() for stem in stems):

@@ -1,4 +1,4 @@
-"""The bank of exercises, a module a lesson; each is imported when one of its exercises is asked for."""
+"""The bank of exercises, one module per lesson; each is imported when one of its exercises is asked for."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -43,6 +43,11 @@ class Bank(Mapping[str, Exercise]):
 
 
 EXERCISES = Bank()
+
+
+def allowed_in(lesson: Lesson) -> tuple[str, ...]:
+    """What a lesson's learners may use of the modules that hold its answers, besides the answers to earlier lessons."""
+    return getattr(import_module(f"{__name__}.{MODULES[lesson.number]}"), "ALLOWED", ())
 
 
 def exercises_of(lesson: Lesson) -> tuple[Exercise, ...]:

@@ -90,7 +90,8 @@ GRID_CENTERS = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=grid_centers,
+    home="anchors.grid_centers",
+    piece=True,
     fixed_cases=((2, 3), (1, 1), (1, 4), (5, 1), (3, 3)),
     draw=lambda rng: tuple(rng.integers(2, 10, 2).tolist()),
     hints=(
@@ -264,7 +265,7 @@ def _sizes(widths, heights, extra, image_size, short=min):
     """The sizes in fractions from those in short sides, with the extra square last.
 
     Args:
-        widths: (R,), one a ratio.
+        widths: (R,), one per ratio.
         heights: (R,).
         extra: side of the extra square.
         image_size: (height, width) in pixels.
@@ -359,7 +360,8 @@ ANCHOR_SIZES = Exercise(
     points=20,
     difficulty="medium",
     minutes=20,
-    reference=anchor_sizes,
+    home="anchors.anchor_sizes",
+    piece=True,
     fixed_cases=(
         (0.2, 0.4, (1.0, 2.0, 0.5), LANDSCAPE),
         (0.3, 0.5, (1.0,), SQUARE),
@@ -574,17 +576,13 @@ ANCHOR_SIZES = Exercise(
     errors=(
         (
             "can only concatenate",
-            "`aspect_ratios` may be a list or a tuple, and `+` wants the same on both sides: [*aspect_ratios, 1] takes "
+            "`aspect_ratios` may be a list or a tuple, and `+` needs the same on both sides: [*aspect_ratios, 1] takes "
             "either.",
         ),
         ("takes exactly one argument", "append takes one thing. A size is a pair in brackets of its own: ((w, h))."),
         ("no attribute 'append'", "a tuple cannot grow, and it is the caller's: [*aspect_ratios, 1] is a new list."),
-        *(
-            (words, "a list or a tuple does no arithmetic: go through its ratios, or make it an array.")
-            for words in NO_ARITHMETIC
-        ),
         (
-            "can't multiply sequence",
+            (*NO_ARITHMETIC, "can't multiply sequence"),
             "a list or a tuple does no arithmetic: go through its ratios, or make it an array.",
         ),
         ("inhomogeneous", "one row of yours has other parts than the rest. Each is a pair, (width, height)."),
@@ -656,7 +654,8 @@ MAP_ANCHORS = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=map_anchors,
+    home="anchors.map_anchors",
+    piece=True,
     fixed_cases=(
         (2, 3, 0.2, 0.4, (1.0, 2.0), LANDSCAPE),
         (1, 1, 0.5, 0.8, (1.0,), SQUARE),
@@ -830,13 +829,9 @@ MAP_ANCHORS = Exercise(
             "list indices must be integers",
             "a list cannot be indexed with `[:, None]`: make an array of it first, np.asarray(...).",
         ),
-        *(
-            (
-                words,
-                "pairs in a list or a tuple do no arithmetic: take x and y apart, or make arrays of them, "
-                "np.asarray(...).",
-            )
-            for words in NO_ARITHMETIC
+        (
+            NO_ARITHMETIC,
+            "pairs in a list or a tuple do no arithmetic: take x and y apart, or make arrays of them, np.asarray(...).",
         ),
         (
             "must match exactly",
@@ -880,7 +875,7 @@ LINEAR_SCALES = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=linear_scales,
+    home="anchors.linear_scales",
     # Thirds, which rounding to decimals changes. Steps that are added up, by np.arange or by a loop, miss the end by a
     # last bit here and there: in (0.2, 0.9, 4) one scale comes out too many, in (0.2, 0.8, 4) one too few.
     fixed_cases=((0.2, 0.8, 3), (0.2, 0.9, 4), (0.2, 0.9, 6), (0.1, 0.5, 2), (0.2, 0.8, 4)),
@@ -1039,6 +1034,16 @@ def make_anchors(image_size, feature_maps, scales, aspect_ratios):
     return reference.make_anchors(AnchorSpec(image_size, feature_maps, scales, aspect_ratios))
 
 
+def _all_anchors(make_anchors, spec):
+    """Plays the part of the one at home, a map at a time: the exercise has one list of ratios for all maps."""
+    return np.concatenate(
+        [
+            np.asarray(make_anchors(spec.image_size, (feature_map,), spec.scales[k : k + 2], ratios)).reshape(-1, 4)
+            for k, (feature_map, ratios) in enumerate(zip(spec.feature_maps, spec.ratios_by_map, strict=True))
+        ]
+    )
+
+
 def _map_by_map(scales_of_map):
     """`make_anchors` where `scales_of_map(scales, k)` chooses scale and next scale of map k."""
 
@@ -1111,7 +1116,9 @@ MAKE_ANCHORS = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
+    home="anchors.make_anchors",
     reference=make_anchors,
+    piece=_all_anchors,
     fixed_cases=(
         (LANDSCAPE, [(2, 3), (1, 2)], [0.2, 0.3, 0.8], (1.0, 2.0)),
         (PORTRAIT, ((3, 2),), (0.4, 0.7), (1.0,)),
@@ -1260,11 +1267,7 @@ MAKE_ANCHORS = Exercise(
             "what you join has other axes than a map's anchors, (N, 4). Collect the maps in a list, then join them.",
         ),
         (
-            "'float' object is not iterable",
-            "hand all `aspect_ratios` on to every map: they are the same for all.",
-        ),
-        (
-            "'float' has no len()",
+            ("'float' object is not iterable", "'float' has no len()"),
             "hand all `aspect_ratios` on to every map: they are the same for all.",
         ),
         (
@@ -1275,7 +1278,7 @@ MAKE_ANCHORS = Exercise(
         ("argument after *", "hand all `aspect_ratios` on to every map: they are the same for all."),
         ("need at least one array", "the list of maps is empty. Does it collect what map_anchors gives?"),
         ("inhomogeneous", "each map has another number of anchors: np.concatenate joins them, np.array cannot."),
-        ("must have the same shape", "np.stack wants equal shapes: np.concatenate joins maps of different sizes."),
+        ("must have the same shape", "np.stack needs equal shapes: np.concatenate joins maps of different sizes."),
         ("broadcast together", "`+` adds numbers: np.concatenate puts the maps' anchors one behind the other."),
     ),
 )
@@ -1347,7 +1350,7 @@ COVERAGE = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
-    reference=lambda anchors, boxes, threshold: reference.coverage(anchors, boxes, threshold),
+    home="anchors.coverage",
     fixed_cases=(
         (_FIXED_ANCHORS, _FIXED_BOXES[:2], 0.5),
         (_FIXED_ANCHORS, _FIXED_BOXES, 0.5),
@@ -1500,13 +1503,15 @@ COVERAGE = Exercise(
         ),
     ),
     errors=(
-        ("array of bool", "that says which boxes are covered; wanted is their share, one number: `.mean()`."),
-        ("zero-size array", "without any box there is nothing to take the largest of: ask for len(boxes) first."),
-        ("empty sequence", "without any box there is nothing to take the largest of: ask for len(boxes) first."),
+        ("array of bool", "that says which boxes are covered; their share is wanted, one number: `.mean()`."),
+        (
+            ("zero-size array", "empty sequence"),
+            "without any box there is nothing to take the largest of: ask for len(boxes) first.",
+        ),
         ("ZeroDivisionError", "without any box there is nothing to divide by: ask for len(boxes) first."),
         (
             "is ambiguous",
-            "a comparison of an array gives true or false for each entry, and `if` wants one of them. Count those that "
+            "a comparison of an array gives true or false for each entry, and `if` needs one of them. Count those that "
             "are true, by .mean() or .sum().",
         ),
     ),

@@ -11,9 +11,9 @@ STEPS = 128  # boxes lie on a grid that float32 holds exactly: an honest answer 
 LEAST_GAP = 1e-4  # between overlaps that are compared, so that no rounding decides
 
 
-def draw_boxes(rng: np.random.Generator, count: int, least: int = 8, most: int = 56) -> np.ndarray:
-    """(count, 4) corners inside the image, with sides of `least` to `most` steps."""
-    size = rng.integers(least, most + 1, (count, 2))
+def draw_boxes(rng: np.random.Generator, count: int, least: int = 8) -> np.ndarray:
+    """(count, 4) corners inside the image, with sides of `least` to 56 steps."""
+    size = rng.integers(least, 57, (count, 2))
     low = rng.integers(0, STEPS + 1 - size)
     return np.concatenate([low, low + size], axis=1) / STEPS
 
@@ -98,7 +98,8 @@ CORNERS_TO_CENTERS = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=corners_to_centers,
+    home="boxes.corners_to_centers",
+    piece=True,
     fixed_cases=(
         (np.array([[0.25, 0.5, 0.75, 0.625]]),),
         (np.array([[0.0, 0.0, 1.0, 1.0], [0.5, 0.125, 0.625, 1.0], [-0.25, 0.5, 0.25, 1.25]]),),
@@ -220,8 +221,10 @@ CORNERS_TO_CENTERS = Exercise(
         ("to unpack", "`boxes` gives its rows one by one, and each is a whole box. boxes.T gives the four columns."),
         ("AxisError", "these arrays have one axis alone. np.stack puts such columns side by side, with axis=1."),
         ("IndexError", "boxes[0] is the first row, a whole box. boxes[:, 0] is the first column."),
-        ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
-        ("only integer scalar arrays", "np.concatenate takes the arrays as one list: mind the square brackets."),
+        (
+            ("multiple values", "only integer scalar arrays"),
+            "np.concatenate takes the arrays as one list: mind the square brackets.",
+        ),
     ),
 )
 
@@ -381,7 +384,8 @@ IOU = Exercise(
     points=20,
     difficulty="medium",
     minutes=25,
-    reference=pairwise_iou,
+    home="boxes.pairwise_iou",
+    piece=True,
     fixed_cases=(
         (np.array([[0.0, 0.0, 0.5, 0.5]]), np.array([[0.25, 0.0, 0.75, 0.5]])),
         (

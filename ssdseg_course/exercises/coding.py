@@ -4,21 +4,9 @@ import numpy as np
 
 from ssdseg_course.checking.exercise import Exercise, Mutant
 from ssdseg_course.exercises.boxes import BOTH, GRADED, SHARED, SMALL, STEPS, draw_anchors_and_boxes, draw_boxes
-from ssdseg_ref import coding as reference
 from ssdseg_ref.boxes import centers_to_corners, corners_to_centers, pairwise_iou
-from ssdseg_ref.coding import VARIANCES, encode_targets
+from ssdseg_ref.coding import VARIANCES, decode, encode, encode_targets
 from ssdseg_ref.matching import UNMATCHED, match_anchors
-
-
-def encode(boxes, anchors):
-    """The reference's `encode`, with the two arguments that the lesson uses."""
-    return reference.encode(boxes, anchors)
-
-
-def decode(offsets, anchors):
-    """The reference's `decode`, with the two arguments that the lesson uses."""
-    return reference.decode(offsets, anchors)
-
 
 ONE_COLUMN = "one of the arrays is a single column: [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."
 LIST_OF_A_HELPER = (
@@ -76,7 +64,9 @@ ENCODE = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
-    reference=encode,
+    home="coding.encode",
+    arguments=("boxes", "anchors"),
+    piece=True,
     fixed_cases=(
         (np.array([[0.25, 0.25, 0.75, 0.5]]), np.array([[0.125, 0.25, 0.375, 0.75]])),
         (np.array([[0.25, 0.25, 0.75, 0.5]]), np.array([[0.25, 0.25, 0.75, 0.5]])),
@@ -303,11 +293,8 @@ ENCODE = Exercise(
         ),
     ),
     errors=(
-        ("list indices", LIST_OF_A_HELPER),
-        ("and 'list'", LIST_OF_A_HELPER),
-        ("'list' and", LIST_OF_A_HELPER),
-        ("too many indices", ONE_COLUMN),
-        ("same number of dimensions", ONE_COLUMN),
+        (("list indices", "and 'list'", "'list' and"), LIST_OF_A_HELPER),
+        (("too many indices", "same number of dimensions"), ONE_COLUMN),
         ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),
         ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
     ),
@@ -354,13 +341,21 @@ def _draw_offsets(rng: np.random.Generator):
     return offsets, draw_boxes(rng, 5, least=16)
 
 
+def _decoded(decode, offsets, anchors, _):
+    """Plays the part of the one at home, an image at a time: the exercise has no batch."""
+    images = np.reshape(offsets, (-1, *np.shape(offsets)[-2:]))
+    return np.stack([decode(image, anchors) for image in images]).reshape(np.shape(offsets))
+
+
 DECODE = Exercise(
     id="02.decode",
     title="And back",
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=decode,
+    home="coding.decode",
+    arguments=("offsets", "anchors"),
+    piece=_decoded,
     fixed_cases=(
         (np.array([[5.0, 0.0, 0.0, 0.0]]), np.array([[0.25, 0.25, 0.5, 0.75]])),
         (np.array([[0.0, 0.0, 0.0, 0.0]]), np.array([[0.25, 0.25, 0.5, 0.75]])),
@@ -562,11 +557,8 @@ DECODE = Exercise(
         ),
     ),
     errors=(
-        ("list indices", LIST_OF_A_HELPER),
-        ("and 'list'", LIST_OF_A_HELPER),
-        ("'list' and", LIST_OF_A_HELPER),
-        ("too many indices", ONE_COLUMN),
-        ("same number of dimensions", ONE_COLUMN),
+        (("list indices", "and 'list'", "'list' and"), LIST_OF_A_HELPER),
+        (("too many indices", "same number of dimensions"), ONE_COLUMN),
         (
             "centers_to_corners() takes",
             "centers_to_corners takes one array, middles and sizes side by side: np.concatenate([...], axis=1).",
@@ -696,7 +688,8 @@ ENCODE_TARGETS = Exercise(
     points=10,
     difficulty="medium",
     minutes=15,
-    reference=encode_targets,
+    home="coding.encode_targets",
+    piece=True,
     fixed_cases=(
         _with_labels((GRADED[0][::-1], GRADED[1]), 3, 1, threshold=0.4),
         _with_labels(GRADED, 3, 1, threshold=0.3),
@@ -877,7 +870,7 @@ ENCODE_TARGETS = Exercise(
         ),
         (
             "out of bounds",
-            "an index is larger than the list: indices of boxes belong into `boxes` and `labels`, those of anchors "
+            "an index is larger than the list: indices of boxes belong in `boxes` and `labels`, those of anchors "
             "into `anchors`. Were anchors and boxes exchanged on the way to match_anchors?",
         ),
         (
@@ -894,7 +887,7 @@ ENCODE_TARGETS = Exercise(
         ("cannot assign", "on the left of = stand the positive anchors alone, on the right all of them."),
         (
             "broadcast",
-            "encode wants as many boxes as anchors, and a mask on the left as many rows as are true: of all of them, "
+            "encode needs as many boxes as anchors, and a mask on the left as many rows as are true: of all of them, "
             "take those of the positive anchors alone.",
         ),
     ),

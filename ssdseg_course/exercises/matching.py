@@ -394,9 +394,8 @@ GREEDY_MATCH = Exercise(
             "to unpack",
             "np.argwhere gives a row for each place it finds: np.argwhere(...)[0] is the first, (anchor, box).",
         ),
-        ("empty sequence", "a table without entries has no largest number. See to `ious.size` before you ask for one."),
         (
-            "zero-size array",
+            ("empty sequence", "zero-size array"),
             "a table without entries has no largest number. See to `ious.size` before you ask for one.",
         ),
     ),
@@ -526,7 +525,8 @@ MATCH_ANCHORS = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=match_anchors,
+    home="matching.match_anchors",
+    piece=True,
     fixed_cases=(
         (*GRADED, 0.4),
         (*SHARED, 0.5),
@@ -710,8 +710,10 @@ MATCH_ANCHORS = Exercise(
         ),
     ),
     errors=(
-        ("empty sequence", "without any box a row has no largest number. Answer an image without boxes first."),
-        ("zero-size array", "without any box a row has no largest number. Answer an image without boxes first."),
+        (
+            ("empty sequence", "zero-size array"),
+            "without any box a row has no largest number. Answer an image without boxes first.",
+        ),
         (
             "cannot assign",
             "on the left of = stand the chosen anchors alone, on the right all of them. Choose by the same mask on "
@@ -727,13 +729,13 @@ MATCH_ANCHORS = Exercise(
         ),
         (
             "is ambiguous",
-            "`and`, `or` and `not` want one truth, and these are many: & joins two masks entry by entry, each in "
+            "`and`, `or` and `not` need one truth, and these are many: & joins two masks entry by entry, each in "
             "brackets.",
         ),
-        ("list indices", LIST_OF_MATCHES),
-        ("only integer scalar arrays", LIST_OF_MATCHES),
+        (("list indices", "only integer scalar arrays"), LIST_OF_MATCHES),
     ),
 )
 
 
+ALLOWED = ("boxes.centers_to_corners",)
 EXERCISES = (CORNERS_TO_CENTERS, IOU, GREEDY_MATCH, MATCH_ANCHORS, ENCODE, DECODE, ENCODE_TARGETS)

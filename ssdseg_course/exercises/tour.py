@@ -57,6 +57,7 @@ TO_PIXELS = Exercise(
     points=10,
     difficulty="easy",
     minutes=4,
+    home="boxes.to_pixels",
     reference=to_pixels,
     fixed_cases=(
         (np.array([0.25, 0.5, 0.75, 0.875]), LANDSCAPE),
@@ -157,4 +158,10 @@ TO_PIXELS = Exercise(
 )
 
 
+ALLOWED = (
+    "boxes.centers_to_corners",
+    "boxes.corners_to_centers",
+    "boxes.areas",
+    "boxes.pairwise_iou",
+)
 EXERCISES = (TO_PIXELS,)

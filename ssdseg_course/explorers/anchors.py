@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -121,11 +122,11 @@ class AnchorExplorer(Explorer):
         ratios = tuple(RATIOS[name] for name, box in self.ratios.items() if box.value)
         return AnchorState(self.scene.value, self.level.value, scale, next_scale, ratios, self.cell.value)
 
-    def _fit_cell(self, change) -> None:
+    def _fit_cell(self, change: Any) -> None:
         self.cell.max = _cells(change.new) - 1  # cuts the cell down to it, too
 
 
-def explore_anchors(**state) -> AnchorExplorer:
+def explore_anchors(**state: Any) -> AnchorExplorer:
     """The anchor explorer, for the last line of a notebook's cell.
 
     Args:

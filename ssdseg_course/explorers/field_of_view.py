@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -41,11 +42,12 @@ class FieldState:
 def taps_inside(rows: int, cols: int, rate: int) -> np.ndarray:
     """(rows, cols) int: how many of the nine taps fall on the map, for each place."""
 
-    def along(side):
+    def along(side: int) -> np.ndarray:
         places = np.arange(side)
-        return sum(((places + step >= 0) & (places + step < side)).astype(int) for step in (-rate, 0, rate))
+        inside = [(places + step >= 0) & (places + step < side) for step in (-rate, 0, rate)]
+        return np.asarray(np.sum(inside, axis=0))
 
-    return along(rows)[:, None] * along(cols)
+    return np.outer(along(rows), along(cols))
 
 
 def field_view(state: FieldState) -> tuple[np.ndarray, str]:
@@ -63,13 +65,12 @@ def field_view(state: FieldState) -> tuple[np.ndarray, str]:
     left, top = (WIDTH - cell * cols) // 2, (HEIGHT - cell * rows) // 2
     image = Image.new("RGB", (WIDTH, HEIGHT), BESIDE)
     draw = ImageDraw.Draw(image)
-    for y in range(rows):
-        for x in range(cols):
-            corner = (left + x * cell, top + y * cell)
-            draw.rectangle([*corner, corner[0] + cell, corner[1] + cell], PAPER, GRID)
+    for cell_row, cell_col in np.ndindex(rows, cols):
+        corner = (left + cell_col * cell, top + cell_row * cell)
+        draw.rectangle([*corner, corner[0] + cell, corner[1] + cell], PAPER, GRID)
     draw.rectangle([left, top, left + cols * cell, top + rows * cell], None, INK, 3)
 
-    def middle_of(y, x):
+    def middle_of(y: int, x: int) -> tuple[float, float]:
         return left + (x + 0.5) * cell, top + (y + 0.5) * cell
 
     places = [(row + dy * state.rate, col + dx * state.rate) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
@@ -118,7 +119,7 @@ class FieldExplorer(Explorer):
         return FieldState(self.rate.value, self.map_size.value, self.row.value, self.col.value)
 
 
-def explore_field_of_view(**state) -> FieldExplorer:
+def explore_field_of_view(**state: Any) -> FieldExplorer:
     """The field-of-view explorer, for the last line of a notebook's cell.
 
     Args:

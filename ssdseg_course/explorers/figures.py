@@ -10,6 +10,7 @@ import io
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from IPython.display import HTML, display
@@ -17,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from ssdseg_course.work.workspace import being_checked
@@ -37,7 +39,9 @@ ANCHOR = {"edgecolor": VERMILION, "linewidth": 1.4, "halo": 0.7}  # thin: of man
 FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.012, "halo": 0}  # of thousands, many lie on one line
 
 
-def panels(columns: int, image_size: tuple[int, int] = IMAGE_SIZE, width: float = WIDTH) -> tuple[Figure, np.ndarray]:
+def panels(
+    columns: int, image_size: tuple[float, float] = IMAGE_SIZE, width: float = WIDTH
+) -> tuple[Figure, np.ndarray]:
     """A figure of panels side by side, each shaped like the image.
 
     Args:
@@ -67,7 +71,7 @@ def draw_image(axes: Axes, image: np.ndarray, margin: float = 0.0, fade: float =
     axes.set(xlim=(-margin, 1 + margin), ylim=(1 + margin, -margin), xticks=[], yticks=[])
 
 
-def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = (), **style) -> None:
+def draw_boxes(axes: Axes, boxes: ArrayLike, *, halo: float = 1.5, labels: Sequence[str] = (), **style: Any) -> None:
     """Outline boxes.
 
     Args:
@@ -78,7 +82,7 @@ def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = 
     """
     xmin, ymin, xmax, ymax = np.asarray(boxes, np.float64).reshape(-1, 4).T
     corners = np.stack([xmin, ymin, xmax, ymin, xmax, ymax, xmin, ymax], axis=-1).reshape(-1, 4, 2)
-    outlines = PolyCollection(corners, facecolor="none", **style)
+    outlines = PolyCollection(list(corners), facecolor="none", **style)
     if halo:
         width = style.get("linewidth", 1.0) + 2 * halo
         outlines.set_path_effects([Stroke(linewidth=width, foreground=BLACK, alpha=0.6), Normal()])
@@ -97,12 +101,12 @@ def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = 
 
 def draw_grid(axes: Axes, rows: int, cols: int) -> None:
     """The cells of a feature map over the image: the finer the grid, the finer its lines."""
-    style = {"color": BLACK, "linewidth": 0.4 + 2 / rows, "alpha": 0.6}
+    style: dict[str, Any] = {"color": BLACK, "linewidth": 0.4 + 2 / rows, "alpha": 0.6}
     axes.vlines(np.arange(cols + 1) / cols, 0, 1, **style)
     axes.hlines(np.arange(rows + 1) / rows, 0, 1, **style)
 
 
-def draw_points(axes: Axes, points, size: float = 4.0, color: str = ORANGE) -> None:
+def draw_points(axes: Axes, points: ArrayLike, size: float = 4.0, color: str = ORANGE) -> None:
     """Dots with a dark rim at (N, 2) points (x, y), fractions of the image."""
     x, y = np.asarray(points, np.float64).reshape(-1, 2).T
     axes.plot(x, y, "o", markersize=size, color=color, markeredgecolor=BLACK, markeredgewidth=0.6, linestyle="none")
@@ -123,7 +127,7 @@ def png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def mimebundle(picture: bytes, width: int, alt: str) -> tuple[dict, dict]:
+def mimebundle(picture: bytes, width: int, alt: str) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     """Data and metadata of a notebook's output: a PNG file, with its content in words.
 
     Args:

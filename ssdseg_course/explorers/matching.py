@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -55,7 +56,7 @@ def matching_view(state: MatchingState) -> tuple[np.ndarray, str]:
     matches = match_anchors(_anchors(), boxes, state.threshold)
     own = [_best_first(ious[box], matches == box) for box in range(len(boxes))]
     canvas = Canvas(state.seed)
-    nearest = ()
+    nearest = np.zeros(0, int)
     if state.box is not None:
         selected = ious[state.box]
         nearest = _best_first(selected, (matches == UNMATCHED) & (selected > 0))[:NEAREST]
@@ -106,13 +107,13 @@ class MatchingExplorer(Explorer):
             return MatchingState(self.scene.value, self.threshold.value, None)
         return MatchingState(self.scene.value, self.threshold.value, self.box.value, self.x.value, self.y.value)
 
-    def _fit_boxes(self, change) -> None:
+    def _fit_boxes(self, change: Any) -> None:
         with self.one_change():
             self.box.options = _options(change.new)
             self.box.index = 0 if self.box.options else None
             self._place(MatchingState(change.new, box=self.box.value))
 
-    def _fit_sides(self, change) -> None:
+    def _fit_sides(self, change: Any) -> None:
         with self.one_change():
             self._place(MatchingState(self.scene.value, box=change.new))
 
@@ -123,7 +124,7 @@ class MatchingExplorer(Explorer):
             self.x.value, self.y.value = (xmin, xmax), (ymin, ymax)
 
 
-def explore_matching(**state) -> MatchingExplorer:
+def explore_matching(**state: Any) -> MatchingExplorer:
     """The matching explorer, for the last line of a notebook's cell.
 
     Args:
@@ -161,11 +162,13 @@ def _best_first(ious: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return anchors[np.argsort(-ious[anchors], kind="stable")]
 
 
-def _in_words(state: MatchingState, boxes, ious, own, nearest) -> str:
-    positives, anchors = sum(map(len, own)), len(_anchors())
+def _in_words(
+    state: MatchingState, boxes: np.ndarray, ious: np.ndarray, own: list[np.ndarray], nearest: np.ndarray
+) -> str:
+    positives, total = sum(map(len, own)), len(_anchors())
     sentences = [
-        f"Scene {state.seed}, threshold {state.threshold:.2f}: {positives} of {anchors:,} anchors are positive, "
-        f"{anchors - positives:,} are background."
+        f"Scene {state.seed}, threshold {state.threshold:.2f}: {positives} of {total:,} anchors are positive, "
+        f"{total - positives:,} are background."
     ]
     if state.box is None:
         return f"{sentences[0]} There is no box in this scene."

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -102,7 +103,7 @@ class MiningExplorer(Explorer):
         return MiningState(self.scene.value, self.ratio.value, self.positives.value)
 
 
-def explore_mining(**state) -> MiningExplorer:
+def explore_mining(**state: Any) -> MiningExplorer:
     """The mining explorer, for the last line of a notebook's cell.
 
     Args:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -36,11 +37,11 @@ class RawOutput:
     @property
     def positive(self) -> np.ndarray:
         """(N,) bool, the anchors that have a box."""
-        return self.classes != BACKGROUND
+        return np.asarray(self.classes != BACKGROUND)
 
 
 @lru_cache(maxsize=1)
-def _network():
+def _network() -> Any:
     import_keras()
     from ssdseg_ref.network import load_network
 

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -103,7 +104,7 @@ class ShuffleExplorer(Explorer):
         return ShuffleState(self.channel.value, self.units.value, self.shuffled.value)
 
 
-def explore_shuffle(**state) -> ShuffleExplorer:
+def explore_shuffle(**state: Any) -> ShuffleExplorer:
     """The shuffle explorer, for the last line of a notebook's cell.
 
     Args:

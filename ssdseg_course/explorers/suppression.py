@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -92,7 +93,7 @@ class SuppressionExplorer(Explorer):
         )
 
 
-def explore_suppression(**state) -> SuppressionExplorer:
+def explore_suppression(**state: Any) -> SuppressionExplorer:
     """The suppression explorer, for the last line of a notebook's cell.
 
     Args:

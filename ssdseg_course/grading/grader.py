@@ -18,7 +18,7 @@ from ssdseg_course.checking.values import Plain, in_words_together
 from ssdseg_course.exercises import EXERCISES, exercises_of
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.grading.sandbox import LARGEST_REPLY, Code, Probed, Sandbox, SandboxError
-from ssdseg_course.grading.staging import CONFESSION
+from ssdseg_course.grading.staging import NOT_WHILE_GRADED
 from ssdseg_course.manifest import Lesson, find_lesson
 from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.sandboxed.isolation import MIB
@@ -304,7 +304,7 @@ def _remark_on(report: Report) -> str:
     name = report.exercise_id.split(".")[1]
     if UNJUDGED in str(report):
         return f"judging `{name}` was not possible: look at it yourself"
-    if CONFESSION in str(report):
+    if NOT_WHILE_GRADED in str(report):
         return f"`{name}` takes the reference's answer instead of being written"
     return ""
 

@@ -10,7 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-HOMES = Path(__file__).with_name("homes.json")
+from ssdseg_course.checking.home import AtHome
+
+FOR_MINE = Path(__file__).with_name("mine.json")
 BOXES = Path(__file__).with_name("warehouse_boxes.npz")  # where the lesson shows them to its learners
 
 
@@ -22,17 +24,17 @@ hint = check
 check.last = check
 
 
-def mine(exercise_id: str):
-    """The reference's function.
+def mine(exercise_id: str) -> AtHome:
+    """The reference's function, with the arguments that the exercise gives it.
 
     Raises:
         ImportError: where it is an answer to this lesson, or there is none that takes the same arguments.
     """
-    home = json.loads(HOMES.read_text()).get(exercise_id)
-    if home is None:
+    home, *arguments = json.loads(FOR_MINE.read_text()).get(exercise_id, [""])
+    if not home:
         raise ImportError(f"there is no `mine({exercise_id!r})` when a lesson is graded: write it into this notebook")
-    module, name = home.rsplit(".", 1)
-    return getattr(import_module(f"ssdseg_ref.{module}"), name)
+    import_module(f"ssdseg_ref.{home.rpartition('.')[0]}")
+    return AtHome(home, tuple(arguments))
 
 
 def _show_boxes() -> None:

@@ -1,4 +1,4 @@
-"""Copies of a learner's notebooks, made before anything else is written in their place."""
+"""Copies of a learner's notebooks, made before anything is written in their place."""
 
 from datetime import datetime
 from itertools import count

@@ -1,7 +1,7 @@
 """Carries a learner's work from a notebook of one version of the course into that of another.
 
-Cells are known by what they are: an answer by its function (nbgrader's grade_id), the course's other cells by their
-text, since their ids only count places. What is neither is the learner's own.
+Cells are recognised by what they are: an answer by its function (nbgrader's grade_id), the course's other cells by
+their text, since their ids only count places. What is neither is the learner's own.
 """
 
 import copy
@@ -63,17 +63,17 @@ def carry_over(old: Notebook, new: Notebook, base: Notebook | None = None) -> Ca
 
     Args:
         old: the learner's notebook.
-        new: that of the new version, fresh or with other work in it, which has precedence.
+        new: that of the new version, fresh or with other work in it, which takes precedence.
         base: the old one as the course had handed it out. Without it nobody can tell which of the course's cells the
-            learner has changed, and those are the new version's.
+            learner has changed, and the new version's are taken.
     """
-    work = _Work(old, new, base)
+    carrying = _Carrying(old, new, base)
     for number, cell in enumerate(old["cells"]):
-        work.take(number, cell)
-    return work.carried()
+        carrying.take(number, cell)
+    return carrying.carried()
 
 
-class _Work:
+class _Carrying:
     def __init__(self, old: Notebook, new: Notebook, base: Notebook | None):
         self.notebook = copy.deepcopy(new)
         self.cells = self.notebook["cells"]
@@ -151,7 +151,7 @@ class _Work:
         return True
 
     def _as_own(self, cell: Cell) -> Cell:
-        """The cell as one of the learner's: nbgrader has no business with it, and its id is nobody else's."""
+        """The cell as one of the learner's: without nbgrader's marks, and with an id that no other cell has."""
         own = copy.deepcopy(cell)
         own["metadata"] = {name: value for name, value in own["metadata"].items() if name not in COURSE_METADATA}
         if own.get("id") in self.ids or "id" not in own:
@@ -181,7 +181,7 @@ def _chosen_answers(notebook: Notebook) -> dict[str, int]:
 
 
 def _key(cell: Cell) -> Key:
-    """What a cell of the course is known by."""
+    """What a cell of the course is recognised by."""
     name = grade_id(cell)
     return ("nbgrader", name) if name else _text(cell)
 

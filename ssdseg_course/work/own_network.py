@@ -1,7 +1,7 @@
 """Where the learner's own network of lesson 8 is kept: a folder for each set of functions that it is trained with.
 
-A training that has finished is found again as long as the functions stay as they are; a changed one begins in a folder
-of its own, and what was trained before stays.
+A training that has finished is found again as long as the functions stay the same; a changed one starts in a folder of
+its own, and what was trained before stays.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ def run_folder(functions: Iterable[Callable | None], recipe, parent: str | Path 
 
     Args:
         functions: the learner's, in an order that stays; None where the reference's stands in.
-        recipe: of the training; what tells it from others is how it is written.
+        recipe: of the training; it is told from others by its `repr`.
         parent: of all such folders.
 
     Returns:
-        a folder whose name changes with what a function does, not with its comments or the place where it stands.
+        a folder whose name changes with what a function does, not with its comments or its place in the notebook.
     """
     what = [repr(recipe), *(_work_of(function) if function else "" for function in functions)]
     return Path(parent) / hashlib.sha256("\n".join(map(str, what)).encode()).hexdigest()[:DIGITS]
@@ -54,6 +54,6 @@ def _code(code: CodeType, docstring: str | None = None) -> tuple:
 def _constant(constant):
     if isinstance(constant, CodeType):
         return _code(constant)
-    if isinstance(constant, frozenset):  # whose order is another one in every process
+    if isinstance(constant, frozenset):  # whose order differs from one process to the next
         return tuple(sorted(map(repr, constant)))
     return repr(constant)

@@ -1,6 +1,6 @@
 """What the course remembers of a learner between two commands: hints given, and results of checks.
 
-It stands in `.ssdseg/record.json` of the course folder. Nothing depends on it: a record that is missing, damaged or
+It is kept in `.ssdseg/record.json` of the course folder. Nothing depends on it: a record that is missing, damaged or
 cannot be written costs a hint given again, or a check run again.
 """
 
@@ -64,11 +64,11 @@ def _read(root: Path) -> dict[str, dict]:
 
 
 def surroundings(code: str, lesson: Lesson, root: Path) -> str:
-    """Stands for all that a result depends on beside the code that was tried: another one, and it is no longer known.
+    """Stands for all that a result depends on besides the code that was tried: if it changes, so may the result.
 
     Args:
         code: the learner's.
-        lesson: in whose notebook it stands.
+        lesson: in whose notebook it is.
         root: the course folder.
     """
     digest = hashlib.sha256(course_version().encode())

@@ -1,4 +1,4 @@
-"""A lesson begun anew, and a new version of the course: neither costs a learner any work.
+"""A lesson started afresh, and a new version of the course: neither costs a learner any work.
 
 Whatever is about to be replaced is copied to `backups` first. While git brings a new version, a journal in `.ssdseg`
 says which copies hold work that is not in the new notebooks yet, so that the next update can finish a killed one.
@@ -42,7 +42,7 @@ class Moved:
     Attributes:
         lesson: name of the lesson.
         what: the same in words.
-        backup: the copy of what stood there before, if one was made.
+        backup: the copy of what was there before, if one was made.
     """
 
     lesson: str
@@ -68,9 +68,9 @@ class Update:
 
 
 def reset(lesson: Lesson, root: Path) -> str:
-    """Write the notebook of a lesson anew, as it was handed out, and keep a copy of what stood there.
+    """Write the notebook of a lesson afresh, as it was handed out, and keep a copy of what was there.
 
-    The hints to its exercises begin anew, too.
+    The hints to its exercises start afresh, too.
 
     Returns:
         what has been done, in words.
@@ -128,7 +128,7 @@ def base_of(name: str, root: Path) -> Notebook | None:
 
 
 def _carry(old: Notebook, base: Notebook | None, target: Path, root: Path, spare: Path) -> Moved | None:
-    """Put work into the notebook that stands at `target`; `spare` is where that work can be found otherwise."""
+    """Put work into the notebook at `target`; `spare` is where that work can be found otherwise."""
     if not target.exists():
         return Moved(target.stem, f"this lesson is gone; your notebook: {spare}", None) if has_work(old) else None
     try:
@@ -150,7 +150,7 @@ def update_from_git(root: Path) -> Update:
 
     Raises:
         UpdateError: if git cannot; then all is as it was.
-        NotebookError: if this is no git clone.
+        NotebookError: if this is not a git clone.
     """
     _require_clone(root)
     finished = finish_interrupted(root)
@@ -161,8 +161,8 @@ def update_from_git(root: Path) -> Update:
     if _git(root, "rev-list", "--max-count=1", f"{new}..{head}"):
         raise UpdateError(
             f"{root} has commits of its own, so that a new version cannot simply replace it; merge them with "
-            "`git pull --rebase`, or get the new version into another folder and there run "
-            f"`ssdseg update --from {root}`"
+            "`git pull --rebase`, or put the new version into another folder and run "
+            f"`ssdseg update --from {root}` there"
         )
     changed = set(_changed_files(root, head, new))
     notebooks = [name for name in _changed_files(root, head) if name in changed and Path(name).match(NOTEBOOKS)]
@@ -177,7 +177,7 @@ def update_from_git(root: Path) -> Update:
 
 
 def _bring(root: Path, head: str, new: str, notebooks: Sequence[str]) -> tuple[Moved, ...]:
-    """Move the clone to the new commit, out of whose way the learner's notebooks step meanwhile."""
+    """Move the clone to the new commit, with the learner's notebooks out of its way meanwhile."""
     backups = {name: back_up(root / name, root) for name in notebooks if (root / name).exists()}
     _write_journal(root, head, backups)
     try:
@@ -191,12 +191,12 @@ def _bring(root: Path, head: str, new: str, notebooks: Sequence[str]) -> tuple[M
 
 
 def has_interrupted(root: Path) -> bool:
-    """Whether an update was killed before the learner's work was in the new notebooks."""
+    """Whether an update was killed before all the learner's work was in the new notebooks."""
     return _journal(root).exists()
 
 
 def finish_interrupted(root: Path) -> tuple[Moved, ...]:
-    """Carry what is still in backups into the notebooks, after a new version came; or what an update has left undone.
+    """Carry what is still only in backups into the notebooks: after a new version came, or an update was killed.
 
     Raises:
         UpdateError: if the journal cannot be read.
@@ -210,7 +210,7 @@ def finish_interrupted(root: Path) -> tuple[Moved, ...]:
         raise UpdateError(
             f"{_journal(root)} is damaged: copy your notebooks back from {root / 'backups'}, and delete it"
         ) from None
-    moved = [it for name, backup in backups.items() if (it := _finish(root, head, name, backup))]
+    moved = [found for name, backup in backups.items() if (found := _finish(root, head, name, backup))]
     _journal(root).unlink()
     return tuple(moved)
 
@@ -249,8 +249,8 @@ def _require_clone(root: Path) -> None:
         problem = str(error).splitlines()[0]
     if problem:
         raise NotebookError(
-            f"{root} is no git clone ({problem}): get the new version into a folder of its own, and there run "
-            f"`ssdseg update --from {root}`"
+            f"{root} is not a git clone ({problem}): put the new version into a folder of its own, and run "
+            f"`ssdseg update --from {root}` there"
         )
 
 

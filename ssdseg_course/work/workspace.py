@@ -1,4 +1,4 @@
-"""Where a learner's work stands, and how it is read and written without harm.
+"""Where a learner's work is, and how it is read and written without harm.
 
 Learners write into `lessons/NN_topic/NN_topic.ipynb` itself. Notebooks are read here as plain json: nbformat takes a
 second to import, which is a third of what a check takes.

@@ -7,6 +7,7 @@ Source: Liu et al. 2016, "SSD", section 2.2 "Data augmentation".
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from ssdseg_ref.boxes import areas, to_pixels
@@ -55,7 +56,7 @@ def crop(sample: Sample, window: tuple[float, float, float, float], size: tuple[
     return Sample(np.asarray(image), boxes, sample.labels[kept], mask)
 
 
-def crop_boxes(boxes, window: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+def crop_boxes(boxes: ArrayLike, window: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Boxes as fractions of a window: those that enough is left of.
 
     Args:
@@ -72,9 +73,10 @@ def crop_boxes(boxes, window: tuple[float, float, float, float]) -> tuple[np.nda
     return cut[kept], kept
 
 
-def _in_window(boxes, window: tuple[float, float, float, float]) -> np.ndarray:
+def _in_window(boxes: ArrayLike, window: tuple[float, float, float, float]) -> np.ndarray:
     xmin, ymin, xmax, ymax = window
-    origin, extent = np.float32([xmin, ymin, xmin, ymin]), np.float32([xmax - xmin, ymax - ymin] * 2)
+    origin = np.array([xmin, ymin, xmin, ymin], np.float32)
+    extent = np.array([xmax - xmin, ymax - ymin] * 2, np.float32)
     return (np.asarray(boxes, np.float32).reshape(-1, 4) - origin) / extent
 
 

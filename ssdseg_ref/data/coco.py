@@ -11,13 +11,15 @@ import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ssdseg_ref.data.files import LazySamples, read_json
 from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, box_around
+
+Record = Mapping[str, Any]  # an entry of one of the json's lists
 
 COURSE_CLASSES = {"person": ("person",), "truck": ("truck", "bus", "car"), "rail": ("railroad", "train")}
 IGNORE_KEY = "ignore"  # the entry of a class map whose categories no loss and no metric counts
@@ -107,9 +109,9 @@ def _missing(error: KeyError | TypeError | AttributeError) -> str:
     return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
 
 
-def _by_id(records: Sequence[Mapping], kind: str, json_path: Path, key: str = "id") -> dict:
+def _by_id(records: Sequence[Record], kind: str, json_path: Path, key: str = "id") -> dict[int | str, Record]:
     """Records by their number, each of which has its own."""
-    found: dict = {}
+    found: dict[int | str, Record] = {}
     for record in records:
         if record[key] in found:
             raise ValueError(f"{json_path}: two records are {kind} {record[key]!r}; each needs a number of its own")
@@ -126,7 +128,7 @@ def _photographs_folder(root: Path, split: str) -> Path:
 
 
 def _labels_by_category(
-    categories: Sequence[Mapping], classes: Mapping[str, Sequence[str]], json_path: Path
+    categories: Sequence[Record], classes: Mapping[str, Sequence[str]], json_path: Path
 ) -> dict[int, int]:
     """COCO's number of each mapped category -> the value of its pixels in our masks."""
     _by_id(categories, "category", json_path)
@@ -154,7 +156,7 @@ def _nearest(name: str, known: Mapping[str, int]) -> str:
 
 
 def _segments_of_interest(
-    segments: Sequence[Mapping], labels: Mapping[int, int], known: Collection[int], where: str
+    segments: Sequence[Record], labels: Mapping[int, int], known: Collection[int], where: str
 ) -> Iterator[Segment]:
     numbers = set()
     for segment in segments:
@@ -176,7 +178,7 @@ def _segments_of_interest(
         yield Segment(number, IGNORE if ignored else label, has_box=not ignored)
 
 
-def _is_box(bbox) -> bool:
+def _is_box(bbox: object) -> bool:
     """Whether it can be one; its numbers are not used, for the pixels say where a segment is."""
     return (
         isinstance(bbox, list | tuple)
@@ -212,7 +214,8 @@ def _read_sample(entry: Entry) -> Sample:
 def _segment_ids(path: Path) -> np.ndarray:
     """(H, W) uint32 numbers of segments: R + 256 G + 256² B."""
     red, green, blue = np.moveaxis(read_labels(path, modes=["RGB"]).astype(np.uint32), -1, 0)
-    return red + 256 * green + 256**2 * blue
+    numbers: np.ndarray = red + 256 * green + 256**2 * blue
+    return numbers
 
 
 def _size(image: np.ndarray) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssdseg_ref.data.drawing import Camera, Colour, Dice, SceneCanvas, mix, shade
+from ssdseg_ref.data.drawing import Camera, Colour, Dice, Point, SceneCanvas, mix, shade
 
 LEVEL_HEIGHT = 1.45  # metres between the shelves of a rack
 SLOT_WIDTH = 0.95  # metres of shelf that a stack of goods takes
@@ -209,7 +209,7 @@ def _paint_zigzag(
 def _paint_back_wall(canvas: SceneCanvas, camera: Camera, hall: Hall, dice: Dice) -> None:
     theme, z = hall.theme, hall.depth
 
-    def box(x0: float, y0: float, x1: float, y1: float, colour: Colour, light=(0.0, 0.0)) -> None:
+    def box(x0: float, y0: float, x1: float, y1: float, colour: Colour, light: Point = (0.0, 0.0)) -> None:
         left, top = camera.project(x0, y1, z)
         right, bottom = camera.project(x1, y0, z)
         canvas.rectangle(left, top, right, bottom, camera.through_haze(colour, z), light)
@@ -295,7 +295,8 @@ def _wall_columns(canvas: SceneCanvas, camera: Camera, hall: Hall, x: float) -> 
 
 
 def _clip(values: np.ndarray) -> np.ndarray:
-    return np.minimum(np.maximum(values, 0.0), 1.0)
+    clipped: np.ndarray = np.minimum(np.maximum(values, 0.0), 1.0)
+    return clipped
 
 
 def _paint_rack_wall(canvas: SceneCanvas, camera: Camera, hall: Hall, x: float, stock: Stock) -> None:
@@ -361,7 +362,7 @@ def _paint_plain_wall(canvas: SceneCanvas, camera: Camera, hall: Hall, x: float,
     theme = hall.theme
     side_light = 0.97 if x < 0.0 else 0.90
 
-    def panel(y0: float, y1: float, z0: float, z1: float, colour: Colour, light=(0.0, 0.0)) -> None:
+    def panel(y0: float, y1: float, z0: float, z1: float, colour: Colour, light: Point = (0.0, 0.0)) -> None:
         corners = [camera.project(x, y, z) for y, z in ((y0, z0), (y0, z1), (y1, z1), (y1, z0))]
         canvas.polygon(corners, camera.through_haze(shade(colour, side_light), 0.5 * (z0 + z1)), light, grow=0.2)
 

@@ -79,9 +79,9 @@ def batches(
     if training and len(samples) < batch_size:
         raise ValueError(f"{len(samples)} samples do not fill a batch of {batch_size}")
 
-    def load(position):
+    def load(position: np.ndarray) -> tuple[np.ndarray, ...]:
         epoch, place = divmod(int(position), len(samples))
-        if not training:
+        if seed is None:
             return prepare(samples[place], config)
         index = _shuffled(len(samples), seed, epoch)[place]
         return prepare(samples[index], config, np.random.default_rng((seed, epoch, index)), zoom_share)
@@ -90,7 +90,7 @@ def batches(
     height, width = config.image_size
     shapes = ((height, width, 3), (count,), (count, 4), (height, width))
 
-    def load_tensors(position):
+    def load_tensors(position: "tf.Tensor") -> tuple["tf.Tensor", dict[str, "tf.Tensor"]]:
         parts = tf.numpy_function(load, [position], (tf.uint8, tf.int32, tf.float32, tf.uint8), stateful=False)
         image, classes, offsets, mask = (
             tf.ensure_shape(part, shape) for part, shape in zip(parts, shapes, strict=True)

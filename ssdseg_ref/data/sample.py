@@ -69,5 +69,5 @@ def box_around(pixels: np.ndarray) -> tuple[float, float, float, float]:
     return columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
 
 
-def _in_words(box) -> str:
+def _in_words(box: list[float]) -> str:
     return "xmin {:.9g}, ymin {:.9g}, xmax {:.9g}, ymax {:.9g} (fractions of the image)".format(*box)

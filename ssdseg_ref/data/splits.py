@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
@@ -38,6 +38,7 @@ from ssdseg_ref.keeping import bring_to_disk, sweep, whole_folder
 Render = Callable[[int, tuple[int, int]], Sample]  # (seed, (height, width)) -> Sample
 Progress = Callable[[int, int], None]  # (scenes drawn, scenes in all)
 Annotations = list[tuple[np.ndarray, np.ndarray]]  # boxes (M, 4) and labels (M,) per scene
+Job = tuple[Path, int, range, tuple[int, int], Render]  # the arguments of `_draw_chunk`
 
 FINGERPRINT_SCENES = 3
 CHUNK = 16  # scenes that one process draws at a time: often enough for a smooth progress bar
@@ -165,8 +166,8 @@ def _discard(folder: Path) -> None:
 
 def _draw_all(folder: Path, seeds: range, size: tuple[int, int], render: Render, progress: Progress | None) -> None:
     """Draw every scene into the three files of `folder`, on all cores."""
-    for file, shape in (("images.npy", (len(seeds), *size, 3)), ("masks.npy", (len(seeds), *size))):
-        np.lib.format.open_memmap(folder / file, mode="w+", dtype=np.uint8, shape=shape).flush()
+    for name, shape in (("images.npy", (len(seeds), *size, 3)), ("masks.npy", (len(seeds), *size))):
+        np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=shape).flush()
     jobs = [(folder, first, seeds[first : first + CHUNK], size, render) for first in range(0, len(seeds), CHUNK)]
     annotations: dict[int, Annotations] = {}
     drawn = 0
@@ -206,7 +207,7 @@ def _write_rows(path: Path, first: int, rows: list[np.ndarray]) -> None:
         file.write(content.tobytes())
 
 
-def _run(jobs: Sequence[tuple]) -> Iterator[tuple[int, Annotations]]:
+def _run(jobs: Sequence[Job]) -> Generator[tuple[int, Annotations], None, None]:
     """Results of `_draw_chunk` in whatever order they come."""
     workers = min(_cores(), len(jobs))
     if workers == 1:
@@ -251,5 +252,6 @@ def _live_and_stop_with_the_parent() -> None:
 
 
 def _end_with_the_parent() -> None:
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)

@@ -25,7 +25,7 @@ from ssdseg_ref.data.clutter import (
     paint_pillar,
     paint_pipes,
 )
-from ssdseg_ref.data.drawing import MAX_SEED, Camera, Dice, Frame, SceneCanvas, turn
+from ssdseg_ref.data.drawing import MAX_SEED, Camera, Dice, Frame, Point, SceneCanvas, turn
 from ssdseg_ref.data.forklift import paint_forklift
 from ssdseg_ref.data.hall import Hall, paint_hall, sample_hall
 from ssdseg_ref.data.monorail import paint_monorail, sample_rail_path
@@ -177,7 +177,7 @@ def _overhead(canvas: SceneCanvas, camera: Camera, hall: Hall, rails: int, dice:
         path = sample_rail_path(dice, half_width - 0.3, hall.depth - 0.8, nearest)
         depth = 0.5 * (min(z for _, z in path) + max(z for _, z in path))
 
-        def paint(canvas: SceneCanvas, path=path, height=height) -> None:
+        def paint(canvas: SceneCanvas, path: list[Point] = path, height: float = height) -> None:
             paint_monorail(canvas, camera, path, height, hall.ceiling, dice)
 
         things.append(Thing(depth, MONORAIL, paint))
@@ -312,7 +312,7 @@ def _develop(pixels: np.ndarray, dice: Dice) -> np.ndarray:
     rows = (np.arange(height, dtype=np.float32) + 0.5)[:, None] * (2.0 * down / height) + (1.0 - down)
     columns = (np.arange(width, dtype=np.float32) + 0.5) * (2.0 * across / width) - across
     balance = np.array((1.0 + warmth, 1.0, 1.0 - warmth), np.float32)[:, None, None] * exposure
-    image = pixels * (rows + columns)
+    image: np.ndarray = pixels * (rows + columns)
     image *= balance * 255.0
 
     along_columns = image[:, :-2], image[:, 1:-1], image[:, 2:]

@@ -12,15 +12,15 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from ssdseg_course.manifest import Lesson
+from ssdseg_course.manifest import LESSONS, Lesson, find_lesson
 from ssdseg_course.work.workspace import CHECKING
 from ssdseg_ref.keeping import locked, write_whole
 
 CELL_TIMEOUT = 300  # seconds
 BEFORE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import drawn; drawn.watch()"
 AFTER = "drawn.tell()"
-SHORT = {"SSDSEG_TRAINING": "short"}
-UNDRAWN = {"SSDSEG_TRAINING": "skip", CHECKING: "1"}
+SKIP, SHORT = "skip", "short"  # how to train, as `SSDSEG_TRAINING` says it
+TRAIN = ("7", "8")
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class Run:
     seconds: float
 
 
-def _run(path: Path, environment: dict[str, str], kept: Path) -> Run:
+def _run(path: Path, kept: Path, training: str = SKIP, **environment: str) -> Run:
     """The run of a notebook, kept for the other workers of pytest-xdist and for their other tests."""
-    file = kept / f"{hashlib.sha256(path.read_bytes()).hexdigest()}-{environment['SSDSEG_TRAINING']}.ipynb"
+    file = kept / f"{hashlib.sha256(path.read_bytes()).hexdigest()}-{training}.ipynb"
     file.with_suffix("").mkdir(exist_ok=True)
     while not file.exists():
         try:
             with locked(file.with_suffix("")):
                 if not file.exists():
-                    write_whole(file, nbformat.writes(_execute(path, environment)))
+                    write_whole(file, nbformat.writes(_execute(path, {"SSDSEG_TRAINING": training, **environment})))
         except ValueError:  # another worker is at it
             time.sleep(0.2)
     notebook = nbformat.read(file, as_version=4)
@@ -80,11 +80,24 @@ def kept_runs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_solution(kept_runs) -> Callable[[Lesson], Run]:
-    """Runs the solution of a lesson, once for all tests."""
-    return lambda lesson: _run(lesson.solution(), SHORT, kept_runs)
+    """Runs the solution of a lesson, once for all tests, without its training."""
+    return lambda lesson: _run(lesson.solution(), kept_runs)
+
+
+@pytest.fixture(
+    params=[
+        *((lesson, SKIP) for lesson in LESSONS),
+        *(pytest.param((find_lesson(number), SHORT), marks=pytest.mark.full) for number in TRAIN),
+    ],
+    ids=lambda run: f"{run[0].name}-{run[1]}",
+)
+def run(request, kept_runs) -> Run:
+    """The solution of each lesson, run once for all tests; and, in the full tests, with a short training."""
+    lesson, training = request.param
+    return _run(lesson.solution(), kept_runs, training)
 
 
 @pytest.fixture(scope="session")
 def run_untouched(kept_runs) -> Callable[[Lesson], Run]:
     """Runs a lesson in which no exercise is written, once for all tests; its figures are not drawn."""
-    return lambda lesson: _run(lesson.notebook(), UNDRAWN, kept_runs)
+    return lambda lesson: _run(lesson.notebook(), kept_runs, **{CHECKING: "1"})

@@ -15,7 +15,7 @@ from ssdseg_course.manifest import LESSONS, find_lesson
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 
-PROCESSOR_SECONDS = 120  # a minute on two quiet cores
+PROCESSOR_SECONDS = 180  # about a minute on two quiet cores, with room for what a busy machine adds
 WORDS_A_MINUTE = 200  # that a reader who is new to the matter reads
 ROUNDED_TO = 5  # minutes
 
@@ -97,9 +97,7 @@ def test_the_minutes_of_a_lesson_are_those_of_its_exercises_and_of_its_words(les
     assert lesson.minutes == math.ceil(needed / ROUNDED_TO) * ROUNDED_TO, "change it in manifest.py and README.md"
 
 
-@every_lesson
-def test_the_solution_runs_to_its_end_in_about_a_minute(lesson, run_solution, record_property):
-    run = run_solution(lesson)
+def test_the_solution_runs_to_its_end_in_about_a_minute(run, record_property):
     assert [cell.id for cell in run.cells if _failed(cell)] == []
     record_property("seconds", f"{run.seconds:.1f}")
     assert run.seconds < PROCESSOR_SECONDS

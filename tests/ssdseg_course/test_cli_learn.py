@@ -109,15 +109,15 @@ class TestCheck:
     def test_ids_of_exercises_are_whole_in_80_columns(self, course, monkeypatch):
         for lesson in LESSONS:
             save(handed_out(), course, lesson)
-            results = tuple(Result(it, State.UNWRITTEN, "") for it in exercises_of(lesson))
+            results = tuple(Result(exercise, State.UNWRITTEN, "") for exercise in exercises_of(lesson))
             monkeypatch.setattr(standing, "run_lesson", lambda *_, results=results: LessonResult(results, ()))
             output = CliRunner().invoke(app, ["check", str(lesson.number)], env={**PLAIN, "COLUMNS": "80"}).output
-            assert [it.id for it in exercises_of(lesson) if it.id not in output] == []
+            assert [exercise.id for exercise in exercises_of(lesson) if exercise.id not in output] == []
             assert max(map(len, output.splitlines())) <= 80
 
     def test_without_a_lesson_those_are_checked_that_were_begun(self, course, monkeypatch):
         checked = []
-        nothing = LessonResult(tuple(Result(it, State.UNWRITTEN, "") for it in exercises_of(LESSON)), ())
+        nothing = LessonResult(tuple(Result(exercise, State.UNWRITTEN, "") for exercise in exercises_of(LESSON)), ())
         monkeypatch.setattr(standing, "run_lesson", lambda lesson, *_: checked.append(lesson.name) or nothing)
         assert "not begun a lesson yet" in ssdseg("check").output
         save(half_solved(), course)
@@ -152,10 +152,10 @@ class TestCheck:
             (["lab", "3"], "lesson 3 is not in this course yet"),
             (["start", "."], "holds a course already; `ssdseg update`, in that folder,"),
             (["check", "1.9"], "lesson 1 has the exercises 1.1 to 1.7"),
-            (["check", "01.coverage", "--watch"], "--watch looks after whole lessons: ssdseg check 1 --watch"),
+            (["check", "01.coverage", "--watch"], "--watch is for whole lessons: ssdseg check 1 --watch"),
             (["hint", "01.grid"], "there is no exercise '01.grid'; did you mean 01.grid_centers"),
             (["hint", "9"], "there is no lesson '9'"),
-            (["update"], "is no git clone"),
+            (["update"], "is not a git clone"),
             (["update", "--from", "nowhere"], "nowhere: no course there"),
         ],
     )
@@ -212,7 +212,7 @@ class TestProgress:
         """Counts the runs of notebooks, which a stand-in makes quick."""
         runs = []
         first, *others = exercises_of(LESSON)
-        results = (Result(first, State.PASSED, ""), *(Result(it, State.WRONG, "") for it in others))
+        results = (Result(first, State.PASSED, ""), *(Result(exercise, State.WRONG, "") for exercise in others))
 
         def run(lesson, *_):
             runs.append(lesson.name)
@@ -243,7 +243,7 @@ class TestProgress:
     def test_a_lesson_that_needs_tensorflow_is_not_run_but_what_was_found_last_is_shown(self, course, monkeypatch):
         lesson = find_lesson("07")
         first, *others = exercises_of(lesson)
-        results = (Result(first, State.PASSED, ""), *(Result(it, State.WRONG, "") for it in others))
+        results = (Result(first, State.PASSED, ""), *(Result(exercise, State.WRONG, "") for exercise in others))
         monkeypatch.setattr(standing, "run_lesson", lambda *_: LessonResult(results, ()))
         notebook = read_notebook(lesson.notebook())
         cell_of(notebook, first.name)["source"] = "an answer"

@@ -114,8 +114,8 @@ def test_a_box_in_fractions_becomes_one_in_pixels():
         (["."], "no pictures in it; those end in .bmp"),
         (["one.png", "--out", "text.txt"], "text.txt: is a file, not a folder"),
         (["one.png", "--out", "text.txt/deeper"], "text.txt: is a file, not a folder"),
-        (["one.png", "--out", "/proc/nowhere"], "/proc: cannot be written into"),
-        (["one.png", "--out", "."], "holds the pictures themselves; take another folder with --out"),
+        (["one.png", "--out", "/proc/nowhere"], "/proc: cannot be written to"),
+        (["one.png", "--out", "."], "holds the pictures themselves; use another folder with --out"),
         (["one.png", "--network", "resnet"], "resnet: neither a file, nor a folder of a finished training"),
     ],
 )

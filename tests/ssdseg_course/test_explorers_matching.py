@@ -131,7 +131,7 @@ def test_the_controls_begin_with_the_state_that_was_asked_for():
     assert explore_matching(**vars(state)).state == state
 
 
-def test_the_sliders_begin_at_the_sides_of_the_box_in_hand():
+def test_the_sliders_begin_at_the_sides_of_the_selected_box():
     explorer = explorer_at_person()
     xmin, ymin, xmax, ymax = to_pixels(draw_scene(234).boxes[3], (160, 224)).round(1)
     assert explorer.x.value == (xmin, xmax)
@@ -172,6 +172,7 @@ def test_a_viewer_without_widgets_gets_a_picture_and_its_text(outputs):
     assert metadata["image/png"]["alt"] == text
 
 
+@pytest.mark.alone
 def test_a_change_is_answered_quickly(record_property, capsys):
     """Reported, not held to 0.15 s: a busy machine is no reason to fail. A second is."""
     seconds = {}

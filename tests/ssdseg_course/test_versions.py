@@ -1,4 +1,4 @@
-"""A lesson begun anew and a new version of the course, with real git repositories: no work is ever lost."""
+"""A lesson started afresh and a new version of the course, with real git repositories: no work is ever lost."""
 
 import os
 import re
@@ -268,12 +268,12 @@ class TestUpdateFromGit:
 
     def test_a_folder_that_is_no_clone_is_told_the_other_way(self, tmp_path):
         save(worked_in(), tmp_path / "unpacked")
-        with pytest.raises(NotebookError, match=r"no git clone.*ssdseg update --from"):
+        with pytest.raises(NotebookError, match=r"not a git clone.*ssdseg update --from"):
             update_from_git(tmp_path / "unpacked")
 
     def test_an_unpacked_course_inside_of_somebody_elses_clone_is_no_clone(self, clone):
         save(worked_in(), clone / "unpacked")
-        with pytest.raises(NotebookError, match="no git clone"):
+        with pytest.raises(NotebookError, match="not a git clone"):
             update_from_git(clone / "unpacked")
 
     def test_without_git_the_other_way_is_told(self, clone, monkeypatch):

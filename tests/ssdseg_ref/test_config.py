@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from ssdseg_ref import config, multitask, network, prediction
+from ssdseg_ref.config import preset
 
 
 @pytest.mark.parametrize("module", ["config", "data.pipeline", "prediction", "evaluation"])
@@ -19,3 +20,8 @@ def test_the_joint_network_can_be_imported_from_one_module():
     homes = {name: home for home in (config, network, prediction) for name in vars(home)}
     for name in multitask.__all__:
         assert getattr(multitask, name) is getattr(homes[name], name)
+
+
+def test_a_preset_that_does_not_exist_is_answered_with_those_that_do():
+    with pytest.raises(ValueError, match="there is no preset 'huge'; there is lesson, reference"):
+        preset("huge")

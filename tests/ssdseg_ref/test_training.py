@@ -204,9 +204,9 @@ def test_a_training_that_diverges_at_its_last_step_is_found_by_its_validation(sc
 
 
 @pytest.mark.parametrize("classes", [1, 5, 20])
-def test_another_number_of_classes_wants_as_many_weights(classes, tmp_path):
+def test_another_number_of_classes_needs_as_many_weights(classes, tmp_path):
     config = replace(CONFIG, classes=tuple(f"class {number}" for number in range(classes)))
-    with pytest.raises(ValueError, match=f"want {classes + 1} class_weights, background first, got 4"):
+    with pytest.raises(ValueError, match=f"need {classes + 1} class_weights, background first, got 4"):
         train(tiny_network(), config, RECIPE, [grey(1)] * 4, [grey(1)] * 4, tmp_path, verbose=0)
 
 
@@ -269,7 +269,7 @@ def test_a_network_of_mixed_precision_and_any_number_of_classes_trains(policy, c
 def test_weights_of_another_precision_are_refused_with_the_way_out(kind, tmp_path):
     """What "floatx" in keras.json makes of a network."""
     network = keras.Sequential([keras.Input((2,)), layers.Dense(1, dtype=kind)])
-    with pytest.raises(ValueError, match=f'weights of float32, these are {kind}; mend "floatx" in keras.json'):
+    with pytest.raises(ValueError, match=f'weights of float32, these are {kind}; correct "floatx" in keras.json'):
         train(network, CONFIG, RECIPE, [], [], tmp_path, verbose=0)
 
 
