@@ -12,7 +12,6 @@ from rich.table import Table
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
-from ssdseg_course.cli.learn import print_plain
 from ssdseg_course.cli.networks import scores_table
 from ssdseg_course.manifest import Lesson, find_lesson
 from ssdseg_ref.keeping import whole_file
@@ -53,18 +52,21 @@ def show_network(out: Path) -> None:
 
 def show_grading() -> None:
     """Grade the solution and the untouched lesson as a class is graded here, and print their points."""
+    from ssdseg_course.grading.nbgrader_course import grade_in_temporary_course
+
     lesson = find_lesson("01_anchors")
     hand_ins = {"the solution": lesson.solution(), "the untouched lesson": lesson.notebook()}
     with console.progress(f"grading {lesson.name}") as update:
         why_open = _why_no_sandbox(lesson)
-        grades = _by_plain_nbgrader(lesson, hand_ins, update) if why_open else _in_a_sandbox(lesson, hand_ins, update)
+        grade = grade_in_temporary_course if why_open else _grade_in_a_sandbox
+        grades = grade(lesson, hand_ins, update)
     table = Table("handed in", title=f"{lesson.title}, graded by {'plain nbgrader' if why_open else '`ssdseg grade`'}")
     table.add_column("points", justify="right")
     for student, (score, full) in grades.items():
         table.add_row(student, f"{score:g} of {full:g}")
     console.output.print(table)
     if why_open:
-        print_plain(f"Plain nbgrader ran these in the open, where `ssdseg grade` uses a sandbox: {why_open}")
+        console.print_plain(f"Plain nbgrader ran these in the open, where `ssdseg grade` uses a sandbox: {why_open}")
 
 
 def _why_no_sandbox(lesson: Lesson) -> str:
@@ -78,7 +80,7 @@ def _why_no_sandbox(lesson: Lesson) -> str:
     return ""
 
 
-def _in_a_sandbox(
+def _grade_in_a_sandbox(
     lesson: Lesson, hand_ins: Mapping[str, Path], update: Callable[[int, int], None]
 ) -> dict[str, tuple[float, float]]:
     """Grade as `ssdseg grade` does, in a folder that is gone afterwards."""
@@ -94,11 +96,3 @@ def _in_a_sandbox(
     if tally.not_graded:
         raise ValueError(tally.not_graded[0].reason)
     return {record.student: (record.earned, record.points) for record in tally.records}
-
-
-def _by_plain_nbgrader(
-    lesson: Lesson, hand_ins: Mapping[str, Path], update: Callable[[int, int], None]
-) -> dict[str, tuple[float, float]]:
-    from ssdseg_course.grading.nbgrader_course import grade_in_temporary_course
-
-    return grade_in_temporary_course(lesson, hand_ins, update)

@@ -94,16 +94,6 @@ class Graded:
     notebook: Notebook
     timestamp: datetime | None
 
-    @property
-    def earned(self) -> int:
-        """Points."""
-        return sum(report.earned for report in self.reports)
-
-    @property
-    def points(self) -> int:
-        """Points that there are."""
-        return sum(report.points for report in self.reports)
-
 
 @dataclass(frozen=True)
 class NotGraded:

@@ -343,7 +343,7 @@ OUTPUTS = [
 
 def _merged_texts(one: dict, other: dict) -> str:
     """What `git merge` makes of two versions of a notebook."""
-    upper, lower = (notebook_text(it).splitlines(keepends=True) for it in (one, other))
+    upper, lower = (notebook_text(notebook).splitlines(keepends=True) for notebook in (one, other))
     parts = []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, upper, lower, autojunk=False).get_opcodes():
         if kind == "equal":

@@ -149,7 +149,7 @@ def test_the_doctor_knows_the_learners_notebook_by_its_lesson(name, tmp_path):
     ],
 )
 def test_the_doctor_tries_answers_as_grading_will(name, status, words, tmp_path):
-    case = next(it for it in (*submissions.BROKEN, *submissions.HONEST) if it.name == name)
+    case = next(case for case in (*submissions.BROKEN, *submissions.HONEST) if case.name == name)
     place = tmp_path / "lessons" / LESSON.name
     place.mkdir(parents=True)
     case.write(place)

@@ -24,7 +24,7 @@ from ssdseg_course.grading.grader import NotGraded, Work
 from ssdseg_course.grading.grading import Options, grade_folder
 from ssdseg_course.grading.sandbox import SandboxError
 
-SEVERAL = 16
+SEVERAL = 8
 DASK = Path(sysconfig.get_path("scripts"), "dask")
 
 

@@ -41,8 +41,13 @@ def states(root: Path) -> dict:
     """Of every learner's submission that the gradebook knows: points and what else could have been changed."""
     with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as book:
         return {
-            it.student.id: (it.score, it.max_score, it.needs_manual_grade, it.timestamp)
-            for it in book.assignment_submissions(LESSON.name)
+            submission.student.id: (
+                submission.score,
+                submission.max_score,
+                submission.needs_manual_grade,
+                submission.timestamp,
+            )
+            for submission in book.assignment_submissions(LESSON.name)
         }
 
 
@@ -122,8 +127,8 @@ def said_of(name: str, graded) -> str:
     """All that the instructor reads of a learner."""
     root, _, outcome, *_ = graded
     page = root / "feedback" / name / LESSON.name / f"{LESSON.name}.html"
-    parts = [it.reason for it in outcome.not_graded if it.student == name]
-    parts += [remark for it in outcome.records if it.student == name for remark in it.remarks]
+    parts = [one.reason for one in outcome.not_graded if one.student == name]
+    parts += [remark for one in outcome.records if one.student == name for remark in one.remarks]
     parts += [page.read_text().replace("&#39;", "'").replace("&lt;", "<")] if page.exists() else []
     return "\n".join(parts)
 
@@ -168,7 +173,11 @@ def test_nothing_that_a_submission_started_is_left(graded):
         for process in psutil.process_iter(["pid", "ppid", "cmdline"])
         if process.info["pid"] in own or process.info["ppid"] == 1  # others may be grading at the same time
     ]
-    assert not [it for it in left if "98765" in (it["cmdline"] or ()) or "sandboxed" in " ".join(it["cmdline"] or ())]
+    assert not [
+        process
+        for process in left
+        if "98765" in (process["cmdline"] or ()) or "sandboxed" in " ".join(process["cmdline"] or ())
+    ]
 
 
 @needs_sandbox

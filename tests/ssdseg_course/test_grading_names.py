@@ -48,7 +48,7 @@ def test_a_table_is_read_as_programs_write_it(content, encoding, tmp_path):
     path = tmp_path / "students.csv"
     path.write_bytes(content.encode(encoding))
     learners = read_students(path).learners
-    assert {it.id: (it.first_name, it.last_name, it.email) for it in learners.values()} == {
+    assert {learner.id: (learner.first_name, learner.last_name, learner.email) for learner in learners.values()} == {
         "s1": ("Ada", "Lovelace", "ada@x.org"),
         "s2": ("Jo", "Li", ""),
     }

@@ -56,7 +56,7 @@ def test_the_solution_gets_all_points_and_the_untouched_lesson_none(lesson):
     release = lesson.notebook().read_text(encoding="utf-8")
     for path, share in ((lesson.solution(), 1), (lesson.notebook(), 0)):
         graded = grader.grade(grader.Work("ada", lesson.name, path.read_bytes(), None, (), release, seed=5))
-        assert graded.earned == share * graded.points, [str(report) for report in graded.reports]
+        assert not [str(report) for report in graded.reports if report.earned != share * report.points]
         assert graded.remarks == ()
         assert len(graded.written) == share * len(graded.reports)
     grader.close_sandbox()
@@ -354,9 +354,6 @@ def test_more_than_may_come_out_is_refused():
     with Sandbox(find_lesson("1"), unsafe=True) as opened:
         text = "import numpy\n\n\ndef grid_centers(rows, cols):\n    return numpy.zeros(10**5)"
         assert "far more numbers" in probe(opened, GRID, text, most=10**5).trouble
-
-
-HELPER = b"import os\n\nHERE = os.getcwd()\n"
 
 
 def test_without_a_sandbox_files_stand_beside_the_notebook_too_and_are_gone_afterwards():

@@ -56,8 +56,8 @@ class Grader:
             return NotGraded(work.student, work.lesson, f"{error}{said}")
         written = frozenset(grade_id(cell) for cell in notebook["cells"] if is_written(cell))
         reports = tuple(
-            Report(it.id, it.name in written, it.points, (f"well {said}",), work.seed, said)
-            for it in exercises_of(lesson)
+            Report(exercise.id, exercise.name in written, exercise.points, (f"well {said}",), work.seed, said)
+            for exercise in exercises_of(lesson)
         )
         remarks = (*work.remarks, *([said] if said else []))
         return Graded(work.student, work.lesson, reports, written, remarks, notebook, work.timestamp)
@@ -66,23 +66,23 @@ class Grader:
 @pytest.fixture
 def grader(monkeypatch):
     """The grader that knows no sandbox."""
-    it = Grader()
+    grader = Grader()
 
     class Future:
         def __init__(self, work):
             self.work = work
 
         def result(self):
-            return it.future(self.work)
+            return grader.future(self.work)
 
     def grade_all(client, works):
         for work in works:
-            it.graded += 1
+            grader.graded += 1
             yield work, cluster.result_of(Future(work), work)
 
     monkeypatch.setattr(cluster, "grade_all", grade_all)
     monkeypatch.setattr(cluster, "connected", lambda *_: contextlib.nullcontext())
-    return it
+    return grader
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def prepared(tmp_path_factory):
     url = gradebook_url(config, None)
     with open_gradebook(url, config):
         return folder / "gradebook.db", {
-            it: grading.prepare(it, url, folder, config) for it in (LESSON, find_lesson("2"))
+            lesson: grading.prepare(lesson, url, folder, config) for lesson in (LESSON, find_lesson("2"))
         }
 
 
@@ -162,7 +162,7 @@ def test_an_earlier_grade_stays_where_what_came_later_cannot_be_graded(term, gra
     run(term)
     hand_in(term, "ada", "")
     tally = run(term)
-    assert [it.reason for it in tally.not_graded] == ["the file is empty"]
+    assert [refused.reason for refused in tally.not_graded] == ["the file is empty"]
     assert grades(term)["ada", NAME]["score"] == "100.0"
 
 
@@ -241,7 +241,10 @@ def test_changed_points_of_an_exercise_are_noticed(empty_term, grader):
     (source / f"{NAME}.ipynb").write_text(json.dumps(notebook))
     tally = run(term)
     assert tally.graded == 2
-    assert {it.student: (it.earned, it.points) for it in tally.records} == {"ada": (105, 105), "bob": (0, 105)}
+    assert {record.student: (record.earned, record.points) for record in tally.records} == {
+        "ada": (105, 105),
+        "bob": (0, 105),
+    }
     assert (grades(term)["ada", NAME]["score"], grades(term)["ada", NAME]["max_score"]) == ("105.0", "105.0")
     assert f"{before + 5}/{before + 5}" in page(term, "ada")
     assert f"{before + 5}/{before + 5}" in (term / "autograded" / "ada" / NAME / f"{NAME}.ipynb").read_text()
@@ -252,10 +255,25 @@ def test_a_source_without_a_graded_cell_is_named(empty_term, grader):
     hand_in(term, "ada")
     (term / "solutions" / NAME).mkdir(parents=True)
     notebook = json.loads(LESSON.solution().read_text())
-    notebook["cells"] = [it for it in notebook["cells"] if it["metadata"].get("nbgrader", {}).get("grade_id") != TARGET]
+    notebook["cells"] = [
+        cell for cell in notebook["cells"] if cell["metadata"].get("nbgrader", {}).get("grade_id") != TARGET
+    ]
     (term / "solutions" / NAME / f"{NAME}.ipynb").write_text(json.dumps(notebook))
     with pytest.raises(grading.GradingError, match=f"cells of {TARGET} are missing"):
         run(term)
+
+
+def test_a_grade_given_by_hand_stays_and_is_marked_for_a_look(term, grader):
+    hand_in(term, "ada", UNTOUCHED)
+    run(term)
+    with gradebook(term) as book:
+        book.find_grade(f"check_{TARGET}", NAME, NAME, "ada").manual_score = 7
+        book.db.commit()
+    tally = run(term, again=True)
+    assert (tally.graded, tally.unchanged) == (1, 0)
+    with gradebook(term) as book:
+        grade = book.find_grade(f"check_{TARGET}", NAME, NAME, "ada")
+        assert (grade.manual_score, grade.auto_score, grade.needs_manual_grade, grade.score) == (7, 0, True, 7)
 
 
 def test_feedback_shows_comments_and_points_given_by_hand(term, grader):
@@ -287,11 +305,14 @@ def test_the_formgrader_shows_the_lessons_and_what_was_graded(term, grader):
     hand_in(term, "प्रिया")
     run(term)
     nbgrader = api(term)
-    assert [it["name"] for it in nbgrader.get_assignments()] == [lesson.name for lesson in LESSONS]
+    assert [entry["name"] for entry in nbgrader.get_assignments()] == [lesson.name for lesson in LESSONS]
     lesson = nbgrader.get_assignment(NAME)
     assert (lesson["num_submissions"], lesson["max_score"], lesson["average_score"]) == (2, 100, 100)
     assert nbgrader.get_autograded_students(NAME) == {"ada", "प्रिया"}
-    assert {it["student"]: it["autograded"] for it in nbgrader.get_submissions(NAME)} == {"ada": True, "प्रिया": True}
+    assert {entry["student"]: entry["autograded"] for entry in nbgrader.get_submissions(NAME)} == {
+        "ada": True,
+        "प्रिया": True,
+    }
 
 
 def test_feedback_is_released_by_nbgrader_and_found_by_who_has_handed_in(term, grader, tmp_path_factory):
@@ -347,9 +368,9 @@ def test_an_error_of_a_worker_costs_one_submission(error, term, grader):
     grader.says["bob"] = error
     tally = run(term)
     assert tally.graded == 2
-    (it,) = tally.not_graded
-    assert it.student == "bob"
-    it.reason.encode()
+    (refused,) = tally.not_graded
+    assert refused.student == "bob"
+    refused.reason.encode()
 
 
 @pytest.mark.parametrize("name", ["record", "graded_notebook", "feedback_page"])
@@ -363,7 +384,7 @@ def test_an_error_while_recording_costs_one_submission(name, error, term, grader
     real = getattr(place, name)
 
     def breaking(*arguments):
-        student = next(it.student for it in arguments if hasattr(it, "student"))
+        student = next(refused.student for refused in arguments if hasattr(refused, "student"))
         if student == "bob":
             raise error
         return real(*arguments)
@@ -371,9 +392,9 @@ def test_an_error_while_recording_costs_one_submission(name, error, term, grader
     monkeypatch.setattr(place, name, breaking)
     tally = run(term)
     assert tally.graded == (3 if name == "feedback_page" else 2)
-    (it,) = tally.not_graded
-    assert it.student == "bob"
-    it.reason.encode()
+    (refused,) = tally.not_graded
+    assert refused.student == "bob"
+    refused.reason.encode()
     monkeypatch.setattr(place, name, real)
     tally = run(term)
     assert (tally.graded + tally.unchanged, tally.not_graded) == (3, [])

@@ -43,7 +43,7 @@ def run(notebook, root, **options):
     before = path.read_bytes()
     result = run_lesson(LESSON, root, **options)
     assert path.read_bytes() == before, "a check has written into the notebook"
-    return {it.exercise.name: it for it in result.results}, result
+    return {one.exercise.name: one for one in result.results}, result
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,6 @@ USING_A_HELPER = (
     "    return [first + step * k for k in range(maps + 1)]\n"
 )
 HALF = "def half(x):\n    return x / 2\n"
-CHECKED = "check_linear_scales"
 
 
 @pytest.mark.parametrize(
