@@ -55,7 +55,7 @@ def version() -> str:
     """The version of the course: that of the repository, or that of the package which is installed."""
     project = ROOT / "pyproject.toml"
     if project.exists():
-        return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
     return metadata.version("ssdseg-course")
 
 

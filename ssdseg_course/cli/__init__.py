@@ -4,7 +4,7 @@ Nothing heavy is imported here or at the top of those modules, so that `ssdseg -
 what they need when they run.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -20,9 +20,9 @@ class _OneSentenceErrors(TyperGroup):
     where.
     """
 
-    def invoke(self, context):
+    def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(context)
+            return super().invoke(ctx)
         except KeyboardInterrupt:
             console.errors.print("stopped")
             raise typer.Exit(130) from None

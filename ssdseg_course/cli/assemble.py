@@ -14,7 +14,12 @@ from ssdseg_course.cli.data import WAREHOUSE, open_samples
 from ssdseg_course.manifest import LESSONS
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ssdseg_course.assemble import Assembly, Piece
+    from ssdseg_ref.multitask import Prediction
+
+    Outputs = dict[str, np.ndarray]  # of a network
 
 SCENES = 16  # of the test split, that both networks look at
 SAME = 1e-3  # of the spread of an output: what adding in another order may change
@@ -49,9 +54,9 @@ def assemble(
         samples, _ = open_samples(WAREHOUSE, "test", config.image_size, None)
         images = np.stack([samples[index].image for index in range(SCENES)])
         right, yours = shipped.predict_on_batch(images), built.predict_on_batch(images)
-        expected = multitask.Predictor(shipped, config)(images)
+        expected = multitask.Predictor(shipped, config)(list(images))
         with assembly.in_place():
-            got = multitask.Predictor(built, replace(config))(images)
+            got = multitask.Predictor(built, replace(config))(list(images))
     console.output.print(pieces_table(assembly.at_work, f"the pieces of the network {network}"))
     same = sum(_agree(*pair) for pair in zip(got, expected, strict=True))
     found = sum(len(prediction.boxes) for prediction in got)
@@ -94,7 +99,7 @@ def look_at_pieces() -> "Assembly":
         return assemble(progress=update)
 
 
-def _differences(right: dict, yours: dict, off: dict[str, float]) -> Iterator[str]:
+def _differences(right: "Outputs", yours: "Outputs", off: dict[str, float]) -> Iterator[str]:
     """What differs between the outputs of two networks, in words."""
     import numpy as np
 
@@ -113,7 +118,7 @@ def _differences(right: dict, yours: dict, off: dict[str, float]) -> Iterator[st
         yield "its raw outputs are right, so look at what follows them: anchors, decoding, suppression, the gate"
 
 
-def _agree(a, b) -> bool:
+def _agree(a: "Prediction", b: "Prediction") -> bool:
     import numpy as np
 
     return (

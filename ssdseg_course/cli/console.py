@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 5  # of progress that goes to a file, where a bar makes no sense
 
@@ -47,7 +47,7 @@ def tracked(items: Collection[Item], description: str) -> Iterator[Item]:
 def _bar(description: str) -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True) as bar:
-        tasks = []
+        tasks: list[TaskID] = []
 
         def update(done: int, total: int) -> None:
             if not tasks:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -17,17 +17,26 @@ if TYPE_CHECKING:
     from ssdseg_ref.data.statistics import Statistics
 
 WAREHOUSE = "warehouse"
-WAREHOUSE_SIZE = (160, 224)  # (height, width) of the scenes that `warehouse.split` draws by itself
 
 app = typer.Typer(help="List, draw, look at and export data sets.", no_args_is_help=True)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """`160x224` -> (160, 224), height first, as in an array."""
+class Pixels(NamedTuple):
+    """The size of an image; height first, as in an array."""
+
+    height: int
+    width: int
+
+
+WAREHOUSE_SIZE = Pixels(160, 224)  # of the scenes that `warehouse.split` draws by itself
+
+
+def parse_size(text: str) -> Pixels:
+    """`160x224` -> (160, 224)."""
     height, by, width = text.lower().partition("x")
     if not (by and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
         raise typer.BadParameter(f"a size is HEIGHTxWIDTH in pixels, such as 160x224, got {text!r}")
-    return int(height), int(width)
+    return Pixels(int(height), int(width))
 
 
 Name = Annotated[
@@ -37,7 +46,7 @@ Split = Annotated[
     str | None, typer.Option(help="Such as train, or val2017 for COCO. Default: train, or the only one there is.")
 ]
 Size = Annotated[
-    tuple | None,
+    Pixels | None,
     typer.Option(parser=parse_size, metavar="HxW", help="Of the Warehouse's scenes, in pixels. Default: 160x224."),
 ]
 Classes = Annotated[

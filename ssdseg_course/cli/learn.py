@@ -349,7 +349,8 @@ def _watch(lessons: list[Lesson], root: Path, at_once: list[Lesson]) -> None:
     waiting = "waiting for you to save; Ctrl-C ends this"
     if not at_once:
         print_plain(waiting)
-    stamps, checked = {}, {}
+    stamps: dict[Lesson, str | None] = {}
+    checked: dict[Lesson, object] = {}
     try:
         while True:
             for lesson in lessons:
@@ -358,6 +359,7 @@ def _watch(lessons: list[Lesson], root: Path, at_once: list[Lesson]) -> None:
                     continue
                 first = lesson not in stamps
                 stamps[lesson] = stamp
+                code: object
                 try:
                     code = [cell["source"] for _, cell in code_cells(read_lesson(lesson, root))]
                 except NotebookError:

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,9 +17,17 @@ from ssdseg_course.cli.networks import must_be_writable, open_network
 from ssdseg_course.words import count
 from ssdseg_ref.keeping import locked, sweep_files, write_whole
 
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from ssdseg_ref.multitask import Config, Prediction, Predictor
+
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 RESULTS = "detections.json"
 WIDTH = 1280  # pixels of the pictures that are written
+
+Detection = dict[str, Any]  # one box, as COCO's result files have it
 
 
 def predict(
@@ -44,15 +52,17 @@ def predict(
 
     from ssdseg_ref.prediction import Predictor
 
-    found, unread, stopped = {}, [], False
+    found: dict[Path, list[Detection]] = {}
+    unread: list[Path] = []
+    stopped = False
     with locked(out):
         sweep_files(out)
         try:
             _predict_all(paths, out, Predictor(model, config), least_score, found, unread)
         except KeyboardInterrupt:  # what is done is kept
             stopped = True
-        image_ids = zip(_image_ids(list(found)), found.values(), strict=True)
-        results = [{**result, "image_id": image_id} for image_id, own in image_ids for result in own]
+        by_id = zip(image_ids(list(found)), found.values(), strict=True)
+        results = [{**result, "image_id": image_id} for image_id, own in by_id for result in own]
         write_whole(out / RESULTS, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
     sure = sum(result["score"] >= least_score for result in results)
     done = len(found)
@@ -72,33 +82,38 @@ def predict(
 
 
 def _predict_all(
-    paths: Sequence[Path], out: Path, predictor, least_score: float, found: dict[Path, list], unread: list[Path]
+    paths: Sequence[Path],
+    out: Path,
+    predictor: "Predictor",
+    least_score: float,
+    found: dict[Path, list[Detection]],
+    unread: list[Path],
 ) -> None:
     """For each picture, note what is found in it, or that it could not be read, and write its two results."""
     from ssdseg_ref.data.pictures import read_photograph
 
-    for path, name in zip(console.tracked(paths, "looking"), _names(paths), strict=True):
+    for path, name in zip(console.tracked(paths, "looking"), result_names(paths), strict=True):
         try:
             image = read_photograph(path)
             prediction = predictor([image])[0]
-            pictures = _pictures_of(image, prediction, predictor.config.classes, least_score)
+            pictures = result_pictures(image, prediction, predictor.config.classes, least_score)
         except (FileNotFoundError, PermissionError, ValueError, MemoryError) as error:
             unread.append(path)
             reason = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ") or "not enough memory"
             print_plain(f"{path}: left out, {reason}", console.errors)
             continue
-        for file, content in zip(_files(name), pictures, strict=True):
+        for file, content in zip(result_files(name), pictures, strict=True):
             write_whole(out / file, content)
         found[path] = coco_results(path.name, prediction, image.shape[:2])
 
 
-def _knows_the_warehouse(config) -> bool:
+def _knows_the_warehouse(config: "Config") -> bool:
     from ssdseg_ref.data import warehouse
 
     return tuple(config.classes) == tuple(warehouse.CLASSES)
 
 
-def coco_results(image_id: int | str, prediction, size: tuple[int, int]) -> list[dict]:
+def coco_results(image_id: int | str, prediction: "Prediction", size: tuple[int, int]) -> list[Detection]:
     """Detections as COCO's result files hold them: one dict per box, (x, y, width, height) in pixels.
 
     Args:
@@ -139,29 +154,31 @@ def _pictures(source: Path) -> list[Path]:
     return found
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def result_names(paths: Sequence[Path]) -> list[str]:
     """Names for the results, such that none overwrites another: the picture's without its suffix, where that is enough.
 
     `x.jpg` and `x_mask.jpg`, or `x.jpg` and `x.png`, need the suffix as well, and where that is not enough either, a
     number.
     """
-    wanted = Counter(file.casefold() for path in paths for file in _files(path.stem))
-    names, taken = [], set()
+    wanted = Counter(file.casefold() for path in paths for file in result_files(path.stem))
+    names: list[str] = []
+    taken: set[str] = set()
     for path in paths:
-        alone = all(wanted[file.casefold()] == 1 for file in _files(path.stem))
+        alone = all(wanted[file.casefold()] == 1 for file in result_files(path.stem))
         first = path.stem if alone else path.name.replace(".", "_")
         candidates = itertools.chain([first], (f"{first}_{number}" for number in itertools.count(2)))
-        name = next(name for name in candidates if taken.isdisjoint(file.casefold() for file in _files(name)))
-        taken.update(file.casefold() for file in _files(name))  # to some file systems `A.png` is `a.png`
+        name = next(name for name in candidates if taken.isdisjoint(file.casefold() for file in result_files(name)))
+        taken.update(file.casefold() for file in result_files(name))  # to some file systems `A.png` is `a.png`
         names.append(name)
     return names
 
 
-def _files(name: str) -> tuple[str, str]:
+def result_files(name: str) -> tuple[str, str]:
+    """The files that a picture gives: with what is seen drawn in, and the mask."""
     return f"{name}.png", f"{name}_mask.png"
 
 
-def _image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
+def image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
     """The pictures' numbers, by which COCO names its files; the files' names, where two numbers are the same.
 
     All are of one type, so that they can be sorted, and no two are equal.
@@ -174,8 +191,10 @@ def _image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
     return [path.name for path in paths]
 
 
-def _pictures_of(image, prediction, classes: tuple[str, ...], least_score: float) -> tuple[bytes, bytes]:
-    """The two PNG files of `_files`: the picture with what is seen in it, and the mask."""
+def result_pictures(
+    image: "np.ndarray", prediction: "Prediction", classes: tuple[str, ...], least_score: float
+) -> tuple[bytes, bytes]:
+    """The content of the two `result_files`, as PNG."""
     from PIL import Image
 
     from ssdseg_ref.plot import mask_palette, paint_prediction
@@ -188,7 +207,7 @@ def _pictures_of(image, prediction, classes: tuple[str, ...], least_score: float
     return _png(painted), _png(mask)
 
 
-def _png(picture) -> bytes:
+def _png(picture: "Image.Image") -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "png")
     return buffer.getvalue()

@@ -77,24 +77,26 @@ class _Carrying:
     def __init__(self, old: Notebook, new: Notebook, base: Notebook | None):
         self.notebook = copy.deepcopy(new)
         self.cells = self.notebook["cells"]
-        self.base_by_id = {cell.get("id"): cell for cell in (base or {"cells": []})["cells"]}
+        self.base_by_id: dict[object, Cell] = {cell.get("id"): cell for cell in (base or {"cells": []})["cells"]}
         self.base_texts = {_key(cell) for cell in self.base_by_id.values()}
-        self.places = defaultdict(deque)  # of the new cells, by what they are
+        self.places: dict[Key, deque[int]] = defaultdict(deque)  # of the new cells, by what they are
         for place, cell in enumerate(self.cells):
             self.places[_key(cell)].append(place)
         self.there = {_text(cell) for cell in self.cells}
         self.ids = {cell.get("id") for cell in self.cells}
         self.chosen = _chosen_answers(old)
-        self.behind = defaultdict(list)  # cells to insert, by the place of the new cell that they follow
-        self.end = []  # cells to insert behind all others
+        self.behind: dict[int, list[Cell]] = defaultdict(list)  # to insert, by the place of the cell before them
+        self.end: list[Cell] = []  # cells to insert behind all others
         self.place = -1  # of the new cell that stands for the last old one; -1 is above all
-        self.answers, self.kept, self.gone = [], [], []
+        self.answers: list[str] = []
+        self.kept: list[str] = []
+        self.gone: list[str] = []
         self.own = self.changed = 0
 
     def take(self, number: int, cell: Cell) -> None:
         """Find a place for the next cell of the old notebook."""
         given = self._as_given(cell)
-        another_try = is_written(cell) and number != self.chosen[grade_id(cell)]
+        another_try = is_written(cell) and number != self.chosen[_answer_name(cell)]
         if given is None or another_try:
             self.own += self._insert(self._as_own(cell), self.behind[self.place])
             return
@@ -115,7 +117,7 @@ class _Carrying:
         return None if is_own(cell) else cell
 
     def _take_answer(self, cell: Cell, place: int | None) -> None:
-        name = grade_id(cell)
+        name = _answer_name(cell)
         if place is None:
             mark = f"Your answer to `{name}`, an exercise that this version of the lesson no longer has."
             mark = f"# {mark}\n" if cell["cell_type"] == "code" else f"*{mark}*\n\n"
@@ -170,14 +172,19 @@ class _Carrying:
 
 def _chosen_answers(notebook: Notebook) -> dict[str, int]:
     """Of each answer's cells that are written, where there are copies: the one that its check sees, by its place."""
-    chosen, checked = {}, set()
+    chosen: dict[str, int] = {}
+    checked = set()
     for place, cell in enumerate(notebook["cells"]):
-        name = grade_id(cell)
+        name = _answer_name(cell)
         if is_written(cell) and (name not in checked or name not in chosen):
             chosen[name] = place
-        elif name and name.startswith(CHECK):
+        elif name.startswith(CHECK):
             checked.add(name.removeprefix(CHECK))
     return chosen
+
+
+def _answer_name(cell: Cell) -> str:
+    return grade_id(cell) or ""
 
 
 def _key(cell: Cell) -> Key:

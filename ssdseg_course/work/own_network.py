@@ -16,7 +16,9 @@ OWN_NETWORKS = "my_network"  # beside the notebook; git ignores it
 DIGITS = 8  # of a folder's name
 
 
-def run_folder(functions: Iterable[Callable | None], recipe, parent: str | Path = OWN_NETWORKS) -> Path:
+def run_folder(
+    functions: Iterable[Callable[..., object] | None], recipe: object, parent: str | Path = OWN_NETWORKS
+) -> Path:
     """The folder of a training.
 
     Args:
@@ -31,7 +33,7 @@ def run_folder(functions: Iterable[Callable | None], recipe, parent: str | Path 
     return Path(parent) / hashlib.sha256("\n".join(map(str, what)).encode()).hexdigest()[:DIGITS]
 
 
-def _work_of(function: Callable) -> tuple:
+def _work_of(function: Callable[..., object]) -> tuple[object, ...]:
     """What a function does, and those of its notebook that it calls, and the constants there that it reads."""
     function = inspect.unwrap(function)
     scope = function.__globals__
@@ -45,13 +47,13 @@ def _work_of(function: Callable) -> tuple:
     return tuple(work)
 
 
-def _code(code: CodeType, docstring: str | None = None) -> tuple:
+def _code(code: CodeType, docstring: str | None = None) -> tuple[object, ...]:
     """Steps and constants, without the docstring, the file and its lines."""
     constants = [constant for constant in code.co_consts if docstring is None or constant != docstring]
     return code.co_code.hex(), code.co_names, code.co_varnames, tuple(map(_constant, constants))
 
 
-def _constant(constant):
+def _constant(constant: object) -> object:
     if isinstance(constant, CodeType):
         return _code(constant)
     if isinstance(constant, frozenset):  # whose order differs from one process to the next

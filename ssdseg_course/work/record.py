@@ -10,8 +10,9 @@ import json
 import platform
 from collections.abc import Callable
 from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_ref.keeping import write_whole
@@ -19,18 +20,20 @@ from ssdseg_ref.keeping import write_whole
 PACKAGES = ("ssdseg_course", "ssdseg_ref")
 LIBRARIES = ("numpy", "tensorflow", "keras")
 
+Record = dict[str, dict[str, Any]]  # what was noted, by kind and name
+
 
 def record_path(root: Path) -> Path:
     """The file of a course."""
     return root / ".ssdseg" / "record.json"
 
 
-def recall(root: Path, kind: str, name: str):
+def recall(root: Path, kind: str, name: str) -> Any:
     """What was noted under that name, None if nothing was."""
     return _read(root).get(kind, {}).get(name)
 
 
-def note(root: Path, kind: str, name: str, value) -> bool:
+def note(root: Path, kind: str, name: str, value: object) -> bool:
     """Remember a value (of json's kinds) under that name; whether the record could be written."""
     record = _read(root)
     record.setdefault(kind, {})[name] = value
@@ -45,7 +48,7 @@ def forget(root: Path, kind: str, is_meant: Callable[[str], bool]) -> None:
         _write(root, {**record, kind: kept})
 
 
-def _write(root: Path, record: dict[str, dict]) -> bool:
+def _write(root: Path, record: Record) -> bool:
     try:
         write_whole(record_path(root), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     except OSError:
@@ -53,7 +56,7 @@ def _write(root: Path, record: dict[str, dict]) -> bool:
     return True
 
 
-def _read(root: Path) -> dict[str, dict]:
+def _read(root: Path) -> Record:
     try:
         record = json.loads(record_path(root).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -86,7 +89,7 @@ def course_version() -> str:
     """Stands for the exercises, the reference, and what they compute with."""
     digest = hashlib.sha256()
     for package in PACKAGES:
-        folder = Path(find_spec(package).origin).parent
+        folder = Path(str(files(package)))
         for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.npy")]):
             digest.update(path.relative_to(folder).as_posix().encode())
             digest.update(path.read_bytes())

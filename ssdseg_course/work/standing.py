@@ -45,6 +45,8 @@ def last_result(lesson: Lesson, root: Path) -> LessonResult | None:
             Result(EXERCISES[name], State(one["state"]), str(one["text"]), int(one["cases"]))
             for name, one in noted["results"].items()
         )
+        if not isinstance(noted["stops"], list):
+            return None
         stops = tuple(map(str, noted["stops"]))
     except (TypeError, KeyError, AttributeError, ValueError):  # a record that we have not written
         return None

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ssdseg_course.manifest import PACKAGED, ROOT, Lesson
 from ssdseg_course.words import cut
@@ -18,8 +19,8 @@ CHECKING = "SSDSEG_CHECKING"  # set in the environment of a notebook that a chec
 CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")  # the cell that checks an answer
 PROVIDED_ID = "cell-"  # how the id of a cell begins that is neither the learner's nor nbgrader's
 
-Notebook = dict
-Cell = dict
+Notebook = dict[str, Any]  # as json has it
+Cell = dict[str, Any]
 
 
 class NotebookError(ValueError):
@@ -80,7 +81,7 @@ def parse_notebook(text: str, name: str, remedy: str = "") -> Notebook:
     if not text.strip():
         raise NotebookError(f"{name}: the file is empty{remedy}")
     try:
-        notebook = json.loads(text)
+        notebook: Notebook = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
         raise NotebookError(f"{name}: the file is damaged, it is not a notebook{remedy}") from None
     if not _is_notebook(notebook):
@@ -90,13 +91,13 @@ def parse_notebook(text: str, name: str, remedy: str = "") -> Notebook:
     return notebook
 
 
-def _is_notebook(content) -> bool:
+def _is_notebook(content: object) -> bool:
     if not (isinstance(content, dict) and content.get("nbformat") == 4 and isinstance(content.get("cells"), list)):
         return False
     return all(isinstance(cell, dict) and _is_cell(cell) for cell in content["cells"])
 
 
-def _is_cell(cell: dict) -> bool:
+def _is_cell(cell: Cell) -> bool:
     source = cell.get("source")
     is_text = isinstance(source, str) or (isinstance(source, list) and all(isinstance(line, str) for line in source))
     return is_text and isinstance(cell.get("metadata"), dict) and isinstance(cell.get("cell_type"), str)
@@ -118,13 +119,14 @@ def read_lesson(lesson: Lesson, root: Path) -> Notebook:
 def notebook_text(notebook: Notebook) -> str:
     """The text of a notebook's file, as nbformat writes it: a cell that did not change changes no line."""
     cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in notebook["cells"]]
-    form = {"ensure_ascii": False, "indent": 1, "sort_keys": True, "separators": (",", ": ")}
-    return json.dumps({**notebook, "cells": cells}, **form) + "\n"
+    content = {**notebook, "cells": cells}
+    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True, separators=(",", ": ")) + "\n"
 
 
 def grade_id(cell: Cell) -> str | None:
     """What nbgrader calls the cell; for an answer that is the name of its function."""
-    return cell["metadata"].get("nbgrader", {}).get("grade_id")
+    name: str | None = cell["metadata"].get("nbgrader", {}).get("grade_id")
+    return name
 
 
 def is_answer(cell: Cell) -> bool:

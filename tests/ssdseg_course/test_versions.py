@@ -292,17 +292,17 @@ class TestUpdateThatIsKilled:
         """Run an update that dies when git is asked for something, or behind that."""
 
         def run(root, when: str, behind: bool):
-            real = versions._git
+            real = subprocess.run
 
-            def dying(root, *arguments):
-                if arguments[0] != when:
-                    return real(root, *arguments)
+            def dying(command, **options):
+                if command[3] != when:  # git -C FOLDER COMMAND
+                    return real(command, **options)
                 if behind:
-                    real(root, *arguments)
+                    real(command, **options)
                 raise Killed
 
             with monkeypatch.context() as patch:
-                patch.setattr(versions, "_git", dying)
+                patch.setattr(subprocess, "run", dying)
                 patch.setattr(versions, "finish_interrupted", lambda _: ())  # nothing runs behind a kill
                 with pytest.raises(Killed):
                     update_from_git(root)
@@ -341,14 +341,14 @@ class TestUpdateThatIsKilled:
         path = save(worked_in(), clone)
         before = path.read_bytes()
         publish(upstream)
-        real = versions._git
+        real = subprocess.run
 
-        def interrupted(root, *arguments):
-            if arguments[0] == "merge":
+        def interrupted(command, **options):
+            if command[3] == "merge":
                 raise KeyboardInterrupt
-            return real(root, *arguments)
+            return real(command, **options)
 
-        monkeypatch.setattr(versions, "_git", interrupted)
+        monkeypatch.setattr(subprocess, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
             update_from_git(clone)
         assert path.read_bytes() == before
