@@ -362,7 +362,7 @@ check("07.resize_bilinear", resize_bilinear)
 
 # %%
 def perfect_at(stride, mask):
-    """A true mask as a map of that stride would know it, enlarged again by your function."""
+    """A true mask as a map of that stride would hold it, enlarged again by your function."""
     height, width = mask.shape
     shares = np.eye(len(CLASSES) + 1)[np.where(mask == 255, 0, mask)]
     coarse = shares.reshape(height // stride, stride, width // stride, stride, -1).mean(axis=(1, 3))
@@ -605,12 +605,12 @@ def new_head(with_decoder):
 
 
 def cross_entropy_of_whole_numbers(mask, logits):
-    """All classes count alike; Keras's `fit` makes floats of a mask."""
+    """All classes count alike; Keras's `fit` turns a mask into floats."""
     return weighted_cross_entropy(ops.cast(mask, "int32"), logits, (1.0,) * (len(CLASSES) + 1))
 
 
 def dice_of_whole_numbers(mask, logits):
-    """Likewise."""
+    """The same for dice."""
     return dice_loss(ops.cast(mask, "int32"), logits)
 
 

@@ -308,7 +308,7 @@ def half_mobilenet(x):
 
 
 def half_shufflenet(x):
-    """ShuffleNetV2, the narrowest."""
+    """ShuffleNetV2, the narrowest one."""
     return shufflenet_v2_features(x, "0.5")
 
 
@@ -386,7 +386,7 @@ MODE = how_to_train()  # "full" for you; where nobody waits for it, in a check o
 
 
 def backbone(x):
-    """That of the lesson's network: MobileNetV2, half as wide."""
+    """The backbone of the lesson's network: MobileNetV2, half as wide."""
     return backbone_features(x, LESSON)
 
 
@@ -624,7 +624,7 @@ with assembly.in_place():
 
 
 def precision_and_recall(predictions, label, threshold):
-    """Of the test scenes, with detections of at least that score."""
+    """Precision and recall on the test scenes, of detections with at least that score."""
     scores, hits, positives = judged(predictions, test, label)
     kept = scores >= threshold
     return hits[kept].sum() / max(kept.sum(), 1), hits[kept].sum() / positives
@@ -667,7 +667,7 @@ check("08.segmentation_gate", segmentation_gate)
 
 # %%
 def hits_and_false_alarms(predictions, scenes, least):
-    """Of all detections that are sure enough and pass the gate."""
+    """Hits and false alarms among the detections that are sure enough and pass the gate."""
     counts = np.zeros(2, int)
     for prediction, scene in zip(predictions, scenes, strict=True):
         passing = np.asarray(segmentation_gate(prediction.labels, prediction.mask, least), int)
@@ -730,7 +730,7 @@ with after("8.6"):
             hits, missed = found_and_missed(prediction.boxes[rows], truth)
             groups = (prediction.boxes[rows][hits], prediction.boxes[rows][~hits], truth[missed])
             for (_, mark, style), boxes in zip(KINDS, groups, strict=True):
-                inside = np.clip(boxes, 0.012, 0.988)  # a line at the very edge would be cut off, and its label
+                inside = np.clip(boxes, 0.012, 0.988)  # at the very edge, a line and its label would be cut off
                 draw_boxes(panel, inside, labels=[name + mark] * len(boxes), **style)
             counts += [len(boxes) for boxes in groups]
         words.append(f"{counts[0]} found, {in_words(counts[1], 'false alarm')}, {counts[2]} missed")
