@@ -10,15 +10,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssdseg_course.check import find_exercise
-from ssdseg_course.checking.exercise import call
+from ssdseg_course.checking.exercise import Function, call
 from ssdseg_course.checking.helpers import used_names
+from ssdseg_course.checking.home import OF_LAYERS, function_at
 from ssdseg_course.checking.report import Verdict
 from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.mine import find
@@ -27,37 +27,9 @@ from ssdseg_course.work.record import note, recall
 from ssdseg_course.work.workspace import NotebookError, course_root
 
 if TYPE_CHECKING:
-    from ssdseg_ref.data import Sample
-    from ssdseg_ref.multitask import Config
+    from ssdseg_ref.config import Config
 
-# The exercises whose function stands in the network, or in its training, predicting and scoring, by the module of the
-# reference that has it. "08.joint_network" does not: the reference's `build_network` also knows the larger preset.
-PIECES = {
-    "anchors": ("01.grid_centers", "01.anchor_sizes", "01.map_anchors", "01.make_anchors"),
-    "boxes": ("02.corners_to_centers", "02.iou"),
-    "matching": ("02.match_anchors",),
-    "coding": ("02.encode", "02.decode", "02.encode_targets"),
-    "blocks": ("04.make_divisible", "04.conv_bn", "04.depthwise_bn"),
-    "mobilenetv2": ("04.bottleneck", "04.mobilenet_v2_features"),
-    "shufflenetv2": ("05.channel_shuffle", "05.basic_unit", "05.downsampling_unit", "05.shufflenet_v2_features"),
-    "ssdlite": ("06.extra_maps", "06.prediction_head"),
-    "losses": (
-        "06.class_cross_entropy",
-        "06.smooth_l1",
-        "06.mine_hard_negatives",
-        "06.multibox_loss",
-        "07.weighted_cross_entropy",
-        "07.dice_loss",
-    ),
-    "nms": ("06.non_max_suppression",),
-    "deeplabv3plus": ("07.aspp", "07.decoder"),
-    "metrics": ("07.confusion_matrix", "08.average_precision"),
-    "multitask": ("08.segmentation_gate",),
-    "data.augment": ("08.flip", "08.crop_boxes"),
-}
-OTHER_NAMES = {"02.iou": "pairwise_iou"}
 PIECES_TRIED = "pieces"  # what the course remembers of them
-NAMES_OF_LAYERS = ("name", "norm")  # arguments of the reference that no exercise has
 
 
 class PieceError(ValueError):
@@ -70,14 +42,12 @@ class Piece:
 
     Attributes:
         exercise_id: that asks for it.
-        home: the reference's module and function, "mobilenetv2.bottleneck" or "data.augment.flip".
         function: the learner's, or None.
         note: why there is none, or "" where there is one.
     """
 
     exercise_id: str
-    home: str
-    function: Callable | None
+    function: Function | None
     note: str
 
 
@@ -87,7 +57,7 @@ class Assembly:
 
     Attributes:
         pieces: all that a network, its training and its use can call.
-        called: ids of those that have been at work inside of `in_place`, whoever's they are.
+        called: ids of those that have been at work inside `in_place`, whoever's they are.
     """
 
     pieces: tuple[Piece, ...]
@@ -105,13 +75,13 @@ class Assembly:
         Another backbone's, for instance, are not among them.
         """
         called = set(self.called)
-        for piece in self.own:
-            if piece.exercise_id in self.called:
+        for piece in self.pieces:
+            if piece.function and piece.exercise_id in self.called:
                 called |= {f"{piece.exercise_id[:3]}{name}" for name in used_names(piece.function)}
         return tuple(piece for piece in self.pieces if piece.exercise_id in called)
 
     def table(self) -> str:
-        """A line a piece: whose it is, and why not the learner's."""
+        """One line per piece: whose it is, and why not the learner's."""
         rows = [
             (piece.exercise_id, "yours" if piece.function else "the reference's", piece.note) for piece in self.pieces
         ]
@@ -128,8 +98,7 @@ class Assembly:
         changed = []
         try:
             for piece in self.pieces:
-                module, name = piece.home.rsplit(".", 1)
-                original = getattr(import_module(f"ssdseg_ref.{module}"), name)
+                original = function_at(EXERCISES[piece.exercise_id].home)
                 note = functools.partial(self.called.add, piece.exercise_id)
                 changed += _replace_everywhere(original, _adapted(piece, original, note))
             yield
@@ -137,14 +106,14 @@ class Assembly:
             for scope, name, original in reversed(changed):
                 scope[name] = original
 
-    def build_network(self, config: "Config"):
+    def build_network(self, config: "Config") -> Any:
         """The joint network of a configuration, with the learner's functions; its layers are the same, or a check would
         have said so.
 
         Raises:
             PieceError: if one of them stops.
         """
-        from ssdseg_ref.multitask import build_network
+        from ssdseg_ref.network import build_network
 
         with self.in_place():
             return build_network(replace(config))
@@ -161,42 +130,33 @@ def assemble(own: Sequence[str] | None = None, progress: Callable[[int, int], No
         ValueError: if one of `own` is no piece of the network.
     """
     import_keras()
-    places = homes()
+    names = [exercise.id for exercise in EXERCISES.values() if exercise.piece]
     for exercise_id in own or ():
-        if find_exercise(exercise_id).id not in places:
-            raise ValueError(f"{exercise_id} is no piece of the network; those are {', '.join(places)}")
-    wanted = set(places if own is None else own)
+        if find_exercise(exercise_id).id not in names:
+            raise ValueError(f"{exercise_id} is no piece of the network; those are {', '.join(names)}")
     root = course_root()
     pieces = []
-    for number, (exercise_id, home) in enumerate(places.items()):
+    for number, exercise_id in enumerate(names):
         if progress:
-            progress(number, len(places))
-        function, note = _take(exercise_id, root) if exercise_id in wanted else (None, "not asked for")
-        pieces.append(Piece(exercise_id, home, function, note))
+            progress(number, len(names))
+        wanted = own is None or exercise_id in own
+        pieces.append(Piece(exercise_id, *(_take(exercise_id, root) if wanted else (None, "not asked for"))))
     if progress:
-        progress(len(places), len(places))
+        progress(len(names), len(names))
     return Assembly(tuple(pieces))
 
 
-def homes() -> dict[str, str]:
-    """The pieces in the order of the lessons, and where the reference has each."""
-    homes = {
-        exercise_id: f"{module}.{OTHER_NAMES.get(exercise_id, EXERCISES[exercise_id].name)}"
-        for module, exercise_ids in PIECES.items()
-        for exercise_id in exercise_ids
-    }
-    return {exercise_id: homes[exercise_id] for exercise_id in EXERCISES if exercise_id in homes}
-
-
-def _take(exercise_id: str, root: Path) -> tuple[Callable | None, str]:
+def _take(exercise_id: str, root: Path) -> tuple[Function | None, str]:
     """The learner's function, if it is right, or why there is none; checked again only if something has changed."""
     try:
         written = find(exercise_id)
         known = recall(root, PIECES_TRIED, exercise_id)
         if isinstance(known, dict) and known.get("key") == written.digest and isinstance(known.get("why"), str):
-            function = None if known["why"] else written.defined(bool(known.get("wider"))).function
-            if known["why"] or callable(function):
-                return function, known["why"]
+            if known["why"]:
+                return None, known["why"]
+            function = written.defined(bool(known.get("wider"))).function
+            if callable(function):
+                return function, ""
         tried = written.tried()
     except NotebookError as error:
         return None, str(error)
@@ -207,7 +167,7 @@ def _take(exercise_id: str, root: Path) -> tuple[Callable | None, str]:
     return (None, why) if why else (tried.function, "")
 
 
-def _replace_everywhere(original: Callable, function: Callable) -> list[tuple[dict, str, Callable]]:
+def _replace_everywhere(original: Function, function: Function) -> list[tuple[dict[str, Any], str, Function]]:
     """Put a function wherever a module of the reference, or the notebook, knows the original, and say where."""
     changed = []
     for module_name, module in list(sys.modules.items()):
@@ -219,7 +179,7 @@ def _replace_everywhere(original: Callable, function: Callable) -> list[tuple[di
     return changed
 
 
-def _adapted(piece: Piece, original: Callable, note: Callable[[], None]) -> Callable:
+def _adapted(piece: Piece, original: Function, note: Callable[[], None]) -> Function:
     """The learner's function, called as the reference's is; the reference's where there is none. `note` is told."""
     exercise = EXERCISES[piece.exercise_id]
     signature = inspect.signature(original)
@@ -227,7 +187,7 @@ def _adapted(piece: Piece, original: Callable, note: Callable[[], None]) -> Call
     is_numpy = exercise.run is call
 
     @functools.wraps(original)
-    def function(*args, **kwargs):
+    def function(*args: Any, **kwargs: Any) -> Any:
         if piece.function is None:
             note()
             return original(*args, **kwargs)
@@ -236,10 +196,10 @@ def _adapted(piece: Piece, original: Callable, note: Callable[[], None]) -> Call
         values = bound.arguments
         if is_numpy and any(_is_tensor(value) for value in values.values()):
             return original(*args, **kwargs)  # in training's graph, where NumPy cannot go
-        if piece.exercise_id in SPECIAL:
-            work, arguments = SPECIAL[piece.exercise_id], (piece.function, *values.values())
+        if callable(exercise.piece):
+            work, arguments = exercise.piece, [piece.function, *values.values()]
         else:
-            beyond = [name for name in values if name not in asked and name not in NAMES_OF_LAYERS]
+            beyond = [name for name in values if name not in asked and name not in OF_LAYERS]
             if any(values[name] != signature.parameters[name].default for name in beyond):
                 return original(*args, **kwargs)  # what the exercise does not ask for
             work, arguments = piece.function, [values[name] for name in asked]
@@ -257,63 +217,13 @@ def _adapted(piece: Piece, original: Callable, note: Callable[[], None]) -> Call
     return function
 
 
-def _all_anchors(make_anchors: Callable, spec) -> np.ndarray:
-    """A map at a time, for the exercise has one list of ratios for all maps."""
-    return np.concatenate(
-        [
-            np.asarray(make_anchors(spec.image_size, (feature_map,), spec.scales[k : k + 2], ratios)).reshape(-1, 4)
-            for k, (feature_map, ratios) in enumerate(zip(spec.feature_maps, spec.ratios_by_map, strict=True))
-        ]
-    )
-
-
-def _decoded(decode: Callable, offsets, anchors, _) -> np.ndarray:
-    """An image at a time, for the exercise has no batch."""
-    images = np.reshape(offsets, (-1, *np.shape(offsets)[-2:]))
-    return np.stack([decode(image, anchors) for image in images]).reshape(np.shape(offsets))
-
-
-def _precision_if_any(average_precision: Callable, scores, hits, positives) -> float:
-    """The exercise has at least one box to be found."""
-    return average_precision(np.asarray(scores), np.asarray(hits), positives) if positives else float("nan")
-
-
-def _of_whole_numbers(loss: Callable, mask, *others):
-    """The exercise's masks are int32; those of a training are uint8, the smallest that hold them."""
-    from keras import ops
-
-    return loss(ops.cast(mask, "int32"), *others)
-
-
-def _flipped(flip: Callable, sample: "Sample") -> "Sample":
-    """The exercise has the parts of a sample, in any type of numbers."""
-    image, boxes, mask = flip(sample.image, sample.boxes, sample.mask)
-    return replace(
-        sample,
-        image=np.asarray(image, np.uint8),
-        boxes=np.asarray(boxes, np.float32).reshape(-1, 4),
-        mask=np.asarray(mask, np.uint8),
-    )
-
-
-# Where the exercise has other arguments than the reference: from the learner's function and the reference's arguments.
-SPECIAL = {
-    "01.make_anchors": _all_anchors,
-    "02.decode": _decoded,
-    "07.weighted_cross_entropy": _of_whole_numbers,
-    "07.dice_loss": _of_whole_numbers,
-    "08.average_precision": _precision_if_any,
-    "08.flip": _flipped,
-}
-
-
-def _is_tensor(value) -> bool:
+def _is_tensor(value: Any) -> bool:
     import keras
 
     return keras.ops.is_tensor(value) or isinstance(value, keras.KerasTensor)
 
 
-def _plain(result):
+def _plain(result: Any) -> Any:
     """What a NumPy function gave, in the types that the reference gives: a list or float64 is right as an answer."""
     if isinstance(result, tuple):
         return tuple(_plain(part) for part in result)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ssdseg_course.checking.case import Case, case_of
-from ssdseg_course.checking.exercise import Exercise, call
+from ssdseg_course.checking.exercise import Exercise, Function, call
 from ssdseg_course.checking.helpers import blame, note_right
 from ssdseg_course.checking.judge import AnswerKey, again, is_told_in_full, judge
 from ssdseg_course.checking.probe import Outcome, describe, probe
@@ -54,7 +55,7 @@ class _ShownReport(Report):
         pass
 
 
-def check(exercise_id: str, function: Callable, seed: int | None = None) -> Report:
+def check(exercise_id: str, function: Function, seed: int | None = None) -> Report:
     """Try a function on fixed and on random cases, and say what is right or the first thing that is wrong.
 
     A function that does not come to its end is stopped after 40 seconds of work. `check.last()` gives the case that
@@ -113,10 +114,10 @@ def last() -> Case:
     return _last()
 
 
-check.last = last
+check.last = last  # type: ignore[attr-defined]  # a learner finds it under the name that the report says
 
 
-def report_on(exercise: Exercise, function: Callable, seed: int) -> Report:
+def report_on(exercise: Exercise, function: Function, seed: int) -> Report:
     """What a check says of a function, shown to nobody; one that does not come to its end is stopped.
 
     Args:
@@ -127,7 +128,7 @@ def report_on(exercise: Exercise, function: Callable, seed: int) -> Report:
     return examine(exercise, function, AnswerKey(exercise, seed))[0]
 
 
-def examine(exercise: Exercise, function: Callable, key: AnswerKey) -> tuple[Report, list[Outcome] | None]:
+def examine(exercise: Exercise, function: Function, key: AnswerKey) -> tuple[Report, list[Outcome] | None]:
     """What a check says of a function, and what the function gave; None if it was stopped.
 
     Args:
@@ -154,11 +155,11 @@ def examine(exercise: Exercise, function: Callable, key: AnswerKey) -> tuple[Rep
 
 def earlier_exercises(exercise: Exercise) -> list[Exercise]:
     """Those of the same lesson that come before."""
-    before = itertools.takewhile(lambda it: it.id != exercise.id, EXERCISES.values())
-    return [it for it in before if it.lesson == exercise.lesson]
+    lesson = EXERCISES.of_lesson(int(exercise.lesson))
+    return list(itertools.takewhile(lambda other: other.id != exercise.id, lesson))
 
 
-def unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt, seed: int) -> Report:
+def unfinished(exercise: Exercise, function: Function, stop: KeyboardInterrupt, seed: int) -> Report:
     """The report on an answer that was stopped, by the learner or by the time limit.
 
     Args:
@@ -172,7 +173,7 @@ def unfinished(exercise: Exercise, function: Callable, stop: KeyboardInterrupt, 
     messages = (
         str(stop) if too_long else "it was interrupted",
         *([f"in line {place.line_number} of `{place.function}`: {place.line}"] if place.line else []),
-        *([] if too_long and stop.by_clock else [AN_END]),
+        *([] if isinstance(stop, TimeIsUp) and stop.by_clock else [AN_END]),
         again(exercise, seed),
     )
     verdict = Verdict.TOO_LONG if too_long else Verdict.INTERRUPTED
@@ -247,7 +248,7 @@ def show(report: Report) -> None:
         print(report)
 
 
-def _shell():
+def _shell() -> Any:
     """The running IPython, if this is one; not imported where it is not there already."""
     ipython = sys.modules.get("IPython")
     return ipython and ipython.get_ipython()

@@ -3,16 +3,15 @@
 import ast
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import inf
 from pathlib import Path
 from types import ModuleType
 
 from ssdseg_course.check import CheckFailed, draw_seed, find_exercise, report_on, show
-from ssdseg_course.checking.exercise import Exercise
+from ssdseg_course.checking.exercise import Exercise, Function
 from ssdseg_course.checking.report import Report
 from ssdseg_course.manifest import LESSONS, find_lesson
 from ssdseg_course.sandboxed.definitions import Defined, Source, Statement, define, needed_for, statements
@@ -20,7 +19,7 @@ from ssdseg_course.work.record import surroundings
 from ssdseg_course.work.workspace import NotebookError, code_cells, course_root, grade_id, read_lesson
 
 
-def mine(exercise_id: str) -> Callable:
+def mine(exercise_id: str) -> Function:
     """Your own function from another lesson's notebook: checked first, and ready to be called.
 
     Only the function is taken, and what it uses: imports, constants, other functions of that notebook. Save the
@@ -41,7 +40,7 @@ def mine(exercise_id: str) -> Callable:
     return function
 
 
-def take(exercise_id: str) -> tuple[Callable, Report]:
+def take(exercise_id: str) -> tuple[Function, Report]:
     """The learner's own function, right or not, and the report on it, shown to nobody.
 
     Args:
@@ -70,7 +69,7 @@ class Tried:
         wider: whether it is made of what stands below its check, too.
     """
 
-    function: Callable
+    function: Function
     report: Report
     notebook: Path
     wider: bool
@@ -85,7 +84,7 @@ class Written:
         notebook: where it stands.
         above: the statements above its check that it is made of; what stands below may give names another meaning.
         everywhere: those of the whole notebook, for an answer to which the others are not enough.
-        check: place of the cell that checks it.
+        check: place of the cell that checks it, or a place below all others.
         digest: another one as soon as anything changes that a check of it depends on.
     """
 
@@ -93,7 +92,7 @@ class Written:
     notebook: Path
     above: tuple[Statement, ...]
     everywhere: tuple[Statement, ...]
-    check: float
+    check: int
     digest: str
 
     def defined(self, wider: bool) -> Defined:
@@ -124,8 +123,8 @@ class Written:
         if first:
             return first
         if error:
-            problem = f"defining `{self.exercise.name}` stopped with {type(error).__name__}: {error}"
-            raise NotebookError(f"{self.notebook}: {problem}") from error
+            stopped = f"defining `{self.exercise.name}` stopped with {type(error).__name__}: {error}"
+            raise NotebookError(f"{self.notebook}: {stopped}") from error
         raise NotebookError(
             f"{self.notebook}: there is no function `{self.exercise.name}` in it, or its cell cannot be read; "
             f"`ssdseg check {int(self.exercise.id[:2])}` says more"
@@ -146,10 +145,10 @@ def find(exercise_id: str) -> Written:
     lesson, root = find_lesson(exercise_id[:2]), course_root()
     path = lesson.notebook(root)
     found, places = _statements(path, _state_of(path))
-    check = places.get(f"check_{exercise.name}", inf)
-    above = needed_for([it for it in found if it.place < check], exercise.name)
+    check = places.get(f"check_{exercise.name}", sys.maxsize)
+    above = needed_for([statement for statement in found if statement.place < check], exercise.name)
     everywhere = needed_for(found, exercise.name)
-    made_of = "\n".join(ast.unparse(it.code) for part in (above, everywhere) for it in part)
+    made_of = "\n".join(ast.unparse(statement.code) for statement in (*above, *everywhere))
     known_by = f"{made_of} {surroundings(made_of, lesson, root)}"
     digest = hashlib.sha256(known_by.encode(errors="replace")).hexdigest()
     return Written(exercise, path, tuple(above), tuple(everywhere), check, digest)

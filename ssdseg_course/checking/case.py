@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +35,13 @@ class Case:
     exercise_id: str
     number: int
     count: int
-    _arguments: dict = field(repr=False)
-    yours: object
-    right: object
+    _arguments: dict[str, Any] = field(repr=False)
+    yours: Any
+    right: Any
     error: str = ""
 
     @property
-    def arguments(self) -> dict:
+    def arguments(self) -> dict[str, Any]:
         """What the function was called with, by the names of its arguments."""
         return copy.deepcopy(self._arguments)
 
@@ -72,12 +73,12 @@ def case_of(key: AnswerKey, number: int, outcome: Outcome) -> Case:
         len(key.cases),
         dict(zip(exercise.argument_names, copy.deepcopy(key.cases[number]), strict=True)),
         _readable(exercise, outcome.value),
-        _readable(exercise, key.value(exercise.reference, number)),
+        _readable(exercise, key.right(number)),
         f"it stopped with {failure.error}: {failure.message}" if failure else "",
     )
 
 
-def _readable(exercise: Exercise, value: Plain | None):
+def _readable(exercise: Exercise, value: Plain | None) -> Any:
     """A plain value, as a learner thinks of it."""
     if value is None:
         return None
@@ -89,13 +90,13 @@ def _readable(exercise: Exercise, value: Plain | None):
     return _unwrapped(value)
 
 
-def _unwrapped(value: Plain):
+def _unwrapped(value: Plain) -> Any:
     if isinstance(value, tuple):
         return [_unwrapped(part) for part in value]
     return value.item() if value.ndim == 0 else value
 
 
-def _printed(value) -> str:
+def _printed(value: Any) -> str:
     if isinstance(value, np.ndarray):
         if value.size > PRINTED:
             return f"<an array of shape {value.shape}>"

@@ -3,16 +3,16 @@
 Like those of `networks`, these functions stand in an exercise's `run`.
 """
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Arguments
+from ssdseg_course.checking.exercise import Arguments, Function
 from ssdseg_course.checking.losses import run_mask
 from ssdseg_course.checking.probe import WrongAnswer
 
 
-def run_choice(function: Callable, arguments: Arguments) -> np.ndarray:
+def run_choice(function: Function, arguments: Arguments) -> np.ndarray:
     """Run a function of tensors that marks some of many, and let no order of equal ones matter.
 
     Args:
@@ -40,7 +40,7 @@ def _first_of_equals(chosen: np.ndarray, losses: np.ndarray, positive: np.ndarra
     return result
 
 
-def run_indices(function: Callable, arguments: Arguments):
+def run_indices(function: Function, arguments: Arguments) -> Any:
     """Run a function that gives indices.
 
     Raises:

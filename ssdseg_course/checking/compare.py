@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def compare_arrays(value: Plain, expected: np.ndarray) -> Complaint | None:
 def compare_whole_numbers(value: Plain, expected: np.ndarray) -> Complaint | None:
     """As `compare_arrays`, of whole numbers in type, too: 32 and not 32.0, for what a later step takes no float for."""
     complaint = compare_arrays(value, expected)
-    if complaint is not None or value.dtype.kind in "iu":
+    if complaint is not None or isinstance(value, tuple) or value.dtype.kind in "iu":
         return complaint
     what = "a whole number" if expected.ndim == 0 else "whole numbers"
     first = value.reshape(-1)[:1]
@@ -65,7 +66,9 @@ def compare_whole_numbers(value: Plain, expected: np.ndarray) -> Complaint | Non
     )
 
 
-def compare_parts(value: Plain, expected: Plain, names: Sequence[str], compare: Callable) -> Complaint | None:
+def compare_parts(
+    value: Plain, expected: Plain, names: Sequence[str], compare: Callable[[Plain, Any], Complaint | None]
+) -> Complaint | None:
     """The first thing that is wrong with things that are returned together, told by its name.
 
     Args:
@@ -94,7 +97,7 @@ STRANGE_NUMBERS = (
     "inf comes from a division by 0, from the logarithm of 0 or from a number too large, as exp(1000) is; nan from 0 / "
     "0, inf - inf, 0 * inf or the root of a negative number."
 )
-CUT_OFF = "yours is what remains of the right numbers when all that stands behind the point is cut off{why}."
+CUT_OFF = "yours is what remains of the right numbers when all that stands after the point is cut off{why}."
 ROUNDED = "yours are the right numbers, rounded to whole ones: the fraction is wanted, too."
 OTHER_ORDER = "all the right rows are there, but in another order."
 OTHER_INDEX = "all the right rows are there, but in another order. Which index should move fastest?"
@@ -128,12 +131,12 @@ def _first_difference(value: np.ndarray, expected: np.ndarray, agree: np.ndarray
     where, got = _first(value, ~agree)
     _, wanted = _first(expected, ~agree)
     digits = next(d for d in (4, 6, 9, 17) if d == 17 or row_in_words(got, d) != row_in_words(wanted, d))
-    got, wanted = row_in_words(got, digits), row_in_words(wanted, digits)
+    yours, right = row_in_words(got, digits), row_in_words(wanted, digits)
     if not where:
-        return f"it should be {wanted} and yours is {got}"
+        return f"it should be {right} and yours is {yours}"
     rows_agree = agree.all(axis=-1) if where.startswith("row") else agree
     count = f"{np.sum(~rows_agree)} of {rows_agree.size} differ"
-    return f"but {where} should be {wanted} and yours is {got} ({count})"
+    return f"but {where} should be {right} and yours is {yours} ({count})"
 
 
 def _first(array: np.ndarray, marked: np.ndarray) -> tuple[str, np.ndarray]:

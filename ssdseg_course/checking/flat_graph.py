@@ -1,12 +1,13 @@
 """A network written out: its layers one by one, whatever models and double layers they stood in.
 
-`Sequential`, models inside of a model, and layers that are made of layers are opened, and a `SeparableConv2D` becomes
+`Sequential`, models inside a model, and layers that are made of layers are opened, and a `SeparableConv2D` becomes
 its two steps. The layers themselves, with their weights, stay the same objects.
 """
 
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from ssdseg_course.lazy import LazyModule
 
@@ -28,12 +29,12 @@ class FlatGraph:
         trained: names of layers that were called with `training=...`.
     """
 
-    model: object
+    model: Any
     places: dict[int, tuple[int, ...]] = field(default_factory=dict)
     trained: list[str] = field(default_factory=list)
 
 
-def flat_graph(model) -> FlatGraph:
+def flat_graph(model: Any) -> FlatGraph:
     """Write a network out.
 
     Args:
@@ -54,8 +55,8 @@ def flat_graph(model) -> FlatGraph:
     return graph
 
 
-def inner_activation(operation) -> str | None:
-    """The name of the activation inside of a layer with weights; None where there is none."""
+def inner_activation(operation: Any) -> str | None:
+    """The name of the activation inside a layer with weights; None where there is none."""
     activation = getattr(operation, "activation", None)
     if activation is None or not type(operation).__name__.endswith(("Conv2D", "Dense")):
         return None
@@ -63,8 +64,8 @@ def inner_activation(operation) -> str | None:
     return None if name == "linear" else name
 
 
-def without_activation(operation, call):
-    """What comes out of a layer before the activation inside of it, for the same input, as a Keras tensor.
+def without_activation(operation: Any, call: Any) -> Any:
+    """What comes out of a layer before the activation inside it, for the same input, as a Keras tensor.
 
     Args:
         operation: the layer.
@@ -73,7 +74,7 @@ def without_activation(operation, call):
     return _views().WithoutActivation(operation)(*call.arguments.args)
 
 
-def activation_of(operation) -> str | None:
+def activation_of(operation: Any) -> str | None:
     """The name of an activation; `UNKNOWN` for what may be one, None for any other operation."""
     kind = type(operation).__name__
     if kind == "Activation":
@@ -89,14 +90,14 @@ def activation_of(operation) -> str | None:
     return name if name in ACTIVATIONS else None
 
 
-def _name_of(activation) -> str:
+def _name_of(activation: Any) -> str:
     if isinstance(activation, keras.layers.Layer):
         return activation_of(activation) or UNKNOWN
     name = getattr(activation, "__name__", UNKNOWN)
     return SAME_NAME.get(name, name)
 
 
-def _functional(model):
+def _functional(model: Any) -> Any:
     """The graph of a model.
 
     Raises:
@@ -111,28 +112,28 @@ def _functional(model):
     return inner
 
 
-def _nodes_upward(functional) -> list:
+def _nodes_upward(functional: Any) -> list[Any]:
     """All calls of a model's operations, from its input up."""
     depths = sorted(functional._nodes_by_depth, reverse=True)
     return [node for depth in depths for node in functional._nodes_by_depth[depth] if not node.is_input]
 
 
-def _place(tensor) -> tuple[int, ...]:
+def _place(tensor: Any) -> tuple[int, ...]:
     """When a tensor was made: Keras counts them in their names."""
     number = re.search(r"_(\d+)$", tensor.name)
     return (int(number[1]) if number else 0,)
 
 
-def _note_training(graph: FlatGraph, node) -> None:
+def _note_training(graph: FlatGraph, node: Any) -> None:
     if node.arguments.kwargs.get("training") is not None and node.operation.weights:
         graph.trained.append(f"{node.operation.name}, training={node.arguments.kwargs['training']}")
 
 
-def _has_to_be_opened(operation) -> bool:
+def _has_to_be_opened(operation: Any) -> bool:
     return _is_made_of_layers(operation) or _is_separable(operation)
 
 
-def _is_made_of_layers(operation) -> bool:
+def _is_made_of_layers(operation: Any) -> bool:
     """A model, or a learner's own layer with others inside; not one of Keras's, such as `TimeDistributed`."""
     if isinstance(operation, keras.Model):
         return True
@@ -140,11 +141,11 @@ def _is_made_of_layers(operation) -> bool:
     return own and bool(operation._layers)
 
 
-def _is_separable(operation) -> bool:
+def _is_separable(operation: Any) -> bool:
     return type(operation).__name__ == "SeparableConv2D"
 
 
-def _opened(graph: FlatGraph, functional, inputs: list, place: tuple[int, ...]) -> list:
+def _opened(graph: FlatGraph, functional: Any, inputs: list[Any], place: tuple[int, ...]) -> list[Any]:
     """Call all operations of a model once more, one by one: its outputs for these inputs."""
     known = {id(inner): outer for inner, outer in zip(functional.inputs, inputs, strict=True)}
     for node in _nodes_upward(functional):
@@ -156,11 +157,13 @@ def _opened(graph: FlatGraph, functional, inputs: list, place: tuple[int, ...]) 
     return [known[id(output)] for output in functional.outputs]
 
 
-def _called(graph: FlatGraph, operation, arguments: tuple, options: dict, place: tuple[int, ...]) -> list:
+def _called(
+    graph: FlatGraph, operation: Any, arguments: tuple[Any, ...], options: dict[str, Any], place: tuple[int, ...]
+) -> list[Any]:
     if isinstance(operation, keras.Model):
         return _opened(graph, _functional(operation), keras.tree.flatten(arguments), place)
     if _is_made_of_layers(operation):
-        inputs = [keras.Input(batch_shape=it.shape, dtype=it.dtype) for it in keras.tree.flatten(arguments)]
+        inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in keras.tree.flatten(arguments)]
         outputs = operation.call(*keras.tree.pack_sequence_as(arguments, inputs))
         return _opened(graph, keras.Model(inputs, outputs), keras.tree.flatten(arguments), place)
     if _is_separable(operation):
@@ -173,25 +176,25 @@ def _called(graph: FlatGraph, operation, arguments: tuple, options: dict, place:
     else:
         outputs = operation(*arguments, **options)
     _note_place(graph, outputs, place)
-    return keras.tree.flatten(outputs)
+    return list(keras.tree.flatten(outputs))
 
 
-def _note_place(graph: FlatGraph, outputs, place: tuple[int, ...]) -> None:
+def _note_place(graph: FlatGraph, outputs: Any, place: tuple[int, ...]) -> None:
     graph.places.update((id(tensor), place) for tensor in keras.tree.flatten(outputs))
 
 
 class _Views:
     """Layers that do a part of what another layer does, with that layer's own weights."""
 
-    def __init__(self):
-        class View(keras.layers.Layer):
-            def __init__(self, layer):
+    def __init__(self) -> None:
+        class View(keras.layers.Layer):  # type: ignore[name-defined]  # Keras is imported only when needed
+            def __init__(self, layer: Any) -> None:
                 super().__init__()
                 self.layer = layer
                 self.built = True
 
         class WithoutActivation(View):
-            def call(self, x):
+            def call(self, x: Any) -> Any:
                 activation = self.layer.activation
                 object.__setattr__(self.layer, "activation", keras.activations.linear)
                 try:
@@ -200,14 +203,14 @@ class _Views:
                     object.__setattr__(self.layer, "activation", activation)
 
         class DepthwiseStep(View):
-            def call(self, x):
-                it = self.layer
+            def call(self, x: Any) -> Any:
+                whole = self.layer
                 return keras.ops.depthwise_conv(
-                    x, it.depthwise_kernel, it.strides, it.padding, it.data_format, it.dilation_rate
+                    x, whole.depthwise_kernel, whole.strides, whole.padding, whole.data_format, whole.dilation_rate
                 )
 
         class PointwiseStep(View):
-            def call(self, x):
+            def call(self, x: Any) -> Any:
                 y = keras.ops.conv(x, self.layer.pointwise_kernel, 1, "valid", self.layer.data_format)
                 return y if self.layer.bias is None else y + self.layer.bias
 

@@ -8,14 +8,15 @@ once more with the reference's function in its place.
 import dis
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import CodeType, FunctionType
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from ssdseg_course.checking.blame import Blame
-from ssdseg_course.checking.exercise import Exercise
+from ssdseg_course.checking.exercise import Exercise, Function
 from ssdseg_course.checking.judge import AnswerKey, judge
 from ssdseg_course.checking.probe import probe
 from ssdseg_course.checking.report import Report, Verdict
@@ -26,7 +27,7 @@ GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME")
 _right: WeakKeyDictionary[FunctionType, dict[str, int]] = WeakKeyDictionary()
 
 
-def blame(exercise: Exercise, function: Callable, earlier: Sequence[Exercise], key: AnswerKey) -> Blame | None:
+def blame(exercise: Exercise, function: Function, earlier: Sequence[Exercise], key: AnswerKey) -> Blame | None:
     """Which of the functions that a wrong answer calls are wrong themselves; None if none is.
 
     Args:
@@ -49,7 +50,7 @@ def blame(exercise: Exercise, function: Callable, earlier: Sequence[Exercise], k
     return Blame(tuple(wrong), judge(exercise, outcomes, key.seed, key).passed, unwritten)
 
 
-def used_names(function: Callable) -> set[str]:
+def used_names(function: Function) -> set[str]:
     """Names of all that a function uses of its own notebook, and the functions there that it calls."""
     scope = _scope(function)
     found: set[str] = set()
@@ -65,22 +66,22 @@ def used_names(function: Callable) -> set[str]:
     return found
 
 
-def note_right(function: Callable) -> None:
+def note_right(function: Function) -> None:
     """Remember that a function has passed its check, so that it is not tried again while nothing has changed."""
     if isinstance(function, FunctionType):
         _right[function] = _used(function)
 
 
-def _is_known_to_be_right(function: Callable) -> bool:
+def _is_known_to_be_right(function: Function) -> bool:
     return isinstance(function, FunctionType) and function in _right and _right[function] == _used(function)
 
 
-def _used(function: Callable) -> dict[str, int]:
+def _used(function: Function) -> dict[str, int]:
     scope = _scope(function)
     return {name: id(scope[name]) for name in used_names(function)}
 
 
-def _scope(function) -> dict:
+def _scope(function: Any) -> dict[str, Any]:
     inner = inspect.unwrap(function) if callable(function) else None
     return inner.__globals__ if isinstance(inner, FunctionType) else {}
 
@@ -91,7 +92,7 @@ def _global_names(code: CodeType) -> set[str]:
     return names.union(*(_global_names(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
 
 
-def _report_on(helper: Exercise, function: Callable) -> Report:
+def _report_on(helper: Exercise, function: Function) -> Report:
     if function is helper.reference or _is_known_to_be_right(function):
         return Report(helper.id, True, helper.points, (), 0)
     alone = replace(helper, draw=None, mutants=())  # the fixed cases tell right from wrong, and no words are wanted
@@ -101,23 +102,23 @@ def _report_on(helper: Exercise, function: Callable) -> Report:
     return report
 
 
-def _called_alike(reference: Callable, learners: Callable) -> Callable:
+def _called_alike(reference: Function, learners: Function) -> Function:
     """The reference's function, to be called as the learner's is: with the same names of arguments and defaults."""
 
     @functools.wraps(reference)
-    def stand_in(*args, **kwargs):
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
         try:
-            given = inspect.signature(learners).bind(*args, **kwargs)
+            bound = inspect.signature(learners).bind(*args, **kwargs)
         except (TypeError, ValueError):
             return reference(*args, **kwargs)
-        given.apply_defaults()
-        return reference(*given.arguments.values())
+        bound.apply_defaults()
+        return reference(*bound.arguments.values())
 
     return stand_in
 
 
 @contextmanager
-def _in_their_places(scope: dict, functions: dict[str, Callable]) -> Iterator[None]:
+def _in_their_places(scope: dict[str, Any], functions: dict[str, Function]) -> Iterator[None]:
     before = {name: scope[name] for name in functions}
     scope.update(functions)
     try:

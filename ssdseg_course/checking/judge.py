@@ -5,8 +5,9 @@ The judge sees plain values only. It never calls the learner's code, so that no 
 
 import copy
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ssdseg_course.checking.compare import (
     compare_parts,
     value_in_words,
 )
-from ssdseg_course.checking.exercise import Arguments, Exercise
+from ssdseg_course.checking.exercise import Arguments, Exercise, Function
 from ssdseg_course.checking.probe import Failure, Outcome, WrongAnswer
 from ssdseg_course.checking.report import Report, Verdict
 from ssdseg_course.checking.values import Plain, in_words_together, row_in_words, same, to_plain
@@ -37,16 +38,16 @@ class AnswerKey:
     Attributes:
         exercise: what was asked.
         seed: of the cases.
-        cases: the arguments, a tuple a case.
+        cases: the arguments, one tuple per case.
     """
 
     def __init__(self, exercise: Exercise, seed: int):
         self.exercise = exercise
         self.seed = seed
         self.cases = exercise.cases(seed)
-        self._known: dict[tuple[Callable, int], Plain | None] = {}
+        self._known: dict[tuple[Function, int], Plain | None] = {}
 
-    def value(self, function: Callable, number: int) -> Plain | None:
+    def value(self, function: Function, number: int) -> Plain | None:
         """What the reference or a mutant gives in the case of that number; None where a mutant stops with an error."""
         known = (function, number)
         if known not in self._known:
@@ -57,6 +58,12 @@ class AnswerKey:
                     raise
                 self._known[known] = None
         return self._known[known]
+
+    def right(self, number: int) -> Plain:
+        """What is right in the case of that number."""
+        value = self.value(self.exercise.reference, number)
+        assert value is not None  # no reference gives anything but numbers
+        return value
 
 
 def judge(
@@ -104,11 +111,11 @@ class _Complaints:
 
 def _best_to_tell(complaints: _Complaints, first: int) -> int:
     """Number of the case to tell: the first wrong one or, where it is too large to read, one with the same mistake."""
-    cases = complaints.key.cases
+    cases, mistake = complaints.key.cases, complaints[first]
     for number in range(first, len(cases)):
         if is_told_in_full(cases[number]):
             complaint = complaints[number]
-            if complaint and complaint.kind == complaints[first].kind:
+            if complaint and mistake and complaint.kind == mistake.kind:
                 return number
     return first
 
@@ -116,6 +123,7 @@ def _best_to_tell(complaints: _Complaints, first: int) -> int:
 def _advised(complaints: _Complaints, number: int) -> Complaint:
     """The complaint, without advice that another case does not bear out."""
     complaint = complaints[number]
+    assert complaint is not None  # that is the case to tell
     if not complaint.advice or not complaint.everywhere:
         return complaint
     every = [complaints[other] for other in range(len(complaints.outcomes))]
@@ -130,7 +138,7 @@ def _complaint(key: AnswerKey, number: int, outcome: Outcome) -> Complaint | Non
     exercise = key.exercise
     if outcome.failure is not None:
         return _about_failure(exercise, outcome.failure)
-    expected = key.value(exercise.reference, number)
+    expected = key.right(number)
     if outcome.value is None:
         return _about_type(exercise, outcome, expected)
     if len(exercise.returns) > 1 and exercise.compare is compare_arrays:
@@ -163,7 +171,10 @@ def _about_failure(exercise: Exercise, failure: Failure) -> Complaint:
 
 def _known(exercise: Exercise, error: str) -> str | None:
     """The exercise's own advice for what went wrong."""
-    return next((advice for words, advice in exercise.errors if words in error), None)
+    for words, advice in exercise.errors:
+        if any(word in error for word in ((words,) if isinstance(words, str) else words)):
+            return advice
+    return None
 
 
 def _about_type(exercise: Exercise, outcome: Outcome, expected: Plain) -> Complaint:
@@ -223,10 +234,10 @@ def _mutant_sentence(key: AnswerKey, outcomes: Sequence[Outcome], wrong: Outcome
     return None
 
 
-def _is_alike(exercise: Exercise, value: Plain, other: Plain) -> bool:
+def _is_alike(exercise: Exercise, value: Plain, other: Plain | None) -> bool:
     """Whether two answers are the same; networks may be, although they were written in another order."""
     alike = getattr(exercise.compare, "same", same)
-    return other is not None and alike(value, other)
+    return other is not None and bool(alike(value, other))
 
 
 def _failed(
@@ -234,7 +245,7 @@ def _failed(
 ) -> Report:
     exercise, seed = key.exercise, key.seed
     if blame and blame.right_otherwise:  # then no sentence about a mistake in this function is true
-        advice = blame.in_words(exercise)
+        advice: str | None = blame.in_words(exercise)
     else:
         advice = _mutant_sentence(key, outcomes, outcomes[number]) or complaint.advice
     messages = [*_call_in_words(exercise, key.cases[number]), *complaint.lines]
@@ -283,9 +294,9 @@ def is_told_in_full(arguments: Arguments) -> bool:
     return "<an array" not in " ".join(map(_in_words, arguments))
 
 
-def _in_words(value) -> str:
+def _in_words(value: Any) -> str:
     if callable(value):
-        return value.__name__
+        return str(value.__name__)
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key!r}: {_in_words(part)}' for key, part in value.items())}}}"
     if type(value) in (list, tuple) and any(isinstance(part, np.ndarray | list | tuple | dict) for part in value):

@@ -8,6 +8,7 @@ through, and every layer that has some gets a signature: of its weights, and of 
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -32,22 +33,22 @@ class Node:
         call: number of the call, among all of that operation.
         kind: its class, "Conv2D"; a convolution with groups is a "grouped Conv2D".
         weights: its variables, by kind.
-        output: the Keras tensor that comes out of it, before an activation inside of it.
+        output: the Keras tensor that comes out of it, before an activation inside it.
         below: the nodes that it stands on, with nothing but layers without weights between.
         depth: longest way down, counted in nodes.
         signature: of the node and of all below it; not of the size of maps.
         above: the nodes that stand on it.
         place: when it was called, to be sorted by.
         activations: names of the activations between it and the nodes above or the end.
-        inside: whether such an activation is inside of the layer.
+        inside: whether such an activation is inside the layer.
     """
 
-    layer: object
-    operation: object
+    layer: Any
+    operation: Any
     call: int
     kind: str
-    weights: dict[str, object]
-    output: object
+    weights: dict[str, Any]
+    output: Any
     below: list["Node"]
     depth: int
     signature: str
@@ -65,7 +66,7 @@ def weighted_nodes(graph: FlatGraph) -> list[Node]:
     """
     found: dict[int, dict[Node, frozenset[str]]] = {}  # of a tensor: the nearest nodes below, with activations between
 
-    def nearest(tensor) -> dict[Node, frozenset[str]]:
+    def nearest(tensor: Any) -> dict[Node, frozenset[str]]:
         if id(tensor) in found:
             return found[id(tensor)]
         operation, index, _ = tensor._keras_history
@@ -97,7 +98,7 @@ def weighted_nodes(graph: FlatGraph) -> list[Node]:
     return sorted(nodes, key=lambda node: (node.place, node.depth, node.signature))
 
 
-def copy_weights(source, target) -> None:
+def copy_weights(source: Any, target: Any) -> None:
     """Give a network the weights of another one that is built the same, whatever its layers are called.
 
     Args:
@@ -136,24 +137,24 @@ def _draw(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.nda
     if kind in ("beta", "moving_mean", "bias"):
         return rng.normal(0, 0.3, shape)
     # He's deviation keeps signals alive; a depthwise kernel's inputs are its own taps.
-    inputs = np.prod(shape[:2]) if kind == DEPTHWISE else np.prod(shape[:-1])
+    inputs = int(np.prod(shape[:2] if kind == DEPTHWISE else shape[:-1]))
     return rng.normal(0, np.sqrt(2 / max(inputs, 1)), shape)
 
 
-def _tensors_upward(model) -> list:
+def _tensors_upward(model: Any) -> list[Any]:
     """All tensors of a model, from its input up, without a recursion that is as deep as the network."""
     depths = sorted(model._nodes_by_depth, reverse=True)
     return [tensor for depth in depths for node in model._nodes_by_depth[depth] for tensor in node.outputs]
 
 
-def _has_weights(operation) -> bool:
+def _has_weights(operation: Any) -> bool:
     return bool(getattr(operation, "weights", ()))
 
 
 DEPTHWISE = "depthwise_kernel"
 
 
-def _node(operation, call: int, tensor, below: list[Node]) -> Node:
+def _node(operation: Any, call: int, tensor: Any, below: list[Node]) -> Node:
     layer, kind, weights = _taken_apart(operation)
     depth = 1 + max((node.depth for node in below), default=0)
     node = Node(layer, operation, call, kind, weights, tensor, below, depth, "")
@@ -167,7 +168,7 @@ def _node(operation, call: int, tensor, below: list[Node]) -> Node:
     return node
 
 
-def _taken_apart(operation) -> tuple[object, str, dict]:
+def _taken_apart(operation: Any) -> tuple[Any, str, dict[str, Any]]:
     """The layer behind an operation, what kind it is of, and its variables by kind, the same however it is written."""
     step = type(operation).__name__
     layer = operation.layer if step in ("DepthwiseStep", "PointwiseStep") else operation
@@ -224,7 +225,7 @@ def _by_place(graph: FlatGraph) -> dict[str, list[Node]]:
     return places
 
 
-def _ends(model) -> dict[int, set[int]]:
+def _ends(model: Any) -> dict[int, set[int]]:
     """Of a layer with weights, by its id: numbers of the outputs that it comes to, with no other layer between."""
     ends = defaultdict(set)
     for number, output in enumerate(model.outputs):
@@ -239,7 +240,7 @@ def _ends(model) -> dict[int, set[int]]:
     return ends
 
 
-def _digest(thing) -> str:
+def _digest(thing: Any) -> str:
     return hashlib.sha256(repr(thing).encode()).hexdigest()[:16]
 
 

@@ -1,14 +1,14 @@
 """Exercises on losses and other functions of tensors: how the learner's function is run, and how results compare."""
 
 import inspect
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ssdseg_course.checking.compare import Complaint, compare_arrays
-from ssdseg_course.checking.exercise import Arguments
+from ssdseg_course.checking.exercise import Arguments, Function
 from ssdseg_course.checking.probe import WrongAnswer
 from ssdseg_course.checking.values import Plain, close
 from ssdseg_course.lazy import LazyModule
@@ -37,7 +37,7 @@ WITHOUT_SLOPE = {"Round", "Rint", "Floor", "Ceil", "Sign", "ArgMax", "ArgMin", "
                  "LessEqual", "Equal", "NotEqual", "Cast", "TopKV2", "OneHot", "FloorDiv"}  # fmt: skip
 
 
-def run_loss(*, wrt: tuple[int, ...]) -> Callable:
+def run_loss(*, wrt: tuple[int, ...]) -> Function:
     """A `run` for losses: their values, and their gradients, on tensors; and once more as a graph, as training does.
 
     Args:
@@ -49,7 +49,7 @@ def run_loss(*, wrt: tuple[int, ...]) -> Callable:
     return partial(_run_loss, wrt)
 
 
-def _run_loss(wrt: tuple[int, ...], function: Callable, arguments: Arguments) -> tuple:
+def _run_loss(wrt: tuple[int, ...], function: Function, arguments: Arguments) -> tuple[Any, ...]:
     tensors = [tf.convert_to_tensor(a) if isinstance(a, np.ndarray) else a for a in arguments]
     watched = [tensors[place] for place in wrt]
     with tf.GradientTape() as tape:
@@ -71,7 +71,7 @@ def _run_loss(wrt: tuple[int, ...], function: Callable, arguments: Arguments) ->
     return value, (len(gradients), *(tf.convert_to_tensor(gradient) for gradient in gradients))
 
 
-def run_mask(function: Callable, arguments: Arguments) -> np.ndarray:
+def run_mask(function: Function, arguments: Arguments) -> np.ndarray:
     """Run a function of tensors that marks places: 1 for true and 0 for false; and once more as a graph.
 
     Raises:
@@ -89,7 +89,7 @@ def run_mask(function: Callable, arguments: Arguments) -> np.ndarray:
     if value.dtype != tf.bool:
         raise WrongAnswer(
             f"it should return a tensor of true and false (bool), and yours holds numbers ({value.dtype.name}): what "
-            'uses it, `ops.where` for one, wants to know which. A comparison, or `ops.cast(x, "bool")`, makes true and '
+            'uses it, `ops.where` for one, has to know which. A comparison, or `ops.cast(x, "bool")`, makes true and '
             "false"
         )
     _graph_of(function, tensors)
@@ -114,28 +114,28 @@ def compare_losses(value: Plain, expected: Plain) -> Complaint | None:
     return None
 
 
-def show_loss(value: Plain) -> dict:
+def show_loss(value: Plain) -> dict[str, Any]:
     """A value of `run_loss` as a learner looks at it."""
     loss, (_, *gradients) = value
     return {"loss": loss, **{f"gradient {place + 1}": gradient for place, gradient in enumerate(gradients)}}
 
 
-_run_loss.show = show_loss
+_run_loss.show = show_loss  # type: ignore[attr-defined]  # a function may have attributes
 
 
 def _first_part(yours: Plain, right: Plain) -> int | None:
     """Number of the first thing that is wrong, of several losses."""
-    if isinstance(yours, tuple) or yours.shape != right.shape or right.ndim == 0:
+    if isinstance(yours, tuple) or isinstance(right, tuple) or yours.shape != right.shape or right.ndim == 0:
         return None
     wrong = np.argwhere(~close(yours, right))
     return int(wrong[0][0]) if len(wrong) else None
 
 
-def _flat(value) -> list:
+def _flat(value: Any) -> list[Any]:
     return [part for item in value for part in _flat(item)] if isinstance(value, list | tuple) else [value]
 
 
-def _why_no_gradient(function: Callable, tensors: list, place: int) -> str:
+def _why_no_gradient(function: Function, tensors: list[Any], place: int) -> str:
     """What stands between an argument and what comes back, read from the graph of both."""
     name = list(inspect.signature(function).parameters)[place]
     try:
@@ -152,7 +152,7 @@ def _why_no_gradient(function: Callable, tensors: list, place: int) -> str:
     return STEPS.format(name=name, steps=steps) if steps else APART.format(name=name)
 
 
-def _steps_between(start, ends: list) -> set[str]:
+def _steps_between(start: Any, ends: list[Any]) -> set[str]:
     """Names of the operations on the ways from a tensor of a graph to others; empty if there is no way."""
     above, waiting = set(), [start]
     while waiting:
@@ -169,14 +169,14 @@ def _steps_between(start, ends: list) -> set[str]:
     return {kind for name, kind in below.items() if name in above}
 
 
-def _graph_of(function: Callable, tensors: list):
+def _graph_of(function: Function, tensors: list[Any]) -> Any:
     """It as a graph: what looks at values with Python's `if` or `float` fails here, and would in training.
 
     Raises:
         WrongAnswer: where it does.
     """
 
-    def call(*values):
+    def call(*values: Any) -> Any:
         return function(*values)
 
     try:

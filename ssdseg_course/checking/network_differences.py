@@ -7,11 +7,12 @@ they were written. Where they are not, layers are counted as the learner has cal
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ssdseg_course.checking.compare import Complaint, compare_arrays
+from ssdseg_course.checking.exercise import Function
 from ssdseg_course.checking.flat_graph import ACTIVATIONS
 from ssdseg_course.checking.values import Plain, with_article
 
@@ -36,7 +37,7 @@ class Layer(NamedTuple):
         parameters: all of its weights.
         kernel_cols: columns of its kernel.
         activation: between it and the next layers with weights: 0 for none, a place in `ACTIVATIONS` from 1, or -1.
-        inside: whether that is inside of the layer.
+        inside: whether that is inside the layer.
         normalised: whether nothing but batch normalisations stand on it.
         uses: how often the very same layer is in the network.
         in_channels: of what it is applied to.
@@ -94,18 +95,18 @@ class Network(NamedTuple):
 
     def below(self, number: int) -> list[int]:
         """Numbers of the layers that one stands on."""
-        return self.edges[self.edges[:, 0] == number, 1].tolist()
+        return [int(layer) for layer in self.edges[self.edges[:, 0] == number, 1]]
 
     def above(self, number: int) -> list[int]:
         """Numbers of the layers that stand on one."""
-        return self.edges[self.edges[:, 1] == number, 0].tolist()
+        return [int(layer) for layer in self.edges[self.edges[:, 1] == number, 0]]
 
     def base(self, number: int) -> tuple[int, ...]:
         """Signatures of the layers that one stands on."""
         return tuple(sorted(self.signatures[self.below(number)].tolist()))
 
 
-def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> Callable:
+def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> Function:
     """A comparison for `run_network`: what was built, layer by layer, then what it computes, layer by layer.
 
     Args:
@@ -119,7 +120,7 @@ def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> 
         yours, right = Network(*value), Network(*expected)
         layers = right.rows()
 
-        def place(number):
+        def place(number: int) -> str:
             return f" {where(number, layers)}" if where else ""
 
         if _is_same(yours, right):
@@ -136,7 +137,7 @@ def compare_networks(where: Callable[[int, list[Layer]], str] | None = None) -> 
     def same(value: Plain, other: Plain) -> bool:
         return _is_network(value) and _is_network(other) and _is_same(Network(*value), Network(*other))
 
-    compare.same = same  # by which the typical mistake is found that an answer has made
+    compare.same = same  # type: ignore[attr-defined]  # by which the typical mistake is found that an answer has made
     return compare
 
 
@@ -144,7 +145,7 @@ def _is_network(value: Plain) -> bool:
     return isinstance(value, tuple) and len(value) == len(Network._fields)
 
 
-def show_network(value: Plain) -> dict:
+def show_network(value: Plain) -> dict[str, Any]:
     """A value of `run_network` as a learner looks at it."""
     network = Network(*value)
     layers = [f"{number}: {layer}" for number, layer in enumerate(network.rows(), start=1)]
@@ -163,7 +164,7 @@ def _is_same(yours: Network, right: Network) -> bool:
     return _activations(yours) == _activations(right) or None in (_activations(yours), _activations(right))
 
 
-def _activations(network: Network) -> Counter | None:
+def _activations(network: Network) -> Counter[tuple[int, int]] | None:
     """How often each activation stands behind which layer; None where one is not known."""
     activations = [layer.activation for layer in network.rows()]
     return None if -1 in activations else Counter(zip(network.signatures.tolist(), activations, strict=True))
@@ -254,13 +255,13 @@ def _about_a_bias(got: Layer, right: Layer) -> str | None:
     more = got.parameters - right.parameters
     if more == right.channels and right.kind != KINDS.index("BatchNormalization"):
         if got.normalised:
-            return "it has a bias, which a normalisation behind it takes out again: use_bias=False."
+            return "it has a bias, which a normalisation after it takes out again: use_bias=False."
         return "it has a bias, which it should not have: use_bias=False."
     if more == -right.channels and right.kind != KINDS.index("BatchNormalization"):
         if not got.normalised:
-            return "its bias is missing: no normalisation stands behind it that would have one."
+            return "its bias is missing: no normalisation that would have one comes after it."
         if not right.normalised:
-            return "its bias is missing, and there is a normalisation behind it, where none should be."
+            return "its bias is missing, and there is a normalisation after it, where none should be."
         return "its bias is missing."
     return None
 
@@ -272,15 +273,12 @@ def _other_outputs(yours: Network, right: Network) -> Complaint | None:
     line = f"it should return {wanted}; yours returns {got}"
     if _names(yours.outputs) == _names(right.outputs) != [""]:
         pairs = zip(_leaves(yours.outputs), _leaves(right.outputs), strict=True)
-        name, mine, one = next((name, *two) for (name, *_), *two in _with_shapes(pairs) if two[0] != two[1])
+        name, mine, one = next(
+            (name, mine.shape, one.shape) for (name, mine), (_, one) in pairs if mine.shape != one.shape
+        )
         line = f"{name} should be a tensor of shape {one}; yours is one of shape {mine}"
     known = _known(right)
     return Complaint((*known, f"but {line}") if known else (line,), kind="outputs")
-
-
-def _with_shapes(pairs):
-    for (name, mine), (_, wanted) in pairs:
-        yield (name,), mine.shape, wanted.shape
 
 
 def _layer_used_again(yours: Network, right: Network, partners: dict[int, int], place: Place) -> Complaint | None:
@@ -336,7 +334,7 @@ BETWEEN = (
     "what it stands on gives the right numbers, so look at what lies between: activation, addition, padding, the order "
     "of what is concatenated, or what the layer is applied to."
 )
-BEHIND = "look at what you do behind the last layers with weights: activation, addition, reshaping, order."
+BEHIND = "look at what you do after the last layers with weights: activation, addition, reshaping, order."
 
 
 def _known(right: Network) -> tuple[str, ...]:
@@ -349,7 +347,7 @@ def _known(right: Network) -> tuple[str, ...]:
 def _about_activations(
     numbers: list[int], got: list[Layer], layers: list[Layer], partners: dict[int, int], place: Place
 ) -> tuple[tuple[str, ...], str | None]:
-    """Whether the first wrong activation behind one of these layers is inside of it, in words, and advice."""
+    """Whether the first wrong activation behind one of these layers is inside it, in words, and advice."""
     for number in numbers:
         mine, wanted = got[number].activation, layers[partners[number]].activation
         if mine == wanted or -1 in (mine, wanted):
@@ -390,7 +388,7 @@ def _is_list(front: np.ndarray) -> bool:
     return front.shape == (1,) and front[0] < ord(" ")
 
 
-def _structure(outputs: Plain):
+def _structure(outputs: Plain) -> Any:
     if isinstance(outputs, tuple):
         return (tuple(outputs[0].tolist()), *(_structure(part) for part in outputs[1:]))
     return outputs.shape
@@ -401,7 +399,7 @@ def _in_words(outputs: Plain) -> str:
         return f"a tensor of shape {outputs.shape}"
     front, parts = outputs[0], ", ".join(_in_words(part) for part in outputs[1:])
     if not _is_list(front):
-        keys = _keys(front)
+        keys = _keys(front) or []
         return f"a dict with the {'keys' if len(keys) > 1 else 'key'} {', '.join(keys)} ({parts})"
     if len(outputs) == 2:
         return f"a list of one thing ({parts})"

@@ -4,11 +4,11 @@
 `compare_networks` stands in its `compare`. Those for losses are in `losses`.
 """
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Arguments
+from ssdseg_course.checking.exercise import Arguments, Function
 from ssdseg_course.checking.flat_graph import ACTIVATIONS, FlatGraph, flat_graph
 from ssdseg_course.checking.layer_graph import Node, dilation_of, draw_weights, stride_of, weighted_nodes
 from ssdseg_course.checking.losses import compare_losses, run_loss, run_mask
@@ -35,7 +35,7 @@ IMAGES = 2  # that a whole model is tried on
 SIDE = 32  # of these, where the model takes any
 
 
-def run_network(function: Callable, arguments: Arguments) -> Network:
+def run_network(function: Function, arguments: Arguments) -> Network:
     """Build a network by a learner's function, give it weights, and run it.
 
     Args:
@@ -46,7 +46,7 @@ def run_network(function: Callable, arguments: Arguments) -> Network:
         WrongAnswer: if what comes back is no network.
     """
     images: list[np.ndarray] = []
-    inputs: list = []
+    inputs: list[Any] = []
     built = function(*_with_inputs(list(arguments), images, inputs))
     try:
         if not inputs:
@@ -69,7 +69,7 @@ def run_network(function: Callable, arguments: Arguments) -> Network:
     edges = [(number[id(node)], number[id(below)]) for node in nodes for below in node.below]
     uses = [sum(other.operation is node.operation for other in nodes) for node in nodes]
     return Network(
-        layers=np.array([_describe(*it) for it in zip(nodes, uses, strict=True)], np.int64).reshape(
+        layers=np.array([_describe(node, count) for node, count in zip(nodes, uses, strict=True)], np.int64).reshape(
             -1, len(Layer._fields)
         ),
         signatures=np.array([int(node.signature[:15], 16) for node in nodes], np.int64),
@@ -79,9 +79,9 @@ def run_network(function: Callable, arguments: Arguments) -> Network:
     )
 
 
-def _rules_out(function: Callable, arguments: Arguments, value: Plain) -> bool:
+def _rules_out(function: Function, arguments: Arguments, value: Plain) -> bool:
     """Whether a function builds a model of another number of parameters: seen at once, where a run takes its time."""
-    inputs: list = []
+    inputs: list[Any] = []
     given = _with_inputs(list(arguments), [], inputs)
     if inputs or not isinstance(value, tuple) or len(value) != len(Network._fields):
         return False
@@ -90,11 +90,11 @@ def _rules_out(function: Callable, arguments: Arguments, value: Plain) -> bool:
     return isinstance(built, keras.Model) and built.count_params() != known
 
 
-run_network.show = show_network
-run_network.rules_out = _rules_out
+run_network.show = show_network  # type: ignore[attr-defined]  # a function may have attributes
+run_network.rules_out = _rules_out  # type: ignore[attr-defined]  # a function may have attributes
 
 
-def _of_a_model(built) -> tuple[FlatGraph, object, list[np.ndarray]]:
+def _of_a_model(built: Any) -> tuple[FlatGraph, object, list[np.ndarray]]:
     """The graph of a model, what it gives, and images for it."""
     if built is None:
         raise WrongAnswer("it should return a Keras model, and returned None: does every way end in `return`?")
@@ -107,13 +107,13 @@ def _of_a_model(built) -> tuple[FlatGraph, object, list[np.ndarray]]:
         )
     graph = flat_graph(built)
     images = [
-        np.random.default_rng(len(it.shape)).uniform(-4, 4, (IMAGES, *(side or SIDE for side in it.shape[1:])))
-        for it in graph.model.inputs
+        np.random.default_rng(len(tensor.shape)).uniform(-4, 4, (IMAGES, *(side or SIDE for side in tensor.shape[1:])))
+        for tensor in graph.model.inputs
     ]
     return graph, getattr(built, "_functional", built)._outputs_struct, [image.astype(np.float32) for image in images]
 
 
-def _between(inputs: list, built):
+def _between(inputs: list[Any], built: Any) -> Any:
     """The model between what went in and what came back."""
     try:
         return keras.Model(inputs, _flat(built))
@@ -130,7 +130,7 @@ def _between(inputs: list, built):
         ) from error
 
 
-def _first_tensors(outputs: list) -> list:
+def _first_tensors(outputs: list[Any]) -> list[Any]:
     """The inputs that tensors come from."""
     found, seen, waiting = [], set(), list(outputs)
     while waiting:
@@ -146,7 +146,7 @@ def _first_tensors(outputs: list) -> list:
     return found
 
 
-def _with_inputs(value, images: list, inputs: list):
+def _with_inputs(value: Any, images: list[Any], inputs: list[Any]) -> Any:
     """The same, with a Keras input in the place of each array of four axes."""
     if isinstance(value, np.ndarray) and value.ndim == 4:
         images.append(value)
@@ -159,13 +159,13 @@ def _with_inputs(value, images: list, inputs: list):
     return value
 
 
-def _must_be_tensors(built) -> None:
+def _must_be_tensors(built: Any) -> None:
     parts = _flat(built)
     if not parts:
         raise WrongAnswer("it should return a Keras tensor, and returned nothing")
     for part in parts:
         if part is None and built is not None:
-            number = [it is None for it in parts].index(True) + 1
+            number = [part is None for part in parts].index(True) + 1
             raise WrongAnswer(
                 f"thing {number} of the {len(parts)} that it returns is None, and should be a Keras tensor"
             )
@@ -182,11 +182,11 @@ def _must_be_tensors(built) -> None:
             raise WrongAnswer(f"it should return a Keras tensor, and returned something else: {kind}{call}")
 
 
-def _is_layer(part) -> bool:
+def _is_layer(part: Any) -> bool:
     return isinstance(part, keras.layers.Layer)
 
 
-def _flat(built) -> list:
+def _flat(built: Any) -> list[Any]:
     """The tensors in whatever came back; those of a dict in the order of its keys."""
     if isinstance(built, dict):
         return [part for key in _sorted_keys(built) for part in _flat(built[key])]
@@ -195,29 +195,29 @@ def _flat(built) -> list:
     return [built]
 
 
-def _rebuilt(built, values: list[np.ndarray]):
+def _rebuilt(built: Any, values: list[np.ndarray]) -> Any:
     """Arrays in the structure of what came back: a list has its length in front, a dict its keys as text."""
-    values = iter(values)
+    left = iter(values)
 
-    def fill(part):
+    def fill(part: Any) -> Any:
         if isinstance(part, dict):
             keys = _sorted_keys(part)
             return (_letters(keys), *(fill(part[key]) for key in keys))
         if isinstance(part, list | tuple):
             return (np.array([len(part)]), *(fill(item) for item in part))
-        return next(values)
+        return next(left)
 
     return fill(built)
 
 
-def _sorted_keys(things: dict) -> list:
+def _sorted_keys(things: dict[str, Any]) -> list[Any]:
     """Numbers by their size, texts by their letters."""
     return sorted(
         things, key=lambda key: (isinstance(key, str), key if isinstance(key, int | float | str) else str(key))
     )
 
 
-def _letters(keys: list) -> np.ndarray:
+def _letters(keys: list[Any]) -> np.ndarray:
     """Keys as a text of numbers, which tells 4 from "4", and not 4 from 4.0, for a dict does not either."""
     texts = (repr(key) if isinstance(key, str) else f"{key:g}" if isinstance(key, float) else str(key) for key in keys)
     return np.frombuffer(", ".join(texts).encode(), np.uint8).astype(np.int64)
@@ -238,11 +238,11 @@ def _describe(node: Node, uses: int) -> Layer:
         rows=int(shape[1] or 0) if is_map else 0,
         cols=int(shape[2] or 0) if is_map else 0,
         channels=int(shape[-1]),
-        parameters=int(sum(np.prod(variable.shape) for variable in node.weights.values())),
+        parameters=sum(int(np.prod(variable.shape)) for variable in node.weights.values()),
         kernel_cols=int(kernel[-1]),
         activation=(activations[0] if len(activations) == 1 else -1) if activations else 0,
         inside=int(node.inside),
-        normalised=int(bool(node.above) and all(it.kind == "BatchNormalization" for it in node.above)),
+        normalised=int(bool(node.above) and all(other.kind == "BatchNormalization" for other in node.above)),
         uses=uses,
         in_channels=int(node.operation._inbound_nodes[node.call].input_tensors[0].shape[-1] or 0),
     )
@@ -250,5 +250,4 @@ def _describe(node: Node, uses: int) -> Layer:
 
 def _sample(value: np.ndarray) -> np.ndarray:
     """Some values of an output, spread over all of it."""
-    flat = value.reshape(-1)
-    return flat[np.linspace(0, len(flat) - 1, SAMPLES).astype(int)]
+    return np.take(value, np.linspace(0, value.size - 1, SAMPLES).astype(int))

@@ -12,10 +12,11 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Arguments, call
+from ssdseg_course.checking.exercise import Arguments, Function, call
 from ssdseg_course.checking.values import Plain, same, to_plain, type_in_words
 
 OURS = (__package__, "ssdseg_course.sandboxed")  # where no learner's code is
@@ -64,7 +65,7 @@ class Outcome:
 
 
 def probe(
-    function: Callable, cases: Sequence[Arguments], run: Callable[[Callable, Arguments], object] = call
+    function: Function, cases: Sequence[Arguments], run: Callable[[Function, Arguments], object] = call
 ) -> list[Outcome]:
     """Run the function once for each case, in the exercise's way."""
     # A warning or a message on stderr stays visible but moves to stdout: nbgrader takes stderr for a failed check.
@@ -72,7 +73,7 @@ def probe(
         return [_call(function, arguments, run) for arguments in cases]
 
 
-def _call(function: Callable, arguments: Arguments, run: Callable) -> Outcome:
+def _call(function: Function, arguments: Arguments, run: Function) -> Outcome:
     given = copy.deepcopy(arguments)
     try:
         returned = run(function, given)
@@ -84,14 +85,14 @@ def _call(function: Callable, arguments: Arguments, run: Callable) -> Outcome:
     return Outcome(value, type_name, failure, changed, shared)
 
 
-def _share(returned, argument) -> bool:
+def _share(returned: Any, argument: Any) -> bool:
     parts = returned if type(returned) in (tuple, list) else [returned]
     return isinstance(argument, np.ndarray) and any(
         isinstance(part, np.ndarray) and np.may_share_memory(part, argument) for part in parts
     )
 
 
-def _differ(now, before) -> bool:
+def _differ(now: Any, before: Any) -> bool:
     if before is None or isinstance(before, str) or callable(before):  # no numbers, and nothing can change it
         return False
     if isinstance(before, dict):
@@ -102,7 +103,7 @@ def _differ(now, before) -> bool:
     return now is None or not same(now, before)
 
 
-def describe(error: BaseException, function: Callable) -> Failure:
+def describe(error: BaseException, function: Function) -> Failure:
     """An error, and the last line of the learner's own code that it passed: not one deep inside NumPy."""
     # Without our own; what remains is none where the call itself failed, as with a missing argument.
     frames = [

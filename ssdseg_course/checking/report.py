@@ -48,7 +48,7 @@ class Report:
     helpers: tuple[str, ...] = ()
     right_but_for_helpers: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.verdict is None:
             object.__setattr__(self, "verdict", Verdict.PASSED if self.passed else Verdict.WRONG)
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 SECONDS = 40.0  # of work, for all cases; the longest right answer, a whole network, takes 6 to 8, loops perhaps five
 WAITING = 3  # seconds on the clock for each second of work, after which one that hardly works is ended: it waits
@@ -62,7 +63,7 @@ def time_limit(seconds: float = SECONDS) -> Iterator[None]:
         return
     start = time.process_time(), time.monotonic()
 
-    def ring(number, _):
+    def ring(number: Any, _: Any) -> None:
         by_clock = number == signal.SIGALRM
         stop = TimeIsUp(time.process_time() - start[0], time.monotonic() - start[1], by_clock)
         if not by_clock or stop.waits or stop.waited > LONGEST * seconds:

@@ -4,14 +4,17 @@ A list, a tuple, a tensor or an array becomes a fresh NumPy array of real number
 shapes a tuple of such arrays. An object that answers `==` or pretends to be an array as it likes does not get through.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-Plain = np.ndarray | tuple
+Plain = np.ndarray | tuple[Any, ...]
 
 REAL_NUMBERS = "iuf"  # NumPy's kinds: signed, unsigned, floating
 
 
-def to_plain(value) -> Plain | None:
+def to_plain(value: Any) -> Plain | None:
     """The plain form of whatever a function gave back; None where it is no collection of real numbers."""
     try:
         array = np.array(value, subok=False)
@@ -25,7 +28,7 @@ def to_plain(value) -> Plain | None:
     return None if any(part is None for part in parts) else parts
 
 
-def type_in_words(value) -> str:
+def type_in_words(value: Any) -> str:
     """What kind of thing came back, as a learner calls it: "str", "array of bool", "tuple with an array of bool"."""
     dtype = getattr(value, "dtype", None)
     if isinstance(value, list | tuple):
@@ -47,7 +50,7 @@ def parts_of(value: Plain) -> list[Plain]:
     return list(value) if isinstance(value, tuple) or value.ndim else [value]
 
 
-def in_words_together(names) -> str:
+def in_words_together(names: Sequence[str]) -> str:
     """ "image, boxes and mask"."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
@@ -83,5 +86,5 @@ def number_in_words(number: float, digits: int = 4) -> str:
 def row_in_words(row: np.ndarray, digits: int = 4) -> str:
     """A number, or numbers in brackets: (0.5, 0.25)."""
     if np.ndim(row) == 0:
-        return number_in_words(row, digits)
+        return number_in_words(float(row), digits)
     return f"({', '.join(row_in_words(part, digits) for part in row)})"

@@ -2,11 +2,12 @@
 
 import contextlib
 import copy
+import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.syntax import Syntax
@@ -19,7 +20,7 @@ from ssdseg_course.cli.learn import LessonName, course
 from ssdseg_course.manifest import find_lesson
 
 if TYPE_CHECKING:
-    from ssdseg_course.checking.exercise import Exercise
+    from ssdseg_course.checking.exercise import Exercise, Function
     from ssdseg_course.work.timing import Timing
     from ssdseg_course.work.workspace import Notebook
 
@@ -44,7 +45,6 @@ def compare(
     ssdseg compare 1 | less    # skips what is not right yet
     """
     from ssdseg_course.exercises import exercises_of
-    from ssdseg_course.exercises.reference import reference_of, source_of
     from ssdseg_course.work.workspace import read_lesson
 
     found, root = find_lesson(lesson), course()
@@ -52,18 +52,18 @@ def compare(
     skipped = []
     for exercise in exercises_of(found):
         function, trouble = _take(exercise)
-        if trouble and not yes and not _is_wanted(exercise):
+        if trouble and not yes and not _is_shown_all_the_same(exercise):
             skipped.append(exercise.id)
             continue
         console.output.rule(Text(f"{exercise.id}, {exercise.title.lower()}", "bold"))
-        reference = reference_of(exercise)
-        _show_both(_own_source(notebook, exercise), source_of(reference), reference.__module__)
-        print_plain((trouble or _beside_the_reference(function, exercise)) + "\n")
+        model = exercise.model_answer
+        _show_both(_own_source(notebook, exercise), inspect.getsource(model).rstrip(), model.__module__)
+        print_plain((_beside_the_reference(function, exercise) if function and not trouble else trouble) + "\n")
     if skipped:
         print_plain(f"not right yet, and skipped (--yes shows them): {', '.join(skipped)}")
 
 
-def _take(exercise: "Exercise") -> tuple["Callable | None", str]:
+def _take(exercise: "Exercise") -> tuple["Function | None", str]:
     """The learner's function, and what is wrong with it; "" where it is right."""
     from ssdseg_course.checking.exercise import call
     from ssdseg_course.mine import take
@@ -79,7 +79,7 @@ def _take(exercise: "Exercise") -> tuple["Callable | None", str]:
     return function, "" if report.passed else str(report)
 
 
-def _is_wanted(exercise: "Exercise") -> bool:
+def _is_shown_all_the_same(exercise: "Exercise") -> bool:
     return _can_ask() and typer.confirm(f"{exercise.id} is not right yet. See the reference's answer all the same?")
 
 
@@ -116,16 +116,18 @@ def _own_source(notebook: "Notebook", exercise: "Exercise") -> str:
     return sources[0] if sources else "# there is no such function in your notebook"
 
 
-def _beside_the_reference(function: Callable, exercise: "Exercise") -> str:
+def _beside_the_reference(own: "Function", exercise: "Exercise") -> str:
     """The results of a right answer and of the reference on the same inputs, and the time that both take."""
     from ssdseg_course.checking.values import same, to_plain
     from ssdseg_course.work.timing import in_turn
 
     cases = exercise.cases(SEED)
-    both = function, exercise.reference
+    both = own, exercise.reference
     with console.output.status(f"measuring {exercise.name}"), _what_it_prints_unseen():
-        agree = all(same(*(to_plain(exercise.run(it, copy.deepcopy(case))) for it in both)) for case in cases)
-        times = in_turn([partial(_through, exercise, it, cases) for it in both])
+        agree = all(
+            same(*(to_plain(exercise.run(function, copy.deepcopy(case))) for function in both)) for case in cases
+        )
+        times = in_turn([partial(_through, exercise, function, cases) for function in both])
     inputs = f"all {len(cases)} inputs" if len(cases) > 1 else "the one input"
     results = f"✓ the same results on {inputs}" if agree else "✓ right, with results of your own"
     return f"{results}\n{_times_in_words(*times)}"
@@ -137,7 +139,7 @@ def _what_it_prints_unseen() -> Iterator[None]:
         yield
 
 
-def _through(exercise: "Exercise", function: Callable, cases: Sequence[tuple]) -> None:
+def _through(exercise: "Exercise", function: "Function", cases: Sequence[tuple[Any, ...]]) -> None:
     for arguments in cases:
         exercise.run(function, arguments)
 

@@ -121,7 +121,7 @@ def _check_one(exercise: "Exercise") -> bool:
     from ssdseg_course.checking.report import Verdict
     from ssdseg_course.mine import take
     from ssdseg_course.work.results import LessonResult, Result, State
-    from ssdseg_course.work.running import as_graded
+    from ssdseg_course.work.running import as_graded, release_of
 
     if exercise.run is not call:
         console.import_keras()
@@ -129,7 +129,7 @@ def _check_one(exercise: "Exercise") -> bool:
     found = Result(exercise, State.PASSED if report.passed else State.WRONG, str(report))
     if report.verdict is not Verdict.UNWRITTEN:
         lesson = find_lesson(exercise.id.split(".")[0])
-        graded = as_graded(lesson, course(), LessonResult((found,), ()))
+        graded = as_graded(lesson, course(), release_of(lesson), LessonResult((found,), ()))
         found = graded.results[0]
     print_plain(found.text)
     return found.state is State.PASSED

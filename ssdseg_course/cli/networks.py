@@ -25,8 +25,8 @@ from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
 if TYPE_CHECKING:
     import keras
 
+    from ssdseg_ref.config import Config
     from ssdseg_ref.evaluation import Scores
-    from ssdseg_ref.multitask import Config
 
 NETWORK_FILE = "network.keras"
 RUN_FILE = "run.json"  # in a run's folder: what it was begun with
@@ -277,7 +277,7 @@ def score(network: "keras.Model", config: "Config", split: str) -> None:
         ValueError: if the network has another number of classes.
     """
     from ssdseg_ref import evaluation
-    from ssdseg_ref.multitask import Predictor
+    from ssdseg_ref.prediction import Predictor
 
     samples, names = open_samples(WAREHOUSE, split, config.image_size, None)
     if len(names) != len(config.classes):

@@ -50,7 +50,7 @@ def predict(
     model, config = open_network(network)
     out.mkdir(parents=True, exist_ok=True)
 
-    from ssdseg_ref.multitask import Predictor
+    from ssdseg_ref.prediction import Predictor
 
     found: dict[Path, list[Detection]] = {}
     unread: list[Path] = []

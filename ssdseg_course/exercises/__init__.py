@@ -1,23 +1,29 @@
-"""The bank of exercises, a module a lesson; each is imported when one of its exercises is asked for."""
+"""The bank of exercises, one module per lesson or several; each is imported when one of its exercises is asked for."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from types import ModuleType
 
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.manifest import Lesson
 
 MODULES = (
-    "tour",
-    "anchors",
-    "matching",
-    "convolutions",
-    "mobilenetv2",
-    "shufflenetv2",
-    "ssdlite",
-    "deeplabv3plus",
-    "training",
+    ("tour",),
+    ("anchors", "anchor_choice"),
+    ("boxes", "matching", "coding"),
+    ("convolutions",),
+    ("mobilenetv2",),
+    ("shufflenetv2",),
+    ("ssdlite",),
+    ("deeplabv3plus",),
+    ("training",),
 )
-"""Of each lesson, by its number."""
+"""Of each lesson, by its number; each has its `EXERCISES`, and perhaps what else is `ALLOWED` in the lesson."""
+
+
+def modules_of(number: int) -> list[ModuleType]:
+    """The modules with the exercises of a lesson."""
+    return [import_module(f"{__name__}.{name}") for name in MODULES[number]]
 
 
 class Bank(Mapping[str, Exercise]):
@@ -25,7 +31,7 @@ class Bank(Mapping[str, Exercise]):
 
     def of_lesson(self, number: int) -> tuple[Exercise, ...]:
         """The exercises of a lesson, in their order."""
-        return import_module(f"{__name__}.{MODULES[number]}").EXERCISES
+        return tuple(exercise for module in modules_of(number) for exercise in module.EXERCISES)
 
     def __getitem__(self, exercise_id: str) -> Exercise:
         numbers = {f"{number:02d}": number for number in range(len(MODULES))}
@@ -43,6 +49,11 @@ class Bank(Mapping[str, Exercise]):
 
 
 EXERCISES = Bank()
+
+
+def allowed_in(lesson: Lesson) -> tuple[str, ...]:
+    """What a lesson's learners may use of the modules that hold its answers, besides the answers to earlier lessons."""
+    return tuple(name for module in modules_of(lesson.number) for name in getattr(module, "ALLOWED", ()))
 
 
 def exercises_of(lesson: Lesson) -> tuple[Exercise, ...]:

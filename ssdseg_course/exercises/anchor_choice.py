@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import as_file, files
 from itertools import pairwise
 from textwrap import shorten
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +16,14 @@ from ssdseg_course.checking.compare import Complaint
 from ssdseg_course.checking.exercise import Exercise, Mutant
 from ssdseg_course.checking.values import Plain
 from ssdseg_ref.anchors import AnchorSpec, coverage, linear_scales, make_anchors
+from ssdseg_ref.data.sample import CLASSES, IMAGE_SIZE
 
-IMAGE_SIZE = (160, 224)  # (height, width) in pixels
 FEATURE_MAPS = ((20, 28), (10, 14), (5, 7), (3, 4))  # (rows, cols)
 THRESHOLD = 0.5  # least IoU
 LEAST_COVERAGE = 0.90
 MOST_ANCHORS = 2_400
 SCENES = 300
 FEW_WORDS = 200  # letters of a choice that a complaint repeats
-CLASS_NAMES = ("person", "forklift", "monorail")
 
 BOXES_FILE = files("ssdseg_course.exercises") / "warehouse_boxes.npy"
 
@@ -80,15 +80,17 @@ BADLY_PLACED = "look where the histograms of size and shape are high, and put yo
 def compare_choice(value: Plain, _expected: Plain) -> Complaint | None:
     """What keeps a choice of (scales, aspect_ratios) from being good enough."""
     choice = _nested(value)
+    if not isinstance(choice, tuple):
+        return _malformed(choice)
     return _malformed(choice) or _not_good_enough(AnchorSpec(IMAGE_SIZE, FEATURE_MAPS, *choice))
 
 
-def _nested(value: Plain) -> tuple | float:
+def _nested(value: Plain) -> tuple[Any, ...] | float:
     """The same numbers as tuples of tuples, whether NumPy could make one array of them or not."""
     return tuple(map(_nested, value)) if isinstance(value, tuple) or value.ndim else float(value)
 
 
-def _malformed(choice: tuple | float) -> Complaint | None:
+def _malformed(choice: tuple[Any, ...] | float) -> Complaint | None:
     maps = len(FEATURE_MAPS)
     if not isinstance(choice, tuple) or len(choice) != 2:
         count = len(choice) if isinstance(choice, tuple) else 1
@@ -111,7 +113,7 @@ def _malformed(choice: tuple | float) -> Complaint | None:
     return None
 
 
-def _is_row(value: tuple | float) -> bool:
+def _is_row(value: tuple[Any, ...] | float) -> bool:
     return isinstance(value, tuple) and len(value) > 0 and not any(isinstance(part, tuple) for part in value)
 
 
@@ -126,7 +128,7 @@ def _not_good_enough(spec: AnchorSpec) -> Complaint | None:
         return None
     shares = ", ".join(
         f"{name} {coverage(anchors, boxes[labels == label], THRESHOLD):.2f}"
-        for label, name in enumerate(CLASS_NAMES, start=1)
+        for label, name in enumerate(CLASSES, start=1)
     )
     lines = (
         f"your {len(anchors):,} anchors cover {covered:.3f} of the boxes, and it takes {LEAST_COVERAGE:.2f}",
@@ -190,3 +192,5 @@ CHOOSE_ANCHORS = Exercise(
         Mutant(lambda: (linear_scales(0.16, 0.6, 4), 4 * ((0.43, 2.2),)), RATIOS_COUNT),
     ),
 )
+
+EXERCISES = (CHOOSE_ANCHORS,)

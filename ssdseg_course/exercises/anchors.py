@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.exercises.anchor_choice import CHOOSE_ANCHORS
+from ssdseg_course.checking.exercise import Arguments, Exercise, Function, Mutant
 from ssdseg_ref import anchors as reference
-from ssdseg_ref.anchors import AnchorSpec, anchor_sizes, grid_centers, linear_scales, map_anchors
+from ssdseg_ref.anchors import AnchorSpec, anchor_sizes, grid_centers, linear_scales
 from ssdseg_ref.boxes import areas, corners_to_centers, pairwise_iou
+
+map_anchors: Function = reference.map_anchors  # mypy takes a list that is unpacked for any number of arguments
 
 NO_ARITHMETIC = ("'list' and", "and 'list'", "'tuple' and", "and 'tuple'")  # what Python says of + - * / ** on these
 LANDSCAPE, PORTRAIT, SQUARE = (160, 224), (300, 200), (128, 128)  # (height, width) in pixels
@@ -90,7 +91,8 @@ GRID_CENTERS = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=grid_centers,
+    home="anchors.grid_centers",
+    piece=True,
     fixed_cases=((2, 3), (1, 1), (1, 4), (5, 1), (3, 3)),
     draw=lambda rng: tuple(rng.integers(2, 10, 2).tolist()),
     hints=(
@@ -242,7 +244,7 @@ GRID_CENTERS = Exercise(
             "these are two grids, one below the other, one of all x and one of all y. Wanted is a list of points.",
         ),
         Mutant(
-            lambda rows, cols: np.hstack(grid_centers(rows, cols).T.reshape(2, rows, cols)).reshape(-1, 2),
+            lambda rows, cols: np.hstack([*grid_centers(rows, cols).T.reshape(2, rows, cols)]).reshape(-1, 2),
             "the x of a row stand before its y, and that was cut into pairs. np.stack([x, y], axis=-1) puts each x "
             "beside its y.",
         ),
@@ -264,7 +266,7 @@ def _sizes(widths, heights, extra, image_size, short=min):
     """The sizes in fractions from those in short sides, with the extra square last.
 
     Args:
-        widths: (R,), one a ratio.
+        widths: (R,), one per ratio.
         heights: (R,).
         extra: side of the extra square.
         image_size: (height, width) in pixels.
@@ -349,7 +351,7 @@ def _fractions_of_each_side(scale, next_scale, aspect_ratios, image_size):
     return anchor_sizes(scale, next_scale, aspect_ratios, (1, 1))
 
 
-def _draw_anchor_sizes(rng: np.random.Generator):
+def _draw_anchor_sizes(rng: np.random.Generator) -> Arguments:
     return (*_draw_scales(rng, 2), _draw_ratios(rng), _draw_image_size(rng))
 
 
@@ -359,7 +361,8 @@ ANCHOR_SIZES = Exercise(
     points=20,
     difficulty="medium",
     minutes=20,
-    reference=anchor_sizes,
+    home="anchors.anchor_sizes",
+    piece=True,
     fixed_cases=(
         (0.2, 0.4, (1.0, 2.0, 0.5), LANDSCAPE),
         (0.3, 0.5, (1.0,), SQUARE),
@@ -574,17 +577,13 @@ ANCHOR_SIZES = Exercise(
     errors=(
         (
             "can only concatenate",
-            "`aspect_ratios` may be a list or a tuple, and `+` wants the same on both sides: [*aspect_ratios, 1] takes "
+            "`aspect_ratios` may be a list or a tuple, and `+` needs the same on both sides: [*aspect_ratios, 1] takes "
             "either.",
         ),
         ("takes exactly one argument", "append takes one thing. A size is a pair in brackets of its own: ((w, h))."),
         ("no attribute 'append'", "a tuple cannot grow, and it is the caller's: [*aspect_ratios, 1] is a new list."),
-        *(
-            (words, "a list or a tuple does no arithmetic: go through its ratios, or make it an array.")
-            for words in NO_ARITHMETIC
-        ),
         (
-            "can't multiply sequence",
+            (*NO_ARITHMETIC, "can't multiply sequence"),
             "a list or a tuple does no arithmetic: go through its ratios, or make it an array.",
         ),
         ("inhomogeneous", "one row of yours has other parts than the rest. Each is a pair, (width, height)."),
@@ -595,7 +594,7 @@ ANCHOR_SIZES = Exercise(
 # 01.map_anchors
 
 
-def _regrouped(order: tuple[int, int, int]):
+def _regrouped(order: tuple[int, int, int]) -> Function:
     """`map_anchors` with rows (0), columns (1) and shapes (2) running in another order, the first slowest."""
 
     def anchors(rows, cols, scale, next_scale, aspect_ratios, image_size):
@@ -605,7 +604,7 @@ def _regrouped(order: tuple[int, int, int]):
     return anchors
 
 
-def _around(low: float, high: float):
+def _around(low: float, high: float) -> Function:
     """`map_anchors` that reach from middle + low * size to middle + high * size."""
 
     def anchors(*arguments):
@@ -637,7 +636,7 @@ def _repeated(middles, sizes):
     return _corners(np.repeat(middles, len(sizes), axis=0), np.repeat(sizes, len(middles), axis=0))
 
 
-def _with_size_number(number: int):
+def _with_size_number(number):
     return _paired(lambda middles, sizes: _corners(middles, sizes[number]))
 
 
@@ -645,7 +644,7 @@ def _around_corners_of_cells(rows, cols, *shape):
     return map_anchors(rows, cols, *shape) - np.array([0.5 / cols, 0.5 / rows] * 2)
 
 
-def _draw_map_anchors(rng: np.random.Generator):
+def _draw_map_anchors(rng: np.random.Generator) -> Arguments:
     rows, cols = rng.choice(np.arange(2, 6), 2, replace=False).tolist()
     return (rows, cols, *_draw_anchor_sizes(rng))
 
@@ -656,7 +655,8 @@ MAP_ANCHORS = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=map_anchors,
+    home="anchors.map_anchors",
+    piece=True,
     fixed_cases=(
         (2, 3, 0.2, 0.4, (1.0, 2.0), LANDSCAPE),
         (1, 1, 0.5, 0.8, (1.0,), SQUARE),
@@ -830,13 +830,9 @@ MAP_ANCHORS = Exercise(
             "list indices must be integers",
             "a list cannot be indexed with `[:, None]`: make an array of it first, np.asarray(...).",
         ),
-        *(
-            (
-                words,
-                "pairs in a list or a tuple do no arithmetic: take x and y apart, or make arrays of them, "
-                "np.asarray(...).",
-            )
-            for words in NO_ARITHMETIC
+        (
+            NO_ARITHMETIC,
+            "pairs in a list or a tuple do no arithmetic: take x and y apart, or make arrays of them, np.asarray(...).",
         ),
         (
             "must match exactly",
@@ -851,7 +847,7 @@ MAP_ANCHORS = Exercise(
 # 01.linear_scales
 
 
-def _draw_linear_scales(rng: np.random.Generator):
+def _draw_linear_scales(rng: np.random.Generator) -> Arguments:
     first = rng.uniform(0.05, 0.3)
     return (
         round(float(first), 3),
@@ -880,7 +876,7 @@ LINEAR_SCALES = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=linear_scales,
+    home="anchors.linear_scales",
     # Thirds, which rounding to decimals changes. Steps that are added up, by np.arange or by a loop, miss the end by a
     # last bit here and there: in (0.2, 0.9, 4) one scale comes out too many, in (0.2, 0.8, 4) one too few.
     fixed_cases=((0.2, 0.8, 3), (0.2, 0.9, 4), (0.2, 0.9, 6), (0.1, 0.5, 2), (0.2, 0.8, 4)),
@@ -1039,6 +1035,16 @@ def make_anchors(image_size, feature_maps, scales, aspect_ratios):
     return reference.make_anchors(AnchorSpec(image_size, feature_maps, scales, aspect_ratios))
 
 
+def _all_anchors(make_anchors, spec):
+    """Plays the part of the one at home, a map at a time: the exercise has one list of ratios for all maps."""
+    return np.concatenate(
+        [
+            np.asarray(make_anchors(spec.image_size, (feature_map,), spec.scales[k : k + 2], ratios)).reshape(-1, 4)
+            for k, (feature_map, ratios) in enumerate(zip(spec.feature_maps, spec.ratios_by_map, strict=True))
+        ]
+    )
+
+
 def _map_by_map(scales_of_map):
     """`make_anchors` where `scales_of_map(scales, k)` chooses scale and next scale of map k."""
 
@@ -1098,7 +1104,7 @@ def _shaped_by_the_map(image_size, feature_maps, scales, aspect_ratios):
     )
 
 
-def _draw_make_anchors(rng: np.random.Generator):
+def _draw_make_anchors(rng: np.random.Generator) -> Arguments:
     rows, cols = rng.choice(np.arange(4, 8), 2, replace=False).tolist()
     count = int(rng.integers(2, 4))
     maps = tuple((-(-rows // 2**k), -(-cols // 2**k)) for k in range(count))
@@ -1111,7 +1117,9 @@ MAKE_ANCHORS = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
+    home="anchors.make_anchors",
     reference=make_anchors,
+    piece=_all_anchors,
     fixed_cases=(
         (LANDSCAPE, [(2, 3), (1, 2)], [0.2, 0.3, 0.8], (1.0, 2.0)),
         (PORTRAIT, ((3, 2),), (0.4, 0.7), (1.0,)),
@@ -1260,11 +1268,7 @@ MAKE_ANCHORS = Exercise(
             "what you join has other axes than a map's anchors, (N, 4). Collect the maps in a list, then join them.",
         ),
         (
-            "'float' object is not iterable",
-            "hand all `aspect_ratios` on to every map: they are the same for all.",
-        ),
-        (
-            "'float' has no len()",
+            ("'float' object is not iterable", "'float' has no len()"),
             "hand all `aspect_ratios` on to every map: they are the same for all.",
         ),
         (
@@ -1275,7 +1279,7 @@ MAKE_ANCHORS = Exercise(
         ("argument after *", "hand all `aspect_ratios` on to every map: they are the same for all."),
         ("need at least one array", "the list of maps is empty. Does it collect what map_anchors gives?"),
         ("inhomogeneous", "each map has another number of anchors: np.concatenate joins them, np.array cannot."),
-        ("must have the same shape", "np.stack wants equal shapes: np.concatenate joins maps of different sizes."),
+        ("must have the same shape", "np.stack needs equal shapes: np.concatenate joins maps of different sizes."),
         ("broadcast together", "`+` adds numbers: np.concatenate puts the maps' anchors one behind the other."),
     ),
 )
@@ -1284,24 +1288,24 @@ MAKE_ANCHORS = Exercise(
 # 01.coverage
 
 
-def _best(anchors, boxes) -> np.ndarray:
+def _best(anchors, boxes):
     """(M,) IoU of each box with its best anchor."""
     return pairwise_iou(boxes, anchors).max(axis=1)
 
 
-def _best_share_inside(anchors, boxes) -> np.ndarray:
+def _best_share_inside(anchors, boxes):
     """(M,) intersection over the box's own area, with the best anchor: a huge anchor covers everything."""
     low = np.maximum(boxes[:, None, :2], anchors[:, :2])
     high = np.minimum(boxes[:, None, 2:], anchors[:, 2:])
     return (areas(np.concatenate([low, high], axis=-1)) / areas(boxes)[:, None]).max(axis=1)
 
 
-def _coverage_by(share, without_boxes: float = 1.0):
+def _coverage_by(share: Function, without_boxes: float = 1.0) -> Function:
     """A wrong `coverage`: a function of anchors, boxes and threshold, and what comes out where there is no box."""
     return lambda anchors, boxes, threshold: share(anchors, boxes, threshold) if len(boxes) else without_boxes
 
 
-def _guarded_or_not(share, sentence: str, unguarded: float = np.nan) -> tuple[Mutant, Mutant]:
+def _guarded_or_not(share: Function, sentence: str, unguarded: float = np.nan) -> tuple[Mutant, Mutant]:
     """One mistake twice: with the care for images without boxes, and before that is written.
 
     Args:
@@ -1325,7 +1329,7 @@ _PIECES = np.array([[0, 0, 0.5, 0.9], [0.5, 0, 1, 0.9], [0.1, 0.1, 0.9, 0.3]], n
 LEAST_GAP = 1e-3  # between an overlap and the threshold in what is drawn, so that no rounding decides
 
 
-def _draw_coverage(rng: np.random.Generator):
+def _draw_coverage(rng: np.random.Generator) -> Arguments:
     """Anchors, boxes near some of them, boxes anywhere, and a threshold that no best overlap comes near to."""
     while True:
         anchors = _draw_boxes(rng, 12)
@@ -1347,7 +1351,7 @@ COVERAGE = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
-    reference=lambda anchors, boxes, threshold: reference.coverage(anchors, boxes, threshold),
+    home="anchors.coverage",
     fixed_cases=(
         (_FIXED_ANCHORS, _FIXED_BOXES[:2], 0.5),
         (_FIXED_ANCHORS, _FIXED_BOXES, 0.5),
@@ -1500,17 +1504,19 @@ COVERAGE = Exercise(
         ),
     ),
     errors=(
-        ("array of bool", "that says which boxes are covered; wanted is their share, one number: `.mean()`."),
-        ("zero-size array", "without any box there is nothing to take the largest of: ask for len(boxes) first."),
-        ("empty sequence", "without any box there is nothing to take the largest of: ask for len(boxes) first."),
+        ("array of bool", "that says which boxes are covered; their share is wanted, one number: `.mean()`."),
+        (
+            ("zero-size array", "empty sequence"),
+            "without any box there is nothing to take the largest of: ask for len(boxes) first.",
+        ),
         ("ZeroDivisionError", "without any box there is nothing to divide by: ask for len(boxes) first."),
         (
             "is ambiguous",
-            "a comparison of an array gives true or false for each entry, and `if` wants one of them. Count those that "
+            "a comparison of an array gives true or false for each entry, and `if` needs one of them. Count those that "
             "are true, by .mean() or .sum().",
         ),
     ),
 )
 
 
-EXERCISES = (GRID_CENTERS, ANCHOR_SIZES, MAP_ANCHORS, LINEAR_SCALES, MAKE_ANCHORS, COVERAGE, CHOOSE_ANCHORS)
+EXERCISES = (GRID_CENTERS, ANCHOR_SIZES, MAP_ANCHORS, LINEAR_SCALES, MAKE_ANCHORS, COVERAGE)

@@ -4,16 +4,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Function, Mutant
 from ssdseg_ref.boxes import areas, centers_to_corners, corners_to_centers, pairwise_iou
 
 STEPS = 128  # boxes lie on a grid that float32 holds exactly: an honest answer in float32 loses nothing
 LEAST_GAP = 1e-4  # between overlaps that are compared, so that no rounding decides
 
 
-def draw_boxes(rng: np.random.Generator, count: int, least: int = 8, most: int = 56) -> np.ndarray:
-    """(count, 4) corners inside the image, with sides of `least` to `most` steps."""
-    size = rng.integers(least, most + 1, (count, 2))
+def draw_boxes(rng: np.random.Generator, count: int, least: int = 8) -> np.ndarray:
+    """(count, 4) corners inside the image, with sides of `least` to 56 steps."""
+    size = rng.integers(least, 57, (count, 2))
     low = rng.integers(0, STEPS + 1 - size)
     return np.concatenate([low, low + size], axis=1) / STEPS
 
@@ -60,8 +60,8 @@ def draw_anchors_and_boxes(rng: np.random.Generator) -> tuple[np.ndarray, np.nda
         anchors = np.concatenate([anchors, nudged(rng, anchors[:3], 6), nudged(rng, anchors[:3], 6)])
         small = anchors[3, :2] + np.array([0, 0, 4, 6]).reshape(2, 2) / STEPS
         far = np.array([0.8125, 0.125, 0.9375, 0.375])
-        boxes = [*nudged(rng, anchors[[0, 0, 1]], 5), small.ravel(), far]
-        boxes = np.array(boxes)[rng.permutation(5)[: int(rng.integers(3, 6))]]
+        boxes = np.stack([*nudged(rng, anchors[[0, 0, 1]], 5), small.ravel(), far])
+        boxes = boxes[rng.permutation(5)[: int(rng.integers(3, 6))]]
         threshold = float(rng.choice([0.4, 0.6, 0.7]))
         overlaps = np.unique([*pairwise_iou(anchors, boxes).ravel().tolist(), 0, threshold])
         counted = np.count_nonzero(pairwise_iou(anchors, boxes)) + 2
@@ -72,7 +72,7 @@ def draw_anchors_and_boxes(rng: np.random.Generator) -> tuple[np.ndarray, np.nda
 # 02.corners_to_centers
 
 
-def _rearranged(*columns: int):
+def _rearranged(*columns: int) -> Function:
     """`corners_to_centers` with its four numbers in another order."""
     return lambda boxes: corners_to_centers(boxes)[:, columns]
 
@@ -98,7 +98,8 @@ CORNERS_TO_CENTERS = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=corners_to_centers,
+    home="boxes.corners_to_centers",
+    piece=True,
     fixed_cases=(
         (np.array([[0.25, 0.5, 0.75, 0.625]]),),
         (np.array([[0.0, 0.0, 1.0, 1.0], [0.5, 0.125, 0.625, 1.0], [-0.25, 0.5, 0.25, 1.25]]),),
@@ -220,8 +221,10 @@ CORNERS_TO_CENTERS = Exercise(
         ("to unpack", "`boxes` gives its rows one by one, and each is a whole box. boxes.T gives the four columns."),
         ("AxisError", "these arrays have one axis alone. np.stack puts such columns side by side, with axis=1."),
         ("IndexError", "boxes[0] is the first row, a whole box. boxes[:, 0] is the first column."),
-        ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
-        ("only integer scalar arrays", "np.concatenate takes the arrays as one list: mind the square brackets."),
+        (
+            ("multiple values", "only integer scalar arrays"),
+            "np.concatenate takes the arrays as one list: mind the square brackets.",
+        ),
     ),
 )
 
@@ -229,30 +232,30 @@ CORNERS_TO_CENTERS = Exercise(
 # 02.iou
 
 
-def _sides(a, b, low=np.maximum, high=np.minimum) -> np.ndarray:
+def _sides(a, b, low=np.maximum, high=np.minimum):
     """(N, M, 2) width and height of what every pair shares; negative where they lie apart."""
     return high(a[:, None, 2:], b[:, 2:]) - low(a[:, None, :2], b[:, :2])
 
 
-def _shared(a, b) -> np.ndarray:
+def _shared(a, b):
     return np.maximum(_sides(a, b), 0).prod(axis=-1)
 
 
-def _over(shared, union) -> np.ndarray:
+def _over(shared, union):
     """A ratio of areas, 0 where there is nothing to divide by."""
     return np.divide(shared, union, out=np.zeros(np.shape(shared)), where=union != 0)
 
 
-def _sum_of_areas(a, b) -> np.ndarray:
+def _sum_of_areas(a, b):
     return areas(a)[:, None] + areas(b)
 
 
-def _over_or_1(shared, union) -> np.ndarray:
+def _over_or_1(shared, union):
     """The lesson's way to divide where there may be nothing to divide by."""
     return shared / np.where(union > 0, union, 1)
 
 
-def _unguarded(shared, union) -> np.ndarray:
+def _unguarded(shared, union):
     with np.errstate(all="ignore"):
         return shared / union
 
@@ -267,15 +270,15 @@ def _with_shared(shared, over=_over_or_1):
     return iou
 
 
-def _never_clipped(a, b) -> np.ndarray:
+def _never_clipped(a, b):
     return _sides(a, b).prod(axis=-1)
 
 
-def _clipped_too_late(a, b) -> np.ndarray:
+def _clipped_too_late(a, b):
     return np.maximum(_never_clipped(a, b), 0)
 
 
-def _hull(a, b) -> np.ndarray:
+def _hull(a, b):
     return np.maximum(_sides(a, b, np.minimum, np.maximum), 0).prod(axis=-1)
 
 
@@ -289,7 +292,7 @@ def _with_pixels(a, b):
     return _over(shared, counted(a)[:, None] + counted(b) - shared)
 
 
-def _first_guarded_then_not(iou, sentence: str) -> tuple[Mutant, Mutant]:
+def _first_guarded_then_not(iou: Function, sentence: str) -> tuple[Mutant, Mutant]:
     """One mistake twice: with the care for boxes without area, and before that is written.
 
     Args:
@@ -338,7 +341,7 @@ def _x_twice(x0, y0, x1, y1, u0, v0, u1, v1):
     return np.stack([width, width])
 
 
-def _one_side_clipped(place: int):
+def _one_side_clipped(place: int) -> Function:
     """The shared area where only the sides along x (0) or along y (1) are clipped at 0."""
 
     def shared(a, b):
@@ -353,7 +356,7 @@ def _with_union(union):
     return lambda a, b: _over(_shared(a, b), union(_shared(a, b), a, b))
 
 
-def _union(shared, a, b) -> np.ndarray:
+def _union(shared, a, b):
     return _sum_of_areas(a, b) - shared
 
 
@@ -361,7 +364,7 @@ _APART = np.array([[0.5, 0.5, 1, 1], [0.5, 0, 0.75, 0.25], [0, 0.375, 0.25, 0.5]
 _EMPTY = np.array([[0.25, 0.25, 0.25, 0.25], [0.5, 0.25, 0.5, 0.75]])
 
 
-def _draw_iou(rng: np.random.Generator):
+def _draw_iou(rng: np.random.Generator) -> Arguments:
     """Boxes anywhere, boxes near others, and a box inside another.
 
     No gap between two boxes is larger than both: whoever takes it for a shared piece gets a union over 0, and what is
@@ -381,7 +384,8 @@ IOU = Exercise(
     points=20,
     difficulty="medium",
     minutes=25,
-    reference=pairwise_iou,
+    home="boxes.pairwise_iou",
+    piece=True,
     fixed_cases=(
         (np.array([[0.0, 0.0, 0.5, 0.5]]), np.array([[0.25, 0.0, 0.75, 0.5]])),
         (
@@ -597,3 +601,6 @@ IOU = Exercise(
         ("to unpack", "`a` gives its rows one by one, and each is a whole box. a.T gives the four columns."),
     ),
 )
+
+ALLOWED = ("boxes.centers_to_corners",)
+EXERCISES = (CORNERS_TO_CENTERS, IOU)

@@ -2,23 +2,11 @@
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Function, Mutant
 from ssdseg_course.exercises.boxes import BOTH, GRADED, SHARED, SMALL, STEPS, draw_anchors_and_boxes, draw_boxes
-from ssdseg_ref import coding as reference
 from ssdseg_ref.boxes import centers_to_corners, corners_to_centers, pairwise_iou
-from ssdseg_ref.coding import VARIANCES, encode_targets
+from ssdseg_ref.coding import VARIANCES, decode, encode, encode_targets
 from ssdseg_ref.matching import UNMATCHED, match_anchors
-
-
-def encode(boxes, anchors):
-    """The reference's `encode`, with the two arguments that the lesson uses."""
-    return reference.encode(boxes, anchors)
-
-
-def decode(offsets, anchors):
-    """The reference's `decode`, with the two arguments that the lesson uses."""
-    return reference.decode(offsets, anchors)
-
 
 ONE_COLUMN = "one of the arrays is a single column: [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."
 LIST_OF_A_HELPER = (
@@ -62,7 +50,7 @@ def _from_the_upper_left_corner(boxes, anchors):
     return offsets
 
 
-def _draw_pairs(rng: np.random.Generator):
+def _draw_pairs(rng: np.random.Generator) -> Arguments:
     """Boxes and anchors that never have one size, nor one middle in x or y."""
     while True:
         boxes, anchors = (draw_boxes(rng, 5) for _ in range(2))
@@ -76,7 +64,9 @@ ENCODE = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
-    reference=encode,
+    home="coding.encode",
+    arguments=("boxes", "anchors"),
+    piece=True,
     fixed_cases=(
         (np.array([[0.25, 0.25, 0.75, 0.5]]), np.array([[0.125, 0.25, 0.375, 0.75]])),
         (np.array([[0.25, 0.25, 0.75, 0.5]]), np.array([[0.25, 0.25, 0.75, 0.5]])),
@@ -303,11 +293,8 @@ ENCODE = Exercise(
         ),
     ),
     errors=(
-        ("list indices", LIST_OF_A_HELPER),
-        ("and 'list'", LIST_OF_A_HELPER),
-        ("'list' and", LIST_OF_A_HELPER),
-        ("too many indices", ONE_COLUMN),
-        ("same number of dimensions", ONE_COLUMN),
+        (("list indices", "and 'list'", "'list' and"), LIST_OF_A_HELPER),
+        (("too many indices", "same number of dimensions"), ONE_COLUMN),
         ("broadcast", "two of the arrays do not fit. [:, 2:] is width and height, (N, 2); [:, 2] is the widths, (N,)."),
         ("multiple values", "np.concatenate takes the arrays as one list: mind the square brackets."),
     ),
@@ -349,9 +336,15 @@ def _from_the_upper_left_corner_on(offsets, anchors):
     return np.concatenate([low, low + sizes * np.exp(offsets[:, 2:])], axis=1)
 
 
-def _draw_offsets(rng: np.random.Generator):
+def _draw_offsets(rng: np.random.Generator) -> Arguments:
     offsets = rng.integers(1, 2 * STEPS, (5, 4)) * rng.choice([-1, 1], (5, 4)) / STEPS
     return offsets, draw_boxes(rng, 5, least=16)
+
+
+def _decoded(decode, offsets, anchors, _):
+    """Plays the part of the one at home, an image at a time: the exercise has no batch."""
+    images = np.reshape(offsets, (-1, *np.shape(offsets)[-2:]))
+    return np.stack([decode(image, anchors) for image in images]).reshape(np.shape(offsets))
 
 
 DECODE = Exercise(
@@ -360,7 +353,9 @@ DECODE = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=decode,
+    home="coding.decode",
+    arguments=("offsets", "anchors"),
+    piece=_decoded,
     fixed_cases=(
         (np.array([[5.0, 0.0, 0.0, 0.0]]), np.array([[0.25, 0.25, 0.5, 0.75]])),
         (np.array([[0.0, 0.0, 0.0, 0.0]]), np.array([[0.25, 0.25, 0.5, 0.75]])),
@@ -562,11 +557,8 @@ DECODE = Exercise(
         ),
     ),
     errors=(
-        ("list indices", LIST_OF_A_HELPER),
-        ("and 'list'", LIST_OF_A_HELPER),
-        ("'list' and", LIST_OF_A_HELPER),
-        ("too many indices", ONE_COLUMN),
-        ("same number of dimensions", ONE_COLUMN),
+        (("list indices", "and 'list'", "'list' and"), LIST_OF_A_HELPER),
+        (("too many indices", "same number of dimensions"), ONE_COLUMN),
         (
             "centers_to_corners() takes",
             "centers_to_corners takes one array, middles and sizes side by side: np.concatenate([...], axis=1).",
@@ -652,7 +644,7 @@ def _an_entry_for_each_box(boxes, labels, anchors, threshold):
     return np.where(positive, labels, 0), offsets
 
 
-def _of_positives(keep_classes: bool):
+def _of_positives(keep_classes: bool) -> Function:
     """`encode_targets` with rows for positive anchors alone, of the classes, too, or of the offsets only."""
 
     def targets(*arguments):
@@ -680,12 +672,12 @@ def _box_0_is_none(boxes, labels, anchors, threshold):
 _offsets_of_all = _with_offsets(lambda boxes, anchors, matches: encode(boxes[matches], anchors))
 
 
-def _draw_encode_targets(rng: np.random.Generator):
+def _draw_encode_targets(rng: np.random.Generator) -> Arguments:
     anchors, boxes, threshold = draw_anchors_and_boxes(rng)
     return boxes, rng.permutation([3, 1, 1, 2, 3][: len(boxes)]), anchors, threshold
 
 
-def _with_labels(pair, *labels: int, threshold: float = 0.5):
+def _with_labels(pair: Arguments, *labels: int, threshold: float = 0.5) -> Arguments:
     anchors, boxes = pair
     return boxes, np.array(labels, np.int32), anchors, threshold
 
@@ -696,7 +688,8 @@ ENCODE_TARGETS = Exercise(
     points=10,
     difficulty="medium",
     minutes=15,
-    reference=encode_targets,
+    home="coding.encode_targets",
+    piece=True,
     fixed_cases=(
         _with_labels((GRADED[0][::-1], GRADED[1]), 3, 1, threshold=0.4),
         _with_labels(GRADED, 3, 1, threshold=0.3),
@@ -877,7 +870,7 @@ ENCODE_TARGETS = Exercise(
         ),
         (
             "out of bounds",
-            "an index is larger than the list: indices of boxes belong into `boxes` and `labels`, those of anchors "
+            "an index is larger than the list: indices of boxes belong in `boxes` and `labels`, those of anchors "
             "into `anchors`. Were anchors and boxes exchanged on the way to match_anchors?",
         ),
         (
@@ -894,8 +887,10 @@ ENCODE_TARGETS = Exercise(
         ("cannot assign", "on the left of = stand the positive anchors alone, on the right all of them."),
         (
             "broadcast",
-            "encode wants as many boxes as anchors, and a mask on the left as many rows as are true: of all of them, "
+            "encode needs as many boxes as anchors, and a mask on the left as many rows as are true: of all of them, "
             "take those of the positive anchors alone.",
         ),
     ),
 )
+
+EXERCISES = (ENCODE, DECODE, ENCODE_TARGETS)

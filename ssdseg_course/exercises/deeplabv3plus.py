@@ -1,13 +1,11 @@
 """The exercises of lesson 7: DeepLabV3+, from a field of view to the confusion matrix."""
 
-import itertools
-
 import numpy as np
 
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
+from ssdseg_course.checking.home import new_name
 from ssdseg_course.checking.networks import compare_losses, compare_networks, run_loss, run_network
-from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
-from ssdseg_course.exercises.ssdlite import OPS_ERRORS
+from ssdseg_course.exercises.shared import KERAS_ERRORS, OPS_ERRORS, maps_of_seed
 from ssdseg_course.lazy import LazyModule
 from ssdseg_ref import convolution, metrics
 from ssdseg_ref.data.sample import IGNORE
@@ -18,34 +16,20 @@ blocks = LazyModule("ssdseg_ref.blocks")
 reference = LazyModule("ssdseg_ref.deeplabv3plus")
 joint = LazyModule("ssdseg_ref.losses")
 
-_NUMBERS = itertools.count()
-_RNG = np.random.default_rng(7)  # of the fixed cases: always the same
-
-
-def _maps(*shape: int) -> np.ndarray:
-    return (4 * _RNG.normal(size=shape)).astype(np.float32)
-
-
-def _new_name() -> str:
-    return f"deeplab{next(_NUMBERS)}"
+_maps = maps_of_seed(7)
 
 
 def conv_bn(x, filters):
     """The lesson's pointwise block."""
-    return blocks.conv_bn(x, filters, name=_new_name())
+    return blocks.conv_bn(x, filters, name=new_name())
 
 
 def separable_conv_bn(x, filters):
     """The lesson's separable block, without dilation."""
-    return blocks.separable_conv_bn(x, filters, name=_new_name())
+    return blocks.separable_conv_bn(x, filters, name=new_name())
 
 
 # 07.field_of_view
-
-
-def field_of_view(layers):
-    """The reference's."""
-    return convolution.field_of_view(layers)
 
 
 def _field_with(
@@ -65,7 +49,7 @@ def _field_with(
 
 
 def _field_in_another_order(layers):
-    return field_of_view([(k, d, s) for k, s, d in layers])
+    return convolution.field_of_view([(k, d, s) for k, s, d in layers])
 
 
 def _distance_of_neighbours(layers):
@@ -76,7 +60,7 @@ def _field_of_products(layers):
     return int(np.prod([(k - 1) * d + 1 for k, _, d in layers]))
 
 
-def _draw_layers(rng: np.random.Generator):
+def _draw_layers(rng: np.random.Generator) -> Arguments:
     count = int(rng.integers(2, 6))
     return ([(int(rng.choice([1, 3, 5])), int(rng.choice([1, 2])), int(rng.choice([1, 2, 4]))) for _ in range(count)],)
 
@@ -87,7 +71,7 @@ FIELD_OF_VIEW = Exercise(
     points=10,
     difficulty="easy",
     minutes=15,
-    reference=field_of_view,
+    home="convolution.field_of_view",
     fixed_cases=(
         ([(3, 1, 1)],),
         ([(3, 1, 1), (3, 1, 1)],),
@@ -162,17 +146,14 @@ FIELD_OF_VIEW = Exercise(
         Mutant(_field_in_another_order, "each layer is (kernel_size, stride, dilation), in this order."),
         Mutant(_distance_of_neighbours, "that is how far apart neighbours lie on the last map, not how far one sees."),
         Mutant(_field_of_products, "views do not multiply: each layer *adds* its gaps, in pixels."),
-        Mutant(lambda layers: field_of_view(layers) ** 2, "the side of the square is wanted, not its area."),
+        Mutant(
+            lambda layers: convolution.field_of_view(layers) ** 2, "the side of the square is wanted, not its area."
+        ),
     ),
 )
 
 
 # 07.aspp
-
-
-def aspp(x, channels, rates):
-    """The reference's."""
-    return reference.aspp(x, channels, rates)
 
 
 def _aspp_with(
@@ -189,7 +170,7 @@ def _aspp_with(
                 y = layers.Conv2D(channels, 3, padding="same", dilation_rate=rate, use_bias=False)(y)
                 y = layers.Activation("relu6")(layers.BatchNormalization()(y))
             else:
-                y = blocks.separable_conv_bn(y, channels, dilation=rate, name=_new_name())
+                y = blocks.separable_conv_bn(y, channels, dilation=rate, name=new_name())
             looks.append(y)
         whole = []
         if image:
@@ -211,7 +192,8 @@ ASPP = Exercise(
     points=20,
     difficulty="medium",
     minutes=25,
-    reference=aspp,
+    home="deeplabv3plus.aspp",
+    piece=True,
     fixed_cases=((_maps(1, 6, 7, 8), 16, (2,)), (_maps(2, 5, 8, 6), 5, (1, 3, 2))),
     draw=None,
     hints=(
@@ -259,9 +241,8 @@ ASPP = Exercise(
             "what is concatenated has one height and width: is the image's branch resized to x.shape[1:3]? And a rate "
             "is a dilation, no stride.",
         ),
-        ("ExpandDims", "`resize` wants (B, H, W, C): keepdims=True keeps the two sides of the pooling."),
-        ("must be 3D or 4D", "`resize` wants (B, H, W, C): pool with keepdims=True."),
-        ("rank", "`resize` wants (B, H, W, C): pool with keepdims=True."),
+        ("ExpandDims", "`resize` takes (B, H, W, C): keepdims=True keeps the two sides of the pooling."),
+        (("must be 3D or 4D", "rank"), "`resize` takes (B, H, W, C): pool with keepdims=True."),
         *KERAS_ERRORS,
     ),
 )
@@ -304,7 +285,7 @@ def _resized(
     return rounded(image, given) if rounded else image
 
 
-def _draw_image(rng: np.random.Generator):
+def _draw_image(rng: np.random.Generator) -> Arguments:
     height, width, new_height, new_width = (int(side) for side in rng.integers(2, 9, 4))
     return rng.normal(size=(height, width, 2)), (new_height + 1, new_width)
 
@@ -409,14 +390,8 @@ RESIZE_BILINEAR = Exercise(
 # 07.decoder
 
 
-def decoder(x, low_level, low_level_channels, channels):
-    """The reference's, with a new name each time."""
-    return reference.decoder(x, low_level, low_level_channels, channels, name=_new_name())
-
-
 def _decoder_with(
-    *, narrow="low", order=1, refine=2, plain=False, joined="concat", axis=-1, down=False, same=False,
-    enlarge="bilinear",
+    *, narrow="low", order=1, refine=2, plain=False, joined="concat", down=False, same=False, enlarge="bilinear",
 ):  # fmt: skip
     def decode(x, low_level, low_level_channels, channels):
         count = x.shape[-1] if joined == "add" else channels if same else low_level_channels
@@ -430,9 +405,9 @@ def _decoder_with(
         y = x
         if joined != "only x":
             pair = [x, low_level][::order]
-            y = layers.Add()(pair) if joined == "add" else layers.Concatenate(axis=axis)(pair)
+            y = layers.Add()(pair) if joined == "add" else layers.Concatenate()(pair)
         for _ in range(refine):
-            y = blocks.conv_bn(y, channels, 3, name=_new_name()) if plain else separable_conv_bn(y, channels)
+            y = blocks.conv_bn(y, channels, 3, name=new_name()) if plain else separable_conv_bn(y, channels)
         return y
 
     return decode
@@ -444,7 +419,9 @@ DECODER = Exercise(
     points=10,
     difficulty="medium",
     minutes=15,
-    reference=decoder,
+    home="deeplabv3plus.decoder",
+    arguments=("x", "low_level", "low_level_channels", "channels"),
+    piece=True,
     fixed_cases=(
         (_maps(1, 3, 4, 6), _maps(1, 6, 8, 10), 3, 5),
         (_maps(2, 2, 3, 4), _maps(2, 7, 9, 6), 4, 6),
@@ -478,8 +455,10 @@ DECODER = Exercise(
     compare=compare_networks(),
     errors=(
         ("oncatenate", "what is concatenated has one height and width: resize x to low_level.shape[1:3] first."),
-        ("ncompatible shapes", "the two maps need not have the same channels: they are concatenated, not added."),
-        ("broadcast", "the two maps need not have the same channels: they are concatenated, not added."),
+        (
+            ("ncompatible shapes", "broadcast"),
+            "the two maps need not have the same channels: they are concatenated, not added.",
+        ),
         *KERAS_ERRORS,
     ),
 )
@@ -488,9 +467,9 @@ DECODER = Exercise(
 # 07.weighted_cross_entropy
 
 
-def weighted_cross_entropy(mask, logits, class_weights):
-    """The reference's."""
-    return joint.weighted_cross_entropy(mask, logits, class_weights)
+def _of_whole_numbers(loss, mask, *others):
+    """Plays the part of the one at home: a training's masks are uint8, the exercise's int32."""
+    return loss(ops.cast(mask, "int32"), *others)
 
 
 def _weighted_with(*, weigh="truth", ignore="out", divisor="weights", squared=False, below=False, on="losses"):
@@ -533,7 +512,10 @@ def _weighted_with(*, weigh="truth", ignore="out", divisor="weights", squared=Fa
 def _mean_of_images(mask, logits, class_weights):
     return ops.mean(
         ops.stack(
-            [weighted_cross_entropy(mask[k : k + 1], logits[k : k + 1], class_weights) for k in range(mask.shape[0])]
+            [
+                joint.weighted_cross_entropy(mask[k : k + 1], logits[k : k + 1], class_weights)
+                for k in range(mask.shape[0])
+            ]
         )
     )
 
@@ -548,14 +530,14 @@ def _mean_of_classes(mask, logits, class_weights):
     return sum(means) / sum(class_weights)
 
 
-def _draw_masks(rng: np.random.Generator):
+def _draw_masks(rng: np.random.Generator) -> Arguments:
     images, height, width, classes = 2, int(rng.integers(2, 5)), int(rng.integers(2, 5)), 4
     mask = rng.choice([0, 0, 1, 2, 3, IGNORE], (images, height, width)).astype(np.int32)
     mask[0, 0, :2], mask[1, 0, :2] = (0, IGNORE), (1, 2)  # some of everything
     return mask, (2 * rng.normal(size=(images, height, width, classes))).astype(np.float32)
 
 
-def _draw_weighted(rng: np.random.Generator):
+def _draw_weighted(rng: np.random.Generator) -> Arguments:
     return *_draw_masks(rng), (0.25, 1.5, float(rng.choice([1.0, 2.0])), 1.25)
 
 
@@ -565,7 +547,8 @@ WEIGHTED_CROSS_ENTROPY = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=weighted_cross_entropy,
+    home="losses.weighted_cross_entropy",
+    piece=_of_whole_numbers,
     fixed_cases=(
         (np.array([[[0, 1], [2, IGNORE]]], np.int32), np.zeros((1, 2, 2, 4), np.float32), (0.5, 1.0, 2.0, 1.0)),
         _draw_weighted(np.random.default_rng(1)),
@@ -620,11 +603,14 @@ WEIGHTED_CROSS_ENTROPY = Exercise(
             "outside the valid range",
             "255 is no class: make it one by ops.where before the loss looks at it, and give it the weight 0.",
         ),
-        ("out of bounds", "255 is no class: look up weights only after ops.where has made it one."),
-        ("out of range", "255 is no class: look up weights only after ops.where has made it one."),
-        ("is not in [0", "255 is no class: look up weights only after ops.where has made it one."),
-        ("indices must be", "a tuple or list takes one whole number; ops.take looks up as many as there are pixels."),
-        ("scalar index", "a tuple or list takes one whole number; ops.take looks up as many as there are pixels."),
+        (
+            ("out of bounds", "out of range", "is not in [0"),
+            "255 is no class: look up weights only after ops.where has made it one.",
+        ),
+        (
+            ("indices must be", "scalar index"),
+            "a tuple or list takes one whole number; ops.take looks up as many as there are pixels.",
+        ),
         *OPS_ERRORS,
     ),
 )
@@ -633,19 +619,14 @@ WEIGHTED_CROSS_ENTROPY = Exercise(
 # 07.dice_loss
 
 
-def dice_loss(mask, logits):
-    """The reference's."""
-    return joint.dice_loss(mask, logits)
-
-
 def _dice_with(
-    *, ignore=True, background=True, twice=2, share="softmax", axes=(0, 1, 2), present="truth", power=False,
+    *, background=True, twice=2, share="softmax", axes=(0, 1, 2), present="truth", power=False,
     one_minus=True, hide=("truth", "share"), smooth=(0, 0), jaccard=False, guarded=True,
 ):  # fmt: skip
     """Dice as a loss with one mistake; `hide` says what is set to 0 where the mask is 255."""
 
     def loss(mask, logits):
-        counts = ops.cast(mask != IGNORE, logits.dtype)[..., None] if ignore else ops.ones_like(logits[..., :1])
+        counts = ops.cast(mask != IGNORE, logits.dtype)[..., None]
         truth = ops.one_hot(ops.where(mask != IGNORE, mask, 0), logits.shape[-1], dtype=logits.dtype)
         truth = truth * counts if "truth" in hide else truth
         shares = {
@@ -678,7 +659,8 @@ DICE_LOSS = Exercise(
     points=15,
     difficulty="medium",
     minutes=25,
-    reference=dice_loss,
+    home="losses.dice_loss",
+    piece=_of_whole_numbers,
     fixed_cases=(
         (
             np.array([[[0, 1], [1, 2]]], np.int32),
@@ -717,7 +699,7 @@ DICE_LOSS = Exercise(
         Mutant(_dice_with(share="sigmoid"), "the shares of all classes make 1: a softmax, no sigmoid."),
         Mutant(
             _dice_with(share="none", guarded=False),
-            "those are logits; the overlap wants shares, a softmax. (And with no pixel that counts you divide 0 by 0.)",
+            "those are logits; the overlap needs shares, a softmax. (And with no pixel that counts you divide 0 by 0.)",
         ),
         Mutant(
             _dice_with(axes=(0, 1, 2, 3), present="all"),
@@ -732,11 +714,6 @@ DICE_LOSS = Exercise(
 
 
 # 07.confusion_matrix
-
-
-def confusion_matrix(masks, predicted, classes):
-    """The reference's."""
-    return metrics.confusion_matrix(masks, predicted, classes)
 
 
 def _confusion_with(
@@ -772,7 +749,7 @@ def _confusion_with(
 
 
 def _counted_in_bytes(masks, predicted, classes):
-    return np.asarray(confusion_matrix(masks, predicted, classes)).astype(np.uint8)
+    return np.asarray(metrics.confusion_matrix(masks, predicted, classes)).astype(np.uint8)
 
 
 def _once_a_pair(masks, predicted, classes):
@@ -784,7 +761,7 @@ def _once_a_pair(masks, predicted, classes):
     return matrix
 
 
-def _draw_pairs(rng: np.random.Generator):
+def _draw_pairs(rng: np.random.Generator) -> Arguments:
     classes = 3
     sizes = [tuple(rng.integers(2, 6, 2).tolist()) for _ in range(int(rng.integers(2, 4)))]
     masks = [rng.choice([0, 0, 1, 2, 3, IGNORE], size).astype(np.int64) for size in sizes]
@@ -797,7 +774,8 @@ CONFUSION_MATRIX = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=confusion_matrix,
+    home="metrics.confusion_matrix",
+    piece=True,
     fixed_cases=(
         ([np.array([[0, 1], [1, 1]])], [np.array([[0, 1], [0, 0]])], 1),
         (
@@ -836,8 +814,8 @@ CONFUSION_MATRIX = Exercise(
             _confusion_with(share="mean"),
             "that is the mean of a table of shares for each image; the pixels of all images are counted in one table.",
         ),
-        Mutant(_confusion_with(share="rows"), "the rows are divided by their sums; what is wanted are the counts."),
-        Mutant(_confusion_with(share="all"), "the table is divided by its sum; what is wanted are the counts."),
+        Mutant(_confusion_with(share="rows"), "the rows are divided by their sums; the counts are wanted."),
+        Mutant(_confusion_with(share="all"), "the table is divided by its sum; the counts are wanted."),
         Mutant(_confusion_with(only=slice(1)), "only the first pair of masks was counted."),
         Mutant(_confusion_with(only=slice(-1, None)), "only the last pair of masks was counted: += adds the others."),
         Mutant(_confusion_with(side=0), "with the background there are classes + 1 rows and columns."),
@@ -862,8 +840,10 @@ CONFUSION_MATRIX = Exercise(
         ),
         ("cannot reshape", "np.bincount(..., minlength=side * side) also counts those that never come."),
         ("inhomogeneous", "the pictures have different sizes: count each by itself, and add up the tables."),
-        ("must be same length", "leave the same pixels out of both, of the true mask and of the predicted one."),
-        ("broadcast", "leave the same pixels out of both, of the true mask and of the predicted one."),
+        (
+            ("must be same length", "broadcast"),
+            "leave the same pixels out of both, of the true mask and of the predicted one.",
+        ),
         ("overflow", "uint8 ends at 255: make whole numbers first, by .astype(int)."),
     ),
 )

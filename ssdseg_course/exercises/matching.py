@@ -1,21 +1,11 @@
-"""The exercises of lesson 2: which anchor answers for which box, and in what numbers."""
+"""Exercises of lesson 2: which anchor answers for which box."""
 
 from itertools import permutations
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.exercises.boxes import (
-    BOTH,
-    CORNERS_TO_CENTERS,
-    EXACT,
-    GRADED,
-    IOU,
-    SHARED,
-    SMALL,
-    draw_anchors_and_boxes,
-)
-from ssdseg_course.exercises.coding import DECODE, ENCODE, ENCODE_TARGETS
+from ssdseg_course.checking.exercise import Arguments, Exercise, Function, Mutant
+from ssdseg_course.exercises.boxes import BOTH, EXACT, GRADED, SHARED, SMALL, draw_anchors_and_boxes
 from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.matching import UNMATCHED, match_anchors
 
@@ -50,7 +40,7 @@ def _smallest_first(ious):
     return greedy_match(np.where(ious > 0, 2 - ious, 0))
 
 
-def _best_anchor_of_each_box(ious, order=lambda best: range(len(best))) -> np.ndarray:
+def _best_anchor_of_each_box(ious: np.ndarray, order: Function = lambda best: range(len(best))) -> np.ndarray:
     """Each box takes its best anchor; where two want the same, the later one in the order of their best IoU wins."""
     matches = np.full(len(ious), UNMATCHED)
     best = ious.max(axis=0, initial=0)
@@ -60,7 +50,7 @@ def _best_anchor_of_each_box(ious, order=lambda best: range(len(best))) -> np.nd
     return matches
 
 
-def _best_anchor_even_at_0(ious) -> np.ndarray:
+def _best_anchor_even_at_0(ious: np.ndarray) -> np.ndarray:
     matches = np.full(len(ious), UNMATCHED)
     for box in range(ious.shape[1]):
         matches[ious[:, box].argmax()] = box
@@ -97,7 +87,7 @@ def _shifted_by_deleting(ious):
     return matches
 
 
-def _best_box_of_each_anchor(ious) -> np.ndarray:
+def _best_box_of_each_anchor(ious: np.ndarray) -> np.ndarray:
     if not ious.size:
         return np.full(len(ious), UNMATCHED)
     return np.where(ious.max(axis=1) > 0, ious.argmax(axis=1), UNMATCHED)
@@ -116,7 +106,7 @@ def _anchor_by_anchor(ious):
     return _anchor_of_each_box(_box_by_box(ious.T), len(ious))
 
 
-def _anchor_of_each_box(matches, boxes: int) -> np.ndarray:
+def _anchor_of_each_box(matches: np.ndarray, boxes: int) -> np.ndarray:
     """(M,) index of each box's anchor, or -1, out of the (N,) index of each anchor's box; or the other way round."""
     anchors = np.full(boxes, UNMATCHED)
     matched = np.flatnonzero(matches != UNMATCHED)
@@ -124,7 +114,7 @@ def _anchor_of_each_box(matches, boxes: int) -> np.ndarray:
     return anchors
 
 
-def _columns_for_rows(ious) -> np.ndarray:
+def _columns_for_rows(ious: np.ndarray) -> np.ndarray:
     """The anchor of each box, where the box of each anchor should stand."""
     anchors = np.full(max(ious.shape), UNMATCHED)
     anchors[: ious.shape[1]] = _anchor_of_each_box(greedy_match(ious), ious.shape[1])
@@ -169,7 +159,7 @@ def _only_who_want_each_other(ious):
     return np.where(both.any(axis=1), both.argmax(axis=1), UNMATCHED) if ious.size else np.full(len(ious), UNMATCHED)
 
 
-def _pairs(ious) -> np.ndarray:
+def _pairs(ious: np.ndarray) -> np.ndarray:
     """(K, 2) of (anchor, box), in the order in which they are taken."""
     matches = greedy_match(ious)
     anchors = np.flatnonzero(matches != UNMATCHED)
@@ -177,7 +167,7 @@ def _pairs(ious) -> np.ndarray:
     return pairs[np.argsort(-ious[anchors, matches[anchors]])] if len(pairs) else np.zeros(0)
 
 
-def _own_ious(without: float):
+def _own_ious(without: float) -> Function:
     """(N,) IoU of each anchor with its box, and what stands for none."""
 
     def own(ious):
@@ -187,7 +177,7 @@ def _own_ious(without: float):
     return own
 
 
-def _draw_greedy_match(rng: np.random.Generator):
+def _draw_greedy_match(rng: np.random.Generator) -> Arguments:
     """A table without two equal numbers but 0, which about a third of them are.
 
     The others are over 0.45 or very small: whoever stops early, at 0.05 or at 0.3, makes one and the same mistake.
@@ -394,9 +384,8 @@ GREEDY_MATCH = Exercise(
             "to unpack",
             "np.argwhere gives a row for each place it finds: np.argwhere(...)[0] is the first, (anchor, box).",
         ),
-        ("empty sequence", "a table without entries has no largest number. See to `ious.size` before you ask for one."),
         (
-            "zero-size array",
+            ("empty sequence", "zero-size array"),
             "a table without entries has no largest number. See to `ious.size` before you ask for one.",
         ),
     ),
@@ -452,7 +441,7 @@ def _threshold_first(greedy_over, greedy=greedy_match):
     return match
 
 
-def _box_by_box_over_the_threshold(order, free_alone: bool):
+def _box_by_box_over_the_threshold(order: Function, free_alone: bool) -> Function:
     """The second half as loops: each box takes all anchors that reach the threshold, the last box that wants one wins.
 
     Args:
@@ -526,7 +515,8 @@ MATCH_ANCHORS = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=match_anchors,
+    home="matching.match_anchors",
+    piece=True,
     fixed_cases=(
         (*GRADED, 0.4),
         (*SHARED, 0.5),
@@ -710,8 +700,10 @@ MATCH_ANCHORS = Exercise(
         ),
     ),
     errors=(
-        ("empty sequence", "without any box a row has no largest number. Answer an image without boxes first."),
-        ("zero-size array", "without any box a row has no largest number. Answer an image without boxes first."),
+        (
+            ("empty sequence", "zero-size array"),
+            "without any box a row has no largest number. Answer an image without boxes first.",
+        ),
         (
             "cannot assign",
             "on the left of = stand the chosen anchors alone, on the right all of them. Choose by the same mask on "
@@ -727,13 +719,12 @@ MATCH_ANCHORS = Exercise(
         ),
         (
             "is ambiguous",
-            "`and`, `or` and `not` want one truth, and these are many: & joins two masks entry by entry, each in "
+            "`and`, `or` and `not` need one truth, and these are many: & joins two masks entry by entry, each in "
             "brackets.",
         ),
-        ("list indices", LIST_OF_MATCHES),
-        ("only integer scalar arrays", LIST_OF_MATCHES),
+        (("list indices", "only integer scalar arrays"), LIST_OF_MATCHES),
     ),
 )
 
 
-EXERCISES = (CORNERS_TO_CENTERS, IOU, GREEDY_MATCH, MATCH_ANCHORS, ENCODE, DECODE, ENCODE_TARGETS)
+EXERCISES = (GREEDY_MATCH, MATCH_ANCHORS)

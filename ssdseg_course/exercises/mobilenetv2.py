@@ -3,14 +3,15 @@
 What builds a network is tried on maps whose numbers reach well over 6, so that ReLU and ReLU6 differ.
 """
 
-import itertools
 from functools import lru_cache
 
 import numpy as np
 
 from ssdseg_course.checking.compare import compare_whole_numbers
-from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.networks import KINDS, compare_networks, run_network
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
+from ssdseg_course.checking.home import new_name
+from ssdseg_course.checking.networks import KINDS, Layer, compare_networks, run_network
+from ssdseg_course.exercises.shared import HEAD_LAYERS, KERAS_ERRORS, maps_of_seed
 from ssdseg_course.lazy import LazyModule
 
 keras = LazyModule("keras")
@@ -18,39 +19,9 @@ layers = LazyModule("keras.layers")
 blocks = LazyModule("ssdseg_ref.blocks")
 reference = LazyModule("ssdseg_ref.mobilenetv2")
 
-_NUMBERS = itertools.count()
-_RNG = np.random.default_rng(4)  # of the fixed cases: always the same
-
-KERAS_ERRORS = (
-    ("Iterating over a symbolic KerasTensor", "a Keras tensor cannot be looped over; a layer takes it as a whole."),
-    ("not iterable", "a Keras tensor cannot be looped over; a layer takes it as a whole: `layer(x)`."),
-    (
-        "is not callable",
-        "what stands before those brackets is no layer: is it a tensor already, or one bracket too many?",
-    ),
-    ("missing 1 required positional argument", "which argument is that? The order in the first line counts."),
-    (
-        "A KerasTensor cannot be used",
-        "NumPy and Python's `if` want numbers; a Keras tensor has none yet, only a shape.",
-    ),
-)
-
-
-def _maps(*shape: int) -> np.ndarray:
-    return (4 * _RNG.normal(size=shape)).astype(np.float32)
-
-
-def _new_name() -> str:
-    """The reference's blocks want a name, and Keras wants it once in a network."""
-    return f"block{next(_NUMBERS)}"
-
+_maps = maps_of_seed(4)
 
 # 04.make_divisible
-
-
-def make_divisible(channels, divisor):
-    """The reference's, with both arguments."""
-    return blocks.make_divisible(channels, divisor)
 
 
 def _never_up_again(channels, divisor):
@@ -81,11 +52,11 @@ def _up_to_the_channels(channels, divisor):
 
 
 def _number_of_divisors(channels, divisor):
-    return make_divisible(channels, divisor) / divisor
+    return blocks.make_divisible(channels, divisor) / divisor
 
 
 def _cut_off_first(channels, divisor):
-    return make_divisible(int(channels), divisor)
+    return blocks.make_divisible(int(channels), divisor)
 
 
 def _halves_to_the_even(channels, divisor):
@@ -123,7 +94,7 @@ def _down_with_the_rule(channels, divisor):
     return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
-def _draw_channels(rng: np.random.Generator):
+def _draw_channels(rng: np.random.Generator) -> Arguments:
     return float(rng.integers(1, 160)) + 0.5 * int(rng.integers(2)), int(rng.choice([4, 8, 16]))
 
 
@@ -133,7 +104,8 @@ MAKE_DIVISIBLE = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=make_divisible,
+    home="blocks.make_divisible",
+    piece=True,
     fixed_cases=(
         *((32, 8), (33.6, 8), (20.0, 8), (11.2, 8), (3.0, 8), (1, 4), (18.0, 16), (11, 8), (5.6, 4), (16.5, 8)),
         *((52, 8), (60.0, 8)),  # half-way above an even and above an odd multiple, where a tenth is no matter
@@ -166,7 +138,7 @@ MAKE_DIVISIBLE = Exercise(
             "the fraction of `channels` was cut off too soon: 35.7 lies more than a tenth above 32, and 35 does not.",
         ),
         Mutant(
-            lambda channels, divisor: make_divisible(round(channels), divisor),
+            lambda channels, divisor: blocks.make_divisible(round(channels), divisor),
             "`channels` was rounded before all else: 51.6 lies nearest to 48, and 52 lies half-way to 56.",
         ),
         Mutant(
@@ -191,15 +163,15 @@ MAKE_DIVISIBLE = Exercise(
         ),
         Mutant(_down_with_the_rule, "the first step takes the nearest multiple: from 70 that is 72, above it, not 64."),
         Mutant(
-            lambda channels, divisor: make_divisible(channels, 8),
+            lambda channels, divisor: blocks.make_divisible(channels, 8),
             "the divisor is always 8: take the one that comes in.",
         ),
         Mutant(
-            lambda channels, divisor: max(8, make_divisible(channels, divisor)),
+            lambda channels, divisor: max(8, blocks.make_divisible(channels, divisor)),
             "the least that may come out is one divisor, and not always 8.",
         ),
         Mutant(
-            lambda channels, divisor: float(make_divisible(channels, divisor)),
+            lambda channels, divisor: float(blocks.make_divisible(channels, divisor)),
             "a layer takes whole numbers of channels alone: 32, not 32.0. `int(...)` makes one of it.",
         ),
     ),
@@ -207,11 +179,6 @@ MAKE_DIVISIBLE = Exercise(
 
 
 # 04.conv_bn
-
-
-def conv_bn(x, filters, kernel_size, stride, activation):
-    """The reference's, with a learner's arguments."""
-    return blocks.conv_bn(x, filters, kernel_size, stride, activation=activation, name=_new_name())
 
 
 def _conv_block(
@@ -244,7 +211,9 @@ CONV_BN = Exercise(
     points=15,
     difficulty="easy",
     minutes=15,
-    reference=conv_bn,
+    home="blocks.conv_bn",
+    arguments=("x", "filters", "kernel_size", "stride", "activation"),
+    piece=True,
     fixed_cases=(
         (_maps(2, 5, 6, 3), 4, 1, 1, "relu6"),
         (_maps(1, 6, 7, 3), 8, 3, 2, "relu6"),
@@ -254,7 +223,7 @@ CONV_BN = Exercise(
     draw=None,
     hints=(
         "Three layers, one behind the other. Each is made first, `layers.Conv2D(...)`, and then applied, `(x)`.",
-        'The convolution wants padding="same" and use_bias=False. `layers.BatchNormalization()` needs no argument. '
+        'The convolution needs padding="same" and use_bias=False. `layers.BatchNormalization()` needs no argument. '
         "`layers.Activation(...)` takes the name of the activation.",
         'x = layers.Conv2D(filters, kernel_size, stride, padding="same", use_bias=False)(x); then '
         "x = layers.BatchNormalization()(x); and where activation is not None, layers.Activation(activation)(x).",
@@ -304,11 +273,6 @@ CONV_BN = Exercise(
 # 04.depthwise_bn
 
 
-def depthwise_bn(x, kernel_size, stride, dilation, activation):
-    """The reference's, with a learner's arguments."""
-    return blocks.depthwise_bn(x, kernel_size, stride, dilation, activation=activation, name=_new_name())
-
-
 def _depthwise_block(
     change=None, *, bias=False, norms=1, standard=False, always=False, never=False, padding="same", fixed=None,
     first_activation=False, around=False, mixed=False, multiplier=False, counted=False,
@@ -345,7 +309,9 @@ DEPTHWISE_BN = Exercise(
     points=10,
     difficulty="easy",
     minutes=5,
-    reference=depthwise_bn,
+    home="blocks.depthwise_bn",
+    arguments=("x", "kernel_size", "stride", "dilation", "activation"),
+    piece=True,
     fixed_cases=(
         (_maps(2, 5, 6, 3), 3, 1, 1, "relu6"),
         (_maps(1, 6, 7, 4), 3, 2, 1, "relu6"),
@@ -482,7 +448,7 @@ def _relu_on_both_sides(points, matrix):
     return np.maximum(through_relu(points, matrix), 0)
 
 
-def _draw_points(rng: np.random.Generator):
+def _draw_points(rng: np.random.Generator) -> Arguments:
     dimensions = int(rng.integers(3, 9))
     return rng.normal(size=(int(rng.integers(2, 6)), 2)), rng.normal(size=(2, dimensions))
 
@@ -497,7 +463,7 @@ THROUGH_RELU = Exercise(
     fixed_cases=(
         (np.array([[1.0, -2.0]]), np.array([[1.0, 0.0], [0.0, 2.0]])),
         (np.array([[1.0, -2.0], [4.0, 0.5], [-1.0, -1.0]]), np.array([[1.0, -1.0, 0.0, 2.0], [0.0, 1.0, -1.0, 1.0]])),
-        (np.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]]), _RNG.normal(size=(3, 5))),
+        (np.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]]), np.random.default_rng(4).normal(size=(3, 5))),
     ),
     draw=_draw_points,
     hints=(
@@ -539,19 +505,15 @@ THROUGH_RELU = Exercise(
         ),
     ),
     errors=(
-        ("mismatch in its core dimension", "`a @ b` wants as many columns in a as rows in b. Print both shapes."),
-        ("Singular matrix", "only square matrices have an inverse; `np.linalg.pinv` takes any."),
-        ("must be square", "only square matrices have an inverse; `np.linalg.pinv` takes any."),
+        ("mismatch in its core dimension", "`a @ b` needs as many columns in a as rows in b. Print both shapes."),
+        (("Singular matrix", "must be square"), "only square matrices have an inverse; `np.linalg.pinv` takes any."),
     ),
 )
 
 
 # 04.bottleneck
 
-
-def bottleneck(x, channels, stride, expansion):
-    """The reference's, with a learner's arguments."""
-    return reference.bottleneck(x, channels, stride, expansion, name="block", norm=blocks.NORM)
+conv_bn, depthwise_bn = CONV_BN.reference, DEPTHWISE_BN.reference
 
 
 def _bottleneck_with(
@@ -585,10 +547,10 @@ def _bottleneck_with(
 
 
 def _only_the_output(x, channels, stride, expansion):
-    return bottleneck(x, channels, stride, expansion)[0]
+    return BOTTLENECK.reference(x, channels, stride, expansion)[0]
 
 
-def _where_in_the_bottleneck(index: int, rows: list) -> str:
+def _where_in_the_bottleneck(index: int, rows: list[Layer]) -> str:
     names = ("the expansion", "the depthwise step", "the projection")
     return f"({names[-(-(len(rows) - index) // 2) * -1]})" if len(rows) in (4, 6) else ""
 
@@ -599,7 +561,9 @@ BOTTLENECK = Exercise(
     points=20,
     difficulty="medium",
     minutes=25,
-    reference=bottleneck,
+    home="mobilenetv2.bottleneck",
+    arguments=("x", "channels", "stride", "expansion"),
+    piece=True,
     fixed_cases=(
         (_maps(1, 6, 7, 8), 8, 1, 6),
         (_maps(1, 6, 7, 8), 12, 1, 3),
@@ -683,11 +647,7 @@ BOTTLENECK = Exercise(
     compare=compare_networks(_where_in_the_bottleneck),
     errors=(
         (
-            "incompatible shapes",
-            "only maps of one shape can be added: ask for the stride *and* for the channels first.",
-        ),
-        (
-            "cannot be broadcast",
+            ("incompatible shapes", "cannot be broadcast"),
             "only maps of one shape can be added: ask for the stride *and* for the channels first.",
         ),
         ("unsupported operand type(s) for *", "`x.shape` is a tuple; its last entry is the number of channels."),
@@ -700,11 +660,6 @@ BOTTLENECK = Exercise(
 
 SHORT = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 1, 2))
 SHORTER = ((1, 16, 1, 1), (3, 40, 2, 2))
-
-
-def mobilenet_v2_features(x, alpha, stages):
-    """The reference's, with a learner's arguments."""
-    return reference.mobilenet_v2_features(x, alpha, stages, norm=blocks.NORM)
 
 
 def _rounded(channels, alpha):
@@ -727,7 +682,8 @@ def _features_with(
 
     def features(x, alpha, stages):
         x = blocks.conv_bn(x, stem_width(32, alpha), 3, 2, name="stem")
-        maps, so_far = {}, starts_at
+        maps: dict[int, object] = {}
+        so_far = starts_at
         for row, (t, channels, n, s) in enumerate(stages):
             for repeat in range(n if repeats else 1):
                 has_stride = {"first": repeat == 0, "last": repeat == n - 1, "every": True}[strided]
@@ -752,18 +708,15 @@ def _features_scaled_again_by_every_repeat(x, alpha, stages):
         for repeat in range(n):
             channels *= alpha if repeat else 1
             rows.append((t, channels, 1, s if repeat == 0 else 1))
-    return mobilenet_v2_features(x, alpha, rows)
+    return MOBILENET_V2_FEATURES.reference(x, alpha, rows)
 
 
 def _features_without_the_last(x, alpha, stages):
-    maps = mobilenet_v2_features(x, alpha, stages)
+    maps = MOBILENET_V2_FEATURES.reference(x, alpha, stages)
     return {stride: maps[stride] for stride in list(maps)[:-1]}
 
 
-HEAD_LAYERS = 3  # with weights: the last convolution, its normalisation, and the dense layer
-
-
-def _where_in_the_table(index: int, rows: list) -> str:
+def _where_in_the_table(index: int, rows: list[Layer]) -> str:
     """The stem has two layers with weights; a bottleneck six, or four where it does not expand; a dense layer has a
     head.
     """
@@ -784,7 +737,9 @@ MOBILENET_V2_FEATURES = Exercise(
     points=20,
     difficulty="hard",
     minutes=25,
-    reference=mobilenet_v2_features,
+    home="mobilenetv2.mobilenet_v2_features",
+    arguments=("x", "alpha", "stages"),
+    piece=True,
     fixed_cases=(
         (_maps(1, 16, 24, 3), 1.0, SHORTER),
         (_maps(1, 17, 16, 3), 0.5, SHORT),
@@ -827,7 +782,7 @@ MOBILENET_V2_FEATURES = Exercise(
         ),
         Mutant(
             _features_with(repeats=False),
-            "each row is there once; it wants as many bottlenecks as its third number says.",
+            "each row is there once; it needs as many bottlenecks as its third number says.",
         ),
         Mutant(
             _features_with(tap="output"),
@@ -884,16 +839,11 @@ MOBILENET_V2_FEATURES = Exercise(
 # 04.mobilenet_v2
 
 
-def mobilenet_v2(input_shape, alpha, classes):
-    """The reference's, with a learner's arguments."""
-    return reference.mobilenet_v2(input_shape, alpha, classes=classes)
-
-
 @lru_cache(maxsize=4)
 def _picture_and_maps(input_shape, alpha):
     """What all mistakes in a head have in common, built once: building takes longer than all else in a check."""
     image = keras.Input(input_shape)
-    return image, mobilenet_v2_features(image, alpha, reference.STAGES)
+    return image, MOBILENET_V2_FEATURES.reference(image, alpha, reference.STAGES)
 
 
 def _head_width(alpha):
@@ -912,7 +862,7 @@ def _whole_with(
         if pool_first:
             x = layers.GlobalAveragePooling2D(keepdims=True)(x)
         if head:
-            x = blocks.conv_bn(x, width(alpha), name=_new_name())
+            x = blocks.conv_bn(x, width(alpha), name=new_name())
         x = {
             "average": layers.GlobalAveragePooling2D(),
             "max": layers.GlobalMaxPooling2D(),
@@ -929,7 +879,8 @@ MOBILENET_V2 = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
-    reference=mobilenet_v2,
+    home="mobilenetv2.mobilenet_v2",
+    arguments=("input_shape", "alpha", "classes"),
     fixed_cases=(
         ((32, 64, 3), 0.35, 10),  # two places in the last map, or their mean would be their maximum
         ((32, 32, 3), 1.03, 10),  # 1280 * 1.03 is 1318.4: the head grows, and has to be rounded

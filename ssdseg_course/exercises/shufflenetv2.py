@@ -1,15 +1,15 @@
 """The exercises of lesson 5: ShuffleNetV2, from the cost of fetching numbers to the whole network."""
 
-import itertools
 from functools import lru_cache
 
 import numpy as np
 
 from ssdseg_course.checking.compare import Complaint
-from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.networks import KINDS, Network, compare_networks, run_network
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
+from ssdseg_course.checking.home import new_name
+from ssdseg_course.checking.networks import KINDS, Layer, Network, compare_networks, run_network
 from ssdseg_course.checking.values import Plain
-from ssdseg_course.exercises.mobilenetv2 import HEAD_LAYERS, KERAS_ERRORS
+from ssdseg_course.exercises.shared import HEAD_LAYERS, KERAS_ERRORS, maps_of_seed
 from ssdseg_course.lazy import LazyModule
 
 keras = LazyModule("keras")
@@ -18,16 +18,7 @@ ops = LazyModule("keras.ops")
 blocks = LazyModule("ssdseg_ref.blocks")
 reference = LazyModule("ssdseg_ref.shufflenetv2")
 
-_NUMBERS = itertools.count()
-_RNG = np.random.default_rng(5)  # of the fixed cases: always the same
-
-
-def _maps(*shape: int) -> np.ndarray:
-    return (4 * _RNG.normal(size=shape)).astype(np.float32)
-
-
-def _new_name() -> str:
-    return f"unit{next(_NUMBERS)}"
+_maps = maps_of_seed(5)
 
 
 RESHAPE = (
@@ -46,7 +37,7 @@ def memory_access_cost(height, width, in_channels, out_channels):
     return height * width * (in_channels + out_channels) + in_channels * out_channels
 
 
-def _draw_sizes(rng: np.random.Generator):
+def _draw_sizes(rng: np.random.Generator) -> Arguments:
     height, width, in_channels, out_channels = rng.choice(np.arange(2, 40), 4, replace=False).tolist()
     return height, width, in_channels, out_channels
 
@@ -121,11 +112,6 @@ MEMORY_ACCESS_COST = Exercise(
 # 05.channel_shuffle
 
 
-def channel_shuffle(x, groups):
-    """The reference's."""
-    return reference.channel_shuffle(x, groups)
-
-
 def _reordered(order_of):
     """A shuffle that takes the channels in another order."""
 
@@ -152,14 +138,13 @@ def _reshaped(*first, swap, then=lambda h, w, c, g: (h, w, c)):
 
 def _compare_shuffled(value: Plain, expected: Plain) -> Complaint | None:
     """As any tensor that comes back; where the right channels stand in other places, with one that does."""
-    complaint = compare_networks()(value, expected)
+    complaint: Complaint | None = compare_networks()(value, expected)
     if complaint is None or not isinstance(value, tuple) or len(value) != len(Network._fields):
         return complaint
-    yours, right = Network(*value), Network(*expected)
-    if len(yours.layers):
+    if len(Network(*value).layers):
         return Complaint(("a shuffle has no weights, and yours has a layer that has some",), kind="layers")
-    yours, right = yours.outputs, right.outputs
-    if not isinstance(yours, np.ndarray):
+    yours, right = Network(*value).outputs, Network(*expected).outputs
+    if not isinstance(yours, np.ndarray) or isinstance(right, tuple):
         return Complaint(("it should return one tensor, and returned several things",), kind="shape")
     if yours.shape != right.shape:
         return Complaint(
@@ -198,7 +183,8 @@ CHANNEL_SHUFFLE = Exercise(
     points=15,
     difficulty="easy",
     minutes=15,
-    reference=channel_shuffle,
+    home="shufflenetv2.channel_shuffle",
+    piece=True,
     fixed_cases=(
         (_maps(1, 1, 2, 6), 2),  # small enough to be read
         (_maps(2, 3, 4, 6), 2),
@@ -254,10 +240,11 @@ CHANNEL_SHUFFLE = Exercise(
             "it always deals two groups: take as many as `groups` says.",
         ),
         Mutant(
-            lambda x, groups: channel_shuffle(channel_shuffle(x, groups), groups), "that deals the channels out twice."
+            lambda x, groups: reference.channel_shuffle(reference.channel_shuffle(x, groups), groups),
+            "that deals the channels out twice.",
         ),
         Mutant(
-            lambda x, groups: ops.flip(channel_shuffle(x, groups), axis=1),
+            lambda x, groups: ops.flip(reference.channel_shuffle(x, groups), axis=1),
             "the channels are right, but the places are turned over: only the last axis may change.",
         ),
         Mutant(
@@ -289,9 +276,7 @@ CHANNEL_SHUFFLE = Exercise(
             "the first side is None, as many pictures as will come: in a reshape, -1 stands for it, and stands there "
             "alone.",
         ),
-        ("cannot reshape", RESHAPE),
-        ("size of the tensor", RESHAPE),
-        ("total size", RESHAPE),
+        (("cannot reshape", "size of the tensor", "total size"), RESHAPE),
         ("'float' object", "`//` divides whole numbers; `/` gives a float, which no shape takes."),
         ("Tshape", "a shape is made of whole numbers: `//` divides whole numbers, `/` gives a float."),
         *KERAS_ERRORS,
@@ -302,20 +287,10 @@ CHANNEL_SHUFFLE = Exercise(
 # 05.basic_unit and 05.downsampling_unit
 
 
-def basic_unit(x):
-    """The reference's, with the momentum and epsilon that a learner's layers have."""
-    return reference.basic_unit(x, name=_new_name(), norm=blocks.NORM)
-
-
-def downsampling_unit(x, channels):
-    """The reference's, with the momentum and epsilon that a learner's layers have."""
-    return reference.downsampling_unit(x, channels, name=_new_name(), norm=blocks.NORM)
-
-
 def _look(x, stride, activation, padding):
     if padding == "valid":
         x = layers.ZeroPadding2D(1)(x)
-    return blocks.depthwise_bn(x, stride=stride, activation=activation, padding=padding, name=_new_name())
+    return blocks.depthwise_bn(x, stride=stride, activation=activation, padding=padding, name=new_name())
 
 
 def _branch(
@@ -325,27 +300,27 @@ def _branch(
     """The branch that works, with the activations of its three steps: `act`, `look`, `last`."""
     x = layers.ZeroPadding2D(1)(x) if framed_first else x
     if reads:
-        x = blocks.conv_bn(x, channels, 1, stride if early else 1, activation=act, name=_new_name())
+        x = blocks.conv_bn(x, channels, 1, stride if early else 1, activation=act, name=new_name())
     stride = 1 if early else stride
     if framed_first:
-        x = blocks.depthwise_bn(x, stride=stride, activation=look, padding="valid", name=_new_name())
+        x = blocks.depthwise_bn(x, stride=stride, activation=look, padding="valid", name=new_name())
     elif plain:
         x = blocks.conv_bn(
-            layers.ZeroPadding2D(1)(x), channels, 3, stride, activation=look, padding="valid", name=_new_name()
+            layers.ZeroPadding2D(1)(x), channels, 3, stride, activation=look, padding="valid", name=new_name()
         )
     else:
         x = _look(x, stride, look, padding)
-    return blocks.conv_bn(x, channels, activation=last, name=_new_name()) if writes else x
+    return blocks.conv_bn(x, channels, activation=last, name=new_name()) if writes else x
 
 
 def _basic_with(
-    *, split="halves", worked="right", order="left first", joined="concat", deal=lambda y: channel_shuffle(y, 2),
-    dealt_first=False, **branch,
+    *, split="halves", worked="right", order="left first", joined="concat",
+    deal=lambda y: reference.channel_shuffle(y, 2), dealt_first=False, **branch,
 ):  # fmt: skip
     """A unit of stride 1 with one mistake."""
 
     def unit(x):
-        x = channel_shuffle(x, 2) if dealt_first else x
+        x = reference.channel_shuffle(x, 2) if dealt_first else x
         half = x.shape[-1] // 2
         left, right = ops.split(x, 2, axis=-1)
         if split == "none":
@@ -379,7 +354,7 @@ def _downsampling_with(
         half = channels // 2 if halves else channels
         left, right = ops.split(x, 2, axis=-1) if split else (x, x)
         if left_mixes_first:
-            left = blocks.conv_bn(left, half, activation="relu", name=_new_name())
+            left = blocks.conv_bn(left, half, activation="relu", name=new_name())
         if left_filter == "depthwise":
             left = _look(left, 2, left_act, left_padding)
         elif left_filter == "mean":
@@ -387,14 +362,14 @@ def _downsampling_with(
         elif left_filter == "maximum":
             left = layers.MaxPooling2D(3, 2, "same")(left)
         elif left_filter == "stride":
-            left = blocks.conv_bn(left, half, 1, 2, activation=left_last, name=_new_name())
+            left = blocks.conv_bn(left, half, 1, 2, activation=left_last, name=new_name())
         if left_filter != "stride":
-            left = blocks.conv_bn(left, half, activation=left_last, name=_new_name())
+            left = blocks.conv_bn(left, half, activation=left_last, name=new_name())
         right = _branch(right, half, 2, **branch)
         if joined == "add":
-            return channel_shuffle(layers.Add()([left, right]), 2)
+            return reference.channel_shuffle(layers.Add()([left, right]), 2)
         y = layers.Concatenate()([left, right] if joined == "left first" else [right, left])
-        return channel_shuffle(y, 2) if shuffled else y
+        return reference.channel_shuffle(y, 2) if shuffled else y
 
     return unit
 
@@ -420,7 +395,9 @@ BASIC_UNIT = Exercise(
     points=25,
     difficulty="medium",
     minutes=25,
-    reference=basic_unit,
+    home="shufflenetv2.basic_unit",
+    arguments=("x",),
+    piece=True,
     fixed_cases=((_maps(1, 5, 6, 8),), (_maps(2, 4, 4, 12),)),
     draw=None,
     hints=(
@@ -467,7 +444,7 @@ BASIC_UNIT = Exercise(
         ),
         Mutant(_basic_with(joined="right alone"), "the left half is missing in what comes back: concatenate the two."),
         Mutant(
-            _basic_with(deal=lambda y: channel_shuffle(y, y.shape[-1] // 2)),
+            _basic_with(deal=lambda y: reference.channel_shuffle(y, y.shape[-1] // 2)),
             "that deals out as many groups as a half has channels; there are two groups, left and right.",
         ),
         Mutant(
@@ -494,7 +471,9 @@ DOWNSAMPLING_UNIT = Exercise(
     points=20,
     difficulty="medium",
     minutes=20,
-    reference=downsampling_unit,
+    home="shufflenetv2.downsampling_unit",
+    arguments=("x", "channels"),
+    piece=True,
     fixed_cases=((_maps(1, 6, 8, 4), 12), (_maps(1, 5, 6, 8), 16)),
     draw=None,
     hints=(
@@ -576,11 +555,6 @@ DOWNSAMPLING_UNIT = Exercise(
 # 05.shufflenet_v2_features
 
 
-def shufflenet_v2_features(x, width, repeats):
-    """The reference's, with the momentum and epsilon that a learner's layers have."""
-    return reference.shufflenet_v2_features(x, width, repeats, norm=blocks.NORM)
-
-
 def _features_with(
     *, framed=True, stem="relu", pool=lambda x: layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x)), missing=(),
     stages=None, units=lambda repeats: repeats, first="down", tapped="last", strides=(2, 4, 8, 16, 32),
@@ -590,17 +564,17 @@ def _features_with(
     def features(x, width, repeats):
         x = layers.ZeroPadding2D(1)(x) if framed else x
         padding = "valid" if framed else "same"
-        stem_map = blocks.conv_bn(x, 24, 3, 2, activation=stem, padding=padding, name=_new_name())
+        stem_map = blocks.conv_bn(x, 24, 3, 2, activation=stem, padding=padding, name=new_name())
         x = pool(stem_map)
         maps = [stem_map, x]
         for channels, count in zip(stages or reference.WIDTHS[width].stages, units(repeats), strict=True):
             if first == "basic":  # of 24, 48, ... channels: all of them even
                 for _ in range(count - 1):
-                    x = basic_unit(x)
-            x = tap = downsampling_unit(x, channels)
+                    x = BASIC_UNIT.reference(x)
+            x = tap = DOWNSAMPLING_UNIT.reference(x, channels)
             if first == "down":
                 for _ in range(count - 1):
-                    x = basic_unit(x)
+                    x = BASIC_UNIT.reference(x)
             maps.append(x if tapped == "last" else tap)
         return {stride: tap for stride, tap in zip(strides, maps, strict=True) if stride not in missing}
 
@@ -611,7 +585,7 @@ def _pool_same(x):
     return layers.MaxPooling2D(3, 2, "same")(x)
 
 
-def _where_in_the_network(index: int, rows: list) -> str:
+def _where_in_the_network(index: int, rows: list[Layer]) -> str:
     """The stem has two layers with weights, a unit of stride 2 ten, one of stride 1 six; a dense layer has a head."""
     if index < 2:
         return "(the stem)"
@@ -630,7 +604,9 @@ SHUFFLENET_V2_FEATURES = Exercise(
     points=20,
     difficulty="hard",
     minutes=25,
-    reference=shufflenet_v2_features,
+    home="shufflenetv2.shufflenet_v2_features",
+    arguments=("x", "width", "repeats"),
+    piece=True,
     fixed_cases=((_maps(1, 16, 24, 3), "0.5", (1, 1, 1)), (_maps(1, 18, 16, 3), "1.0", (3, 1, 1))),
     draw=None,
     hints=(
@@ -719,7 +695,7 @@ def shufflenet_v2(input_shape, width, classes):
 def _picture_and_maps(input_shape, width):
     """What all mistakes in a head have in common, built once: building takes longer than all else in a check."""
     image = keras.Input(input_shape)
-    return image, shufflenet_v2_features(image, width, reference.REPEATS)
+    return image, SHUFFLENET_V2_FEATURES.reference(image, width, reference.REPEATS)
 
 
 def _whole_with(*, conv5=None, head=True, pool="average", activation="softmax", count=None, act="relu", last=32):
@@ -732,7 +708,7 @@ def _whole_with(*, conv5=None, head=True, pool="average", activation="softmax", 
         channels = conv5 or reference.WIDTHS[width].conv5
         pools = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
         if head:
-            x = blocks.conv_bn(x, channels, activation=act, name=_new_name())
+            x = blocks.conv_bn(x, channels, activation=act, name=new_name())
         x = pools[pool]()(x)
         return keras.Model(image, layers.Dense(count or classes, activation=activation)(x))
 
@@ -747,6 +723,7 @@ SHUFFLENET_V2 = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
+    home="shufflenetv2.shufflenet_v2",
     reference=shufflenet_v2,
     fixed_cases=(((32, 64, 3), "0.5", 10), ((32, 32, 3), "2.0", 3)),
     draw=None,
@@ -767,9 +744,7 @@ SHUFFLENET_V2 = Exercise(
             _whole_with(last=16), "that stands on the map of stride 16: it is the last one, 32, that the head sees."
         ),
         Mutant(_whole_with(pool="max"), "that takes the maximum over all places; here it is the mean."),
-        Mutant(
-            _whole_with(activation=None), "the classes come out as logits; what is wanted are probabilities: a softmax."
-        ),
+        Mutant(_whole_with(activation=None), "the classes come out as logits; probabilities are wanted: a softmax."),
         Mutant(
             _whole_with(activation="sigmoid"),
             "that asks yes or no for each class alone (a sigmoid); a softmax makes probabilities that add up to 1.",
@@ -786,6 +761,7 @@ SHUFFLENET_V2 = Exercise(
     ),
 )
 
+ALLOWED = ("shufflenetv2.WIDTHS", "shufflenetv2.REPEATS")
 EXERCISES = (
     MEMORY_ACCESS_COST,
     CHANNEL_SHUFFLE,

@@ -1,16 +1,17 @@
 """The exercises of lesson 6: SSDLite's maps and heads, its loss, and non-maximum suppression."""
 
-import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ssdseg_course.checking.choices import run_choice, run_indices
 from ssdseg_course.checking.compare import Complaint
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
+from ssdseg_course.checking.home import new_name
 from ssdseg_course.checking.networks import compare_losses, compare_networks, run_loss, run_network
 from ssdseg_course.checking.values import Plain, close
-from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
+from ssdseg_course.exercises.shared import KERAS_ERRORS, OPS_ERRORS, maps_of_seed
 from ssdseg_course.lazy import LazyModule
 from ssdseg_ref import nms
 from ssdseg_ref.boxes import pairwise_iou
@@ -21,40 +22,9 @@ blocks = LazyModule("ssdseg_ref.blocks")
 reference = LazyModule("ssdseg_ref.ssdlite")
 joint = LazyModule("ssdseg_ref.losses")
 
-_NUMBERS = itertools.count()
-_RNG = np.random.default_rng(6)  # of the fixed cases: always the same
-
-OPS_ERRORS = (
-    (
-        "Using a symbolic",
-        "as a graph a tensor has no numbers yet: no `if`, `for` or `np` may ask for them; `ops.where` chooses.",
-    ),
-    (
-        "cannot compute",
-        "two things of different types met: `ops.cast(x, other.dtype)` makes one type of them.",
-    ),
-    (
-        "must be the same",
-        "two things of different types or shapes met: `ops.cast(x, other.dtype)` makes one type of them.",
-    ),
-    ("has no attribute", "keras.ops has NumPy's names, nearly all of them: is this one spelt as in NumPy?"),
-)
-
-
-def _maps(*shape: int) -> np.ndarray:
-    return (4 * _RNG.normal(size=shape)).astype(np.float32)
-
-
-def _new_name() -> str:
-    return f"head{next(_NUMBERS)}"
-
+_maps = maps_of_seed(6)
 
 # 06.extra_maps
-
-
-def extra_maps(x, channels):
-    """The reference's. Its layers bear the same names each time, which only matters within one network."""
-    return reference.extra_maps(x, channels)
 
 
 def _extras_with(
@@ -64,19 +34,20 @@ def _extras_with(
     """The extra maps with one mistake; `acts` and `strides` are those of squeeze, depthwise and last step."""
 
     def extras(x, channels):
-        maps, start = [], x
+        maps: list[Any] = []
+        start = x
         for count in channels:
             filters = channels[0] if first_count else count
             y = maps[-1] if maps and chained else start
             squeezed = {"half of the map's": filters // 2, "all": filters, "half of x's": y.shape[-1] // 2}
             if squeeze:
-                y = blocks.conv_bn(y, squeezed[squeeze], 1, strides[0], activation=acts[0], name=_new_name())
+                y = blocks.conv_bn(y, squeezed[squeeze], 1, strides[0], activation=acts[0], name=new_name())
             if plain:
-                y = blocks.conv_bn(y, filters, 3, strides[1], activation=acts[2], name=_new_name())
+                y = blocks.conv_bn(y, filters, 3, strides[1], activation=acts[2], name=new_name())
             else:
-                y = blocks.depthwise_bn(y, 3, strides[1], activation=acts[1], padding=padding, name=_new_name())
+                y = blocks.depthwise_bn(y, 3, strides[1], activation=acts[1], padding=padding, name=new_name())
                 if project:
-                    y = blocks.conv_bn(y, filters, 1, strides[2], activation=acts[2], name=_new_name())
+                    y = blocks.conv_bn(y, filters, 1, strides[2], activation=acts[2], name=new_name())
             maps.append(y)
         return returned(start, maps)
 
@@ -89,7 +60,8 @@ EXTRA_MAPS = Exercise(
     points=10,
     difficulty="easy",
     minutes=15,
-    reference=extra_maps,
+    home="ssdlite.extra_maps",
+    piece=True,
     fixed_cases=((_maps(1, 6, 8, 16), (12,)), (_maps(2, 5, 7, 8), (16, 8, 10))),
     draw=None,
     hints=(
@@ -158,11 +130,6 @@ EXTRA_MAPS = Exercise(
 # 06.prediction_head
 
 
-def prediction_head(x, anchors_per_cell, values):
-    """The reference's, with a new name each time."""
-    return reference.prediction_head(x, anchors_per_cell, values, name=_new_name())
-
-
 def _into_rows(x, anchors_per_cell, values):
     return layers.Reshape((-1, values))(x)
 
@@ -197,9 +164,9 @@ def _head_with(
 
     def head(x, anchors_per_cell, values):
         if looks == "plain":
-            x = blocks.conv_bn(x, x.shape[-1], 3, name=_new_name())
+            x = blocks.conv_bn(x, x.shape[-1], 3, name=new_name())
         elif looks != "nothing":
-            x = blocks.depthwise_bn(x, activation=looks, name=_new_name())
+            x = blocks.depthwise_bn(x, activation=looks, name=new_name())
         channels = count(anchors_per_cell, values)
         x = layers.Conv2D(channels, kernel, padding="same", use_bias=bias, activation=inside)(x)
         x = layers.BatchNormalization()(x) if norm else x
@@ -216,7 +183,9 @@ PREDICTION_HEAD = Exercise(
     points=15,
     difficulty="medium",
     minutes=15,
-    reference=prediction_head,
+    home="ssdlite.prediction_head",
+    arguments=("x", "anchors_per_cell", "values"),
+    piece=True,
     fixed_cases=((_maps(1, 3, 4, 8), 2, 4), (_maps(2, 2, 3, 6), 3, 5)),
     draw=None,
     hints=(
@@ -248,7 +217,7 @@ PREDICTION_HEAD = Exercise(
         Mutant(_head_with(last=("tanh", None, None)), "logits and offsets come out as they are, without a tanh."),
         Mutant(
             _head_with(last=(None, None, "softmax")),
-            "logits come out as they are: the softmax belongs to the loss, and offsets want none at all.",
+            "logits come out as they are: the softmax belongs to the loss, and offsets need none at all.",
         ),
         Mutant(
             _head_with(norm=True), "no batch normalisation behind the last convolution: it would hold all to one scale."
@@ -305,11 +274,6 @@ PREDICTION_HEAD = Exercise(
 # 06.class_cross_entropy
 
 
-def class_cross_entropy(classes, logits):
-    """The reference's."""
-    return joint.class_cross_entropy(classes, logits)
-
-
 def _one_hot(classes, logits):
     return ops.one_hot(classes, logits.shape[-1], dtype=logits.dtype)
 
@@ -329,7 +293,7 @@ def _log_softmax_over(axis):
     return cross_entropy
 
 
-def _draw_logits(rng: np.random.Generator):
+def _draw_logits(rng: np.random.Generator) -> Arguments:
     count = int(rng.integers(2, 6))
     leading = tuple(int(side) for side in rng.integers(1, 6, rng.integers(1, 4)))
     return rng.integers(0, count, leading).astype(np.int32), (3 * rng.normal(size=(*leading, count))).astype(np.float32)
@@ -366,7 +330,8 @@ CLASS_CROSS_ENTROPY = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=class_cross_entropy,
+    home="losses.class_cross_entropy",
+    piece=True,
     fixed_cases=(
         (np.array([[0, 1]], np.int32), np.array([[[0, 0, 0, 0], [1, 3, 0, 0]]], np.float32)),
         (np.array([1, 2, 0], np.int32), np.array([[1, 0, 2], [-2, 1, 3], [0.5, -1, -3]], np.float32)),
@@ -381,9 +346,16 @@ CLASS_CROSS_ENTROPY = Exercise(
         "-ops.sum(ops.one_hot(classes, logits.shape[-1]) * ops.log_softmax(logits, axis=-1), axis=-1).",
     ),
     mutants=(
-        Mutant(lambda c, x: -class_cross_entropy(c, x), "the sign is missing: a logarithm of a share is negative."),
-        Mutant(lambda c, x: ops.mean(class_cross_entropy(c, x)), "one loss for each row, not the mean of all of them."),
-        Mutant(lambda c, x: ops.sum(class_cross_entropy(c, x)), "one loss for each row, not all of them added up."),
+        Mutant(
+            lambda c, x: -joint.class_cross_entropy(c, x), "the sign is missing: a logarithm of a share is negative."
+        ),
+        Mutant(
+            lambda c, x: ops.mean(joint.class_cross_entropy(c, x)),
+            "one loss for each row, not the mean of all of them.",
+        ),
+        Mutant(
+            lambda c, x: ops.sum(joint.class_cross_entropy(c, x)), "one loss for each row, not all of them added up."
+        ),
         Mutant(
             lambda c, x: -_one_hot(c, x) * ops.log_softmax(x),
             "a row has one loss: of its products all but one are 0, so add them up over the classes.",
@@ -399,17 +371,17 @@ CLASS_CROSS_ENTROPY = Exercise(
             "that is minus the share of the true class; the loss is minus its *logarithm*.",
         ),
         Mutant(
-            lambda c, x: class_cross_entropy(c, x) / np.log(2),
+            lambda c, x: joint.class_cross_entropy(c, x) / np.log(2),
             "that is the logarithm to base 2; it is the natural one here, as in ops.log.",
         ),
         Mutant(
-            lambda c, x: class_cross_entropy(c, x) / np.log(10),
+            lambda c, x: joint.class_cross_entropy(c, x) / np.log(10),
             "that is the logarithm to base 10; it is the natural one here, as in ops.log.",
         ),
         Mutant(lambda c, x: -_picked(c, x, x), "those are the logits; what about the softmax?"),
         Mutant(
             lambda c, x: -_picked(c, x, ops.log_softmax(ops.softmax(x))),
-            "the softmax is taken twice: ops.log_softmax wants the logits, not the shares.",
+            "the softmax is taken twice: ops.log_softmax takes the logits, not the shares.",
         ),
         Mutant(
             lambda c, x: -ops.sum(ops.log(_one_hot(c, x) * ops.softmax(x)), -1),
@@ -453,11 +425,11 @@ CLASS_CROSS_ENTROPY = Exercise(
             "the shares make 1 over axis 2, which is the last one only of (B, N, C + 1): -1 always is.",
         ),
         Mutant(
-            lambda c, x: class_cross_entropy(c, x) * ops.cast(c > 0, x.dtype),
+            lambda c, x: joint.class_cross_entropy(c, x) * ops.cast(c > 0, x.dtype),
             "the background is a class, too: an anchor without a box has a loss.",
         ),
         Mutant(
-            lambda c, x: ops.expand_dims(class_cross_entropy(c, x), -1),
+            lambda c, x: ops.expand_dims(joint.class_cross_entropy(c, x), -1),
             "an axis too many: what comes back has the shape of `classes`, without keepdims.",
         ),
     ),
@@ -476,12 +448,7 @@ CLASS_CROSS_ENTROPY = Exercise(
 # 06.smooth_l1
 
 
-def smooth_l1(truth, predicted):
-    """The reference's."""
-    return joint.smooth_l1(truth, predicted)
-
-
-def _draw_offsets(rng: np.random.Generator):
+def _draw_offsets(rng: np.random.Generator) -> Arguments:
     shape = tuple(int(side) for side in rng.integers(1, 5, rng.integers(0, 3)))
     return tuple((2 * rng.normal(size=(*shape, 4))).astype(np.float32) for _ in range(2))
 
@@ -510,7 +477,8 @@ SMOOTH_L1 = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=smooth_l1,
+    home="losses.smooth_l1",
+    piece=True,
     fixed_cases=(
         (np.zeros((1, 4), np.float32), np.array([[0.5, -0.5, 1.75, -3]], np.float32)),
         (np.array([[0, 1, 0, -2]], np.float32), np.array([[0, 1.25, 0.875, 4]], np.float32)),
@@ -538,7 +506,7 @@ SMOOTH_L1 = Exercise(
         Mutant(_smooth(_less_half, _less_half), "near zero it is half the square: d - 0.5 would be negative there."),
         Mutant(_smooth(_less_half, _half_square), "the two are swapped: the square belongs near zero."),
         Mutant(lambda t, p: ops.abs(t - p), "that is the plain L1: near zero it is to be half the square."),
-        Mutant(lambda t, p: ops.square(t - p), "that is the square everywhere; it wants a half, and a straight line."),
+        Mutant(lambda t, p: ops.square(t - p), "that is the square everywhere; it needs a half, and a straight line."),
         Mutant(
             lambda t, p: ops.where(t - p < 1, 0.5 * ops.square(t - p), ops.abs(t - p) - 0.5),
             "the *size* of the difference decides, by ops.abs: a large negative one is far out, too.",
@@ -551,10 +519,12 @@ SMOOTH_L1 = Exercise(
             _smooth(_half_square, _less_half, size=lambda d: ops.relu(d)),
             "predictions above the truth have no loss at all: the size of the difference is ops.abs, not a ReLU.",
         ),
-        Mutant(lambda t, p: ops.sum(smooth_l1(t, p), -1), "a loss for each number: the sum over four comes later."),
-        Mutant(lambda t, p: ops.mean(smooth_l1(t, p), -1), "a loss for each number, not the mean over four."),
-        Mutant(lambda t, p: ops.mean(smooth_l1(t, p)), "a loss for each number, not their mean."),
-        Mutant(lambda t, p: ops.sum(smooth_l1(t, p)), "a loss for each number: they are added up later."),
+        Mutant(
+            lambda t, p: ops.sum(joint.smooth_l1(t, p), -1), "a loss for each number: the sum over four comes later."
+        ),
+        Mutant(lambda t, p: ops.mean(joint.smooth_l1(t, p), -1), "a loss for each number, not the mean over four."),
+        Mutant(lambda t, p: ops.mean(joint.smooth_l1(t, p)), "a loss for each number, not their mean."),
+        Mutant(lambda t, p: ops.sum(joint.smooth_l1(t, p)), "a loss for each number: they are added up later."),
         Mutant(
             _smooth(lambda d: d * d, lambda d: d - 0.25, 0.5),
             "the change from square to straight line is at d = 1, not at one half.",
@@ -569,11 +539,6 @@ SMOOTH_L1 = Exercise(
 
 
 # 06.mine_hard_negatives
-
-
-def mine_hard_negatives(losses, positive):
-    """The reference's."""
-    return joint.mine_hard_negatives(losses, positive)
 
 
 def _rank(hardness, axis=1):
@@ -631,7 +596,7 @@ def _as_hard_as_the_last(values, positive):
     return ops.logical_and(hard >= least, ops.logical_not(positive))
 
 
-def _draw_losses(rng: np.random.Generator):
+def _draw_losses(rng: np.random.Generator) -> Arguments:
     images, anchors = int(rng.integers(2, 4)), int(rng.integers(12, 30))
     values = rng.permutation(images * anchors).reshape(images, anchors) / 10 + 0.05  # no two are equal
     return values.astype(np.float32), rng.random((images, anchors)) < rng.choice([0.05, 0.15, 0.3], (images, 1))
@@ -648,7 +613,8 @@ MINE_HARD_NEGATIVES = Exercise(
     points=20,
     difficulty="hard",
     minutes=30,
-    reference=mine_hard_negatives,
+    home="losses.mine_hard_negatives",
+    piece=True,
     fixed_cases=(
         (np.array([[0.1, 2.0, 0.3, 0.7, 0.2, 0.9, 0.6, 0.4]], np.float32), _marks(".P......")),
         (
@@ -666,7 +632,7 @@ MINE_HARD_NEGATIVES = Exercise(
     ),
     draw=_draw_losses,
     hints=(
-        "Two questions: how many does each image want, and which rank has each anchor among the negatives of its "
+        "Two questions: how many does each image need, and which rank has each anchor among the negatives of its "
         "image?",
         "Give the positives a hardness of -1, so that they come last. `ops.argsort` of the *argsort* of -hardness is "
         "each anchor's rank, 0 for the hardest. Which ranks are wanted?",
@@ -776,7 +742,7 @@ MINE_HARD_NEGATIVES = Exercise(
         ("keepdims", "`keepdims=True` goes into the sum, so that (B,) is (B, 1) and lies beside (B, N)."),
         (
             "Incompatible shapes",
-            "a number an image has the shape (B,); beside (B, N) it has to be (B, 1): sum with keepdims=True.",
+            "one number per image has the shape (B,); beside (B, N) it has to be (B, 1): sum with keepdims=True.",
         ),
         *OPS_ERRORS,
     ),
@@ -784,11 +750,6 @@ MINE_HARD_NEGATIVES = Exercise(
 
 
 # 06.multibox_loss
-
-
-def multibox_loss(classes, offsets, class_logits, predicted_offsets):
-    """The reference's."""
-    return joint.multibox_loss(classes, offsets, class_logits, predicted_offsets)
 
 
 def _total(values, axis=None):
@@ -852,7 +813,7 @@ def _multibox_with(
     return loss
 
 
-def _draw_targets(rng: np.random.Generator, share: float | None = None):
+def _draw_targets(rng: np.random.Generator, share: float | None = None) -> Arguments:
     images, anchors, count = int(rng.integers(1, 4)), int(rng.integers(16, 30)), 3
     share = rng.choice([0.1, 0.2]) if share is None else share
     classes = np.where(rng.random((images, anchors)) < share, rng.integers(1, count + 1, (images, anchors)), 0)
@@ -861,7 +822,7 @@ def _draw_targets(rng: np.random.Generator, share: float | None = None):
     return classes.astype(np.int32), *(part.astype(np.float32) for part in (offsets, logits, predicted))
 
 
-def _by_hand(positive: bool):
+def _by_hand(positive: bool) -> Arguments:
     """One image of four anchors and one class: small enough for a pencil, with losses of log 2, log 4 and log 8.
 
     Without a positive three of the four negatives are mined; with one the other three are.
@@ -894,7 +855,8 @@ MULTIBOX_LOSS = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=multibox_loss,
+    home="losses.multibox_loss",
+    piece=True,
     fixed_cases=(
         _by_hand(positive=True),
         _by_hand(positive=False),
@@ -980,7 +942,7 @@ MULTIBOX_LOSS = Exercise(
             _multibox_with(divisor=_positives_of_each_image, axis=1, of_images=lambda losses: ops.sum(losses)),
             "each image is divided by its own positives, and the quotients are added; add up first, divide once.",
         ),
-        Mutant(_multibox_with(axis=1), "one loss for the whole batch, not one an image: add up over both axes."),
+        Mutant(_multibox_with(axis=1), "one loss for the whole batch, not one per image: add up over both axes."),
         Mutant(
             _multibox_with(has_box=lambda positive, counted: ops.ones_like(positive)),
             "the box loss asks anchors without a box for offsets of 0; only positives have offsets to learn.",
@@ -991,11 +953,11 @@ MULTIBOX_LOSS = Exercise(
         ),
         Mutant(
             _multibox_with(distance=lambda truth, predicted: ops.abs(truth - predicted)),
-            "the box loss is that of plain distances; your `smooth_l1` is what it wants.",
+            "the box loss is that of plain distances; your `smooth_l1` is what it needs.",
         ),
         Mutant(
             _multibox_with(distance=lambda truth, predicted: 0.5 * ops.square(truth - predicted)),
-            "the box loss is that of squares; your `smooth_l1` is what it wants.",
+            "the box loss is that of squares; your `smooth_l1` is what it needs.",
         ),
         Mutant(
             _multibox_with(offset_mean=True), "a box has four offsets: their losses are added up, no mean is taken."
@@ -1019,11 +981,6 @@ MULTIBOX_LOSS = Exercise(
 # 06.non_max_suppression
 
 
-def non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detections):
-    """The reference's."""
-    return nms.non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detections)
-
-
 def _suppress_with(
     *, drop=lambda iou, threshold: iou > threshold, count=lambda limit: limit, order=lambda scores: -scores,
     candidates=lambda scores, threshold: scores >= threshold, overlap=pairwise_iou,
@@ -1034,7 +991,8 @@ def _suppress_with(
     def suppress(boxes, scores, iou_threshold, score_threshold, max_detections):
         scores = np.asarray(scores)
         left = sorted(np.flatnonzero(candidates(scores, score_threshold)), key=lambda k: order(scores)[k])
-        kept, dropped = [], []
+        kept: list[np.integer] = []
+        dropped: list[np.integer] = []
         while left and len(kept) < count(max_detections):
             best, *rest = left
             kept.append(best)
@@ -1051,7 +1009,7 @@ def _as_returned(change):
     """The right indices, given back as something else: from boxes, scores and indices."""
 
     def suppress(boxes, scores, iou_threshold, score_threshold, max_detections):
-        kept = non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detections)
+        kept = nms.non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detections)
         return change(boxes, scores, kept)
 
     return suppress
@@ -1087,7 +1045,7 @@ def _compared_with(some):
 
     def suppress(boxes, scores, iou_threshold, score_threshold, max_detections):
         order = np.argsort(-scores, kind="stable")
-        kept = []
+        kept: list[int] = []
         for k in order[scores[order] >= score_threshold]:
             others = some(kept)
             if not others or (pairwise_iou(boxes[[k]], boxes[others]) <= iou_threshold).all():
@@ -1098,7 +1056,7 @@ def _compared_with(some):
 
 
 def _thresholds_swapped(boxes, scores, iou_threshold, score_threshold, max_detections):
-    return non_max_suppression(boxes, scores, score_threshold, iou_threshold, max_detections)
+    return nms.non_max_suppression(boxes, scores, score_threshold, iou_threshold, max_detections)
 
 
 def _all_against_all(boxes, scores, iou_threshold, score_threshold, max_detections):
@@ -1111,10 +1069,10 @@ def _all_against_all(boxes, scores, iou_threshold, score_threshold, max_detectio
 
 def _limit_first(boxes, scores, iou_threshold, score_threshold, max_detections):
     best = np.argsort(-scores, kind="stable")[:max_detections]
-    return best[non_max_suppression(boxes[best], scores[best], iou_threshold, score_threshold, max_detections)]
+    return best[nms.non_max_suppression(boxes[best], scores[best], iou_threshold, score_threshold, max_detections)]
 
 
-def _draw_detections(rng: np.random.Generator):
+def _draw_detections(rng: np.random.Generator) -> Arguments:
     count = int(rng.integers(6, 25))
     middle, size = 0.5 + 0.15 * rng.normal(size=(count, 2)), rng.uniform(0.15, 0.4, (count, 2))
     boxes = np.concatenate([middle - size / 2, middle + size / 2], axis=1).astype(np.float32)
@@ -1140,7 +1098,8 @@ NON_MAX_SUPPRESSION = Exercise(
     points=15,
     difficulty="medium",
     minutes=25,
-    reference=non_max_suppression,
+    home="nms.non_max_suppression",
+    piece=True,
     fixed_cases=(
         (_CHAIN, _scores(0.9, 0.8, 0.7, 0.6), 0.5, 0.1, 10),
         (_CHAIN[[3, 1, 0, 2]], _scores(0.25, 0.8, 0.9, 0.7), 0.5, 0.25, 10),

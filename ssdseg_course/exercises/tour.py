@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Exercise, Mutant
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
 
 LANDSCAPE, PORTRAIT = (160, 224), (300, 200)  # (height, width) in pixels
 
@@ -15,7 +15,7 @@ def to_pixels(box, image_size):
     return np.multiply(box, (width, height, width, height))
 
 
-def _draw(rng: np.random.Generator):
+def _draw(rng: np.random.Generator) -> Arguments:
     height, width = rng.choice(np.arange(101, 500), 2, replace=False).tolist()
     low, size = rng.uniform(0.05, 0.4, 2), rng.uniform(0.1, 0.5, 2)
     return np.concatenate([low, low + size]), (height, width)
@@ -45,7 +45,7 @@ def _multiplied_by(places):
     return lambda box, image_size: np.multiply(box, [image_size[place] for place in places])
 
 
-def _some_by_the_wrong_side(places) -> Mutant:
+def _some_by_the_wrong_side(places: tuple[int, ...]) -> Mutant:
     wrong = [number for number in range(4) if places[number] != RIGHT[number]]
     said = " and ".join(f"{NUMBERS[number]} by the {SIDES[places[number]]}" for number in wrong)
     return Mutant(_multiplied_by(places), f"{said}: that is the wrong side of the image.")
@@ -57,6 +57,7 @@ TO_PIXELS = Exercise(
     points=10,
     difficulty="easy",
     minutes=4,
+    home="boxes.to_pixels",
     reference=to_pixels,
     fixed_cases=(
         (np.array([0.25, 0.5, 0.75, 0.875]), LANDSCAPE),
@@ -157,4 +158,10 @@ TO_PIXELS = Exercise(
 )
 
 
+ALLOWED = (
+    "boxes.centers_to_corners",
+    "boxes.corners_to_centers",
+    "boxes.areas",
+    "boxes.pairwise_iou",
+)
 EXERCISES = (TO_PIXELS,)

@@ -1,37 +1,31 @@
 """The exercises of lesson 8: weights of the classes, augmentation, the joint network, and how it is judged and used."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
-from ssdseg_course.checking.exercise import Exercise, Mutant
-from ssdseg_course.checking.given import small_backbone
+from ssdseg_course.checking.arguments import small_backbone
+from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
 from ssdseg_course.checking.networks import compare_networks, run_network
-from ssdseg_course.exercises.mobilenetv2 import KERAS_ERRORS
+from ssdseg_course.exercises.shared import KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
-from ssdseg_ref import metrics
 from ssdseg_ref.boxes import areas
-from ssdseg_ref.data import augment, statistics
+from ssdseg_ref.prediction import segmentation_gate
 
 keras = LazyModule("keras")
 layers = LazyModule("keras.layers")
 ops = LazyModule("keras.ops")
 ssdlite = LazyModule("ssdseg_ref.ssdlite")
 deeplabv3plus = LazyModule("ssdseg_ref.deeplabv3plus")
-multitask = LazyModule("ssdseg_ref.multitask")
 
-INDICES = "wanted are indices: np.flatnonzero makes indices of true and false."
-TRUE_AND_FALSE = (("of bool", INDICES), ("with a bool", INDICES))
+INDICES = "indices are wanted: np.flatnonzero makes them of true and false."
+TRUE_AND_FALSE = ("of bool", "with a bool"), INDICES
 
 EXTRA_CHANNELS, MASK_CHANNELS, RATES, LOW_LEVEL_CHANNELS = (96,), 64, (2, 4), 24  # of the lesson's network
 
 
 # 08.median_frequency_weights
-
-
-def median_frequency_weights(pixel_counts):
-    """The reference's."""
-    return statistics.median_frequency_weights(np.asarray(pixel_counts))
 
 
 def _weights_with(
@@ -63,7 +57,7 @@ def _median_of_images(counts, sizes, shown):
     return np.array([np.median(shares[shown[:, label], label]) for label in range(counts.shape[1])])
 
 
-def _draw_counts(rng: np.random.Generator):
+def _draw_counts(rng: np.random.Generator) -> Arguments:
     images, classes = int(rng.integers(3, 7)), int(rng.integers(3, 6))
     counts = rng.integers(1, 400, (images, classes)) * (rng.random((images, classes)) < 0.6)
     counts[:, 0] = rng.integers(500, 4000, images)
@@ -79,7 +73,7 @@ MEDIAN_FREQUENCY_WEIGHTS = Exercise(
     points=10,
     difficulty="easy",
     minutes=15,
-    reference=median_frequency_weights,
+    home="data.statistics.median_frequency_weights",
     fixed_cases=(
         (np.array([[80, 20, 0], [90, 0, 10]]),),
         (np.array([[900, 60, 40], [1000, 0, 0], [500, 0, 100]]),),
@@ -168,7 +162,7 @@ def _flip_with(*, boxes=None, image="columns", mask="columns"):
         "both": lambda array: array[::-1, ::-1],
         "colours": lambda array: array[:, :, ::-1],
         "columns and colours": lambda array: array[:, ::-1, ::-1],
-        "all": np.flip,
+        "all": lambda array: np.flip(array),
         "no": lambda array: array,
     }
 
@@ -185,11 +179,22 @@ def _boxes_last(image, boxes, mask):
     return image, mask, boxes
 
 
-def _draw_sample(rng: np.random.Generator):
+def _draw_sample(rng: np.random.Generator) -> Arguments:
     height, width, count = int(rng.integers(2, 5)), int(rng.integers(5, 8)), int(rng.integers(1, 4))
     low = rng.uniform(0, 0.5, (count, 2))
     boxes = np.concatenate([low, low + rng.uniform(0.1, 0.5, (count, 2))], axis=1)
     return rng.integers(0, 256, (height, width, 3)), boxes, rng.integers(0, 4, (height, width))
+
+
+def _flipped(flip, sample):
+    """Plays the part of the one at home: the exercise has the parts of a sample, in any type of numbers."""
+    image, boxes, mask = flip(sample.image, sample.boxes, sample.mask)
+    return replace(
+        sample,
+        image=np.asarray(image, np.uint8),
+        boxes=np.asarray(boxes, np.float32).reshape(-1, 4),
+        mask=np.asarray(mask, np.uint8),
+    )
 
 
 FLIP = Exercise(
@@ -198,7 +203,9 @@ FLIP = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
+    home="data.augment.flip",
     reference=flip,
+    piece=_flipped,
     fixed_cases=(
         _draw_sample(np.random.default_rng(0)),
         (*_draw_sample(np.random.default_rng(1))[:1], np.empty((0, 4)), _draw_sample(np.random.default_rng(1))[2]),
@@ -274,11 +281,6 @@ FLIP = Exercise(
 # 08.crop_boxes
 
 
-def crop_boxes(boxes, window):
-    """The reference's."""
-    return augment.crop_boxes(boxes, window)
-
-
 def _crop_with(
     *, moved=True, scaled=True, cut=True, rule="area", least=0.25, strict=False, all_boxes=False, order=(0, 1, 2, 3),
     sides=(0, 1), in_image=False, places="given", swapped=False,
@@ -343,7 +345,7 @@ _BOXES_AROUND = np.array(
 )
 
 
-def _draw_window(rng: np.random.Generator):
+def _draw_window(rng: np.random.Generator) -> Arguments:
     count = int(rng.integers(4, 9))
     low = rng.uniform(0, 0.6, (count, 2))
     boxes = np.concatenate([low, low + rng.uniform(0.2, 0.4, (count, 2))], axis=1)
@@ -357,7 +359,8 @@ CROP_BOXES = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=crop_boxes,
+    home="data.augment.crop_boxes",
+    piece=True,
     fixed_cases=(
         (np.array([[0.25, 0.25, 0.5, 0.5]]), (0.25, 0.0, 0.75, 1.0)),
         (
@@ -424,7 +427,7 @@ CROP_BOXES = Exercise(
         Mutant(_crop_with(swapped=True), "the boxes come first, then their indices."),
     ),
     returns=("boxes", "indices"),
-    errors=(("broadcast", "four numbers for four sides: [xmin, ymin, xmin, ymin]."), *TRUE_AND_FALSE),
+    errors=(("broadcast", "four numbers for four sides: [xmin, ymin, xmin, ymin]."), TRUE_AND_FALSE),
 )
 
 
@@ -511,19 +514,20 @@ JOINT_NETWORK = Exercise(
     points=20,
     difficulty="medium",
     minutes=25,
+    home="network.build_network",
     reference=joint_network,
     fixed_cases=(((70, 90), small_backbone, (2, 3, 1, 2), 2),),  # sides that 32 does not divide, and not our classes
     draw=None,
     hints=(
         "From the picture up: keras.Input, Rescaling, the backbone once. Then the mask's head, then the detector's.",
-        "deeplabv3plus takes all maps and gives two things, of which you need the first. ssdlite wants a list of four "
+        "deeplabv3plus takes all maps and gives two things, of which you need the first. ssdlite takes a list of four "
         "maps: strides 8, 16, 32 and the extra one, extra_maps(maps[32], (96,)).",
         "chosen = [maps[8], maps[16], maps[32], *extra_maps(maps[32], (96,))]; logits, offsets = ssdlite(chosen, "
         'anchors_per_cell, classes); keras.Model(image, {"classes": logits, "offsets": offsets, "mask": mask}).',
     ),
     mutants=(
-        Mutant(_network(scale=None), "pixels come as 0..255; the backbone wants -1..1: layers.Rescaling first."),
-        Mutant(_network(scale=1 / 255, offset=0.0), "that scales to 0..1; the backbone wants -1..1."),
+        Mutant(_network(scale=None), "pixels come as 0..255; the backbone expects -1..1: layers.Rescaling first."),
+        Mutant(_network(scale=1 / 255, offset=0.0), "that scales to 0..1; the backbone expects -1..1."),
         Mutant(_network(order=-1), "the detector's maps come finest first, as the anchors do."),
         Mutant(_network(strides=(8, 16)), "the map of stride 32 is missing among the detector's."),
         Mutant(
@@ -559,9 +563,9 @@ JOINT_NETWORK = Exercise(
 # 08.average_precision
 
 
-def average_precision(scores, hits, positives):
-    """The reference's."""
-    return metrics.average_precision(scores, hits, positives)
+def _precision_if_any(average_precision, scores, hits, positives):
+    """Plays the part of the one at home: the exercise has at least one box to be found."""
+    return average_precision(np.asarray(scores), np.asarray(hits), positives) if positives else float("nan")
 
 
 def _sorted_by(scores, hits, *, rising=False, ordered=True):
@@ -629,14 +633,14 @@ def _only_recall(scores, hits, positives):
 _POSITIVES = (3, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 
 
-def _f1_is_best_once(scores, hits, positives) -> bool:
+def _f1_is_best_once(scores: np.ndarray, hits: np.ndarray, positives: int) -> bool:
     """Whether one threshold alone has the best F1, so that no rounding can make it another."""
     found, kept = np.cumsum(hits[np.argsort(-scores)]), np.arange(1, len(hits) + 1)
     f1 = 2 * found / (kept + positives)
     return bool(np.sum(f1 > f1.max() - 1e-9) == 1)
 
 
-def _draw_hits(rng: np.random.Generator):
+def _draw_hits(rng: np.random.Generator) -> Arguments:
     while True:
         count = int(rng.integers(8, 30))
         scores = (rng.permutation(count) + 0.3456) / count
@@ -654,7 +658,8 @@ AVERAGE_PRECISION = Exercise(
     points=20,
     difficulty="hard",
     minutes=30,
-    reference=average_precision,
+    home="metrics.average_precision",
+    piece=_precision_if_any,
     fixed_cases=(
         (np.array([0.9]), np.array([True]), 1),
         (np.array([0.9, 0.8]), np.array([True, False]), 3),
@@ -730,19 +735,16 @@ AVERAGE_PRECISION = Exercise(
     ),
     errors=(
         ("is out of bounds", "a recall that is never reached has the precision 0: append a 0 to the list first."),
-        ("zero-size", "without any detection it is 0, and there is no largest of none: ask for that first."),
-        ("empty sequence", "without any detection it is 0, and there is no largest of none: ask for that first."),
+        (
+            ("zero-size", "empty sequence"),
+            "without any detection it is 0, and there is no largest of none: ask for that first.",
+        ),
         ("ZeroDivisionError", "without any detection it is 0; np.arange(1, 1) is an empty list, which does no harm."),
     ),
 )
 
 
 # 08.choose_threshold
-
-
-def choose_threshold(scores, hits, positives):
-    """The reference's."""
-    return metrics.choose_threshold(scores, hits, positives)
 
 
 def _threshold_with(measure, *, last_of_equal=False, step=0, none=1.0, unsorted=False, **order):
@@ -807,7 +809,7 @@ CHOOSE_THRESHOLD = Exercise(
     points=15,
     difficulty="medium",
     minutes=20,
-    reference=choose_threshold,
+    home="metrics.choose_threshold",
     fixed_cases=(
         (np.array([0.915, 0.803, 0.311, 0.204]), np.array([True, True, False, True]), 3),
         (np.array([0.803, 0.311, 0.915, 0.204]), np.array([True, False, True, False]), 2),
@@ -867,7 +869,7 @@ CHOOSE_THRESHOLD = Exercise(
         ),
         Mutant(_threshold_with(_f1, last_of_equal=True), "of several with the same F1 the highest threshold."),
         Mutant(
-            _threshold_with(_f1, step=1), "that is the first detection to be dropped; wanted is the last to be kept."
+            _threshold_with(_f1, step=1), "that is the first detection to be dropped; the last to be kept is wanted."
         ),
         Mutant(
             _threshold_with(_f1, none=None), "without any hit every threshold has F1 = 0, and 1.0 is wanted: keep none."
@@ -875,19 +877,19 @@ CHOOSE_THRESHOLD = Exercise(
         Mutant(_threshold_with(_f1, none=0.0), "without any hit 1.0 is wanted: with 0 everything would be kept."),
         Mutant(
             _from_f1(lambda ranked, f1: f1.argmax()),
-            "that is the place in the list; wanted is the score that stands there.",
+            "that is the place in the list; the score that stands there is wanted.",
         ),
         Mutant(
             _from_f1(lambda ranked, f1: f1.argmax() + 1),
-            "that is how many to keep; wanted is the score of the last of them.",
+            "that is how many to keep; the score of the last of them is wanted.",
         ),
         Mutant(
-            _from_f1(lambda ranked, f1: f1.max()), "that is the best F1; wanted is the score at which it is reached."
+            _from_f1(lambda ranked, f1: f1.max()), "that is the best F1; the score at which it is reached is wanted."
         ),
-        Mutant(_from_f1(_halfway), "that lies between two scores; wanted is the score of the last one to keep."),
+        Mutant(_from_f1(_halfway), "that lies between two scores; the score of the last one to keep is wanted."),
         Mutant(
             _of_a_grid,
-            "that is a threshold of a grid of hundredths; wanted is the *score* of the last detection to keep.",
+            "that is a threshold of a grid of hundredths; the *score* of the last detection to keep is wanted.",
         ),
         Mutant(lambda s, h, p: 0.5, "0.5 is as good a guess as any, but look at the scores."),
     ),
@@ -901,11 +903,6 @@ CHOOSE_THRESHOLD = Exercise(
 # 08.segmentation_gate
 
 
-def segmentation_gate(labels, mask, least_pixels):
-    """The reference's."""
-    return multitask.segmentation_gate(labels, mask, least_pixels)
-
-
 def _gate_with(
     *, strict=False, least=None, count="own", blocked=False, shift=0, give=np.flatnonzero, never=False, share=None
 ):  # fmt: skip
@@ -913,13 +910,13 @@ def _gate_with(
 
     def gate(labels, mask, least_pixels):
         labels, mask = np.asarray(labels, int), np.asarray(mask)
-        pixels = {
+        counted = {
             "own": lambda: [(mask == label + shift).sum() for label in labels],
             "all": lambda: [(mask > 0).sum() for _ in labels],
             "detections": lambda: [(labels == label).sum() for label in labels],
             "any": lambda: [(mask == label).any() for label in labels],
         }[count]()
-        pixels = np.array(pixels, float)
+        pixels = np.array(counted, float)
         pixels = pixels * share / mask.size if share else pixels
         least_pixels = least_pixels if least is None else least
         passes = pixels > least_pixels if strict else pixels >= least_pixels
@@ -930,7 +927,7 @@ def _gate_with(
 
 
 def _labels_that_pass(labels, mask, least_pixels):
-    return np.asarray(labels, int)[multitask.segmentation_gate(labels, mask, least_pixels)]
+    return np.asarray(labels, int)[segmentation_gate(labels, mask, least_pixels)]
 
 
 def _each_class_once(labels, mask, least_pixels):
@@ -938,7 +935,7 @@ def _each_class_once(labels, mask, least_pixels):
     return np.array([k for k, label in enumerate(labels) if (mask == label).sum() >= least_pixels], int)
 
 
-def _draw_gate(rng: np.random.Generator):
+def _draw_gate(rng: np.random.Generator) -> Arguments:
     mask = rng.choice([0, 0, 0, 0, 1, 2, 3], (4, 5), p=[0.2, 0.2, 0.2, 0.2, 0.12, 0.06, 0.02])
     mask[0, :4] = (1, 1, 1, 0)
     mask[mask == 3] = 0
@@ -953,7 +950,8 @@ SEGMENTATION_GATE = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    reference=segmentation_gate,
+    home="prediction.segmentation_gate",
+    piece=True,
     fixed_cases=(
         (np.array([1, 2, 1]), np.array([[0, 0], [0, 1]]), 1),
         (np.array([3, 2, 1, 2]), np.array([[0, 2, 2], [3, 1, 1]]), 2),
@@ -995,7 +993,7 @@ SEGMENTATION_GATE = Exercise(
         ),
         Mutant(
             _gate_with(give=lambda passes: passes.astype(int)),
-            "those are ones and zeros, one for each detection; wanted are the indices of those that pass.",
+            "those are ones and zeros, one for each detection; the indices of those that pass are wanted.",
         ),
         Mutant(lambda labels, mask, least: np.arange(len(labels)), "everything passes."),
     ),
@@ -1003,10 +1001,11 @@ SEGMENTATION_GATE = Exercise(
         ("is out of bounds", "np.bincount has no place for a class that never comes: minlength makes room for it."),
         ("too deep", "np.bincount counts along one axis, and the mask has two: mask.ravel()."),
         ("only integer", "an empty list has floats in it: np.array([...], int)."),
-        *TRUE_AND_FALSE,
+        TRUE_AND_FALSE,
     ),
 )
 
+ALLOWED = ("metrics.match_detections", "metrics.class_ious", "metrics.mean_iou")
 EXERCISES = (
     MEDIAN_FREQUENCY_WEIGHTS,
     FLIP,

@@ -3,48 +3,20 @@
 import ast
 import json
 import shutil
+from collections.abc import Set
 from pathlib import Path
 
 import numpy as np
 
 import ssdseg_course
 import ssdseg_ref
-from ssdseg_course.assemble import SPECIAL, homes
+from ssdseg_course.checking.home import AtHome
+from ssdseg_course.exercises import EXERCISES, allowed_in, exercises_of
 from ssdseg_course.exercises.anchor_choice import warehouse_boxes
 from ssdseg_course.manifest import Lesson
 
-# Of the reference, what holds a lesson's answers: by module, the functions that its learners may use all the same, or
-# NOTHING where the module itself is not to be had. What a kept function needs in its module is kept as well.
-NOTHING = None
-HIDDEN: dict[int, dict[str, tuple[str, ...] | None]] = {
-    0: {"boxes": ("centers_to_corners", "corners_to_centers", "areas", "pairwise_iou")},
-    1: {"anchors": NOTHING},
-    2: {"boxes": ("centers_to_corners", "to_pixels"), "matching": NOTHING, "coding": NOTHING},
-    3: {"convolution": NOTHING},
-    4: {"blocks": NOTHING, "mobilenetv2": NOTHING},
-    5: {"shufflenetv2": ()},  # its tables are given: WIDTHS, REPEATS
-    6: {"ssdlite": NOTHING, "losses": NOTHING, "nms": NOTHING},
-    7: {
-        "deeplabv3plus": NOTHING,
-        "losses": ("class_cross_entropy",),
-        "metrics": NOTHING,
-        "convolution": (
-            "same_padding",
-            "conv2d",
-            "depthwise_conv2d",
-            "pointwise_conv2d",
-            "separable_conv2d",
-            "conv_cost",
-        ),
-    },
-    8: {
-        "multitask": NOTHING,
-        "data.augment": NOTHING,
-        "data.statistics": NOTHING,
-        "metrics": ("match_detections", "confusion_matrix", "class_ious", "mean_iou"),
-    },
-}
-CONFESSION = "holds the reference's answers to this lesson, which are not there when it is graded"
+REFERENCE = Path(ssdseg_ref.__file__).parent
+NOT_WHILE_GRADED = "holds the reference's answers to this lesson, which are not there when it is graded"
 COURSE_PARTS = ("checking", "sandboxed", "lazy.py", "quiet.py")
 CODE_ALONE = shutil.ignore_patterns("__pycache__", "weights", "*.npy")
 
@@ -68,33 +40,64 @@ def stage(lesson: Lesson, folder: Path) -> None:
     if "warehouse_boxes" in lesson.source().read_text(encoding="utf-8"):  # its cells show them
         boxes, labels = warehouse_boxes()
         np.savez(course / "warehouse_boxes.npz", boxes=boxes, labels=labels)
-    (course / "homes.json").write_text(json.dumps(_homes_to_be_had(lesson)))
-    shutil.copytree(Path(ssdseg_ref.__file__).parent, folder / "ssdseg_ref", ignore=CODE_ALONE)
-    for module, kept in HIDDEN[lesson.number].items():
-        path = folder / "ssdseg_ref" / Path(*module.split(".")).with_suffix(".py")
-        name = f"ssdseg_ref.{module}"
-        if kept is NOTHING:
-            path.write_text(f"raise ImportError({f'{name} {CONFESSION}'!r})\n")
-        else:
-            path.write_text(_without_answers(path.read_text(encoding="utf-8"), name, kept), encoding="utf-8")
+    (course / "mine.json").write_text(json.dumps(_for_mine(lesson)))
+    shutil.copytree(REFERENCE, folder / "ssdseg_ref", ignore=CODE_ALONE)
+    answers = {_definition(exercise.home) for exercise in exercises_of(lesson) if exercise.home}
+    allowed = _allowed(lesson) - answers
+    for module in {module for module, _ in answers}:
+        path = folder / "ssdseg_ref" / _file(module)
+        kept = {name for place, name in allowed if place == module}
+        hidden = {name for place, name in answers if place == module}
+        path.write_text(_without_answers(path.read_text(encoding="utf-8"), module, kept, hidden), encoding="utf-8")
 
 
-def _homes_to_be_had(lesson: Lesson) -> dict[str, str]:
-    """Where `mine` finds the functions of other lessons."""
-    own = f"{lesson.number:02d}."
-    return {name: home for name, home in homes().items() if name not in SPECIAL and not name.startswith(own)}
+def _for_mine(lesson: Lesson) -> dict[str, list[str]]:
+    """Homes and arguments of other lessons' functions, by which `mine` finds them."""
+    return {
+        exercise.id: [exercise.home, *exercise.arguments]
+        for exercise in EXERCISES.values()
+        if isinstance(exercise.reference, AtHome) and exercise not in exercises_of(lesson)
+    }
 
 
-def _without_answers(source: str, name: str, kept: tuple[str, ...]) -> str:
-    """A module with an error in the place of every function but those kept and what they need."""
+def _allowed(lesson: Lesson) -> set[tuple[str, str]]:
+    """What learners of a lesson may use although its answers may stand in the same module: module and name of each."""
+    earlier = {e.home for e in EXERCISES.values() if e.home and int(e.lesson) < lesson.number}
+    return {_definition(home) for home in {*earlier, *allowed_in(lesson)}}
+
+
+def _definition(home: str) -> tuple[str, str]:
+    """The module of `ssdseg_ref` that defines something, whichever module it was imported from, and its name there."""
+    module, _, name = home.rpartition(".")
+    for node in ast.parse((REFERENCE / _file(module)).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ssdseg_ref."):
+            for imported in node.names:
+                if name == (imported.asname or imported.name):
+                    return _definition(f"{node.module.removeprefix('ssdseg_ref.')}.{imported.name}")
+    return module, name
+
+
+def _file(module: str) -> Path:
+    path = Path(*module.split("."))
+    return path / "__init__.py" if (REFERENCE / path).is_dir() else path.with_suffix(".py")
+
+
+def _without_answers(source: str, module: str, kept: Set[str], answers: Set[str]) -> str:
+    """A module with an error in the place of every function but those kept and what they need.
+
+    Where nothing is kept, the module itself raises the error.
+    """
+    if not kept:
+        return f"raise ImportError({f'ssdseg_ref.{module} {NOT_WHILE_GRADED}'!r})\n"
     tree = ast.parse(source)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    needed, wanted = set(), set(kept)
+    needed: set[str] = set()
+    wanted = kept & functions.keys()
     while wanted:
         needed |= wanted
-        used = {node.id for it in wanted for node in ast.walk(functions[it]) if isinstance(node, ast.Name)}
-        wanted = (used & functions.keys()) - needed
-    for function in functions.values():
-        if function.name not in needed:
-            function.body = ast.parse(f"raise ImportError({f'{name}.{function.name} {CONFESSION}'!r})").body
+        used = {node.id for name in wanted for node in ast.walk(functions[name]) if isinstance(node, ast.Name)}
+        wanted = (used & functions.keys()) - needed - answers
+    for name, function in functions.items():
+        if name not in needed:
+            function.body = ast.parse(f"raise ImportError({f'ssdseg_ref.{module}.{name} {NOT_WHILE_GRADED}'!r})").body
     return ast.unparse(tree)

@@ -163,7 +163,7 @@ def test_a_lone_nan_is_told():
 def test_fractions_that_were_cut_off_are_named_as_the_reason():
     unknown = dataclasses.replace(GRID, mutants=())
     text = says(lambda rows, cols: right(rows, cols).astype(np.int64), unknown)
-    assert "when all that stands behind the point is cut off: an array of int64 has no place for it" in text
+    assert "when all that stands after the point is cut off: an array of int64 has no place for it" in text
 
 
 @pytest.mark.parametrize(

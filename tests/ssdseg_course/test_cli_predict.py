@@ -15,7 +15,7 @@ from ssdseg_course.cli import app, predict
 from ssdseg_course.cli.predict import coco_results
 from ssdseg_ref import multitask
 from ssdseg_ref.data import warehouse
-from ssdseg_ref.multitask import Prediction
+from ssdseg_ref.prediction import Prediction
 
 SEEDS = warehouse.SPLITS["test"][:3]
 SIZE = (240, 320)

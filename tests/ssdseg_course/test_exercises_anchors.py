@@ -372,8 +372,8 @@ MISTAKES = {
         (coverage_of(best=lambda ious: ious.sum(axis=1)), "added up"),
         (coverage_of(best=lambda ious: ious), "the share of all pairs"),
         (coverage_of(guard=False), "None is missed there: say 1"),
-        (coverage_of(share=lambda covered: covered), "wanted is their share, one number"),
-        (coverage_by_a_question, "`if` wants one of them"),
+        (coverage_of(share=lambda covered: covered), "their share is wanted, one number"),
+        (coverage_by_a_question, "`if` needs one of them"),
     ),
     "01.choose_anchors": ((ratios_for_each_map, "the same ratios for all maps"),),
 }

@@ -760,7 +760,7 @@ MISTAKES = {
         (targets_of(classes_by_a_mask_of_labels, offsets_filled_in), "matches[positive] says which box"),
         (targets_of(classes_by_where, offsets_filled_in), "an image without boxes has no last box"),
         (targets_of(classes_from_all, offsets_filled_in), "on the right all of them"),
-        (targets_of(classes_filled_in, offsets_from_all_anchors), "encode wants as many boxes as anchors"),
+        (targets_of(classes_filled_in, offsets_from_all_anchors), "encode needs as many boxes as anchors"),
         (targets_with_boxes_for_anchors, "Were anchors and boxes exchanged"),
     ),
 }

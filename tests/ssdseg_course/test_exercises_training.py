@@ -371,7 +371,7 @@ MISTAKES = {
         (two_of_three, "it should return 3 things, image, boxes and mask"),
     ),
     "08.crop_boxes": (
-        (kept_as_booleans, "np.flatnonzero makes indices of true and false"),
+        (kept_as_booleans, "np.flatnonzero makes them of true and false"),
         (overlap_unclipped, "both sides of its overlap are negative"),
         (nothing_dropped, "nothing is dropped"),
         (left_in_the_image, "but in fractions of the image"),
@@ -399,7 +399,7 @@ MISTAKES = {
     "08.segmentation_gate": (
         (gate_of_a_picture, "mask.ravel()"),
         (gate_as_where_gives_it, "np.where gives a tuple"),
-        (gate_in_true_and_false, "np.flatnonzero makes indices of true and false"),
+        (gate_in_true_and_false, "np.flatnonzero makes them of true and false"),
     ),
 }
 

@@ -143,7 +143,7 @@ def test_a_mistake_in_a_network_of_other_layers_gets_its_sentence_too():
 
 
 def coarse_and_fine(x):
-    """Two branches, a factor, and a classifier that is enlarged; activations inside of layers, and behind them."""
+    """Two branches, a factor, and a classifier that is enlarged; activations inside layers, and behind them."""
     coarse = layers.Conv2D(6, 3, 2, "same", activation="relu")(x)
     fine = layers.ReLU()(layers.Conv2D(6, 3, dilation_rate=2, padding="same")(x))
     coarse = layers.UpSampling2D(2, interpolation="bilinear")(layers.Conv2D(5, 1)(coarse))
@@ -194,7 +194,7 @@ def two_with(*, fine="relu", coarse="relu", head="sigmoid", keys=(2, 16, 4), sha
         ),
         ({"keys": ("2", 16, 4)}, ["it should return a dict with the keys 2, 4, 16", "with the keys 4, 16, '2'"]),
         ({"keys": (16, 2, 4)}, ["the map with the key 2 should be a tensor of shape (2, 6, 6, 6)"]),
-        ({"bias": False}, ["its bias is missing: no normalisation stands behind it that would have one."]),
+        ({"bias": False}, ["its bias is missing: no normalisation that would have one comes after it."]),
         ({"bias": False, "norm": True}, ["its bias is missing, and there is a normalisation behind it"]),
         ({"norm": True}, ["layer 2 is one more than there should be, behind layer 1: a BatchNormalization"]),
         ({"shared": True}, ["layer 4 is one more than there should be"]),
