@@ -25,10 +25,10 @@ endef
 export FITS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow bench lab lessons lint format clean
+.PHONY: help setup demo test test-all slow bench lab lessons lint format clean
 
 help:  ## Show what there is.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 setup: $(READY)  ## Make .venv and install the versions that were tested; nothing if that is done.
 
@@ -41,10 +41,18 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## Detect, segment, and grade the first lesson; at most two minutes.
 	$(BIN)/ssdseg demo
 
-test: $(READY)  ## Run all tests but the slow ones.
-	$(BIN)/python -m pytest
+# One process per core; tests that measure time come after them, one by one.
+TOGETHER := -n logical --maxprocesses 8 --dist worksteal
 
-slow: $(READY)  ## Run the tests that take minutes: training on real photographs.
+test: $(READY)  ## Run the tests, but those of `test-all`.
+	$(BIN)/python -m pytest $(TOGETHER) -m "not alone and not full and not slow"
+	$(BIN)/python -m pytest -m alone
+
+test-all: $(READY)  ## Run all tests: also what takes longer, such as built wheels and 200 seeds.
+	$(BIN)/python -m pytest $(TOGETHER) --seeds 200 -m "not alone and not slow"
+	$(BIN)/python -m pytest -m alone
+
+slow: $(READY)  ## Train on real photographs, and evaluate: an hour.
 	$(BIN)/python -m pytest -m slow -s
 
 bench: $(READY)  ## Measure speed, next to a peer where there is one.
@@ -56,13 +64,14 @@ lab: $(READY)  ## Open the lessons in JupyterLab.
 lessons: $(READY)  ## Build the notebooks of solutions/ and lessons/ from their source.
 	$(BIN)/python -m ssdseg_course.authoring build
 
-lint: $(READY)  ## Check style and formatting.
+lint: $(READY)  ## Check style, formatting and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 format: $(READY)  ## Mend style and formatting.
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:  ## Remove what can be made again: .venv, caches, pictures.
-	rm -rf $(VENV) out build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) out build *.egg-info .pytest_cache .ruff_cache .mypy_cache

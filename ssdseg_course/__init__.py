@@ -9,6 +9,7 @@ Nothing is imported before one of these names is asked for: `ssdseg --help` need
 import sys
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 HOMES = {
     "EXERCISES": "ssdseg_course.exercises",
@@ -24,14 +25,14 @@ __all__ = ["EXERCISES", "CheckFailed", "Report", "check", "hint", "mine"]
 class _Course(ModuleType):
     """This package: its functions `check` and `mine` go by the names of the modules that hold them."""
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         if name not in HOMES:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         value = getattr(import_module(HOMES[name]), name)
         setattr(self, name, value)
         return value
 
-    def __setattr__(self, name: str, value) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         # Python sets a package's attribute to a module that it has imported: the function must not be lost to that.
         if not (name in HOMES and isinstance(value, ModuleType)):
             super().__setattr__(name, value)

@@ -27,7 +27,7 @@ from ssdseg_course.work.record import note, recall
 from ssdseg_course.work.workspace import NotebookError, course_root
 
 if TYPE_CHECKING:
-    from ssdseg_ref.multitask import Config
+    from ssdseg_ref.config import Config
 
 PIECES_TRIED = "pieces"  # what the course remembers of them
 
@@ -113,7 +113,7 @@ class Assembly:
         Raises:
             PieceError: if one of them stops.
         """
-        from ssdseg_ref.multitask import build_network
+        from ssdseg_ref.network import build_network
 
         with self.in_place():
             return build_network(replace(config))

@@ -14,9 +14,11 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
@@ -24,13 +26,15 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from nbgrader.converters import GenerateAssignment
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.nbgrader_course import course_config, run_nbgrader
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson, find_lesson
-from ssdseg_course.prose import without_marks
+from ssdseg_course.prose import as_learners_read_it
 from ssdseg_course.work.backups import back_up
-from ssdseg_course.work.workspace import NotebookError, has_work, read_notebook, write_whole
+from ssdseg_course.work.workspace import NotebookError, has_work, read_notebook
+from ssdseg_ref.keeping import write_whole
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -60,7 +64,7 @@ def build(lesson: Lesson, root: Path = ROOT, progress: Callable[[int, int], None
     Raises:
         LessonError: if a cell of the solution raises an error.
     """
-    solution = read_source(lesson.source(root))
+    solution = read_source(lesson, root)
     _execute(solution, lesson.source(root), progress)
     learners = make_learners(solution, lesson)
     kept = _keep_work(lesson.notebook(root), root)
@@ -74,7 +78,7 @@ def check_drift(lesson: Lesson, root: Path = ROOT) -> list[str]:
 
     Outputs do not count: pictures change with the version of matplotlib.
     """
-    source = read_source(lesson.source(root))
+    source = read_source(lesson, root)
     learners = make_learners(source, lesson)
     differences = []
     for path, wanted in (
@@ -90,19 +94,26 @@ def check_drift(lesson: Lesson, root: Path = ROOT) -> list[str]:
     return differences
 
 
-def read_source(path: Path) -> NotebookNode:
-    """The notebook that a source stands for: not executed, with reproducible ids and complete metadata."""
-    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
+def read_source(lesson: Lesson, root: Path = ROOT) -> NotebookNode:
+    """The notebook that a source stands for: not executed, with reproducible ids, and all facts of its exercises.
+
+    Raises:
+        ValueError: if its prose names an exercise that the lesson does not have.
+    """
+    notebook = jupytext.reads(lesson.source(root).read_text(encoding="utf-8"), fmt="py:percent")
+    points = {f'check("{exercise.id}"': {"points": exercise.points} for exercise in exercises_of(lesson)}
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat_minor = 5
     for position, cell in enumerate(notebook.cells):
         cell.metadata.pop("lines_to_next_cell", None)  # jupytext's note on the layout of the text
         cell.id = _cell_id(position, cell)
         if cell.cell_type == "markdown":
-            cell.source = without_marks(cell.source)
+            cell.source = as_learners_read_it(cell.source, lesson)
         if "nbgrader" in cell.metadata:
-            given = cell.metadata.nbgrader
-            cell.metadata.nbgrader = {**NBGRADER_DEFAULTS, "locked": given.get("grade", False), **given}
+            written = cell.metadata.nbgrader
+            graded = written.get("grade", False)
+            worth = points.get(cell.source.partition(",")[0], {}) if graded else {}
+            cell.metadata.nbgrader = {**NBGRADER_DEFAULTS, "locked": graded, **worth, **written}
     return notebook
 
 
@@ -138,7 +149,7 @@ def _environment_kept() -> Iterator[None]:
 def _execute(notebook: NotebookNode, source: Path, progress: Callable[[int, int], None] | None) -> None:
     code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
 
-    def report(cell: NotebookNode, **_) -> None:
+    def report(cell: NotebookNode, **_: Any) -> None:
         if progress:
             progress(code_cells.index(cell) + 1, len(code_cells))
 
@@ -219,17 +230,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _build_all(lessons) -> int:
+def _build_all(lessons: Sequence[Lesson]) -> int:
     with Progress() as bars:
         for lesson in lessons:
             bar = bars.add_task(lesson.name, total=None)
-            kept = build(lesson, progress=lambda done, cells, bar=bar: bars.update(bar, completed=done, total=cells))
+            kept = build(lesson, progress=partial(_move, bars, bar))
             if kept:
                 bars.console.print(f"{lesson.name}: somebody has worked in it, a copy is kept: {kept}")
     return 0
 
 
-def _check_all(lessons) -> int:
+def _move(bars: Progress, bar: TaskID, done: int, cells: int) -> None:
+    bars.update(bar, completed=done, total=cells)
+
+
+def _check_all(lessons: Sequence[Lesson]) -> int:
     differences = [difference for lesson in lessons for difference in check_drift(lesson)]
     for difference in differences:
         print(difference)

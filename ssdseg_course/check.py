@@ -28,7 +28,7 @@ AN_END = "where there is a loop, does every turn bring it nearer to its end?"
 
 LOOK = "look at it: case = check.last()"
 
-_hints_given: dict[str, int] = {}
+hints_given: dict[str, int] = {}
 _last: Callable[[], Case] | None = None  # gives the case that the last check told
 
 
@@ -203,10 +203,10 @@ def next_hint(exercise: Exercise, root: Path | None) -> str:
         root: the course folder, whose record counts the hints given; None to count for this process only.
     """
     noted = recall(root, "hints", exercise.id) if root else None
-    given = max(noted if isinstance(noted, int) else 0, _hints_given.get(exercise.id, 0))
+    given = max(noted if isinstance(noted, int) else 0, hints_given.get(exercise.id, 0))
     number = min(given + 1, len(exercise.hints))
     if not (root and note(root, "hints", exercise.id, number)):
-        _hints_given[exercise.id] = number
+        hints_given[exercise.id] = number
     last = ", the last one" if number == len(exercise.hints) else ""
     return f"hint {number} of {len(exercise.hints)}{last}: {exercise.hints[number - 1]}"
 

@@ -4,6 +4,7 @@ need it."""
 import sys
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from ssdseg_course.quiet import import_keras
 
@@ -11,7 +12,7 @@ from ssdseg_course.quiet import import_keras
 class LazyModule(ModuleType):
     """Stands for a module that imports Keras, until one of its names is asked for."""
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         if "keras" not in sys.modules:
             import_keras()
         module = sys.modules.get(self.__name__) or import_module(self.__name__)

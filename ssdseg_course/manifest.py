@@ -1,9 +1,12 @@
-"""The lessons of the course, in order, and where their files stand."""
+"""The lessons of the course, in order, and where their files are."""
 
+import tomllib
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+PACKAGED = Path(__file__).resolve().parent / "_course"  # in an installed wheel; setup.py puts it there
+ROOT = PACKAGED if PACKAGED.is_dir() else Path(__file__).resolve().parents[1]  # of the lessons as they are handed out
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,14 @@ LESSONS = (
     Lesson(7, "07_deeplabv3plus", "DeepLabV3+: a class for every pixel", 165),
     Lesson(8, "08_training", "Joint training: everything together", 145),
 )
+
+
+def version() -> str:
+    """The version of the course: that of the repository, or that of the package which is installed."""
+    project = ROOT / "pyproject.toml"
+    if project.exists():
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    return metadata.version("ssdseg-course")
 
 
 def find_lesson(name: str) -> Lesson:

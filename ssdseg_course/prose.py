@@ -1,6 +1,12 @@
-"""Numbers in a lesson's prose that an output shows or a formula gives: marked in the source, and held to by a test.
+"""What the prose of a lesson's source has and its notebooks have not: facts by their names, and marks behind numbers.
 
-Behind such a number stands an HTML comment, which the build takes out:
+What an exercise says of itself stands in the exercise alone, and the build fills it in:
+
+    ### {04.bottleneck}      ### Exercise 4.5 - The inverted residual  ·  20 points  ·  medium  ·  about 25 minutes
+    **It takes** {time}.     **It takes** about 125 minutes: seven exercises, 100 points.
+
+Behind a number that an output shows or a formula gives stands an HTML comment. A test holds the number to it, and the
+build takes it out:
 
     It finds 0.690<!-- above --> of them.             the nearest code cell above prints it
     It will find 0.690<!-- below --> of them.         the nearest code cell below prints it
@@ -11,6 +17,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ssdseg_course.exercises import exercises_of
+from ssdseg_course.manifest import Lesson
+
+TIME = "time"
+FACT = re.compile(rf"\{{(\d\d\.\w+|{TIME})\}}")
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 ABOVE, BELOW = "above", "below"
 MARK = re.compile(r"<!--\s*(above|below|=[^>]*?)\s*-->")
 NUMBER_BEFORE = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?=\**$)")
@@ -28,9 +40,31 @@ class MarkedNumber(NamedTuple):
     rule: str
 
 
-def without_marks(text: str) -> str:
-    """The text as a learner reads it."""
-    return MARK.sub("", text)
+def as_learners_read_it(text: str, lesson: Lesson) -> str:
+    """The prose of a lesson with its facts filled in and its marks taken out.
+
+    Raises:
+        ValueError: if it names an exercise that the lesson does not have.
+    """
+    filled = FACT.sub(lambda fact: _time(lesson) if fact[1] == TIME else _heading(fact[1], lesson), text)
+    return MARK.sub("", filled)
+
+
+def _heading(exercise_id: str, lesson: Lesson) -> str:
+    for number, exercise in enumerate(exercises_of(lesson), start=1):
+        if exercise.id == exercise_id:
+            return (
+                f"Exercise {lesson.number}.{number} - {exercise.title}  ·  {exercise.points} points  ·  "
+                f"{exercise.difficulty}  ·  about {exercise.minutes} minutes"
+            )
+    raise ValueError(f"{lesson.name} has no exercise {exercise_id}")
+
+
+def _time(lesson: Lesson) -> str:
+    exercises = exercises_of(lesson)
+    points = sum(exercise.points for exercise in exercises)
+    count = f"{NUMBERS[len(exercises)]} exercise{'s' * (len(exercises) != 1)}"
+    return f"about {lesson.minutes} minutes: {count}, {points} points"
 
 
 def marked_numbers(text: str) -> Iterator[MarkedNumber]:

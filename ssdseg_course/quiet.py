@@ -7,8 +7,8 @@ import sys
 def import_keras() -> None:
     """Import Keras and TensorFlow without what their libraries write to stderr meanwhile, and without warnings later.
 
-    Those are about the speed of graphs, and in a graded cell each would cost a learner points: nbgrader takes what
-    stands on stderr for a failure.
+    Those are about the speed of graphs, and in a graded cell each would cost a learner points: nbgrader takes anything
+    on stderr for a failure.
     TensorFlow 2.21 ignores TF_CPP_MIN_LOG_LEVEL while it is imported, so file descriptor 2 itself is turned away.
 
     The backend is TensorFlow, numbers are float32 and channels come last, whatever another course has left in
@@ -19,7 +19,7 @@ def import_keras() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    if not os.path.isabs(os.path.expanduser("~")):  # Keras would make a folder called "~" right here
+    if not os.path.isabs(os.path.expanduser("~")):  # Keras would make a folder called "~" in the working folder
         os.environ.setdefault("KERAS_HOME", os.devnull)
     sys.stderr.flush()
     kept = os.dup(2)
@@ -35,8 +35,8 @@ def import_keras() -> None:
         os.close(kept)
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
-            f"Keras runs on {keras.backend.backend()} here, the course wants TensorFlow: set KERAS_BACKEND=tensorflow, "
-            "and start Python or the notebook's kernel again"
+            f"Keras runs on {keras.backend.backend()} here, the course needs TensorFlow: set KERAS_BACKEND=tensorflow, "
+            "and restart Python or the notebook's kernel"
         )
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")

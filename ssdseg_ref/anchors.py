@@ -6,8 +6,10 @@ default boxes".
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssdseg_ref.boxes import pairwise_iou
 
@@ -109,8 +111,8 @@ class AnchorSpec:
     Attributes:
         image_size: (height, width) in pixels; it matters for its shape, fractions come out.
         feature_maps: (rows, cols) of each map that predicts.
-        scales: one a map and one more behind the last, fractions of the image's shorter side.
-        aspect_ratios: width / height of the anchors: one tuple for all maps, or a tuple of tuples, one a map.
+        scales: one per map and one more after the last, fractions of the image's shorter side.
+        aspect_ratios: width / height of the anchors: one tuple for all maps, or a tuple of tuples, one per map.
     """
 
     image_size: tuple[int, int]
@@ -118,7 +120,7 @@ class AnchorSpec:
     scales: tuple[float, ...]
     aspect_ratios: tuple[float, ...] | tuple[tuple[float, ...], ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         maps = len(self.feature_maps)
         if maps == 0:
             raise ValueError("anchors need at least one feature map")
@@ -130,13 +132,13 @@ class AnchorSpec:
     @property
     def ratios_by_map(self) -> tuple[tuple[float, ...], ...]:
         """The aspect ratios of each map, also where one tuple stands for all."""
-        if self.aspect_ratios and np.ndim(self.aspect_ratios[0]) == 0:
-            return (self.aspect_ratios,) * len(self.feature_maps)
-        return self.aspect_ratios
+        ratios: Any = self.aspect_ratios
+        shared = len(ratios) > 0 and np.ndim(ratios[0]) == 0
+        return (ratios,) * len(self.feature_maps) if shared else ratios
 
     @property
     def anchors_per_cell(self) -> tuple[int, ...]:
-        """How many anchors share a cell, for each map: one a ratio, and the extra square."""
+        """How many anchors share a cell, for each map: one per ratio, and the extra square."""
         return tuple(len(ratios) + 1 for ratios in self.ratios_by_map)
 
 
@@ -154,7 +156,7 @@ def make_anchors(spec: AnchorSpec) -> np.ndarray:
     )
 
 
-def coverage(anchors, boxes, threshold: float = 0.5) -> float:
+def coverage(anchors: ArrayLike, boxes: ArrayLike, threshold: float = 0.5) -> float:
     """Share of the boxes that some anchor overlaps well enough: what a detector could find at best.
 
     Args:

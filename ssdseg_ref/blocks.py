@@ -81,13 +81,13 @@ def depthwise_bn(
     padding: str = "same",
     norm: Norm = NORM,
 ) -> KerasTensor:
-    """Depthwise convolution (one kernel a channel), batch normalisation, activation.
+    """Depthwise convolution (one kernel per channel), batch normalisation, activation.
 
     Args:
         x: (B, H, W, C).
         kernel_size: side of the kernel.
         stride: step of the kernel.
-        dilation: distance of the kernel's taps; Keras wants a stride of 1 where it is over 1.
+        dilation: distance of the kernel's taps; Keras needs a stride of 1 where it is over 1.
         name: the layers are called `{name}_depthwise`, `{name}_bn` and `{name}_{activation}`.
         activation: a Keras activation, or None for a linear output.
         padding: "same" or "valid".
@@ -138,7 +138,7 @@ def separable_conv_bn(
     return conv_bn(x, filters, name=f"{name}_pw", activation=activation, norm=norm)
 
 
-def predict(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
+def output_conv(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
     """The last convolution of a head: pointwise, with a bias, linear, for a logit or an offset may be anything.
 
     It starts so small that a fresh network finds every class equally likely and every box where its anchor is.

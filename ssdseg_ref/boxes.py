@@ -8,9 +8,10 @@ int16 or float16 holds.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def centers_to_corners(boxes):
+def centers_to_corners(boxes: ArrayLike) -> np.ndarray:
     """(x, y, width, height) -> (xmin, ymin, xmax, ymax).
 
     Args:
@@ -24,7 +25,7 @@ def centers_to_corners(boxes):
     return np.concatenate([middle - size / 2, middle + size / 2], axis=-1)
 
 
-def corners_to_centers(boxes):
+def corners_to_centers(boxes: ArrayLike) -> np.ndarray:
     """(xmin, ymin, xmax, ymax) -> (x, y, width, height).
 
     Args:
@@ -38,7 +39,7 @@ def corners_to_centers(boxes):
     return np.concatenate([(low + high) / 2, high - low], axis=-1)
 
 
-def to_pixels(boxes, image_size: tuple[int, int]) -> np.ndarray:
+def to_pixels(boxes: ArrayLike, image_size: tuple[int, int]) -> np.ndarray:
     """Corners in fractions of the image -> corners in pixels, for a file or a screen.
 
     Args:
@@ -52,7 +53,7 @@ def to_pixels(boxes, image_size: tuple[int, int]) -> np.ndarray:
     return floats(boxes).astype(np.float64) * (width, height, width, height)
 
 
-def areas(boxes) -> np.ndarray:
+def areas(boxes: ArrayLike) -> np.ndarray:
     """Areas of corner boxes, (...,); 0 where a box is turned inside out.
 
     Args:
@@ -62,7 +63,7 @@ def areas(boxes) -> np.ndarray:
         return _areas(floats(boxes))
 
 
-def pairwise_iou(a, b) -> np.ndarray:
+def pairwise_iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """Intersection over union of every box of `a` with every box of `b`.
 
     Args:
@@ -75,7 +76,7 @@ def pairwise_iou(a, b) -> np.ndarray:
 
     Source: the PASCAL VOC challenge's measure of overlap, Everingham et al. 2010, section 4.2.
     """
-    a, b = (floats(boxes).reshape(-1, 4) for boxes in (a, b))
+    a, b = floats(a).reshape(-1, 4), floats(b).reshape(-1, 4)
     with np.errstate(invalid="ignore", over="ignore"):  # of boxes that are not finite
         # A side at a time, and in place: a long inner loop is quickest, and every new (N, M) array costs its pages.
         a_xmin, a_ymin, a_xmax, a_ymax = np.ascontiguousarray(a.T)[:, :, None]
@@ -89,14 +90,16 @@ def pairwise_iou(a, b) -> np.ndarray:
         a_areas, b_areas = _areas(a), _areas(b)
         union = a_areas[:, None] + b_areas
         union -= intersection
-        iou = np.divide(intersection, union, out=intersection, where=union > 0)  # it is 0 already where the union is
+        iou: np.ndarray = np.divide(
+            intersection, union, out=intersection, where=union > 0
+        )  # it is 0 already where the union is
     for table, its_areas in ((iou, a_areas), (iou.T, b_areas)):
         if not np.isfinite(its_areas).all():
             table[~np.isfinite(its_areas)] = 0
     return iou
 
 
-def floats(boxes) -> np.ndarray:
+def floats(boxes: ArrayLike) -> np.ndarray:
     """Boxes in numbers wide enough to count in: float32 and float64 stay, half precision becomes float32, whole numbers
     float64; an empty list is no box, (0, 4)."""
     boxes = np.asarray(boxes)
@@ -109,4 +112,5 @@ def floats(boxes) -> np.ndarray:
 
 def _areas(boxes: np.ndarray) -> np.ndarray:
     width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
-    return np.maximum(width, 0) * np.maximum(height, 0)
+    products: np.ndarray = np.maximum(width, 0) * np.maximum(height, 0)
+    return products

@@ -1,6 +1,6 @@
 """What a training leaves in its folder after every epoch, so that a stop of any kind costs one epoch at most.
 
-    log.csv                            a row an epoch
+    log.csv                            one row per epoch
     checkpoints/0003.weights.h5        the network and its optimiser after the third epoch
     checkpoints/0002.best.weights.h5   the averaged weights of the best epoch so far, here the second
     checkpoints/0003.json              the log of all epochs, and what the training was begun with
@@ -14,6 +14,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -22,11 +23,11 @@ import numpy as np
 from ssdseg_ref.keeping import sweep_files, write_whole
 
 CHECKPOINTS = "checkpoints"  # in a run's folder: what a training that was stopped goes on from
-LOG = "log.csv"  # in a run's folder: a row an epoch
+LOG = "log.csv"  # in a run's folder: one row per epoch
 JUDGED_BY = "val_loss"
 DAMAGED = (OSError, KeyError, RuntimeError)  # what h5py raises on a file that is cut off or overwritten
 
-Log = list[dict[str, float]]  # Keras's logs, one an epoch
+Log = list[dict[str, float]]  # Keras's logs, one per epoch
 
 
 class Checkpoints:
@@ -41,7 +42,7 @@ class Checkpoints:
         can_go_on: whether the optimiser's state was there as well; a training that has finished keeps none.
     """
 
-    def __init__(self, folder: Path, begun_with: Mapping):
+    def __init__(self, folder: Path, begun_with: Mapping[str, Any]):
         self.run = folder
         self.folder = folder / CHECKPOINTS
         self.begun_with = json.loads(json.dumps(begun_with, default=str))
@@ -101,7 +102,7 @@ class Checkpoints:
 
     def damaged(self) -> ValueError:
         """The sentence for checkpoints that no training can go on from."""
-        return ValueError(f"{self.folder}: cut off or damaged; delete this folder, and the training begins anew")
+        return ValueError(f"{self.folder}: cut off or damaged; delete this folder, and the training starts over")
 
     def write(self, trainer: keras.Model) -> None:
         """Keep weights and optimiser of the epoch that has just ended, ahead of `add`.
@@ -155,7 +156,7 @@ class Checkpoints:
                 path.unlink()
 
     def _write_log(self) -> None:
-        """All of it anew: a line that was cut off is whole again, and no epoch stands there twice."""
+        """The whole file again: a line that was cut off is complete then, and no epoch is in it twice."""
         text = io.StringIO(newline="")
         rows = csv.DictWriter(text, ["epoch", *sorted(self.log[0])])
         rows.writeheader()
@@ -168,7 +169,7 @@ def finished_epochs(folder: str | Path) -> int:
     return next((len(content["log"]) for content in _records(Path(folder) / CHECKPOINTS)), 0)
 
 
-def _records(folder: Path) -> Iterator[dict]:
+def _records(folder: Path) -> Iterator[dict[str, Any]]:
     """What the json files say, newest first; none that cannot be read."""
     for path in sorted(folder.glob("[0-9]*.json"), reverse=True):
         try:
@@ -184,11 +185,11 @@ def _best_epoch(log: Log) -> int:
     return min(range(1, len(log) + 1), key=lambda epoch: log[epoch - 1][JUDGED_BY], default=0)
 
 
-def _all_of(trainer: keras.Model) -> list:
+def _all_of(trainer: keras.Model) -> list[keras.Variable]:
     return [*trainer.weights, *trainer.optimizer.variables]
 
 
-def _save(variables: Sequence, path: Path) -> None:
+def _save(variables: Sequence[keras.Variable], path: Path) -> None:
     """Keep the values in their order. They are put together in memory: where a disk is full, HDF5 itself would go on
     complaining until the process ends."""
     memory = io.BytesIO()
@@ -202,7 +203,7 @@ def _save(variables: Sequence, path: Path) -> None:
         raise OSError(f"{path}: cannot be written ({reason}); what was kept before is there still") from error
 
 
-def _load(variables: Sequence, path: Path) -> None:
+def _load(variables: Sequence[keras.Variable], path: Path) -> None:
     """Give the variables their values back, all of them or none.
 
     Raises:

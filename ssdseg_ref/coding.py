@@ -4,15 +4,21 @@ Source: Liu et al. 2016, "SSD", equation 2; the variances are those of the autho
 offsets so that all four have about unit spread.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssdseg_ref.boxes import floats
 from ssdseg_ref.matching import UNMATCHED, match_anchors
 
+Tensor = Any  # NumPy array or tensor of Keras's backend; Keras is not imported here
+
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
 
-def encode(boxes, anchors, variances=VARIANCES):
+def encode(boxes: Tensor, anchors: Tensor, variances: Sequence[float] = VARIANCES) -> Tensor:
     """Corner boxes -> offsets from their anchors: (dx / w, dy / h, log(width / w), log(height / h)) / variances.
 
     A box equal to its anchor encodes to zero.
@@ -48,7 +54,7 @@ def encode(boxes, anchors, variances=VARIANCES):
     return xp.stack(offsets, axis=-1)
 
 
-def decode(offsets, anchors, variances=VARIANCES):
+def decode(offsets: Tensor, anchors: Tensor, variances: Sequence[float] = VARIANCES) -> Tensor:
     """Offsets from anchors -> corner boxes: the inverse of `encode`.
 
     Args:
@@ -69,7 +75,9 @@ def decode(offsets, anchors, variances=VARIANCES):
     return xp.stack((x - half_width, y - half_height, x + half_width, y + half_height), axis=-1)
 
 
-def encode_targets(boxes, labels, anchors, threshold: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+def encode_targets(
+    boxes: ArrayLike, labels: ArrayLike, anchors: ArrayLike, threshold: float = 0.5
+) -> tuple[np.ndarray, np.ndarray]:
     """What the network is asked to predict for one image.
 
     Args:
@@ -94,12 +102,12 @@ def encode_targets(boxes, labels, anchors, threshold: float = 0.5) -> tuple[np.n
     return classes, offsets
 
 
-def _centers(boxes):
+def _centers(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     xmin, ymin, xmax, ymax = (boxes[..., side] for side in range(4))
     return (xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin
 
 
-def _wide(values):
+def _wide(values: Tensor) -> Tensor:
     """Lists become arrays; arrays and tensors get numbers that are wide enough to count in, see `boxes.floats`."""
     if isinstance(values, np.ndarray | list | tuple):
         return floats(values)
@@ -109,7 +117,7 @@ def _wide(values):
     return values if standardize_dtype(values.dtype) in ("float32", "float64") else ops.cast(values, "float32")
 
 
-def _namespace(array):
+def _namespace(array: Tensor) -> Any:
     """NumPy for what NumPy made, else `keras.ops`: the two write log, exp and stack alike."""
     if isinstance(array, np.ndarray):
         return np

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike
 
 
 def same_padding(side: int, kernel_size: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
@@ -40,7 +41,7 @@ def same_padding(side: int, kernel_size: int, stride: int = 1, dilation: int = 1
     return missing // 2, missing - missing // 2
 
 
-def conv2d(image, kernel, stride: int = 1, dilation: int = 1) -> np.ndarray:
+def conv2d(image: ArrayLike, kernel: ArrayLike, stride: int = 1, dilation: int = 1) -> np.ndarray:
     """Standard convolution: each output channel looks at all input channels.
 
     Args:
@@ -57,15 +58,16 @@ def conv2d(image, kernel, stride: int = 1, dilation: int = 1) -> np.ndarray:
     """
     image, kernel = _checked(image, kernel)
     windows = _windows(image, kernel.shape[:2], stride, dilation)
-    return np.tensordot(windows, kernel, axes=[(3, 4, 2), (0, 1, 2)])
+    convolved: np.ndarray = np.tensordot(windows, kernel, axes=((3, 4, 2), (0, 1, 2)))
+    return convolved
 
 
-def depthwise_conv2d(image, kernel, stride: int = 1, dilation: int = 1) -> np.ndarray:
+def depthwise_conv2d(image: ArrayLike, kernel: ArrayLike, stride: int = 1, dilation: int = 1) -> np.ndarray:
     """Depthwise convolution: each input channel has kernels of its own.
 
     Args:
         image: (H, W, C).
-        kernel: (kh, kw, C, multiplier): as many kernels a channel as the multiplier says.
+        kernel: (kh, kw, C, multiplier): as many kernels per channel as the multiplier says.
         stride: step of the kernel, in pixels.
         dilation: distance of the kernel's taps, in pixels.
 
@@ -77,11 +79,11 @@ def depthwise_conv2d(image, kernel, stride: int = 1, dilation: int = 1) -> np.nd
     """
     image, kernel = _checked(image, kernel)
     windows = _windows(image, kernel.shape[:2], stride, dilation)
-    filtered = np.einsum("yxcij,ijcm->yxcm", windows, kernel)
+    filtered: np.ndarray = np.einsum("yxcij,ijcm->yxcm", windows, kernel)
     return filtered.reshape(*filtered.shape[:2], -1)
 
 
-def pointwise_conv2d(image, kernel) -> np.ndarray:
+def pointwise_conv2d(image: ArrayLike, kernel: ArrayLike) -> np.ndarray:
     """Pointwise convolution: mixes the channels of each pixel, and looks at no other pixel.
 
     Args:
@@ -97,10 +99,13 @@ def pointwise_conv2d(image, kernel) -> np.ndarray:
     image, kernel = _checked(image, kernel)
     if kernel.shape[:2] != (1, 1):
         raise ValueError(f"a pointwise kernel must be (1, 1, Cin, Cout), got shape {kernel.shape}")
-    return image @ kernel[0, 0]
+    mixed: np.ndarray = image @ kernel[0, 0]
+    return mixed
 
 
-def separable_conv2d(image, depthwise_kernel, pointwise_kernel, stride: int = 1, dilation: int = 1) -> np.ndarray:
+def separable_conv2d(
+    image: ArrayLike, depthwise_kernel: ArrayLike, pointwise_kernel: ArrayLike, stride: int = 1, dilation: int = 1
+) -> np.ndarray:
     """Depthwise separable convolution: look around channel by channel, then mix the channels.
 
     Args:
@@ -193,7 +198,7 @@ def field_of_view(layers: Sequence[tuple[int, int, int]]) -> int:
     return side
 
 
-def _checked(image, kernel) -> tuple[np.ndarray, np.ndarray]:
+def _checked(image: ArrayLike, kernel: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     image, kernel = np.asarray(image), np.asarray(kernel)
     if image.ndim != 3:
         raise ValueError(f"an image must be (H, W, C), got shape {image.shape}")

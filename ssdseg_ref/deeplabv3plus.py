@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from keras import KerasTensor, layers, ops
 
-from ssdseg_ref.blocks import conv_bn, predict, separable_conv_bn
+from ssdseg_ref.blocks import conv_bn, output_conv, separable_conv_bn
 
 
 def resize(x: KerasTensor, size: tuple[int, int]) -> KerasTensor:
@@ -56,7 +56,7 @@ def decoder(
     Args:
         x: (B, h, w, C), the output of `aspp`.
         low_level: (B, H, W, c), a finer map of the backbone; of stride 4 in the paper.
-        low_level_channels: to which the fine map is narrowed first, lest it outweigh the coarse one.
+        low_level_channels: to which the fine map is narrowed first, so that it does not outweigh the coarse one.
         channels: of the output.
         name: prefix of the layers' names.
 
@@ -100,5 +100,5 @@ def deeplabv3plus(
     if fine_channels:
         x = conv_bn(x, fine_channels, name="fine_squeeze")
         x = decoder(x, maps[2], fine_channels // 2, fine_channels, name="fine")
-    x = predict(x, classes + 1, name="mask_predict")
+    x = output_conv(x, classes + 1, name="mask_predict")
     return resize(x, image_size), decoded

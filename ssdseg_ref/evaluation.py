@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ssdseg_ref.data.sample import Sample
-from ssdseg_ref.metrics import COCO_IOU_THRESHOLDS, average_precisions, class_ious, confusion_matrix
-from ssdseg_ref.multitask import Prediction, Predictor
+from ssdseg_ref.metrics import COCO_IOU_THRESHOLDS, average_precisions, class_ious, confusion_matrix, known_mean
+from ssdseg_ref.prediction import Prediction, Predictor
 
 BATCH_SIZE = 32
 
@@ -32,27 +32,27 @@ class Scores:
     @property
     def ap50(self) -> np.ndarray:
         """(C,) average precision at an IoU of 0.50."""
-        return self.precisions[0]
+        return np.asarray(self.precisions[0])
 
     @property
     def ap(self) -> np.ndarray:
         """(C,) average precision, the mean over the ten thresholds."""
-        return self.precisions.mean(axis=0)
+        return np.asarray(self.precisions.mean(axis=0))
 
     @property
     def mean_ap50(self) -> float:
         """mAP@.5."""
-        return _mean(self.ap50)
+        return known_mean(self.ap50)
 
     @property
     def mean_ap(self) -> float:
         """mAP@[.5:.95]."""
-        return _mean(self.ap)
+        return known_mean(self.ap)
 
     @property
     def mean_iou(self) -> float:
         """mIoU of the classes, background left out."""
-        return _mean(self.ious[1:])
+        return known_mean(self.ious[1:])
 
 
 class Truth(NamedTuple):
@@ -68,10 +68,10 @@ def evaluate(
     samples: Sequence[Sample],
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Let the network predict for every sample, and judge what it says.
+    """Let the network predict for every sample, and score its predictions.
 
     Args:
-        predictor: with a low score threshold: average precision wants the unsure detections too.
+        predictor: with a low score threshold: average precision needs the unsure detections too.
         samples: the data set.
         progress: called with (images done, images in all).
 
@@ -110,7 +110,7 @@ def judge(predictions: Sequence[Prediction], samples: Sequence[Sample], classes:
     """Scores of predictions that have been made.
 
     Args:
-        predictions: one a sample.
+        predictions: one per sample.
         samples: the truth.
         classes: their names, background not among them.
     """
@@ -120,8 +120,3 @@ def judge(predictions: Sequence[Prediction], samples: Sequence[Sample], classes:
     )
     precisions = average_precisions(predictions, truths, COCO_IOU_THRESHOLDS, len(classes))
     return Scores(classes, len(truths), precisions, class_ious(confusion))
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")

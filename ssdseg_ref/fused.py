@@ -6,13 +6,13 @@ layers, so that it can be saved and loaded anywhere; while it is trained, a twin
 """
 
 import keras
-from keras import layers
+from keras import KerasTensor, layers
 
 
 class FusedBatchNormalization(layers.BatchNormalization):
     """The stock layer with the same weights and the same results; only the training step is computed in one kernel."""
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: KerasTensor, training: bool | None = None, mask: KerasTensor | None = None) -> KerasTensor:
         """As the stock layer, for (B, H, W, C) inputs with the channels last."""
         if not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
@@ -42,7 +42,7 @@ def fused_twin(network: keras.Model) -> keras.Model:
     if keras.backend.backend() != "tensorflow":
         return network
 
-    def copy(layer):
+    def copy(layer: keras.Layer) -> keras.Layer:
         fused = type(layer) is layers.BatchNormalization
         return (FusedBatchNormalization if fused else type(layer)).from_config(layer.get_config())
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 try:
     import fcntl
 except ImportError:  # Windows, where folders cannot be locked: there nothing is
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # the type of a module is not optional
 
 FILE_DRAFT = re.compile(r"\.[0-9a-f]{32}\..+")  # names of drafts; a file keeps its ending
 FOLDER_DRAFT = re.compile(r"\.(.+)\.[0-9a-f]{32}")

@@ -8,8 +8,11 @@ Every loss is a mean, over anchors or over pixels, so none grows with the image 
 precision are counted in float32: sums over all pixels of a batch are more than float16 holds.
 """
 
-from keras import ops
+from collections.abc import Callable
+
+from keras import KerasTensor, ops
 from keras.backend import standardize_dtype
+from numpy.typing import ArrayLike
 
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE
 
@@ -18,7 +21,7 @@ LEAST_NEGATIVES = 3  # mined even from an image without a box, which could teach
 EPSILON = 1e-7
 
 
-def smooth_l1(truth, predicted):
+def smooth_l1(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
     """Square near zero, straight farther out: 0.5 d² where |d| < 1, else |d| - 0.5; element by element.
 
     Args:
@@ -26,14 +29,14 @@ def smooth_l1(truth, predicted):
         predicted: (...) offsets.
 
     Returns:
-        (...), one loss an element.
+        (...), one loss per element.
     """
     truth, predicted = _wide(truth, predicted)
     distance = ops.abs(truth - predicted)
     return ops.where(distance < 1, 0.5 * ops.square(distance), distance - 0.5)
 
 
-def class_cross_entropy(classes, logits):
+def class_cross_entropy(classes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     """Softmax cross-entropy: minus the logarithm of the share that the true class gets.
 
     Args:
@@ -41,15 +44,15 @@ def class_cross_entropy(classes, logits):
         logits: (..., C + 1).
 
     Returns:
-        (...), one loss an element.
+        (...), one loss per element.
     """
     (logits,) = _wide(logits)
     classes = ops.one_hot(classes, logits.shape[-1], dtype=logits.dtype)
     return -ops.sum(classes * ops.log_softmax(logits, axis=-1), axis=-1)
 
 
-def mine_hard_negatives(losses, positive):
-    """The background anchors that are hardest, three a positive, chosen in each image by itself.
+def mine_hard_negatives(losses: KerasTensor, positive: KerasTensor) -> KerasTensor:
+    """The background anchors that are hardest, three per positive, chosen in each image separately.
 
     Args:
         losses: (B, N), the class loss of each anchor.
@@ -67,7 +70,9 @@ def mine_hard_negatives(losses, positive):
     return rank < ops.cast(wanted, rank.dtype)
 
 
-def multibox_loss(classes, offsets, class_logits, predicted_offsets):
+def multibox_loss(
+    classes: KerasTensor, offsets: KerasTensor, class_logits: KerasTensor, predicted_offsets: KerasTensor
+) -> tuple[KerasTensor, KerasTensor]:
     """Loss of the detector: cross-entropy of positives and mined negatives, and smooth L1 of the positives' offsets.
 
     Args:
@@ -91,7 +96,7 @@ def multibox_loss(classes, offsets, class_logits, predicted_offsets):
     return class_loss, box_loss
 
 
-def giou_loss(truth, predicted):
+def giou_loss(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
     """1 - GIoU of corner boxes: IoU less the share of the enclosing box that neither covers.
 
     Args:
@@ -116,8 +121,8 @@ def giou_loss(truth, predicted):
     return 1 - intersection / ops.maximum(union, EPSILON) + (enclosing - union) / ops.maximum(enclosing, EPSILON)
 
 
-def weighted_cross_entropy(mask, logits, class_weights):
-    """Cross-entropy of the pixels, weighed by class: the weighted mean over all pixels that are not "ignore".
+def weighted_cross_entropy(mask: KerasTensor, logits: KerasTensor, class_weights: ArrayLike) -> KerasTensor:
+    """Cross-entropy of the pixels, weighted by class: the weighted mean over all pixels that are not "ignore".
 
     Args:
         mask: (B, H, W) int, 255 where nothing counts.
@@ -131,19 +136,19 @@ def weighted_cross_entropy(mask, logits, class_weights):
         ValueError: if there are more or fewer weights than classes.
     """
     (logits,) = _wide(logits)
-    class_weights = ops.convert_to_tensor(class_weights, dtype=logits.dtype)
-    if class_weights.shape[0] != logits.shape[-1]:
+    by_class = ops.convert_to_tensor(class_weights, dtype=logits.dtype)
+    if by_class.shape[0] != logits.shape[-1]:
         raise ValueError(
-            f"{logits.shape[-1]} classes, background among them, want as many weights, got {class_weights.shape[0]}"
+            f"{logits.shape[-1]} classes, background among them, need as many weights, got {by_class.shape[0]}"
         )
     counts = mask != IGNORE
     classes = ops.where(counts, ops.cast(mask, "int32"), BACKGROUND)
-    weights = ops.take(class_weights, classes)
+    weights = ops.take(by_class, classes)
     weights = ops.where(counts, weights, 0.0)
     return ops.sum(weights * class_cross_entropy(classes, logits)) / ops.maximum(ops.sum(weights), EPSILON)
 
 
-def dice_loss(mask, logits):
+def dice_loss(mask: KerasTensor, logits: KerasTensor) -> KerasTensor:
     """1 - dice, the mean over the classes: twice the overlap, divided by the sum of both areas.
 
     Background is a class like the others. A class is judged over the whole batch, and one that the batch's masks do
@@ -159,7 +164,7 @@ def dice_loss(mask, logits):
     return _dice_loss(mask, logits, lambda share: share)
 
 
-def dice_square_loss(mask, logits):
+def dice_square_loss(mask: KerasTensor, logits: KerasTensor) -> KerasTensor:
     """`dice_loss` with the squares of V-Net in the denominator, which judges unsure pixels more mildly.
 
     Args:
@@ -172,7 +177,7 @@ def dice_square_loss(mask, logits):
     return _dice_loss(mask, logits, ops.square)
 
 
-def _dice_loss(mask, logits, power):
+def _dice_loss(mask: KerasTensor, logits: KerasTensor, power: Callable[[KerasTensor], KerasTensor]) -> KerasTensor:
     (logits,) = _wide(logits)
     counts = mask != IGNORE
     classes = ops.where(counts, ops.cast(mask, "int32"), BACKGROUND)
@@ -186,7 +191,7 @@ def _dice_loss(mask, logits, power):
     return ops.sum(present * (1 - dice)) / ops.maximum(ops.sum(present), 1.0)
 
 
-def _wide(*outputs) -> tuple:
+def _wide(*outputs: KerasTensor) -> tuple[KerasTensor, ...]:
     """Tensors in float32 where they come in half precision; float64 stays, unless it meets what does not."""
     kinds = [standardize_dtype(ops.convert_to_tensor(output).dtype) for output in outputs]
     kind = "float64" if set(kinds) == {"float64"} else "float32"

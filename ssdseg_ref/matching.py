@@ -5,13 +5,14 @@ greedily and one to one, so that two boxes with one best anchor both get one.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssdseg_ref.boxes import pairwise_iou
 
 UNMATCHED = -1
 
 
-def match_anchors(anchors, boxes, threshold: float = 0.5) -> np.ndarray:
+def match_anchors(anchors: ArrayLike, boxes: ArrayLike, threshold: float = 0.5) -> np.ndarray:
     """Give every box an anchor of its own, then give boxes to the anchors that are still free.
 
     First greedily, one to one: of all pairs of a free anchor and a free box the one with the largest IoU is taken (the

@@ -5,8 +5,10 @@ recalls; the PASCAL VOC challenge's IoU of segmentation, counted over the pixels
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.data.sample import IGNORE
@@ -16,7 +18,7 @@ MAX_DETECTIONS = 100  # of one class in one image, as in COCO
 RECALLS = np.linspace(0, 1, 101)
 
 
-def average_precision(scores, hits, positives: int) -> float:
+def average_precision(scores: ArrayLike, hits: ArrayLike, positives: int) -> float:
     """Area below the curve of precision over recall, as COCO draws it.
 
     Args:
@@ -39,7 +41,7 @@ def average_precision(scores, hits, positives: int) -> float:
     return float(np.where(at < len(best), np.append(best, 0)[at], 0).mean())
 
 
-def choose_threshold(scores, hits, positives: int) -> float:
+def choose_threshold(scores: ArrayLike, hits: ArrayLike, positives: int) -> float:
     """The score threshold with the best F1, the harmonic mean of precision and recall.
 
     Args:
@@ -50,15 +52,16 @@ def choose_threshold(scores, hits, positives: int) -> float:
     Returns:
         The score of the last detection to be kept; of several with the same F1 the highest. 1 where no detection hits.
     """
-    scores, hits = np.asarray(scores, np.float64), np.asarray(hits, bool)
-    scores, hits = scores[~np.isnan(scores)], hits[~np.isnan(scores)]
-    if not hits.any():
+    all_scores = np.asarray(scores, np.float64)
+    known = ~np.isnan(all_scores)
+    all_scores, all_hits = all_scores[known], np.asarray(hits, bool)[known]
+    if not all_hits.any():
         return 1.0
-    order = np.argsort(-scores, kind="stable")
-    scores, found = scores[order], np.cumsum(hits[order])
-    last = np.append(scores[1:] != scores[:-1], True)  # of equal scores all are kept, or none
+    order = np.argsort(-all_scores, kind="stable")
+    falling, found = all_scores[order], np.cumsum(all_hits[order])
+    last = np.append(falling[1:] != falling[:-1], True)  # of equal scores all are kept, or none
     f1 = np.where(last, 2 * found / (np.arange(1, len(found) + 1) + positives), -1)
-    return float(scores[f1.argmax()])
+    return float(falling[f1.argmax()])
 
 
 def match_detections(overlaps: np.ndarray, iou_thresholds: np.ndarray) -> np.ndarray:
@@ -108,13 +111,16 @@ def assign_detections(overlaps: np.ndarray, iou_thresholds: np.ndarray) -> np.nd
 
 
 def average_precisions(
-    predictions: Sequence, truths: Sequence, iou_thresholds=COCO_IOU_THRESHOLDS, classes: int | None = None
+    predictions: Sequence[Any],
+    truths: Sequence[Any],
+    iou_thresholds: ArrayLike = COCO_IOU_THRESHOLDS,
+    classes: int | None = None,
 ) -> np.ndarray:
     """Average precision of every class at every threshold.
 
     Args:
-        predictions: one an image, each with `boxes` (D, 4) corners, `labels` (D,) and `scores` (D,).
-        truths: one an image, each with `boxes` (M, 4) corners and `labels` (M,), such as a `Sample`.
+        predictions: one per image, each with `boxes` (D, 4) corners, `labels` (D,) and `scores` (D,).
+        truths: one per image, each with `boxes` (M, 4) corners and `labels` (M,), such as a `Sample`.
         iou_thresholds: one IoU or several.
         classes: number of classes; by default the highest label that occurs.
 
@@ -154,7 +160,9 @@ def average_precisions(
     return result
 
 
-def mean_average_precision(predictions: Sequence, truths: Sequence, iou_thresholds=COCO_IOU_THRESHOLDS) -> float:
+def mean_average_precision(
+    predictions: Sequence[Any], truths: Sequence[Any], iou_thresholds: ArrayLike = COCO_IOU_THRESHOLDS
+) -> float:
     """Mean of the average precisions over thresholds and classes, as pycocotools counts it.
 
     Args:
@@ -165,11 +173,10 @@ def mean_average_precision(predictions: Sequence, truths: Sequence, iou_threshol
     Returns:
         mAP in 0..1; nan if there is no box in any image.
     """
-    table = average_precisions(predictions, truths, iou_thresholds)
-    return float(np.mean(table[~np.isnan(table)])) if not np.isnan(table).all() else float("nan")
+    return known_mean(average_precisions(predictions, truths, iou_thresholds))
 
 
-def confusion_matrix(masks: Iterable, predicted: Iterable, classes: int) -> np.ndarray:
+def confusion_matrix(masks: Iterable[np.ndarray], predicted: Iterable[np.ndarray], classes: int) -> np.ndarray:
     """Pixels of all images, counted by true and predicted class.
 
     Args:
@@ -213,10 +220,11 @@ def class_ious(confusion: np.ndarray) -> np.ndarray:
     """
     both = np.diag(confusion).astype(np.float64)
     either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
-    return np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
+    ious: np.ndarray = np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
+    return ious
 
 
-def mean_iou(masks: Iterable, predicted: Iterable, classes: int) -> float:
+def mean_iou(masks: Iterable[np.ndarray], predicted: Iterable[np.ndarray], classes: int) -> float:
     """Mean IoU of the classes, background left out, from one confusion matrix over all images.
 
     Args:
@@ -227,5 +235,10 @@ def mean_iou(masks: Iterable, predicted: Iterable, classes: int) -> float:
     Returns:
         mIoU in 0..1; nan if no class occurs.
     """
-    ious = class_ious(confusion_matrix(masks, predicted, classes))[1:]
-    return float(np.nanmean(ious)) if not np.isnan(ious).all() else float("nan")
+    return known_mean(class_ious(confusion_matrix(masks, predicted, classes))[1:])
+
+
+def known_mean(values: np.ndarray) -> float:
+    """Mean of the values that are not nan; nan where all are."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

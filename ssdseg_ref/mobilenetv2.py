@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import KerasTensor, layers
 
 from ssdseg_ref.blocks import Norm, conv_bn, depthwise_bn, make_divisible
@@ -71,7 +72,10 @@ def bottleneck(
 
 
 def mobilenet_v2_features(
-    x: KerasTensor, alpha: float = 1.0, stages: Sequence[tuple] = STAGES, norm: Norm = MOBILENET_NORM
+    x: KerasTensor,
+    alpha: float = 1.0,
+    stages: Sequence[tuple[int, int, int, int]] = STAGES,
+    norm: Norm = MOBILENET_NORM,
 ) -> dict[int, KerasTensor]:
     """The feature maps of MobileNetV2, before its last convolution.
 
@@ -132,6 +136,7 @@ def mobilenet_v2(
     """
     if len(input_shape) != 3:
         raise ValueError(f"input_shape must be (height, width, channels), got {tuple(input_shape)}")
+    published = None if weights is None else _published_weights(weights, input_shape, alpha, include_top, classes)
     inputs = keras.Input(input_shape, name="image")
     x = mobilenet_v2_features(inputs, alpha)[32]
     x = conv_bn(x, make_divisible(HEAD_CHANNELS * max(alpha, 1.0)), name="head", norm=MOBILENET_NORM)
@@ -139,12 +144,14 @@ def mobilenet_v2(
         x = layers.GlobalAveragePooling2D(name="pool")(x)
         x = layers.Dense(classes, activation="softmax", name="predictions")(x)
     model = keras.Model(inputs, x, name="mobilenet_v2")
-    if weights is not None:
-        model.set_weights(_published_weights(weights, input_shape, alpha, include_top, classes))
+    if published is not None:
+        model.set_weights(published)
     return model
 
 
-def _published_weights(weights, input_shape, alpha, include_top, classes):
+def _published_weights(
+    weights: str, input_shape: tuple[int | None, int | None, int], alpha: float, include_top: bool, classes: int
+) -> list[np.ndarray]:
     if weights != "imagenet":
         raise ValueError(f'weights must be None or "imagenet", got {weights!r}')
     if alpha not in PUBLISHED_ALPHAS:
@@ -159,4 +166,5 @@ def _published_weights(weights, input_shape, alpha, include_top, classes):
         published = keras.applications.MobileNetV2((size, size, 3), alpha, include_top, weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception where a download fails
         raise ConnectionError(f"the imagenet weights of MobileNetV2 could not be fetched: {error}") from error
-    return published.get_weights()
+    weights_in_order: list[np.ndarray] = published.get_weights()
+    return weights_in_order

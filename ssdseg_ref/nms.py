@@ -5,13 +5,14 @@ with an IoU of 0.45, a score of 0.01 and the best 200 of an image.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssdseg_ref.boxes import floats, pairwise_iou
 
 
 def non_max_suppression(
-    boxes,
-    scores,
+    boxes: ArrayLike,
+    scores: ArrayLike,
     iou_threshold: float = 0.45,
     score_threshold: float = 0.01,
     max_detections: int = 200,
@@ -36,7 +37,7 @@ def non_max_suppression(
         raise ValueError(f"every box needs a score, got {len(boxes)} boxes and {len(scores)} scores")
     candidates = np.flatnonzero((scores >= score_threshold) & np.isfinite(boxes).all(axis=1))
     candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
-    kept = []
+    kept: list[int] = []
     while len(candidates) and len(kept) < max_detections:
         best, rest = candidates[0], candidates[1:]
         kept.append(best)

@@ -19,12 +19,13 @@ from PIL import Image
 
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
 from ssdseg_ref.data.statistics import PERCENTILES, Statistics
+from ssdseg_ref.prediction import Prediction
 
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000")
 INK = "#000000"
 CLASS_COLOURS = tuple(OKABE_ITO[k] for k in (0, 1, 6, 2, 5, 3, 4))  # by label, from 1; see `class_colour`
 SHADES = (1.0, 0.6, 0.35)  # of those colours, for the first seven labels, the next, and so on
-CLASS_LINES = ("-", "--", ":")  # a line style a label, so that colour never speaks alone
+CLASS_LINES = ("-", "--", ":")  # one line style per label, so that colour is never the only sign
 MASK_OPACITY = 0.45
 BOX_LINE_WIDTH = 1.8  # points
 LABEL_ROOM = 0.06  # of the image's height, what a box's label takes
@@ -73,7 +74,7 @@ def _spans(axes: Axes, names: list[str], percentiles: list[tuple[float, ...]]) -
 
 
 def class_colour(label: int) -> tuple[float, float, float]:
-    """Red, green and blue in 0..1 of a label, from 1: no two of the first 21 are equal, then they start over."""
+    """Red, green and blue in 0..1 of a label, from 1: the first 21 are all different, then they repeat."""
     turn, place = divmod(label - 1, len(CLASS_COLOURS))
     red, green, blue = to_rgb(CLASS_COLOURS[place])
     shade = SHADES[turn % len(SHADES)]
@@ -103,7 +104,7 @@ def draw_mask(axes: Axes, image: np.ndarray, mask: np.ndarray) -> None:
     painted = image.astype(np.float32)
     for label in np.unique(mask):
         if label not in (BACKGROUND, IGNORE):
-            colour = 255 * np.float32(class_colour(int(label)))
+            colour = 255 * np.array(class_colour(int(label)), np.float32)
             pixels = mask == label
             painted[pixels] += MASK_OPACITY * (colour - painted[pixels])
     axes.imshow(painted.astype(np.uint8), interpolation="nearest")
@@ -138,7 +139,7 @@ def draw_boxes(
         axes.add_patch(frame)
         text = names[label - 1] if scores is None else f"{names[label - 1]} {scores[index]:.2f}"
         plate = {"facecolor": colour, "edgecolor": "none", "pad": 1.2}
-        ink = "white" if _luminance(colour) < DARK else INK
+        ink = "white" if luminance(colour) < DARK else INK
         label_text = axes.text(left, max(top, 0), text, color=ink, fontsize=7, bbox=plate, clip_on=True)
         bottom = ymax * height - 0.5
         places = [(top, "bottom"), (max(top, 0), "top"), (bottom, "bottom"), (bottom, "top")]
@@ -146,7 +147,7 @@ def draw_boxes(
         place_label(label_text, places if top > LABEL_ROOM * height else places[1:], taken)
 
 
-def _luminance(colour: Sequence[float]) -> float:
+def luminance(colour: Sequence[float]) -> float:
     """Relative luminance of an sRGB colour, 0 for black and 1 for white, as WCAG 2 defines it."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
     return float(np.dot((0.2126, 0.7152, 0.0722), linear))
@@ -160,6 +161,7 @@ def place_label(label: Text, places: Sequence[tuple[float, str]], taken: list[Bb
         places: y and vertical alignment of each, best first; the first one counts where none is free.
         taken: room of other labels, in dots; grows by this one's.
     """
+    assert label.axes is not None  # it is drawn already
     frame = label.axes.get_window_extent()
     for y, alignment in (*places, places[0]):
         label.set(y=y, va=alignment)
@@ -171,13 +173,13 @@ def place_label(label: Text, places: Sequence[tuple[float, str]], taken: list[Bb
 
 
 def plot_gallery(
-    samples: Sequence[Sample], predictions: Sequence, names: Sequence[str], least_score: float = 0.4
+    samples: Sequence[Sample], predictions: Sequence[Prediction], names: Sequence[str], least_score: float = 0.4
 ) -> Figure:
     """Pictures in pairs: what is there above, what the network sees below.
 
     Args:
         samples: the truth, at least one.
-        predictions: one a sample, each with `boxes`, `labels`, `scores` and `mask`.
+        predictions: one per sample, each with `boxes`, `labels`, `scores` and `mask`.
         names: of the classes.
         least_score: of the detections that are drawn.
     """

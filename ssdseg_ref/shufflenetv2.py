@@ -35,7 +35,7 @@ STEM_CHANNELS = 24
 SHUFFLENET_NORM = Norm(momentum=0.9, epsilon=1e-5)
 
 
-def channel_shuffle(x, groups: int = 2):
+def channel_shuffle(x: KerasTensor, groups: int = 2) -> KerasTensor:
     """Deal the channels out like cards, so that each group of them gets some of every other.
 
     Channels [a1 a2 a3 | b1 b2 b3] become [a1 b1 a2 b2 a3 b3].

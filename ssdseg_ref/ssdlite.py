@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from keras import KerasTensor, layers
 
-from ssdseg_ref.blocks import conv_bn, depthwise_bn, predict, separable_conv_bn
+from ssdseg_ref.blocks import conv_bn, depthwise_bn, output_conv, separable_conv_bn
 
 OFFSETS_PER_BOX = 4
 
@@ -18,10 +18,10 @@ def extra_maps(x: KerasTensor, channels: Sequence[int]) -> list[KerasTensor]:
 
     Args:
         x: (B, H, W, C), the backbone's last map.
-        channels: of each extra map, one a map.
+        channels: of the extra maps, one number per map.
 
     Returns:
-        One (B, ceil(H / 2), ceil(W / 2), channels) a map, and so on down.
+        One map of each: (B, ceil(H / 2), ceil(W / 2), channels), and so on down.
     """
     maps = []
     for index, filters in enumerate(channels, start=1):
@@ -46,7 +46,7 @@ def prediction_head(x: KerasTensor, anchors_per_cell: int, values: int, *, name:
         (B, H * W * A, values), ordered by row, column, anchor, as `make_anchors` orders a map.
     """
     x = depthwise_bn(x, name=name)
-    x = predict(x, anchors_per_cell * values, name=f"{name}_predict")
+    x = output_conv(x, anchors_per_cell * values, name=f"{name}_predict")
     return layers.Reshape((-1, values), name=f"{name}_rows")(x)
 
 
@@ -57,7 +57,7 @@ def ssdlite(
 
     Args:
         feature_maps: (B, H, W, C) each, in the order of the anchors' maps.
-        anchors_per_cell: one number a map.
+        anchors_per_cell: one number per map.
         classes: number of classes, background not counted.
 
     Returns:

@@ -10,21 +10,24 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
-from keras import callbacks, ops
+from keras import KerasTensor, callbacks, ops
 
 from ssdseg_ref.checkpoints import CHECKPOINTS, LOG, Checkpoints, finished_epochs
 from ssdseg_ref.coding import decode
+from ssdseg_ref.config import Config
 from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import BACKGROUND, Sample
 from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.keeping import locked
 from ssdseg_ref.losses import dice_loss, giou_loss, multibox_loss, weighted_cross_entropy
-from ssdseg_ref.multitask import Config
 
 __all__ = ["CHECKPOINTS", "LOG", "RECIPES", "JointTraining", "Recipe", "finished_epochs", "optimizer", "train"]
+
+Logs = dict[str, float]  # Keras's, of a batch or an epoch
 
 TENSORBOARD = "tensorboard"  # in a run's folder: the same for `tensorboard --logdir`
 
@@ -35,12 +38,12 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training samples.
-        batch_size: images a step.
+        batch_size: images per step.
         learning_rate: at the top of the schedule.
         weight_decay: of AdamW.
         warmup: share of all steps in which the learning rate rises.
         ema_momentum: of the moving average of the weights.
-        class_weights: of the mask's cross-entropy, one a class and background first; four fit the Warehouse.
+        class_weights: of the mask's cross-entropy, one per class and background first; four fit the Warehouse.
         zoom_share: share of the samples that are zoomed into; see `augment`.
         split: of the Warehouse, to be trained on.
         patience: epochs without a better validation loss after which training stops.
@@ -85,7 +88,7 @@ class JointTraining(keras.Model):
         wanted = len(config.classes) + 1
         if len(class_weights) != wanted:
             raise ValueError(
-                f"{len(config.classes)} classes and background want {wanted} class_weights, background first, got "
+                f"{len(config.classes)} classes and background need {wanted} class_weights, background first, got "
                 f"{len(class_weights)}"
             )
         super().__init__(name="joint_training", dtype=network.dtype_policy)
@@ -95,11 +98,18 @@ class JointTraining(keras.Model):
         self.trackers = [keras.metrics.Mean(name=part, dtype="float32") for part in self.PARTS]
         self.built = True  # the network is
 
-    def call(self, images, training=None):
-        """The network's own output."""
+    def call(self, images: KerasTensor, training: bool | None = None) -> KerasTensor:
+        """The network's own output, a dict of tensors."""
         return self.network(images, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: KerasTensor,
+        y: dict[str, KerasTensor],
+        y_pred: dict[str, KerasTensor],
+        sample_weight: KerasTensor | None = None,
+        training: bool = True,
+    ) -> KerasTensor:
         """Sum of the five parts, each tracked under its own name; in float32, whatever the network computes in."""
         y_pred = {name: ops.cast(output, "float32") for name, output in y_pred.items()}
         class_loss, box_loss = multibox_loss(y["classes"], y["offsets"], y_pred["classes"], y_pred["offsets"])
@@ -114,7 +124,7 @@ class JointTraining(keras.Model):
             tracker.update_state(part)
         return sum(parts)
 
-    def _giou(self, y, y_pred):
+    def _giou(self, y: dict[str, KerasTensor], y_pred: dict[str, KerasTensor]) -> KerasTensor:
         positive = ops.cast(y["classes"] != BACKGROUND, y_pred["offsets"].dtype)
         # A fresh network's wildest offsets would overflow the exponential.
         predicted = decode(ops.clip(y_pred["offsets"], -30.0, 30.0), self.anchors)
@@ -231,7 +241,7 @@ class _KeepRaw(callbacks.Callback):
         super().__init__()
         self.kept = kept
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.kept.write(self.model)
 
 
@@ -243,22 +253,22 @@ class _KeepBest(callbacks.Callback):
         self.kept = kept
         self.recipe = recipe
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         self._must_be_finite("loss", logs)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self._must_be_finite("val_loss", logs)
         self.kept.add(self.model.network, logs)
         if _has_finished(self.kept, self.recipe):
             self.model.stop_training = True
 
-    def _must_be_finite(self, name, logs):
+    def _must_be_finite(self, name: str, logs: Logs) -> None:
         if not isfinite(logs[name]):
             epoch, folder = self.kept.epochs, self.kept.run
             before = "the epoch" if epoch == 1 else f"the {epoch} epochs"
             kept = f"; {folder} keeps {before} before" if epoch else ""
             raise ValueError(
-                f"the training diverged: in epoch {epoch + 1} its {name} is {logs[name]}; it wants a smaller learning "
+                f"the training diverged: in epoch {epoch + 1} its {name} is {logs[name]}; try a smaller learning "
                 f"rate than {self.recipe.learning_rate:g}, or losses and samples without such numbers{kept}"
             )
 
@@ -268,7 +278,9 @@ def _has_finished(kept: Checkpoints, recipe: Recipe) -> bool:
     return kept.epochs >= recipe.epochs or (waited >= recipe.patience and kept.epochs > 1)
 
 
-def _begun_with(config: Config, recipe: Recipe, training: Sequence[Sample], validation: Sequence[Sample]) -> dict:
+def _begun_with(
+    config: Config, recipe: Recipe, training: Sequence[Sample], validation: Sequence[Sample]
+) -> dict[str, Any]:
     samples = {"training": len(training), "validation": len(validation)}
     return {"config": asdict(config), "recipe": asdict(recipe), "samples": samples}
 
@@ -280,7 +292,7 @@ def _can_train(network: keras.Model) -> None:
     others = {str(weight.dtype) for weight in network.trainable_weights} - {"float32"}
     if others:
         raise ValueError(
-            f'training wants weights of float32, these are {others.pop()}; mend "floatx" in keras.json, or take the '
+            f'training needs weights of float32, these are {others.pop()}; correct "floatx" in keras.json, or take the '
             "policy mixed_float16, whose weights are float32"
         )
 

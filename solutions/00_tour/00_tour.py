@@ -16,13 +16,13 @@
 # **You will be able to** say what detection and segmentation are, try the network that you are going to build, and use
 # what the lessons offer: checks, hints, comparison.
 #
-# **You need** Python and a little NumPy. Nothing of detection, nothing of neural networks.
+# **You need** Python and a little NumPy. You need to know nothing about detection or neural networks.
 #
-# **It takes** about 15 minutes: one exercise to warm up, 10 points. The other lessons have 100 points each.
+# **It takes** {time}, to warm up. The other lessons have 100 points each.
 #
 # A notebook is a list of cells, text and code. Click on the next cell and press **Shift + Enter**: it runs, its result
-# appears under it, and the next one is chosen. Go on like that, down to the end. (To read the code is not necessary
-# here.) A cell that is running shows `[*]`; if one never ends, the square above, *Interrupt*, stops it.
+# appears below it, and the next cell is selected. Go on like that to the end. (You need not read the code here.) A cell
+# that is running shows `[*]`; if one never ends, the square above, *Interrupt*, stops it.
 
 # %%
 import inspect
@@ -40,7 +40,7 @@ from ssdseg_ref.data.warehouse import CLASSES, render
 # %% [markdown]
 # ## 1. Three questions about a picture
 #
-# Here is a scene of the *Warehouse*, the data set of this course. A program draws it; with another number it draws
+# Here is a scene of the *Warehouse*, the data set of this course. A program draws it; given another number, it draws
 # another scene, and it knows exactly where everything is. Here it answers three questions:
 
 # %%
@@ -79,15 +79,15 @@ show(
 # - **Segmentation** gives a class to every pixel. It knows shapes exactly, but two people who touch are one patch to
 #   it; the next picture has two of them.
 #
-# Detection counts, segmentation measures; a robot wants both. Two networks would cost twice as much, though, and most
+# Detection counts, segmentation measures; a robot needs both. Two networks would cost twice as much, though, and most
 # of their work would be the same: to see edges, then parts, then things. So we build **one small network with two
-# heads**, that looks at a picture once and answers both questions. Small means: it should run on a phone, or in a
+# heads**, which looks at a picture once and answers both questions. Small enough, that is, to run on a phone, or in a
 # forklift.
 #
 # ## 2. The network at work
 #
 # The next cell loads the network that you are going to build: 660,020 numbers, learned in ten minutes on an ordinary
-# computer from 2,000 scenes. It has never seen those that you choose here. (This takes some seconds: TensorFlow is
+# computer from 2,000 scenes. It has never seen the ones that you choose here. (This takes a few seconds: TensorFlow is
 # large.)
 
 # %%
@@ -103,16 +103,16 @@ explore_predictions()
 #
 # Two things to try:
 #
-# - Go through some scenes. Which of the three classes does the network miss most easily? What fools it?
+# - Look through some scenes. Which of the three classes does the network miss most easily? What fools it?
 # - Drag *least score* down to 0.1: suddenly there are boxes everywhere. Up to 0.9: real things are lost. Neither is
 #   right; somebody has to choose. (You will, in lesson 8, by measuring.)
 #
 # <details><summary>What we found</summary>
 #
-# People, by far, above all those who are far away or half hidden: on the test split its average precision is 0.690
-# for people, 0.961 for forklifts and 0.920 for monorails. (What that number means is lesson 8; 1 is perfect.) And it
-# is fooled by what looks like a class without being one: the scenes have work coats on stands, for instance, and
-# pipes under the ceiling. They were put there for that.
+# People, by far, above all people who are far away or half hidden: on the test split its average precision is 0.690 for
+# people, 0.961 for forklifts and 0.920 for monorails. (Lesson 8 explains what that number means; 1 is perfect.) And it
+# is fooled by what looks like a class without being one: the scenes have work coats on stands, for instance, and pipes
+# under the ceiling. They were put there for that.
 #
 # </details>
 #
@@ -126,12 +126,12 @@ explore_predictions()
 # draws them, standing in a hall, and your photograph is as new to it as a night sky.
 #
 # That is worth remembering before we begin. A network knows what its data taught it, nothing else. The same code,
-# trained on real photographs, finds real people; the data set is the one part that you exchange.
+# trained on real photographs, finds real people; the data set is the one part that you replace.
 #
 # ## 4. How a lesson works
 #
-# A lesson explains, shows, and then asks you to write a function. A cell under it checks your answer at once. Let us
-# do that once, slowly.
+# A lesson explains, shows, and then asks you to write a function. A cell below it checks your answer at once. Let us do
+# that once, slowly.
 #
 # Throughout the course a box is four numbers, $(x_{min}, y_{min}, x_{max}, y_{max})$: its upper left corner and its
 # lower right one. They are **fractions of the image**, 0 to 1 from left to right and from top to bottom, so a box
@@ -153,22 +153,21 @@ show(
 )
 
 # %% [markdown]
-# ### Exercise 0.1 - from fractions to pixels  ·  10 points  ·  easy  ·  about 4 minutes
+# ### {00.to_pixels}
 #
-# Write `to_pixels(box, image_size)`: the four numbers of the box in pixels, in the same order, not rounded. A tuple,
-# a list or an array will do. `box` is an array of four numbers, and `image_size` is `(height, width)`, as NumPy says
-# it: **height first**, though $x$ comes first in a box. That is the oldest trap of this field, and now you have seen
-# it.
+# Write `to_pixels(box, image_size)`: the four numbers of the box in pixels, in the same order, not rounded. A tuple, a
+# list or an array will do. `box` is an array of four numbers, and `image_size` is `(height, width)`, in NumPy's order:
+# **height first**, though $x$ comes first in a box. That is the oldest trap of this field, and now you have seen it.
 #
 # The picture above is an example: for `np.array([0.25, 0.5, 0.75, 0.875])` and `(160, 224)` it is
 # `(56, 80, 168, 140)`.
 #
 # *Do it in this order, to see how the checks talk:*
 #
-# 1. Run the two cells under this one as they are. The check says that there is nothing yet.
-# 2. Delete the line with `raise`, and write a **wrong** answer: take all four times the width. Run both cells again
+# 1. Run the two cells below this one as they are. The check says that there is nothing yet.
+# 2. Delete the line with `raise`, and write a **wrong** answer: multiply all four by the width. Run both cells again
 #    and read what the check says. It shows the call, the numbers that differ, and, since it knows this mistake, a
-#    word about it.
+#    sentence about it.
 # 3. Now write it right.
 
 
@@ -182,21 +181,21 @@ def to_pixels(box, image_size):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_to_pixels", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_to_pixels", "grade": true}
 check("00.to_pixels", to_pixels)
 
 # %% [markdown]
-# The check tried your function on four boxes that are always the same and on six that were drawn by lot. When it
-# fails it ends with a line such as `again: check("00.to_pixels", to_pixels, seed=7)`, which draws the same six again.
+# The check tried your function on four boxes that are always the same and on six that were drawn at random. When it
+# fails, it ends with a line such as `again: check("00.to_pixels", to_pixels, seed=7)`, which draws the same six again.
 #
-# Stuck? Ask for a hint: take away the `#` in the next cell and run it. Run it again for a stronger one. There are three
+# Stuck? Ask for a hint: remove the `#` in the next cell and run it. Run it again for a stronger one. There are three
 # for every exercise, and asking costs nothing.
 
 # %%
 # hint("00.to_pixels")
 
 # %% [markdown]
-# Functions that you wrote are put to use at once. Yours cuts the things out of the scene:
+# Functions that you have written are put to use at once. Yours cuts the objects out of the scene:
 
 # %% jupyter={"source_hidden": true}
 with after("0.1"):
@@ -250,25 +249,25 @@ show(
 )
 
 # %% [markdown]
-# | lesson | what you build | what with |
+# | lesson | what you build | with |
 # |---|---|---|
 # | 0 | this tour | |
 # | 1 Anchors | thousands of boxes to ask about, and which suit your data | NumPy |
 # | 2 Matching and coding | which anchor answers for which thing, and in which numbers | NumPy |
 # | 3 Depthwise-separable convolutions | the network's main operation, for a ninth of the price | NumPy, Keras |
-# | 4 MobileNetV2 | a backbone out of them, equal to the published one | Keras |
+# | 4 MobileNetV2 | a backbone built from them, equal to the published one | Keras |
 # | 5 ShuffleNetV2 | another one, made for speed | Keras |
 # | 6 SSDLite | the head that detects: predictions, their loss, their clean-up | Keras, NumPy |
 # | 7 DeepLabV3+ | the head that segments, and how it is judged | Keras, NumPy |
 # | 8 Joint training | data, training, measuring: your own pieces become one network | all of it |
 #
-# Go through them in this order. No lesson waits for your answers of an earlier one: where it needs them it takes the
+# Go through them in this order. No lesson depends on your answers from an earlier one: where it needs them, it uses the
 # package's own, the **reference**. Nobody gets stuck for good.
 #
 # ## 6. The command line
 #
 # Everything is in the notebooks. But these commands, typed into a terminal (in JupyterLab: File, New, Terminal), are
-# good to have:
+# handy:
 #
 # | command | what it does |
 # |---|---|
@@ -282,14 +281,14 @@ show(
 #
 # If your terminal does not know `ssdseg`, run `source .venv/bin/activate` in the course's folder first.
 #
-# **Save often** (Ctrl + S): the commands read what is saved. When you come back another day, run all cells from the
-# top (menu Run, Run All Cells): a notebook forgets its functions when it is closed, though not their text. That stops
-# at the first check that fails, which is where you were. To leave an exercise out, run the cells after it one by one.
+# **Save often** (Ctrl + S): the commands read what is saved. When you come back another day, run all cells from the top
+# (menu Run, Run All Cells): a notebook forgets its functions when it is closed, though not their text. That stops at
+# the first check that fails, which is where you were. To skip an exercise, run the cells after it one by one.
 #
 # ## 7. Compare with the reference
 #
-# Every lesson ends with a look at how the reference does it. Here it is one line, and works for any number of boxes at
-# once:
+# Every lesson ends with a look at how the reference does it. Here it is one line, and it works for any number of boxes
+# at once:
 
 # %%
 with after("0.1"):
@@ -302,8 +301,7 @@ with after("0.1"):
 # %% [markdown]
 # ## To remember
 #
-# - Detection: a box and a class for every single thing. Segmentation: a class for every pixel. One backbone can serve
-#   both.
+# - Detection: a box and a class for every object. Segmentation: a class for every pixel. One backbone can serve both.
 # - A box is $(x_{min}, y_{min}, x_{max}, y_{max})$ in fractions of the image. Images and arrays say height first,
 #   points say $x$ first.
 # - A network knows its data. Ours knows drawings; with other data the same code learns other things.
@@ -312,8 +310,8 @@ with after("0.1"):
 #
 # ## The papers
 #
-# The course rebuilds these four, piece by piece. There is no need to read them first; each lesson says which section
-# it takes up.
+# The course rebuilds these four, piece by piece. There is no need to read them first; each lesson says which section it
+# draws on.
 #
 # - W. Liu et al. 2016, *SSD: Single Shot MultiBox Detector* (ECCV): lessons 1, 2 and 6.
 # - M. Sandler et al. 2018, *MobileNetV2: Inverted Residuals and Linear Bottlenecks* (CVPR): lessons 4 and 6.

@@ -16,16 +16,15 @@
 # **You will be able to** say why a detector needs anchors, lay them over an image of any shape, measure before any
 # training how many objects they can catch, and choose anchors that fit your own data.
 #
-# **You need** Python and NumPy arrays, broadcasting too (we look at it again where we use it). Nothing of detection,
-# nothing of neural networks.
+# **You need** Python and NumPy arrays, including broadcasting (we look at it again where we use it). You need to know
+# nothing about detection or neural networks.
 #
-# **It takes** about 140 minutes: seven exercises, 100 points. Every exercise is a good place to stop for the day.
-# When you come back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and
-# there you go on.
+# **It takes** {time}. Every exercise is a good place to stop for the day. When you come back, choose Run, Run All Cells
+# in the menu: it stops at the first check that does not pass yet, and you go on from there.
 #
 # **How an exercise works.** You write the body of a function. The cell below it checks your answer at once, and says
 # what is right or the first thing that is not, as often as you like. Stuck? `hint("01.grid_centers")` gives a hint;
-# call it again for a stronger one. (The + above the notebook makes a cell for that.)
+# call it again for a stronger one. (The + above the notebook adds a cell for that.)
 
 # %%
 import inspect
@@ -46,9 +45,9 @@ from ssdseg_ref.data.warehouse import CLASSES, render
 # %% [markdown]
 # ## 1. The result, first
 #
-# Two things stay the same throughout the lesson: the size of the images that our network will look at, and the scene
-# that we try everything on. It comes from the *Warehouse*, the data set that goes with us through the course. Run this
-# cell, and then one after another.
+# Two things stay the same throughout the lesson: the size of the images that our network will look at, and the scene on
+# which we try everything. It comes from the *Warehouse*, the data set that accompanies us through the course. Run this
+# cell, and then the others, one after another.
 
 # %%
 IMAGE_SIZE = (160, 224)  # (height, width) in pixels
@@ -60,7 +59,7 @@ names = [CLASSES[label - 1] for label in scene.labels]
 
 # %% [markdown]
 # On the left are the boxes that a detector should find. On the right is what you will have built by the end of this
-# lesson. (Code that does nothing but draw is folded, and need not be read. A click on the three dots unfolds it.)
+# lesson. (Code that only draws is folded, and you need not read it. A click on the three dots unfolds it.)
 
 
 # %% jupyter={"source_hidden": true}
@@ -92,9 +91,9 @@ show(
 # Why so many rectangles? A scene may hold no object or fifteen, in no particular order. A neural network, once built,
 # always gives the same number of numbers. How does a list of any length come out of that?
 #
-# The answer of SSD, the *Single Shot MultiBox Detector* that we build in this course: before it sees any image, it
-# lays down thousands of boxes, at all places, in several sizes and shapes, always the same ones. These are the
-# **anchors** (the paper calls them *default boxes*). Then the network answers two questions about every anchor:
+# The answer of SSD, the *Single Shot MultiBox Detector* that we build in this course: before it sees any image, it lays
+# down thousands of boxes, everywhere, in several sizes and shapes, always the same ones. These are the **anchors** (the
+# paper calls them *default boxes*). Then the network answers two questions about every anchor:
 #
 # 1. Which class of object is here, if any?
 # 2. How must you move and stretch to fit it?
@@ -103,9 +102,9 @@ show(
 # left is the list.
 #
 # Nothing in the right picture has been learned: it is a dozen lines of NumPy, and you are about to write them. They
-# matter, though: a network can mend an anchor that is a bit off, but where none is near an object, there is none to
-# ask about it. So this lesson has three questions: **where** do anchors sit, **how large** are they, and **what
-# shape** do they have?
+# matter, though: a network can correct an anchor that is a little off, but where no anchor is near an object, the
+# network is never asked about it. So this lesson has three questions: **where** do anchors sit, **how large** are they,
+# and **what shape** do they have?
 
 # %% [markdown]
 # ## 2. Where: a grid for every feature map
@@ -140,9 +139,9 @@ print("where cells begin:", np.arange(4) / 4)
 print("their middles:    ", (np.arange(4) + 0.5) / 4)
 
 # %% [markdown]
-# The beginnings lean to the left: one of them sits on the left border, and right of 0.75 there is none. The middles
-# leave the same room at both ends. So, for a map of $R$ rows and $C$ columns, the cell in row $i$ and column $j$
-# (counted from 0) has its anchors around
+# The beginnings lean to the left: one of them sits on the left border, and to the right of 0.75 there is none. The
+# middles leave the same room at both ends. So, for a map of $R$ rows and $C$ columns, the cell in row $i$ and column
+# $j$ (counted from 0) has its anchors around
 #
 # $$x = \frac{j + \frac12}{C} \qquad\qquad y = \frac{i + \frac12}{R}$$
 #
@@ -153,10 +152,10 @@ print("their middles:    ", (np.arange(4) + 0.5) / 4)
 # - Points are $(x, y)$, but arrays and grids are (rows, columns). A **column** number becomes an $x$, a **row** number
 #   becomes a $y$: the order turns around.
 #
-# ### Exercise 1.1 - where anchors sit  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {01.grid_centers}
 #
-# Write `grid_centers(rows, cols)`: the middles of all cells as an array of shape `(rows * cols, 2)`, one $(x, y)$ a
-# row. Go through the grid as you read a page: the first row from left to right, then the second. For 2 rows and 3
+# Write `grid_centers(rows, cols)`: the middles of all cells as an array of shape `(rows * cols, 2)`, one $(x, y)$ per
+# row. Go through the grid as you would read a page: the first row from left to right, then the second. For 2 rows and 3
 # columns that is
 #
 #     (1/6, 1/4)  (3/6, 1/4)  (5/6, 1/4)
@@ -175,11 +174,11 @@ def grid_centers(rows, cols):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_grid_centers", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_grid_centers", "grade": true}
 check("01.grid_centers", grid_centers)
 
 # %% [markdown]
-# Your first anchors have a place. Here they are on all four maps, and the 3 × 4 map with its cells numbered in the
+# Your first anchors have their places. Here they are on all four maps, and the 3 × 4 map with its cells numbered in the
 # order of your array:
 
 # %% jupyter={"source_hidden": true}
@@ -205,7 +204,7 @@ with after("1.1"):
 # ## 3. How large, and what shape
 #
 # People are tall and narrow, the monorail is wide. One square per cell will not do for both. So every cell gets several
-# anchors of the **same area** and different shapes. A shape is told by its **aspect ratio** $r$, width divided by
+# anchors of the **same area** and different shapes. A shape is described by its **aspect ratio** $r$, width divided by
 # height:
 
 # %% jupyter={"source_hidden": true}
@@ -222,7 +221,7 @@ show(
 )
 
 # %% [markdown]
-# The size is told by the **scale** $s$: the side of the square, as a fraction of the image's *shorter* side. With
+# The size is given by the **scale** $s$: the side of the square, as a fraction of the image's *shorter* side. With
 # $\text{short} = \min(H, W)$ for an image of $H \times W$ pixels, the square's side is $a = s \cdot \text{short}$
 # pixels. We want two things from the width $w$ and the height $h$ of an anchor:
 #
@@ -232,7 +231,7 @@ show(
 #
 # $$w = s \cdot \text{short} \cdot \sqrt{r} \qquad\qquad h = \frac{s \cdot \text{short}}{\sqrt{r}}$$
 #
-# Now a trap. We agreed on fractions of the image, so why not leave the pixels out, and say that a square is 0.4 wide
+# Now for a trap. We agreed on fractions of the image, so why not leave the pixels out and say that a square is 0.4 wide
 # and 0.4 high? Look:
 
 # %% jupyter={"source_hidden": true}
@@ -253,9 +252,9 @@ show(
 # Fractions of the width and fractions of the height are different units, since the image is not square. Shapes have
 # to be made in pixels, and turned into fractions **last**: $w / W$ and $h / H$.
 #
-# One more anchor goes into every cell. The scale $s'$ of the next map will be larger than $s$, and many objects have
-# a size in between. An **extra square** of scale $\sqrt{s\,s'}$ stands in the gap: it is as many times larger than
-# $s$ as it is smaller than $s'$.
+# Every cell gets one more anchor. The scale $s'$ of the next map will be larger than $s$, and many objects have a size
+# in between. An **extra square** of scale $\sqrt{s\,s'}$ fills the gap: it is as many times larger than $s$ as it is
+# smaller than $s'$.
 #
 # *Before you code, take a pencil:* how wide and how high, in pixels and then in fractions, is the anchor of scale 0.5
 # and ratio 4 on an image 160 pixels high and 224 wide?
@@ -267,13 +266,13 @@ show(
 #
 # </details>
 #
-# ### Exercise 1.2 - how large anchors are, and of which shape  ·  20 points  ·  medium  ·  about 20 minutes
+# ### {01.anchor_sizes}
 #
-# Write `anchor_sizes(scale, next_scale, aspect_ratios, image_size)`: the sizes `(w, h)` of all anchors of one cell,
-# as fractions of the image's width and height. One row for each ratio, in the order given, and the extra square last:
-# the shape is `(len(aspect_ratios) + 1, 2)`. `image_size` is `(height, width)` in pixels, as NumPy says it.
+# Write `anchor_sizes(scale, next_scale, aspect_ratios, image_size)`: the sizes `(w, h)` of all anchors of one cell, as
+# fractions of the image's width and height. One row for each ratio, in the order given, and the extra square last: the
+# shape is `(len(aspect_ratios) + 1, 2)`. `image_size` is `(height, width)` in pixels, in NumPy's order.
 #
-# The image may also be higher than wide. `aspect_ratios` is a list or a tuple. Your pencil's answer is a good first
+# The image may also be taller than it is wide. `aspect_ratios` is a list or a tuple. Your pencil answer is a good first
 # test: `anchor_sizes(0.5, 0.7, [4], (160, 224))[0]`.
 
 
@@ -289,18 +288,18 @@ def anchor_sizes(scale, next_scale, aspect_ratios, image_size):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_anchor_sizes", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_anchor_sizes", "grade": true}
 check("01.anchor_sizes", anchor_sizes)
 
 # %% [markdown]
-# Your sizes, around the middle of an image that lies and of one that stands. The squares must be squares in both.
-# Change the numbers and run the cell again:
+# Your sizes, around the middle of a landscape image and of a portrait one. The squares must be squares in both. Change
+# the numbers and run the cell again:
 
 # %%
 with after("1.2"):
     standing = render(SCENE, size=(448, 320))
     figure, axes = panels(2, image_size=(448, 448), width=8)
-    for panel, image, name in zip(axes, (scene.image, standing.image), ("lying", "standing"), strict=True):
+    for panel, image, name in zip(axes, (scene.image, standing.image), ("landscape", "portrait"), strict=True):
         sizes = anchor_sizes(0.4, 0.8, [1, 2, 1 / 2, 3, 1 / 3], image.shape[:2])
         middle = np.full_like(sizes, 0.5)
         shapes = centers_to_corners(np.concatenate([middle, sizes], axis=1))
@@ -319,7 +318,7 @@ with after("1.2"):
 # ## 4. All anchors of one map
 #
 # Every cell gets the same sizes, around its own middle. That is every middle with every size, and you could write two
-# loops. NumPy can pair everything with everything by itself: give each of the two arrays its own axis to run along.
+# loops. NumPy can pair everything with everything for you: give each of the two arrays its own axis to run along.
 
 # %%
 middles = np.zeros((6, 1, 2))  # 6 cells
@@ -327,24 +326,25 @@ sizes = np.zeros((1, 4, 2))  # 4 sizes
 print((middles - sizes / 2).shape)  # every cell with every size
 
 # %% [markdown]
-# Where an axis has length 1, NumPy repeats it: 6 cells with 4 sizes each, and behind them a pair of numbers. (If `m`
-# has shape `(6, 2)`, then `m[:, None]` has shape `(6, 1, 2)`.)
+# Where an axis has length 1, NumPy repeats it: 6 cells with 4 sizes each, and for each of these a pair of numbers. (If
+# `m` has shape `(6, 2)`, then `m[:, None]` has shape `(6, 1, 2)`.)
 #
-# One thing is left to settle, how a box is written down. So far we had its middle and its size. For overlaps the two
-# corners are handier, and it is how we write boxes from now on: $(x_\min, y_\min, x_\max, y_\max)$. The upper left
-# corner is the middle minus half the size, the lower right one is the middle plus half the size.
+# One thing is left to settle: how a box is written down. So far we have used its middle and its size. For overlaps the
+# two corners are handier, and that is how we write boxes from now on: $(x_\min, y_\min, x_\max, y_\max)$. The upper
+# left corner is the middle minus half the size, the lower right one is the middle plus half the size.
 #
-# Anchors near the border reach over it: $x_\min$ may be below 0. Leave them alone. Cut off, an anchor would have
-# another shape than its neighbours, and the network would have to learn the border as a special case.
+# Anchors near the border reach beyond it: $x_\min$ may be below 0. Leave them alone. If it were cut off, an anchor
+# would have a different shape from its neighbours, and the network would have to learn the border as a special case.
 #
-# ### Exercise 1.3 - all anchors of one map  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {01.map_anchors}
 #
-# Write `map_anchors(...)`, whose arguments are those of both your functions, and use the two. It gives all anchors of
+# Write `map_anchors(...)`, which takes the arguments of both your functions, and use the two. It gives all anchors of
 # one map of `rows` × `cols` cells, as corners, in an array of shape `(rows * cols * A, 4)`, where `A` is the number of
 # sizes. Order: cell by cell as in exercise 1.1, and in each cell size by size as in exercise 1.2.
 #
-# `np.concatenate([a, b], axis=-1)` puts two arrays side by side along the last axis, and `reshape(-1, 4)` makes a plain
-# list of boxes of it. If one of your two functions gives a list, wrap it first: `np.array(grid_centers(rows, cols))`.
+# `np.concatenate([a, b], axis=-1)` puts two arrays side by side along the last axis, and `reshape(-1, 4)` turns that
+# into a plain list of boxes. If one of your two functions gives a list, wrap it first: `np.array(grid_centers(rows,
+# cols))`.
 
 
 # %% nbgrader={"grade_id": "map_anchors", "solution": true}
@@ -357,11 +357,11 @@ def map_anchors(rows, cols, scale, next_scale, aspect_ratios, image_size):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_map_anchors", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_map_anchors", "grade": true}
 check("01.map_anchors", map_anchors)
 
 # %% [markdown]
-# All anchors of the 5 × 7 map, and the ones of its cells 0 and 17. Where in your array are those of cell 17? Behind 17
+# All anchors of the 5 × 7 map, and those of its cells 0 and 17. Where in your array are those of cell 17? After 17
 # cells with 4 anchors each, at `anchors[68:72]`; or give the cells an axis of their own again:
 
 # %%
@@ -385,7 +385,7 @@ with after("1.3"):
 # %% [markdown]
 # ### Play: the anchor explorer
 #
-# You have now all the parts: map, scale, ratios. Move them and watch. The white boxes are the objects. For each of them
+# You now have all the parts: map, scale, ratios. Move them and watch. The white boxes are the objects. For each of them
 # the anchor that fits best is lit: dashed orange where it fits well, dotted blue where it does not. Yellow is the cell
 # that you chose. The number at each object says how well its best anchor fits, from 0, not at all, to 1, the same box;
 # section 7 explains it. (Sliders need a running notebook: run the cell. On a web page you see the picture alone.)
@@ -396,7 +396,7 @@ explore_anchors(seed=SCENE, level=1, scale=0.3, next_scale=0.5, aspect_ratios=(1
 # %% [markdown]
 # Things to find out:
 #
-# 1. The person on the right is caught. Which ratio does it? Untick them one by one.
+# 1. The person on the right is caught. By which ratio? Untick them one by one.
 # 2. The small person in the middle is not. Which scale, on which map, catches them? Then keep that scale, and go to
 #    coarser maps.
 # 3. Can one setting of one map catch all four objects?
@@ -416,9 +416,9 @@ explore_anchors(seed=SCENE, level=1, scale=0.3, next_scale=0.5, aspect_ratios=(1
 # %% [markdown]
 # ## 5. A scale for every map
 #
-# One map cannot do it all: that is why there are four. Each gets a scale of its own, small on the fine map and large
-# on the coarse one. The SSD paper fixes the finest map's scale $s_1$ and the coarsest's $s_m$, and goes from the one
-# to the other in equal steps. With the paper's $s_1 = 0.2$ and $s_4 = 0.9$, the squares on our four maps are
+# One map cannot do it all: that is why there are four. Each gets a scale of its own, small on the fine map and large on
+# the coarse one. The SSD paper fixes the finest map's scale $s_1$ and the coarsest's $s_m$, and goes from one to the
+# other in equal steps. With the paper's $s_1 = 0.2$ and $s_4 = 0.9$, the squares on our four maps are
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(4)
@@ -438,7 +438,7 @@ show(
 # *next* map, and the coarsest map has no next one. So the list goes on for one more step of the same size, to
 # $s_{m+1}$, which may be larger than 1.
 #
-# ### Exercise 1.4 - a scale for every map  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {01.linear_scales}
 #
 # Write `linear_scales(first, last, maps)`: the `maps + 1` scales, where `first` is $s_1$, `last` is $s_m$, and `maps`
 # is $m$, at least 2. Begin with the step: how many of them lead from the first map to the last? A test:
@@ -454,7 +454,7 @@ def linear_scales(first, last, maps):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_linear_scales", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_linear_scales", "grade": true}
 check("01.linear_scales", linear_scales)
 
 # %% [markdown]
@@ -487,9 +487,9 @@ with after("1.4"):
 #
 # ## 6. All anchors of a network
 #
-# Now put the maps together.
+# Now put the maps together:
 #
-# ### Exercise 1.5 - all anchors of a network  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {01.make_anchors}
 #
 # Write `make_anchors(image_size, feature_maps, scales, aspect_ratios)`: the anchors of all maps in one array `(N, 4)`,
 # the finest map first. `feature_maps` is a list of `(rows, cols)`, and `scales` has one entry more than that. The
@@ -509,7 +509,7 @@ def make_anchors(image_size, feature_maps, scales, aspect_ratios):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_make_anchors", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_make_anchors", "grade": true}
 check("01.make_anchors", make_anchors)
 
 # %% [markdown]
@@ -518,7 +518,7 @@ check("01.make_anchors", make_anchors)
 # %%
 PAPER_RATIOS = (1, 2, 1 / 2, 3, 1 / 3)
 
-with after("1.4 and 1.5"):
+with after("1.4", "1.5"):
     anchors = make_anchors(IMAGE_SIZE, FEATURE_MAPS, linear_scales(0.2, 0.9, 4), PAPER_RATIOS)
     for rows, cols in FEATURE_MAPS:
         print(f"{rows:3} × {cols:2} cells × 6 anchors = {rows * cols * 6:5,}")
@@ -537,8 +537,8 @@ with after("1.4 and 1.5"):
 #
 # ## 7. Do they catch the objects?
 #
-# How well does an anchor fit an object? Lay one over the other. The piece that both cover is the *intersection*, what
-# they cover together is the *union*, and the first divided by the second is their **intersection over union**, IoU
+# How well does an anchor fit an object? Lay one over the other. The part that both cover is the *intersection*, all
+# that they cover together is the *union*, and the first divided by the second is their **intersection over union**, IoU
 # for short.
 
 # %% jupyter={"source_hidden": true}
@@ -561,25 +561,25 @@ show(
 )
 
 # %% [markdown]
-# IoU is 0 for boxes that do not touch, 1 for equal boxes and for no others. It punishes a box that is too large as well
-# as one that is too small. The usual bar for "fits" is 0.5: the shared piece is half of all that the two cover, which
-# is stricter than it sounds, as the middle picture shows. You write IoU yourself in lesson 2; until then
-# `pairwise_iou(a, b)` of the reference gives the IoU of every box of `a` with every box of `b`, in an array of
-# shape `(len(a), len(b))`:
+# IoU is 0 for boxes that do not touch, 1 for equal boxes and for no others. It penalises a box that is too large as
+# well as one that is too small. The usual bar for "fits" is 0.5: the shared part is half of all that the two cover,
+# which is stricter than it sounds, as the middle picture shows. You write IoU yourself in lesson 2; until then
+# `pairwise_iou(a, b)` of the reference gives the IoU of every box of `a` with every box of `b`, in an array of shape
+# `(len(a), len(b))`:
 
 # %%
 pairwise_iou([[0, 0, 1, 1]], [[0, 0, 1, 1], [0, 0, 1, 0.5], [0.5, 0, 1.5, 1], [2, 2, 3, 3]])
 
 # %% [markdown]
 # Now we can say how good a set of anchors is, long before there is a network. A box is *covered* when at least one
-# anchor reaches the threshold with it. The share of covered boxes is the **coverage**, also called the recall of the
-# anchors. For the rest of the boxes there are only anchors that fit badly, and a detector finds such objects rarely.
+# anchor overlaps it by at least the threshold. The share of covered boxes is the **coverage**, also called the recall
+# of the anchors. The remaining boxes have only anchors that fit badly, and a detector rarely finds such objects.
 #
-# ### Exercise 1.6 - how well anchors cover the boxes of a data set  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {01.coverage}
 #
 # Write `coverage(anchors, boxes, threshold)`: the share, 0 to 1, of the `boxes` whose best anchor has an IoU of at
-# least `threshold`. Where there are no boxes none is missed: say 1. (`boxes` may be empty, of shape `(0, 4)`; there is
-# always an anchor.)
+# least `threshold`. Where there are no boxes, none is missed: return 1. (`boxes` may be empty, of shape `(0, 4)`; there
+# is always an anchor.)
 
 
 # %% nbgrader={"grade_id": "coverage", "solution": true}
@@ -593,25 +593,25 @@ def coverage(anchors, boxes, threshold):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_coverage", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_coverage", "grade": true}
 check("01.coverage", coverage)
 
 # %% [markdown]
-# What does 0.5 ask for? Here is your coverage for all thresholds, over the boxes of 300 scenes of the Warehouse, once
-# with the paper's anchors and once with squares alone:
+# What does a threshold of 0.5 demand? Here is your coverage for all thresholds, over the boxes of 300 scenes of the
+# Warehouse, once with the paper's anchors and once with squares alone:
 
 # %%
 all_boxes, all_labels = warehouse_boxes()  # (M, 4) corners, (M,) classes: 1 person, 2 forklift, 3 monorail
 PAPER_SCALES = (0.2, 0.433, 0.667, 0.9, 1.133)  # linear_scales(0.2, 0.9, 4)
 
-with after("1.5 and 1.6"):
+with after("1.5", "1.6"):
     thresholds = np.linspace(0.2, 0.9, 15)
     figure, (axes,) = panels(1, image_size=(1, 2.8))
     for ratios, name, style in ((PAPER_RATIOS, "five ratios and a square", "o-"), ((1,), "two squares", "s--")):
         anchors = make_anchors(IMAGE_SIZE, FEATURE_MAPS, PAPER_SCALES, ratios)
         shares = [coverage(anchors, all_boxes, threshold) for threshold in thresholds]
-        print(f"{name} a cell: coverage {coverage(anchors, all_boxes, 0.5):.3f} at 0.5")
-        axes.plot(thresholds, shares, style, color="black", label=f"{name} a cell: {len(anchors):,} anchors")
+        print(f"{name} per cell: coverage {coverage(anchors, all_boxes, 0.5):.3f} at 0.5")
+        axes.plot(thresholds, shares, style, color="black", label=f"{name} per cell: {len(anchors):,} anchors")
     axes.axvline(0.5, color=figures.VERMILION, linestyle=":", label="the usual threshold")
     axes.set(xlabel="threshold: least IoU of a covered box", ylabel="coverage", ylim=(0, 1.02))
     axes.legend()
@@ -624,8 +624,8 @@ with after("1.5 and 1.6"):
 
 # %% [markdown]
 # Shapes are worth a lot: at 0.5, squares alone cover 0.590<!-- above --> of the boxes, the paper's shapes
-# 0.894<!-- above -->. And no set of this kind reaches an IoU of 0.8 often. It need not: the anchor only has to be
-# near enough to be asked. Moving and stretching it is the network's part.
+# 0.894<!-- above -->. And no set of this kind often reaches an IoU of 0.8. It need not: the anchor only has to be near
+# enough to be asked. Moving and stretching it is the network's job.
 #
 # ## 8. Your choice
 #
@@ -642,7 +642,7 @@ box_ratios = width / height
 COLORS = (figures.BLUE, figures.VERMILION, figures.GREEN)
 figure, _ = panels(1, image_size=(5, 10))
 figure.clear()
-rows = figure.subplots(3, 2, sharex="col")  # a row for each class, so that no hill hides another
+rows = figure.subplots(3, 2, sharex="col")  # a row for each class, so that no peak hides another
 for label, (row, name, color) in enumerate(zip(rows, CLASSES, COLORS, strict=True), start=1):
     for panel, values, bins in zip(
         row, (box_scales, box_ratios), (np.geomspace(0.05, 1, 31), np.geomspace(0.15, 6, 31)), strict=True
@@ -663,13 +663,13 @@ show(
     figure,
     alt="Histograms of the Warehouse's boxes, a row for each class, on logarithmic axes. Scales: people from 0.08 to "
     "0.5, half of them between 0.18 and 0.3; forklifts and monorails around 0.45. Ratios: people between 0.2 and 0.8, "
-    "with two hills near 0.35 and 0.6; forklifts mostly around 1.2, some from 0.4 on; monorails mostly around 2.3.",
+    "with two peaks near 0.35 and 0.6; forklifts mostly around 1.2, some from 0.4 on; monorails mostly around 2.3.",
 )
 
 # %% [markdown]
-# Each class has a shape of its own, and people, who are the most frequent, are small as well. A set of anchors is good
-# where these hills are. To try one out, change the scales and the ratios at the end of this cell, and run it again and
-# again:
+# Each class has a shape of its own, and people, who are the most frequent, are small as well. A good set of anchors
+# lies where these peaks are. To try one out, change the scales and the ratios at the end of this cell, and run it as
+# often as you like:
 
 
 # %%
@@ -681,13 +681,13 @@ def try_out(scales, aspect_ratios):
     print(f"{len(anchors):,} anchors, coverage {coverage(anchors, all_boxes, 0.5):.3f} ({by_class})")
 
 
-with after("1.4, 1.5 and 1.6"):
-    scales = linear_scales(0.2, 0.9, 4)  # or five numbers of your own: one a map, and one step more
+with after("1.4", "1.5", "1.6"):
+    scales = linear_scales(0.2, 0.9, 4)  # or five numbers of your own: one per map, and one more
     aspect_ratios = (1, 2, 1 / 2)
     try_out(scales, aspect_ratios)
 
 # %% [markdown]
-# ### Exercise 1.7 - choose anchors for the warehouse  ·  15 points  ·  medium  ·  about 30 minutes
+# ### {01.choose_anchors}
 #
 # Write `choose_anchors()`: it returns `(scales, aspect_ratios)`, five rising scales and as many ratios as you like,
 # the same for all maps. With **at most 2,400 anchors** they should reach a coverage of **at least 0.90** at a
@@ -698,8 +698,8 @@ with after("1.4, 1.5 and 1.6"):
 # - The finest map has 560<!-- = 20 * 28 --> of the 747<!-- = 20 * 28 + 10 * 14 + 5 * 7 + 3 * 4 --> cells. What does
 #   one more ratio cost? How many does the budget allow?
 # - Every cell has its extra square whatever you do. Is the ratio 1 still worth its price?
-# - Which class loses most? Look up its hill in the histograms. Scales need not be linear: any five rising numbers
-#   will do.
+# - Which class loses most? Look up its peak in the histograms. Scales need not be linear: any five rising numbers will
+#   do.
 
 
 # %% nbgrader={"grade_id": "choose_anchors", "solution": true}
@@ -711,15 +711,15 @@ def choose_anchors():
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_choose_anchors", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_choose_anchors", "grade": true}
 check("01.choose_anchors", choose_anchors)
 
 # %% [markdown]
-# Half of the paper's anchors, and more of the boxes. Where did you gain, and where did you lose? The boxes in eight
-# groups from small to large:
+# Half of the paper's anchors, and they cover more of the boxes. Where did you gain, and where did you lose? The boxes
+# in eight groups from small to large:
 
 # %%
-with after("1.5, 1.6 and 1.7"):
+with after("1.5", "1.6", "1.7"):
     try_out(PAPER_SCALES, PAPER_RATIOS)
     try_out(*choose_anchors())
     edges = np.quantile(box_scales, np.linspace(0, 1, 9))
@@ -749,19 +749,19 @@ with after("1.5, 1.6 and 1.7"):
 
 # %% [markdown]
 # The paper's curve has a dent, near 0.3. Look back at the axis of section 5: at
-# 47<!-- = 160 * (0.2 * (0.2 + 0.7 / 3))**0.5 --> pixels, a scale of 0.29<!-- = (0.2 * (0.2 + 0.7 / 3))**0.5 -->,
-# there is only an extra square, and a person of that size is no square.
+# 47<!-- = 160 * (0.2 * (0.2 + 0.7 / 3))**0.5 --> pixels, a scale of 0.29<!-- = (0.2 * (0.2 + 0.7 / 3))**0.5 -->, there
+# is only an extra square, and a person of that size is not square.
 #
 # What is still missed is mostly small: for an object of 12 pixels, middles that are 8 pixels apart are far apart. A
-# finer map would help, at the price of four times the anchors of the finest one now. Choosing anchors is bargaining,
+# finer map would help, at the price of four times the anchors of the finest one now. Choosing anchors is a trade-off,
 # and now you can put numbers on it.
 #
 # ## 9. Compare with the reference
 #
-# The package's own version of this lesson is `ssdseg_ref/anchors.py`. Does it give the same anchors? Is it quicker?
-# How is it written?
+# The package's own version of this lesson is `ssdseg_ref/anchors.py`. Does it give the same anchors? Is it faster? How
+# is it written?
 
-# %%
+# %% tags=["timed"]
 with after("1.5"):
     spec = reference.AnchorSpec(IMAGE_SIZE, FEATURE_MAPS, PAPER_SCALES, PAPER_RATIOS)
     yours = np.array(make_anchors(IMAGE_SIZE, FEATURE_MAPS, PAPER_SCALES, PAPER_RATIOS))
@@ -790,12 +790,12 @@ with after("1.5"):
 # ## To remember
 #
 # - A network gives a fixed number of answers; anchors turn them into a list of any length. Each anchor asks: what is
-#   here, and how must I move to fit?
+#   here, and how must I move and stretch to fit?
 # - Where: the middles of the cells of every feature map, $\left(\frac{j + 1/2}{C}, \frac{i + 1/2}{R}\right)$. Columns
 #   become $x$, rows become $y$.
 # - What size and shape: $w = s \cdot \text{short} \cdot \sqrt r$ and $h = s \cdot \text{short} / \sqrt r$ **in
 #   pixels**, then divided by the image's sides; and one extra square of $\sqrt{s\,s'}$.
-# - Anchors reach over the border, and stay as they are.
+# - Anchors reach beyond the border, and stay as they are.
 # - Coverage is measured before any training. If it is low, no training will help; look at the data and choose again.
 #
 # **Next:** lesson 2 decides which anchor answers for which object, and says "move and stretch" in four numbers.
@@ -806,6 +806,6 @@ with after("1.5"):
 #   scales (its equation 4) and the extra square of this lesson. It writes $w = s\sqrt r$ in fractions, for square
 #   images; ours is the same on those.
 # - S. Ren et al. 2015, *Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks* (NeurIPS):
-#   introduced anchors, 3 scales times 3 ratios at every place of one map.
+#   introduced anchors, 3 scales times 3 ratios at every position of one map.
 # - J. Redmon and A. Farhadi 2017, *YOLO9000: Better, Faster, Stronger* (CVPR): section 2 chooses anchors from the data,
 #   by k-means clustering with IoU as the measure. If you liked exercise 1.7, try it.

@@ -19,7 +19,7 @@
 #
 # **You need** lesson 1 (anchors, and what IoU is), NumPy's broadcasting, and a logarithm. Still no neural network.
 #
-# **It takes** about 140 minutes: seven exercises, 100 points. The end of section 4, with its explorer, is a good
+# **It takes** {time}. The end of section 4, with its explorer, is a good
 # place to stop for the day.
 #
 # Exercises work as in lesson 1. Stuck? `hint("02.iou")` gives a hint; call it again for a stronger one.
@@ -43,12 +43,12 @@ from ssdseg_ref.data.warehouse import CLASSES, render
 # %% [markdown]
 # ## 1. The result, first
 #
-# Lesson 1 ended with 2,241<!-- = 3 * (20 * 28 + 10 * 14 + 5 * 7 + 3 * 4) --> anchors, and with two questions about
-# each of them: which class of object is here, and how must the anchor move and stretch to fit it? A network learns
-# from right answers, and somebody has to write those down: this lesson.
+# Lesson 1 ended with 2,241<!-- = 3 * (20 * 28 + 10 * 14 + 5 * 7 + 3 * 4) --> anchors, and with two questions about each
+# of them: which class of object is here, and how must the anchor move and stretch to fit it? A network learns from
+# right answers, and somebody has to write those down. That is this lesson.
 #
 # Here is a scene with two people (one of them far away, behind the cartons on the left) and two monorails whose boxes
-# are nearly the same. On the right are the anchors that will have to find them.
+# are nearly the same. On the right are the anchors that have to find them.
 
 # %%
 IMAGE_SIZE = (160, 224)  # (height, width) in pixels, what our network will look at
@@ -134,17 +134,17 @@ show(
 )
 
 # %% [markdown]
-# Three boxes, and no error message: whoever mixes the ways up trains on nonsense. All are in use, so readers of files
-# turn everything into one way at the door. Ours is **corners**, $(x_\min, y_\min, x_\max, y_\max)$ in fractions of
-# the image.
+# Three boxes, and no error message: whoever mixes them up trains on nonsense. All three are in use, so code that reads
+# files converts everything to one of them at once. Ours is **corners**, $(x_\min, y_\min, x_\max, y_\max)$ in fractions
+# of the image.
 #
 # Corners are good for overlaps. For moving and stretching, **centers** are better: the middle $(x, y)$ and the size
-# $(w, h)$. (Without any "+ 1": a box is a piece of the plane, not a row of pixels. From 3 to 5 it is 2.)
+# $(w, h)$. (Without any "+ 1": a box is a piece of the plane, not a row of pixels. From 3 to 5 is 2.)
 #
-# ### Exercise 2.1 - two ways to write a box  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {02.corners_to_centers}
 #
-# Write `corners_to_centers(boxes)`: from an array `(N, 4)` of corners to an array `(N, 4)` of centers, each row $(x,
-# y, w, h)$. Take a pencil first: what are the middle and the size of a box with the corners (0.2, 0.2, 0.6, 0.8)?
+# Write `corners_to_centers(boxes)`: from an array `(N, 4)` of corners to an array `(N, 4)` of centers, one row $(x, y,
+# w, h)$ per box. Take a pencil first: what are the middle and the size of a box with the corners (0.2, 0.2, 0.6, 0.8)?
 #
 # `boxes[:, :2]` are the upper left corners of all boxes, `boxes[:, 2:]` the lower right ones. `np.concatenate` with
 # `axis=1` puts two arrays side by side.
@@ -165,7 +165,7 @@ def corners_to_centers(boxes):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_corners_to_centers", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_corners_to_centers", "grade": true}
 check("02.corners_to_centers", corners_to_centers)
 
 # %% [markdown]
@@ -196,12 +196,13 @@ with after("2.1"):
     )
 
 # %% [markdown]
-# The middles of the two monorails are hardly a pixel apart. They will make trouble.
+# The middles of the two monorails are hardly a pixel apart. They will cause trouble.
 #
 # ## 3. How near: IoU of all pairs
 #
-# *Intersection over union* is the area that both cover divided by the area that they cover together. Now you build
-# it. The only hard part is the intersection, and it gets easy along one axis. Where do two pieces of a line overlap?
+# *Intersection over union* is the area that both boxes cover divided by the area that they cover together. Now you
+# build it. The only hard part is the intersection, and along one axis it becomes easy. Where do two pieces of a line
+# overlap?
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(3, image_size=(1, 2.6))
@@ -235,7 +236,7 @@ show(
 #
 # $$\text{IoU} = \frac{w_\cap h_\cap}{A_a + A_b - w_\cap h_\cap}$$
 #
-# All pairs come by lesson 1's trick: each list gets an axis of its own. `np.maximum` (not `np.max`) then compares
+# For all pairs, use lesson 1's trick: each list gets an axis of its own. `np.maximum` (not `np.max`) then compares
 # entry by entry and repeats whatever has length 1:
 
 # %%
@@ -244,14 +245,14 @@ print(a[:, None].shape, "and", b[None].shape, "give", np.maximum(a[:, None], b[N
 print("the xmax of a, for all pairs:", a[:, None, 2].shape, "- or, once a = a[:, None], a[..., 2]")
 
 # %% [markdown]
-# Two boxes without area have a union of 0, and 0 / 0 is `nan`, which spoils everything it meets. There the IoU shall
-# be 0. `np.where(union > 0, union, 1)` is a union that you can safely divide by.
+# Two boxes without area have a union of 0, and 0 / 0 is `nan`, which spoils everything it meets. In that case return 0.
+# `np.where(union > 0, union, 1)` is a union that you can safely divide by.
 #
-# ### Exercise 2.2 - IoU of all pairs  ·  20 points  ·  medium  ·  about 25 minutes
+# ### {02.iou}
 #
-# Write `iou(a, b)`: for corners `a` of shape `(N, 4)` and `b` of shape `(M, 4)` the IoU of every box of `a` with
-# every box of `b`, in an array of shape `(N, M)`. Row $i$ belongs to box $i$ of `a`. `b` may hold no box at all, `(0,
-# 4)`. Two loops would pass the check, too, but further down a clock is waiting.
+# Write `iou(a, b)`: for corners `a` of shape `(N, 4)` and `b` of shape `(M, 4)` the IoU of every box of `a` with every
+# box of `b`, in an array of shape `(N, M)`. Row $i$ belongs to box $i$ of `a`. `b` may hold no boxes at all, `(0, 4)`.
+# Two loops would pass the check, too, but further down a stopwatch is waiting.
 #
 # A pencil test: what is the IoU of (0, 0, 2, 2) and (1, 1, 3, 3)?
 #
@@ -276,12 +277,12 @@ def iou(a, b):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_iou", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_iou", "grade": true}
 check("02.iou", iou)
 
 # %% [markdown]
-# First the scene's boxes among themselves: that the two monorails are nearly one box is now a number. Then, for each
-# box, how many anchors come how near.
+# First, the IoU of the scene's boxes with one another: that the two monorails are nearly one box is now a number. Then,
+# for each box, how many anchors come how near.
 
 # %%
 with after("2.2"):
@@ -298,11 +299,11 @@ with after("2.2"):
 # %% [markdown]
 # Hundreds of anchors touch each box, and few fit. None reaches 0.5 with the small person: our smallest ones measure
 # 18<!-- = 0.17 * 160 * 0.43**0.5 --> × 41<!-- = 0.17 * 160 / 0.43**0.5 --> and 42<!-- = 0.17 * 160 * 2.4**0.5 --> ×
-# 18<!-- = 0.17 * 160 / 2.4**0.5 --> pixels, and what is to be seen of this person 9 × 12.
+# 18<!-- = 0.17 * 160 / 2.4**0.5 --> pixels, and the visible part of this person 9 × 12.
 #
-# The same in plain Python, a pair at a time, against yours:
+# The same in plain Python, one pair at a time, against yours:
 
-# %%
+# %% tags=["timed"]
 with after("2.2"):
 
     def iou_of_two(a, b):
@@ -322,13 +323,13 @@ with after("2.2"):
 
 # %% [markdown]
 # COCO has 118,000 training images. At 10 milliseconds each, a loop would add 20<!-- = 118000 * 0.010 / 60 --> minutes
-# to every pass over them. (Yours is no faster? Then it is a loop: the second hint shows the way without one.)
+# to every pass over them. (Yours is no faster? Then it has a loop: the second hint shows the way without one.)
 #
 # ## 4. Who answers for whom
 #
 # Which box does an anchor answer for, if any? Two rules come to mind. Each alone fails in our scene.
 #
-# **Rule A, the threshold:** an anchor answers for the box that it overlaps most, if their IoU is at least 0.5.
+# **Rule A, the threshold:** an anchor answers for the box that it overlaps most if their IoU is at least 0.5.
 #
 # **Rule B, the best one:** a box is answered for by the anchor that overlaps it most.
 
@@ -356,23 +357,23 @@ show(
 )
 
 # %% [markdown]
-# - Rule A forgets the **small person**, with whom no anchor reaches 0.5, and **monorail 1**: the one anchor that
-#   reaches 0.5 with it overlaps monorail 2 a little more, and answers for that one.
+# - Rule A forgets the **small person**, whom no anchor overlaps by 0.5, and **monorail 1**: the one anchor that reaches
+#   0.5 with it overlaps monorail 2 a little more, and answers for that one.
 # - Rule B forgets **monorail 1** too: both monorails have the same best anchor, and it can answer for one only.
 # - And rule B is stingy: of six anchors that fit **person 3**, five are told to say "background" while they look at a
 #   person.
 #
-# A box without an anchor is an object that the network is taught *not* to see. So we want both rules, and rule B made
+# A box without an anchor is an object that the network is taught *not* to see. So we want both rules, with rule B made
 # fair:
 #
 # 1. **First, one to one.** Of all pairs of an anchor and a box, the one with the largest IoU is taken. Both are then
-#    out, and of what remains the largest is taken, until no pair overlaps. Always to take the best at hand, and never
-#    to look back, is called *greedy*.
-# 2. **Then the threshold.** Every anchor that is still free takes the box that it overlaps most, if their IoU reaches
+#    out, and of what remains the largest is taken, until no pair overlaps. Always taking the best at hand, without ever
+#    looking back, is called *greedy*.
+# 2. **Then the threshold.** Every anchor that is still free takes the box that it overlaps most if their IoU reaches
 #    the threshold.
 #
-# Here is the first step on five of the anchors. What is taken is framed; its row and its column are out, and turn
-# grey:
+# Here is the first step on five of the anchors. The pair that is taken is framed; its row and its column are out, and
+# turn grey:
 
 # %%
 few = np.array([2001, 1959, 2110, 2107, 855])
@@ -414,19 +415,19 @@ show(
 # its second best, 2107, though that is under 0.5. And the small person got an anchor that is far too large, with an
 # IoU of 0.161<!-- above -->. Better a bad anchor than none.
 #
-# ### Exercise 2.3 - one to one, the best pair first  ·  20 points  ·  hard  ·  about 25 minutes
+# ### {02.greedy_match}
 #
-# Write `greedy_match(ious)`. `ious` has the shape `(N, M)`: **a row for each anchor, a column for each box**. The
-# result has $N$ entries, one for each anchor: the index of its box, or -1 for an anchor without one. For the table
-# above that is `[3, -1, 2, 1, 0]`.
+# Write `greedy_match(ious)`. `ious` has the shape `(N, M)`: **one row per anchor, one column per box**. The result has
+# $N$ entries, one for each anchor: the index of its box, or -1 for an anchor without one. For the table above that is
+# `[3, -1, 2, 1, 0]`.
 #
 # - A pair may be taken as long as its IoU is over 0. With 0 the anchor does not even touch the box.
-# - There may be more boxes than anchors; some then stay without. There may be no box at all, `(N, 0)`.
-# - The caller still needs the table: work on a copy. Of equal pairs take whichever you like.
+# - There may be more boxes than anchors; some boxes then go without. There may be no boxes at all, `(N, 0)`.
+# - The caller still needs the table: work on a copy. Among equal pairs, take whichever you like.
 #
 # `ious.argmax()` says where the largest number is, counted through the whole table, row by row, and
 # `np.unravel_index(place, ious.shape)` turns that into row and column. An array without entries has no maximum:
-# `ious.size` tells. A loop that never ends strikes nothing out, or not where it looks.
+# `ious.size` tells you. If your loop never ends, it strikes nothing out, or not where it looks.
 
 
 # %% nbgrader={"grade_id": "greedy_match", "solution": true}
@@ -444,26 +445,26 @@ def greedy_match(ious):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_greedy_match", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_greedy_match", "grade": true}
 check("02.greedy_match", greedy_match)
 
 # %%
-with after("2.2 and 2.3"):
+with after("2.2", "2.3"):
     matches = np.asarray(greedy_match(np.asarray(iou(anchors, boxes))), int)
     for anchor in np.flatnonzero(matches >= 0):
         box = matches[anchor]
         print(f"anchor {anchor:4} answers for {names[box]:10}, IoU {table[anchor, box]:.3f}")
 
 # %% [markdown]
-# Nobody is left out.
+# No box is left out.
 #
 # (Some detectors look for the pairs with the largest *sum* of IoUs instead. That takes longer, and may give up the
 # best pair of all to help two others.)
 #
-# The second step may only fill in anchors that are still free. Three tools of NumPy do that without a loop.
-# `ious.max(axis=1)` is the largest number of each row, and `ious.argmax(axis=1)` says where in its row that stands.
-# And a **mask**, an array of true and false, on the left: `matches[free] = ...` fills in the entries where `free` is
-# true, and wants as many values as there are of them:
+# The second step may only fill in anchors that are still free. Three NumPy tools do that without a loop.
+# `ious.max(axis=1)` is the largest number of each row, and `ious.argmax(axis=1)` says where in its row that stands. And
+# a **mask**, an array of true and false, on the left: `matches[free] = ...` fills in the entries where `free` is true,
+# and needs as many values as there are such entries:
 
 # %%
 numbers = np.array([10, 11, 12, 13])
@@ -472,13 +473,13 @@ numbers[odd] = (numbers * 100)[odd]
 print(odd, numbers)
 
 # %% [markdown]
-# ### Exercise 2.4 - then the threshold  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {02.match_anchors}
 #
-# Write `match_anchors(anchors, boxes, threshold)` with the two functions you have: first greedy, one to one; then
-# every free anchor takes the box that it overlaps most, if that IoU is **at least** `threshold`. Again $N$ entries,
-# the index of a box or -1.
+# Write `match_anchors(anchors, boxes, threshold)` with the two functions you have: first greedy, one to one; then every
+# free anchor takes the box that it overlaps most if that IoU is **at least** `threshold`. Again $N$ entries, the index
+# of a box or -1.
 #
-# An image may have no boxes, `(0, 4)`. A row without entries has no largest one, so answer that case first.
+# An image may have no boxes, `(0, 4)`. A row without entries has no largest entry, so handle that case first.
 
 
 # %% nbgrader={"grade_id": "match_anchors", "solution": true}
@@ -495,7 +496,7 @@ def match_anchors(anchors, boxes, threshold):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_match_anchors", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_match_anchors", "grade": true}
 check("02.match_anchors", match_anchors)
 
 # %% [markdown]
@@ -522,15 +523,15 @@ with after("2.4"):
     )
 
 # %% [markdown]
-# At 0.3, anchors answer for objects of which they hardly see the half. At 0.7 every box has just the one anchor of
-# step 1, and the network has little to learn from. 0.5 is the usual compromise.
+# At 0.3, anchors answer for objects of which they see hardly half. At 0.7 every box has just the one anchor of step 1,
+# and the network has little to learn from. 0.5 is the usual compromise.
 #
 # ### Play: the matching explorer
 #
-# Drag the threshold, and see anchors take the box in hand (dashed) or let it go (dotted). The solid one is the anchor
-# that it got in step 1. Then move the box: drag the bar between the two ends of `x` or `y`; an end alone resizes it.
-# Behind each name stands the number of its anchors. (Sliders need a running notebook; on a web page you see the
-# picture alone.)
+# Drag the threshold, and watch anchors take the selected box (dashed) or let it go (dotted). The solid one is the
+# anchor that the box got in step 1. Then move the box: drag the bar between the two ends of `x` or `y`; an end alone
+# resizes it. After each name stands the number of its anchors. (Sliders need a running notebook; on a web page you see
+# the picture alone.)
 
 # %%
 explore_matching(seed=SCENE, threshold=0.5, box=3)
@@ -538,17 +539,17 @@ explore_matching(seed=SCENE, threshold=0.5, box=3)
 # %% [markdown]
 # Things to find out:
 #
-# 1. At which threshold does person 3 have only one anchor left? Would you want all those of 0.3?
-# 2. Pull the lower side of person 0 down to where the hidden feet would be. When does an anchor fit?
+# 1. At which threshold does person 3 have only one anchor left? Would you want all those that it has at 0.3?
+# 2. Drag the lower side of person 0 down to where the hidden feet would be. When does an anchor fit?
 # 3. Take monorail 1 and move it to the right, a few pixels only. What happens to monorail 2?
 #
 # <details><summary>What we found</summary>
 #
-# 1. At 0.58. At 0.3 it has 45, and most of what some of them see is wall.
+# 1. At 0.58. At 0.3 it has 45 anchors, and most of what some of them see is wall.
 # 2. With the lower side at 120, about 40 pixels high in all, an anchor reaches 0.5. With the right side at 52, too,
 #    it reaches 0.9: the anchors know whole people, not half ones.
 # 3. Two pixels are enough: now monorail 1 overlaps the anchor that both want more, 0.572 against 0.569, and takes it.
-#    Monorail 2 makes do with the next one (0.499). Whoever is nearer wins, but nobody goes without.
+#    Monorail 2 makes do with the next one (0.499). Whichever is nearer wins, but neither goes without.
 #
 # </details>
 #
@@ -571,19 +572,18 @@ with after("2.4"):
 # the number that says how wrong the answers are: for each positive the three *hardest* negatives count, the others
 # are ignored.
 #
-# Others ignore some on the answer sheet: Faster R-CNN those with an IoU between 0.3 and 0.7, RetinaNet those between
-# 0.4 and 0.5.
+# Other detectors mark some anchors as ignored on the answer sheet: Faster R-CNN those with an IoU between 0.3 and 0.7,
+# RetinaNet those between 0.4 and 0.5.
 #
 # ## 6. How to say "move and stretch"
 #
-# A positive anchor knows its box. What should the network answer there? Not the box's corners: every cell of a
-# feature map does the same sums with what lies around it, and never learns where it is. It sees *a person a bit to
-# the left of the middle of my anchor, and a bit smaller*. That is what it should say: how far to move, how much to
-# stretch.
+# A positive anchor knows its box. What should the network answer there? Not the box's corners: every cell of a feature
+# map does the same sums on what lies around it, and never learns where it is. It sees *a person a bit to the left of
+# the middle of my anchor, and a bit smaller*. That is what it should say: how far to move, how much to stretch.
 #
 # First the **move**, from the middle of the anchor to the middle of its box, for all positive anchors of the hundred
-# scenes. Each panel shows the moves in x on the four maps, from the one with the smallest anchors on. (Half of the
-# moves lie inside the box of each plot, nine in ten between its whiskers; *spread* is the standard deviation.)
+# scenes. Each panel shows the moves in x on the four maps, the one with the smallest anchors first. (Half of the moves
+# lie inside the box of each plot, nine in ten between its whiskers; *spread* is the standard deviation.)
 
 # %%
 pairs = []  # (anchor's index, box) of every positive anchor
@@ -593,7 +593,7 @@ for sample in samples:
 indices, of_boxes = np.array([index for index, _ in pairs]), np.array([box for _, box in pairs])
 of_anchors = anchors[indices]
 
-map_ends = np.cumsum([rows * cols * 3 for rows, cols in ANCHOR_SPEC.feature_maps])  # 3 anchors a cell
+map_ends = np.cumsum([rows * cols * 3 for rows, cols in ANCHOR_SPEC.feature_maps])  # 3 anchors per cell
 of_map = np.searchsorted(map_ends, indices, side="right")
 move = (of_boxes[:, 0::2] - of_anchors[:, 0::2]).mean(axis=1)  # of the middle in x, a fraction of the image
 move_in_widths = move / (of_anchors[:, 2] - of_anchors[:, 0])
@@ -622,8 +622,8 @@ show(
 # Now the **stretch**. The ratio of the two sizes has two flaws. It is lopsided: half as wide is 0.5 below 1, twice as
 # wide is 1 above it. And it must never be 0 or less, while a network's output can be any number.
 #
-# The natural **logarithm**, `np.log`, mends both. $\log 1 = 0$: no stretch. $\log 2$ and $\log \frac12$ are equally
-# far from 0. And whatever number comes out of the network, $\exp$ of it is a size over 0.
+# The natural **logarithm**, `np.log`, fixes both. $\log 1 = 0$: no stretch. $\log 2$ and $\log \frac12$ are equally far
+# from 0. And whatever number comes out of the network, its $\exp$ is a size above 0.
 
 # %%
 sizes_of_boxes, sizes_of_anchors = of_boxes[:, 2:] - of_boxes[:, :2], of_anchors[:, 2:] - of_anchors[:, :2]
@@ -697,14 +697,14 @@ show_spread(
 # widely, would count for less; and beside what a wrong class costs, errors of a tenth weigh nearly nothing.
 #
 # So SSD divides: the moves by 0.1, the stretches by 0.2. The authors' code calls these numbers **variances**, and so
-# does everybody since, though one divides by them as by standard deviations. With them the four numbers are
+# has everybody since, though they are used as standard deviations: one divides by them. With them the four numbers are
 #
 # $$t_x = \frac{(x - x_a)\,/\,w_a}{0.1} \qquad t_w = \frac{\log(w / w_a)}{0.2}$$
 #
-# and $t_y$ and $t_h$ likewise. The box of the pencil test has $t_x = 1$, $t_y = -1$, $t_w = 0$ and $t_h = -0.69 / 0.2
-# = -3.5$.
+# and $t_y$ and $t_h$ likewise. The box of the pencil exercise has $t_x = 1$, $t_y = -1$, $t_w = 0$ and $t_h = -0.69 /
+# 0.2 = -3.5$.
 #
-# ### Exercise 2.5 - a box as four numbers from its anchor  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {02.encode}
 #
 # Write `encode(boxes, anchors)`: both are corners of shape `(N, 4)`, and box $i$ belongs to anchor $i$. The result is
 # `(N, 4)`, each row $(t_x, t_y, t_w, t_h)$. Your `corners_to_centers` is the first step, and dividing by all four
@@ -725,7 +725,7 @@ def encode(boxes, anchors):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_encode", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_encode", "grade": true}
 check("02.encode", encode)
 
 # %% [markdown]
@@ -745,10 +745,10 @@ with after("2.5"):
 #
 # A trained network gives offsets, and we want boxes: every step has to be undone, the last one first.
 #
-# ### Exercise 2.6 - and back  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {02.decode}
 #
-# Write `decode(offsets, anchors)`: the boxes, corners of shape `(N, 4)`, that `encode` has made these offsets of.
-# `centers_to_corners`, which lesson 1 needed, is there for the last step.
+# Write `decode(offsets, anchors)`: the boxes, corners of shape `(N, 4)`, from which `encode` made these offsets.
+# `centers_to_corners`, from lesson 1, is there for the last step.
 
 
 # %% nbgrader={"grade_id": "decode", "solution": true}
@@ -763,15 +763,15 @@ def decode(offsets, anchors):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_decode", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_decode", "grade": true}
 check("02.decode", decode)
 
 # %% [markdown]
-# And since no network is perfect: how much does an error in the offsets matter? Here each of the four is off by about
-# 0.5, in thirty attempts for each of two objects.
+# No network is perfect, so how much does an error in the offsets matter? Here each of the four is off by about 0.5, in
+# thirty attempts for each of two objects.
 
 # %%
-with after("2.5 and 2.6"):
+with after("2.5", "2.6"):
     back = np.asarray(decode(np.asarray(encode(of_boxes, of_anchors)), of_anchors))
     print(f"{len(back):,} boxes, encoded and decoded: off by at most {np.abs(back - of_boxes).max():.0e}")
 
@@ -794,25 +794,25 @@ with after("2.5 and 2.6"):
     )
 
 # %% [markdown]
-# The monorail is four times as wide, and the same errors move its box four times as far. Measured by the object they
+# The monorail is four times as wide, and the same errors move its box four times as far. Relative to the object they
 # are worth the same: that is what dividing by the anchor's size has bought.
 #
 # ## 7. The answer sheet of an image
 #
-# All parts are there. For one image, the **targets** of the network are:
+# All the parts are there. For one image, the **targets** of the network are:
 #
 # - a class for every anchor: the label of its box, or 0, background, for an anchor without one;
 # - four offsets for every anchor: to its box, or zeros for an anchor without one.
 #
-# ### Exercise 2.7 - the answer sheet of an image  ·  10 points  ·  medium  ·  about 15 minutes
+# ### {02.encode_targets}
 #
 # Write `encode_targets(boxes, labels, anchors, threshold)` with `match_anchors` and `encode`. `boxes` are corners
 # `(M, 4)` and `labels` their classes `(M,)`, from 1 up. Return two arrays, `classes` of shape `(N,)` and `offsets` of
 # shape `(N, 4)`.
 #
-# A mask on the left, as in 2.4, does it without a loop, and an array of indices on the right: `labels[[1, 0, 1]]`
-# gives `labels[1]`, `labels[0]`, `labels[1]`. Mind the -1 of anchors without a box: as an index it means *the last
-# one*. `boxes` may be empty, `(0, 4)`, and then even the last one is not there.
+# A mask on the left, as in 2.4, and an array of indices on the right do it without a loop: `labels[[1, 0, 1]]` gives
+# `labels[1]`, `labels[0]`, `labels[1]`. Mind the -1 of anchors without a box: as an index it means *the last one*.
+# `boxes` may be empty, `(0, 4)`, and then even the last one is not there.
 
 
 # %% nbgrader={"grade_id": "encode_targets", "solution": true}
@@ -830,15 +830,15 @@ def encode_targets(boxes, labels, anchors, threshold):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_encode_targets", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_encode_targets", "grade": true}
 check("02.encode_targets", encode_targets)
 
 # %% [markdown]
-# The table of the beginning, and, from your sheet alone, back to the picture. If a network learned to write this
+# The table from the beginning, and, from your sheet alone, back to the picture. If a network learned to write this
 # sheet, `decode` would turn its answers into these boxes:
 
 # %% jupyter={"source_hidden": true}
-with after("2.6 and 2.7"):
+with after("2.6", "2.7"):
     classes, offsets = encode_targets(boxes, labels, anchors, 0.5)
     classes, offsets = np.asarray(classes, int), np.asarray(offsets)
     positive = classes > 0
@@ -861,10 +861,10 @@ with after("2.6 and 2.7"):
     )
 
 # %% [markdown]
-# Six anchors say the same thing about the person on the right, and that is meant. (How a detector gets rid of such
+# Six anchors say the same thing about the person on the right, and that is intended. (How a detector gets rid of such
 # copies is a story for lesson 6.)
 #
-# The small person's anchor has -6.00<!-- above --> for the height: to shrink so far is a lot to ask. That is the
+# The small person's anchor has -6.00<!-- above --> for the height: shrinking that far is a lot to ask. That is the
 # price of "better a bad anchor than none", and why lesson 1 fought for coverage.
 #
 # ## 8. Compare with the reference
@@ -872,7 +872,7 @@ with after("2.6 and 2.7"):
 # The package's own versions are in `ssdseg_ref/boxes.py`, `matching.py` and `coding.py`. Do they agree with yours on
 # a hundred images?
 
-# %%
+# %% tags=["timed"]
 with after("2.7"):
     same_classes, same_offsets = 0, 0
     for sample in samples:
@@ -888,12 +888,12 @@ with after("2.7"):
     print(inspect.getsource(reference_coding.encode_targets))
 
 # %% [markdown]
-# Where an image differs, several anchors overlap a box equally, and rounding decides. The reference never searches
+# Where an image differs, several anchors overlap a box equally well, and rounding decides. The reference never searches
 # the whole table: each box remembers its best free anchor, and looks again only when it loses that one.
 #
 # ## To remember
 #
-# - Boxes come in formats that look alike: turn them into one at the door.
+# - Boxes come in formats that look alike: convert them to one as soon as they are read.
 # - Overlap: $\max$ of the beginnings, $\min$ of the ends, clip each side at 0, **then** multiply. Union: the sum less
 #   the intersection.
 # - Matching: first greedily, one to one, so that no object is left out; then the threshold, so that anchors that fit
@@ -908,7 +908,7 @@ with after("2.7"):
 # ## The papers
 #
 # - W. Liu et al. 2016, *SSD: Single Shot MultiBox Detector* (ECCV): section 2.2 has the matching in two steps, with a
-#   threshold of 0.5, and equation 2 the offsets; the variances stand in the authors' code alone.
+#   threshold of 0.5, and equation 2 the offsets; the variances are only in the authors' code.
 # - R. Girshick et al. 2014, *Rich Feature Hierarchies for Accurate Object Detection and Semantic Segmentation*
 #   (CVPR): appendix C is where moves in widths and logarithms of sizes come from.
 # - S. Ren et al. 2015, *Faster R-CNN* (NeurIPS), section 3.1.2, and T.-Y. Lin et al. 2017, *Focal Loss for Dense

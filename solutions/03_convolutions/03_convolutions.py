@@ -16,9 +16,10 @@
 # **You will be able to** write a convolution, first in plain loops and then in three lines of NumPy, say what stride,
 # dilation and "same" padding do to it, take it apart into its two jobs, and say what a layer costs before you build it.
 #
-# **You need** Python and NumPy arrays, slices above all. Nothing of neural networks, and nothing of lessons 1 and 2.
+# **You need** Python and NumPy arrays, slices above all. You need to know nothing about neural networks, and nothing
+# from lessons 1 and 2.
 #
-# **It takes** about 140 minutes: seven exercises, 100 points. Every exercise is a good place to stop. When you
+# **It takes** {time}. Every exercise is a good place to stop. When you
 # come back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet.
 #
 # Stuck? `hint("03.pointwise_conv2d")` gives a hint for that exercise; call it again for a stronger one.
@@ -41,8 +42,8 @@ from ssdseg_ref.data.warehouse import render
 #
 # On the left is a scene of the *Warehouse*. In the middle is what a **convolution** makes of it: a small pattern was
 # laid over every place of the picture, and each pixel of the result says how well it fits there. This one fits where
-# dark turns into bright from left to right: upright things show up white on one flank, and black on the other. On the
-# right is the price of one such layer inside a network, built in the usual way, and built as you will by the end of
+# dark turns to bright from left to right: upright things show up white on one side and black on the other. On the right
+# is the price of one such layer inside a network, built in the usual way, and built as you will build it by the end of
 # this lesson. (No need to read the code that draws.)
 
 # %%
@@ -95,14 +96,14 @@ show(
 # training finds. In 2017 the MobileNet paper took the convolution apart into two small steps, and trained the same
 # network both ways (Howard et al. 2017, table 4):
 #
-# | the same network, built of | parameters | multiply-adds | right answers on ImageNet |
+# | the same network, built from | parameters | multiply-adds | right answers on ImageNet |
 # |---|---|---|---|
 # | standard convolutions | 29.3 million | 4,866 million | 71.7% |
 # | **separable** convolutions | 4.2 million | 569 million | 70.6% |
 #
-# One picture more in a hundred goes wrong, for less than an eighth of the work. That is why a phone can find objects in
-# a video, and why the network of this course, which should fit into a forklift, is built of such convolutions. We build
-# both kinds, from the simplest step up, and then count.
+# One more picture in a hundred goes wrong, for less than an eighth of the work. That is why a phone can find objects in
+# a video, and why the network of this course, which should fit into a forklift, is built from such convolutions. We
+# build both kinds, from the simplest step up, and then count.
 
 # %% [markdown]
 # ## 2. Mixing channels
@@ -133,20 +134,20 @@ show(
 # and dark in blue. So *red minus blue* is large where something is orange, and about 0 on anything grey: a new channel,
 # for which three weights are enough, 1, 0 and -1.
 #
-# To get $C_{out}$ new channels from $C_{in}$ old ones, take $C_{out}$ such mixes. The weights form a matrix $K$ with a
-# row for each old channel and a column for each new one. For row $y$, column $x$ and the new channel $o$,
+# To get $C_{out}$ new channels from $C_{in}$ old ones, take $C_{out}$ such mixes. The weights form a matrix $K$ with
+# one row per old channel and one column per new one. For row $y$, column $x$ and the new channel $o$,
 #
 # $$Y_{y,x,o} = \sum_{c=0}^{C_{in}-1} X_{y,x,c} \, K_{c,o}$$
 #
 # This is a **pointwise convolution**, or 1 × 1 convolution: no pixel looks at its neighbours. Keras stores the weights
 # in an array of shape $1 \times 1 \times C_{in} \times C_{out}$, called the **kernel**. The two ones say how many
-# pixels it looks at, downward and to the right. That will soon be more.
+# pixels it looks at, downward and to the right. There will soon be more.
 #
-# ### Exercise 3.1 - mixing channels  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {03.pointwise_conv2d}
 #
 # Write `pointwise_conv2d(image, kernel)`: `image` has the shape `(H, W, Cin)`, `kernel` `(1, 1, Cin, Cout)`, and what
 # comes back `(H, W, Cout)`. A picture may hold whole numbers, as photographs do; what comes back must have room for
-# fractions. Loops are fine. Without loops: `a @ b` takes the last axis of `a` through the matrix `b`, for all other
+# fractions. Loops are fine. Without loops: `a @ b` multiplies the last axis of `a` by the matrix `b`, for all other
 # axes at once.
 
 
@@ -158,11 +159,11 @@ def pointwise_conv2d(image, kernel):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_pointwise_conv2d", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_pointwise_conv2d", "grade": true}
 check("03.pointwise_conv2d", pointwise_conv2d)
 
 # %% [markdown]
-# Three mixes from one call. The columns of the matrix are the mixes; change them and run again:
+# Three mixes from one call. The columns of the matrix are the mixes; change them and run the cell again:
 
 # %%
 MIXES = np.array(
@@ -197,10 +198,10 @@ with after("3.1"):
 # %% [markdown]
 # ## 3. Looking around, and what to do at the border
 #
-# So let the kernel look at a window of $k \times k$ pixels, with a weight for each; a place in the kernel that holds a
-# weight is called a **tap**. Here is a picture of 4 × 4 pixels with one channel, a kernel of 3 × 3, and what comes out.
-# Each number on the right is a sum of nine products. Marked in yellow are a window, the kernel, and the output pixel
-# that the two give:
+# So let the kernel look at a window of $k \times k$ pixels, with a weight for each; a position in the kernel that holds
+# a weight is called a **tap**. Here is a picture of 4 × 4 pixels with one channel, a kernel of 3 × 3, and what comes
+# out. Each number on the right is a sum of nine products. Marked in yellow are a window, the kernel, and the output
+# pixel that the two give:
 
 # %%
 SMALL = np.array([[1, 1, 5, 5], [1, 1, 5, 5], [1, 1, 5, 5], [9, 9, 9, 9]])
@@ -248,22 +249,23 @@ show(
 # The marked window gives $(5 - 1) + 2 \cdot (5 - 1) + (9 - 9) =$ 12<!-- = 4 + 2 * 4 + 0 -->: it is darker on its left
 # than on its right. (Take a pencil: which window gives the 16 above it?)
 #
-# At the border, a window hangs over. The zeros around the picture, hatched, are there for that: they are the
-# **padding**. With as many as here, the output has as many pixels as the picture, and the padding is called **"same"**.
+# At the border, a window reaches beyond the picture. The zeros around the picture, hatched, are there for that: they
+# are the **padding**. With as many as here, the output has the size of the picture, and the padding is called
+# **"same"**.
 #
 # Two more numbers say how windows lie:
 #
-# - **stride**: how many pixels further on the next window begins. A stride of 2 gives half as many rows and columns;
+# - **stride**: how many pixels farther on the next window begins. A stride of 2 gives half as many rows and columns;
 #   this is how networks make their maps smaller.
-# - **dilation**: the way from one tap to the next. With a dilation of 2, one pixel is left out between taps.
+# - **dilation**: the distance from one tap to the next. With a dilation of 2, one pixel is left out between taps.
 #
-# How many zeros does that take, and on which side? Here are rows of pixels, numbered from 1, between their zeros. Over
-# them are the windows, a dot for every tap:
+# How many zeros does that take, and on which side? Here are rows of pixels, numbered from 1, between their zeros. Above
+# them are the windows, one dot per tap:
 
 
 # %% jupyter={"source_hidden": true}
 def draw_row(axes, top, side, kernel_size, stride, dilation, padding):
-    """A row of pixels between its zeros (hatched), under its windows, a dot a tap; gives the y under it, and words."""
+    """A row of pixels between its zeros (hatched), under its windows, one dot per tap; gives the y below, and words."""
     before, after_it = (int(zeros) for zeros in padding)
     outputs = -(-side // stride)
     levels = min(-(-(dilation * (kernel_size - 1) + 1) // stride), outputs)
@@ -311,14 +313,14 @@ show(
 # \text{reach} = \text{dilation} \cdot (k - 1) + 1$$
 #
 # where $\lceil\,\rceil$ rounds up, and the *reach* is the length of a window. How many pixels lie between the beginning
-# of the first window and the end of the last one? Those that are needed and not there are missing, and zeros take their
+# of the first window and the end of the last one? Those that are needed but not there are missing, and zeros take their
 # place: half of them before the row, half after it. Two special cases:
 #
 # - **An odd number is missing.** TensorFlow puts the odd zero *after*: below, or to the right. In the third row of the
 #   figure a single zero is missing, and nothing stands before. Each of our networks begins with such a convolution, 3 ×
 #   3 at stride 2: **on an even side it is padded at the end alone.**
-# - **Less than nothing is missing.** With long steps and a short kernel the pixels are more than enough. Then nothing
-#   is padded.
+# - **Less than nothing is missing.** With large strides and a small kernel there are more than enough pixels. Then
+#   nothing is padded.
 #
 # *A pencil again:* a side of 10 pixels, $k = 3$, stride 2, dilation 1. How many outputs, pixels needed, pixels missing?
 #
@@ -329,9 +331,9 @@ show(
 #
 # </details>
 #
-# ### Exercise 3.2 - how many zeros, and where  ·  10 points  ·  medium  ·  about 20 minutes
+# ### {03.same_padding}
 #
-# Write `same_padding(side, kernel_size, stride, dilation)`: the zeros that go before and after a side of so many
+# Write `same_padding(side, kernel_size, stride, dilation)`: the zeros that go before and after a side of that many
 # pixels, as `(before, after)`, two whole numbers. (`a // b` rounds a / b down, `-(-a // b)` rounds it up.)
 
 
@@ -346,12 +348,12 @@ def same_padding(side, kernel_size, stride, dilation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_same_padding", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_same_padding", "grade": true}
 check("03.same_padding", same_padding)
 
 # %% [markdown]
-# Your padding at work. Every window should have each of its taps on a pixel or on a zero, and no zero should be without
-# use. Add rows of your own: `(side, kernel_size, stride, dilation)`.
+# Your padding at work. Every window should have each of its taps on a pixel or on a zero, and no zero should be unused.
+# Add rows of your own: `(side, kernel_size, stride, dilation)`.
 
 # %%
 with after("3.2"):
@@ -360,15 +362,15 @@ with after("3.2"):
 
 # %% [markdown]
 # Why so much care about a zero? PyTorch users pad both sides alike. At stride 2 on an even side, their windows begin
-# one pixel further left. Carry trained weights from one to the other with the wrong padding and nothing fails, no shape
-# is off; the network sees every picture shifted by a pixel, at each such layer again, and is a little worse at
-# everything.
+# one pixel farther to the left. Carry trained weights from one to the other with the wrong padding, and nothing fails
+# and no shape is wrong; but the network sees every picture shifted by a pixel, again at each such layer, and is a
+# little worse at everything.
 #
 # ## 4. A convolution in plain loops
 #
-# Call the picture with its zeros $P$. The window of the output pixel in row $y$ and column $x$ begins at row
-# $y \cdot \text{stride}$ and column $x \cdot \text{stride}$ of $P$. Tap $(i, j)$ lies $i \cdot \text{dilation}$ rows
-# further down and $j \cdot \text{dilation}$ columns further right. And each tap mixes the channels, as in section 2:
+# Call the picture with its zeros $P$. The window of the output pixel in row $y$ and column $x$ begins at row $y \cdot
+# \text{stride}$ and column $x \cdot \text{stride}$ of $P$. Tap $(i, j)$ lies $i \cdot \text{dilation}$ rows farther
+# down and $j \cdot \text{dilation}$ columns farther right. And each tap mixes the channels, as in section 2:
 #
 # $$Y_{y,x,o} = \sum_{i=0}^{k-1} \sum_{j=0}^{k-1} \sum_{c=0}^{C_{in}-1}
 # P_{\,y \cdot \text{stride} + i \cdot \text{dilation},\;\; x \cdot \text{stride} + j \cdot \text{dilation},\;\; c}
@@ -377,7 +379,7 @@ with after("3.2"):
 # So the kernel has four axes, $k \times k \times C_{in} \times C_{out}$. Its numbers, learned in training, are the
 # layer's **parameters**.
 #
-# ### Exercise 3.3 - convolution, number by number  ·  20 points  ·  medium  ·  about 25 minutes
+# ### {03.conv2d_loops}
 #
 # Write `conv2d_loops(image, kernel, stride, dilation)`: `image` is `(H, W, Cin)`, `kernel` is `(k, k, Cin, Cout)`, with
 # "same" padding. What comes back is `(ceil(H / stride), ceil(W / stride), Cout)`.
@@ -403,13 +405,13 @@ def conv2d_loops(image, kernel, stride, dilation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_conv2d_loops", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_conv2d_loops", "grade": true}
 check("03.conv2d_loops", conv2d_loops)
 
 # %% [markdown]
 # Two patterns over a small copy of the scene, for upright and for level edges, found by your loops:
 
-# %%
+# %% tags=["timed"]
 small = render(SCENE, size=(80, 112)).image / 255
 EDGES = np.stack([SOBEL, SOBEL.T], axis=-1)[:, :, None].repeat(3, axis=2) / 3  # (3, 3, 3, 2): upright, level
 
@@ -434,13 +436,13 @@ with after("3.3"):
     print(f"the layer of section 1, with its 462 million: {seconds / products * 462.4e6 / 60:.0f} minutes")
 
 # %% [markdown]
-# Right, and hopelessly slow. (The lines along the borders are no mistake. The picture ends there, zeros begin, and that
-# is an edge as good as any.)
+# Right, and hopelessly slow. (The lines along the borders are not a mistake. The picture ends there, the zeros begin,
+# and that is as good an edge as any.)
 #
 # ## 5. The same without a loop over pixels
 #
 # The long loops are those over $y$ and $x$: thousands of turns. Those over $i$ and $j$ take nine turns in all. So turn
-# the nest around: keep one tap fixed, and ask what it does for *all* output pixels at once.
+# the nesting around: keep one tap fixed, and ask what it does for *all* output pixels at once.
 #
 # While the window slides over the padded picture, the tap $(i, j)$ meets one pixel for every output pixel, here in
 # yellow:
@@ -478,13 +480,13 @@ print(a[3:12:4], "begins at place 3, goes on by 4, and stops before place 12")
 
 # %% [markdown]
 # For the rows of tap $i$: where does the slice start, what is its step, and where may it stop so that there is one row
-# for each of the outputs? (It may stop later than right behind its last entry.)
+# for each of the outputs? (It may stop later than right after its last entry.)
 #
-# ### Exercise 3.4 - convolution, tap by tap  ·  20 points  ·  hard  ·  about 30 minutes
+# ### {03.conv2d}
 #
 # Write `conv2d(image, kernel, stride, dilation)`: the same as exercise 3.3, with no loop but the two over the taps.
-# (The check accepts your loops too; the clock below tells them apart.) If you put what concerns the slices into a
-# helper of your own, exercise 3.5 can use it again.
+# (The check accepts your loops too; the stopwatch below tells them apart.) If you put the slicing into a helper of your
+# own, exercise 3.5 can use it again.
 
 
 # %% nbgrader={"grade_id": "conv2d", "solution": true}
@@ -506,14 +508,14 @@ def shifted_images(image, k, stride, dilation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_conv2d", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_conv2d", "grade": true}
 check("03.conv2d", conv2d)
 
 # %% [markdown]
-# What has that gained? The same small picture again, on your machine:
+# What has that gained us? The same small picture again, on your machine:
 
 
-# %%
+# %% tags=["timed"]
 def milliseconds(function, *arguments):
     """The best of 15 tries, or of as many as take a second: what else the machine does can only make it slower."""
     seconds = []
@@ -522,7 +524,7 @@ def milliseconds(function, *arguments):
     return 1000 * min(seconds)
 
 
-with after("3.3 and 3.4"):
+with after("3.3", "3.4"):
     by_loops = milliseconds(conv2d_loops, small, EDGES, 1, 1)
     by_taps = milliseconds(conv2d, small, EDGES, 1, 1)
     difference = np.subtract(conv2d_loops(small, EDGES, 1, 1), conv2d(small, EDGES, 1, 1))
@@ -534,14 +536,14 @@ with after("3.3 and 3.4"):
         print("many seconds. Can you leave only the two loops over the taps?")
 
 # %% [markdown]
-# The products are the same, and there are just as many. What went away is the Python between them, which takes longer
-# for each turn of a loop than for the product in it.
+# The products are the same, and there are just as many. What has gone is the Python between them, which takes longer
+# per turn of a loop than the product in it.
 #
 # ### Farther for the same price: dilation
 #
 # Nine taps need not stand side by side. With a dilation of 2 they reach over 5 × 5 pixels, with 6 over 13 × 13, for
-# **the same parameters and the same multiply-adds**. DeepLab, the segmenting half of our network, lives on that (lesson
-# 7). Above are the taps over the person, below is what an edge kernel finds:
+# **the same parameters and the same multiply-adds**. DeepLab, the segmenting half of our network, depends on that
+# (lesson 7). Above are the taps over the person, below is what an edge kernel finds:
 
 # %% jupyter={"source_hidden": true}
 with after("3.4"):
@@ -573,11 +575,11 @@ with after("3.4"):
 # Count the numbers in a kernel: $k \cdot k \cdot C_{in} \cdot C_{out}$. For 512 channels in, 512 out and $k = 3$ that
 # is 2,359,296<!-- = convolution.conv_cost("standard", (1, 1), 3, 512, 512).parameters -->. Why so many? Because a
 # standard convolution does two jobs at once: it **looks around**, and it **mixes channels**; and for every pair of an
-# old and a new channel it has another way to look around. Must it be every pair? An upright edge is an upright edge,
-# whichever of the new channels wants to know. So give each job to a step of its own:
+# old and a new channel it has its own way of looking around. Must it be every pair? An upright edge is an upright edge,
+# whichever of the new channels wants to know. So give each job a step of its own:
 #
-# - **depthwise**: every channel is looked at with kernels of its own. No channel hears of another.
-# - **pointwise**: each pixel's channels are mixed, as in exercise 3.1. No pixel hears of another.
+# - **depthwise**: every channel is looked at with kernels of its own. No channel knows of another.
+# - **pointwise**: each pixel's channels are mixed, as in exercise 3.1. No pixel knows of another.
 #
 # Together they are a **depthwise-separable convolution**. What is missing is the depthwise step. Its formula is the one
 # from section 4, without the sum over channels:
@@ -590,7 +592,7 @@ with after("3.4"):
 # it is nearly always 1. The order of the output channels is that of Keras, as the index $c \cdot D + d$ says: all $D$
 # of channel 0, all $D$ of channel 1, and so on.
 #
-# ### Exercise 3.5 - each channel on its own  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {03.depthwise_conv2d}
 #
 # Write `depthwise_conv2d(image, kernel, stride, dilation)`: `image` is `(H, W, C)`, `kernel` `(k, k, C, D)`, and what
 # comes back `(ceil(H / stride), ceil(W / stride), C * D)`. Go tap by tap again. For the multiplier, think of shapes:
@@ -608,11 +610,11 @@ def depthwise_conv2d(image, kernel, stride, dilation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_depthwise_conv2d", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_depthwise_conv2d", "grade": true}
 check("03.depthwise_conv2d", depthwise_conv2d)
 
 # %% [markdown]
-# Red searched for upright edges, green for level ones, and blue blurred: three looks that know nothing of each other.
+# Red searched for upright edges, green for level ones, and blue blurred: three views that know nothing of one another.
 
 # %%
 BLUR = np.full((3, 3), 1 / 9)
@@ -632,9 +634,9 @@ with after("3.5"):
     )
 
 # %% [markdown]
-# ### Exercise 3.6 - first look around, then mix  ·  10 points  ·  easy  ·  about 5 minutes
+# ### {03.separable_conv2d}
 #
-# Write `separable_conv2d(image, depthwise_kernel, pointwise_kernel, stride, dilation)`, out of what you have. The
+# Write `separable_conv2d(image, depthwise_kernel, pointwise_kernel, stride, dilation)`, from what you have. The
 # depthwise kernel is `(k, k, C, D)` and the pointwise one `(1, 1, C * D, Cout)`. Which step has the stride and the
 # dilation?
 
@@ -647,12 +649,12 @@ def separable_conv2d(image, depthwise_kernel, pointwise_kernel, stride, dilation
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_separable_conv2d", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_separable_conv2d", "grade": true}
 check("03.separable_conv2d", separable_conv2d)
 
 # %% [markdown]
-# What can the two steps do together? Each colour is searched for upright and for level edges, six looks in all, and the
-# pointwise kernel makes three channels of the six:
+# What can the two steps do together? Each colour is searched for upright and for level edges, six views in all, and the
+# pointwise kernel turns the six into three channels:
 
 # %%
 LOOKS = np.stack([SOBEL, SOBEL.T], axis=-1)[:, :, None].repeat(3, axis=2)  # (3, 3, 3, 2)
@@ -690,7 +692,7 @@ with after("3.6"):
 # kernel that does the same:
 
 # %%
-with after("3.4 and 3.6"):
+with after("3.4", "3.6"):
     rng = np.random.default_rng(0)
     looks, mixes = rng.normal(size=(3, 3, 3, 1)), rng.normal(size=(1, 1, 3, 8))
     product = looks * mixes  # (3, 3, 3, 8)
@@ -700,29 +702,29 @@ with after("3.4 and 3.6"):
 # %% [markdown]
 # It does not work the other way round. A standard kernel has nine numbers for each pair of channels; in the product,
 # all eight new channels look at red in one and the same way, only stronger or weaker. That is the whole restriction,
-# and what it cost on ImageNet stands in section 1.
+# and section 1 shows what it cost on ImageNet.
 #
 # ## 7. The price
 #
 # Two things cost:
 #
 # - **Parameters**: numbers in the kernels. They have to be learned, stored, and sent to the phone. (Layers often add a
-#   number to each output channel, the *bias*. Ours have none: batch normalisation, which follows, does that job.)
+#   number to each output channel, the *bias*. Ours have none: the batch normalisation that follows does that job.)
 # - **Multiply-adds**: products, each with its addition. They take time and battery. Look at the formulas again: how
-#   often is each number of the kernel used? Zeros of the padding count as well.
+#   often is each number of the kernel used? Products with the zeros of the padding count as well.
 #
 # | kind | kernel | in words |
 # |---|---|---|
 # | standard | $k \times k \times C_{in} \times C_{out}$ | every pair of channels |
-# | depthwise | $k \times k \times C_{in} \times D$, where $C_{out} = C_{in} \cdot D$ | every channel for itself |
+# | depthwise | $k \times k \times C_{in} \times D$, where $C_{out} = C_{in} \cdot D$ | every channel on its own |
 # | pointwise | $1 \times 1 \times C_{in} \times C_{out}$ | one pixel at a time |
 # | separable | a depthwise one with $D = 1$, then a pointwise one | the stride in the first of the two |
 #
-# ### Exercise 3.7 - what it costs  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {03.conv_cost}
 #
 # Write `conv_cost(kind, size, kernel_size, in_channels, out_channels, stride)`: `(parameters, multiply_adds)` for one
 # picture, two whole numbers. `kind` is one of the four words above, `size` is the `(height, width)` that goes in,
-# padding is "same", and there is no bias. (Where the kind is pointwise, the kernel size is 1; where it is depthwise,
+# padding is "same", and there is no bias. (If the kind is pointwise, the kernel size is 1; if it is depthwise,
 # `out_channels` is a multiple of `in_channels`.)
 
 
@@ -742,11 +744,11 @@ def conv_cost(kind, size, kernel_size, in_channels, out_channels, stride):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_conv_cost", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_conv_cost", "grade": true}
 check("03.conv_cost", conv_cost)
 
 # %% [markdown]
-# The layer that the lesson opened with, now counted by you. The paper's own counts for it, in its table 3, are
+# The layer that opened the lesson, now counted by you. The paper's own counts for it, in its table 3, are
 # 2.36<!-- = convolution.conv_cost("standard", (14, 14), 3, 512, 512).parameters / 1e6 --> and
 # 0.27<!-- = convolution.conv_cost("separable", (14, 14), 3, 512, 512).parameters / 1e6 --> million parameters,
 # 462<!-- = convolution.conv_cost("standard", (14, 14), 3, 512, 512).multiply_adds / 1e6 --> and
@@ -795,14 +797,14 @@ with after("3.7"):
     )
 
 # %% [markdown]
-# A 3 × 3 kernel saves 7.9<!-- = 1 / (1 / 64 + 1 / 9) --> times at 64 output channels, between 8 and 9 times from 128
+# A 3 × 3 kernel saves a factor of 7.9<!-- = 1 / (1 / 64 + 1 / 9) --> at 64 output channels, between 8 and 9 from 128
 # on, and less with fewer. With a single one it even costs 11<!-- = 100 * (1 / 1 + 1 / 9 - 1) -->% more: then looking
 # around *was* the whole job.
 #
 # ### Play: the cost explorer
 #
 # On the upper two axes each line means ten times as many (k, M, G, T: thousands, millions, and so on). The bars below
-# set both kinds side by side, and split the separable one into its two steps. (Controls need a running notebook. On a
+# show both kinds side by side, and split the separable one into its two steps. (Controls need a running notebook. On a
 # web page you see the picture alone.)
 
 # %%
@@ -827,7 +829,7 @@ explore_cost(kernel_size=3, in_channels=64, out_channels=64, size=(20, 28))
 # ## 8. The same in Keras
 #
 # Do you compute what a real library computes? Keras has a layer for each kind. Let us give its layers *your* kernels
-# and compare. (The import takes some seconds: TensorFlow is large.)
+# and compare. (The import takes a few seconds: TensorFlow is large.)
 
 # %%
 import_keras()
@@ -848,7 +850,7 @@ def keras_output(layer, *kernels):
     return layer(small[None].astype(np.float32))[0].numpy()  # a layer takes a stack of pictures: here a stack of one
 
 
-with after("3.1, 3.4, 3.5 and 3.6"):
+with after("3.1", "3.4", "3.5", "3.6"):
     table = ["stride, dilation   Conv2D    DepthwiseConv2D   Conv2D 1 × 1   SeparableConv2D"]
     for stride, dilation in ((1, 1), (2, 1), (3, 1), (1, 2), (1, 3)):
         steps = {"strides": stride, "dilation_rate": dilation, "padding": "same", "use_bias": False}
@@ -877,8 +879,8 @@ with after("3.1, 3.4, 3.5 and 3.6"):
     print("largest differences:", *table, sep="\n")
 
 # %% [markdown]
-# Differences of about a millionth: Keras computes in float32, with some seven digits, and you in float64. (A stride and
-# a dilation above 1 at once are not in the table: Keras refuses that.)
+# Differences of about a millionth: Keras computes in float32, with about seven digits, and you in float64. (A stride
+# and a dilation that are both above 1 are not in the table: Keras refuses that.)
 #
 # Now take stock of the network of this course, which you build in lessons 4 to 8; your function counts its
 # convolutions:
@@ -899,15 +901,16 @@ with after("3.7"):
         print(f"{kind:12}{layers:8}{parameters:14,}{multiply_adds:16,}")
 
 # %% [markdown]
-# One standard convolution, the very first, where only three channels go in and there is little to save. All the rest is
-# taken apart, and most of the price is the pointwise steps. (Why there are more of them than depthwise ones: lesson 4.)
+# There is one standard convolution, the very first, where only three channels go in and there is little to save. All
+# the rest are taken apart, and most of the price is the pointwise steps. (Why there are more of them than depthwise
+# ones: lesson 4.)
 #
 # ## 9. What multiply-adds do not tell
 #
-# About eight times fewer multiply-adds: is it eight times as fast? Ask your machine. Eight maps of 40 × 56 pixels and
+# About eight times fewer multiply-adds: is that eight times as fast? Ask your machine. Eight maps of 40 × 56 pixels and
 # 64 channels go through Keras's layers:
 
-# %%
+# %% tags=["timed"]
 maps = tf.constant(np.random.default_rng(0).normal(size=(8, 40, 56, 64)).astype(np.float32))
 layers = {
     "standard": keras.layers.Conv2D(64, 3, padding="same", use_bias=False),
@@ -954,7 +957,7 @@ with after("3.7"):
 #
 # ## 10. Compare with the reference
 #
-# The package's own version is `ssdseg_ref/convolution.py`. It goes yet another way: NumPy can give out all windows at
+# The package's own version is `ssdseg_ref/convolution.py`. It takes yet another way: NumPy can provide all windows at
 # once as a *view*, which copies nothing, and one call of `tensordot` or `einsum` does the sums.
 
 # %% [markdown]
@@ -967,20 +970,20 @@ with after("3.7"):
 # ## To remember
 #
 # - A convolution lays a kernel of $k \times k$ taps over every place, and sums products over taps and channels. The
-#   **stride** is the way from window to window, the **dilation** the way from tap to tap.
+#   **stride** is the distance from window to window, the **dilation** the distance from tap to tap.
 # - "Same" padding gives $\lceil n / \text{stride} \rceil$ outputs, and puts the odd zero at the end.
 # - A $k \times k$ convolution is $k^2$ pointwise convolutions of shifted pictures, added up.
-# - **Depthwise** looks around and mixes nothing; **pointwise** mixes and does not look around; **separable** is the one
-#   and then the other, for $1/C_{out} + 1/k^2$ of the price.
+# - **Depthwise** looks around and mixes nothing; **pointwise** mixes and does not look around; **separable** is one and
+#   then the other, for $1/C_{out} + 1/k^2$ of the price.
 # - Multiply-adds are counted, time is measured.
 #
-# **Next:** lesson 4 stacks these steps, in a cunning order, into MobileNetV2.
+# **Next:** lesson 4 stacks these steps, in a clever order, into MobileNetV2.
 #
 # ## The papers
 #
 # - A. Howard et al. 2017, *MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications* (arXiv
-#   1704.04861): section 3.1 has the two steps; tables 3 and 4 the numbers that we quoted.
-# - F. Chollet 2017, *Xception: Deep Learning with Depthwise Separable Convolutions* (CVPR): the same step, out of
-#   another thought, by the author of Keras.
+#   1704.04861): section 3.1 has the two steps; tables 3 and 4 have the numbers that we quoted.
+# - F. Chollet 2017, *Xception: Deep Learning with Depthwise Separable Convolutions* (CVPR): the same step, arrived at
+#   from another idea, by the author of Keras.
 # - F. Yu and V. Koltun 2016, *Multi-Scale Context Aggregation by Dilated Convolutions* (ICLR): dilation, for
 #   segmentation.

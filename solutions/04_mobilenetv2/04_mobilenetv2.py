@@ -13,14 +13,14 @@
 # %% [markdown]
 # # Lesson 4 - MobileNetV2: wide inside, narrow between
 #
-# **You will be able to** build a whole network out of Keras layers, say why the narrow places of MobileNetV2 must not
+# **You will be able to** build a whole network from Keras layers, say why the narrow places of MobileNetV2 must not
 # have an activation, read a paper's table as a program, and give your network the weights of somebody else's.
 #
-# **You need** lesson 3: what depthwise and pointwise convolutions are, and what they cost. Nothing of Keras; we begin
+# **You need** lesson 3: what depthwise and pointwise convolutions are, and what they cost. You need no Keras; we begin
 # with it.
 #
-# **It takes** about 125 minutes: seven exercises, 100 points. Every exercise is a good place to stop. When you come
-# back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there you go on.
+# **It takes** {time}. Every exercise is a good place to stop. When you come back, choose Run, Run All Cells in the
+# menu: it stops at the first check that does not pass yet, and you go on from there.
 #
 # Stuck? `hint("04.bottleneck")` gives a hint for that exercise; call it again for a stronger one.
 
@@ -47,7 +47,7 @@ from ssdseg_ref.convolution import conv_cost
 # %% [markdown]
 # ## 1. The result, first
 #
-# This is the network that you will have built: a bar for each map on its way from the picture (top) to the answer
+# This is the network that you will have built: one bar per map on the way from the picture (top) to the answer
 # (bottom), as wide as the map has channels. (No need to read the code that draws.)
 
 
@@ -90,7 +90,7 @@ show(
 
 # %% [markdown]
 # Narrow, wide, narrow, wide: sixteen times, after a first block that does not widen. The narrow maps carry what is
-# known from step to step; at the wide ones the network thinks. The MobileNets of lesson 3 have no narrow maps between.
+# known from step to step; in the wide ones the network thinks. The MobileNets of lesson 3 have no narrow maps between.
 # This is what the change was worth (Sandler et al. 2018, table 4):
 #
 # | network | right answers on ImageNet | parameters | multiply-adds |
@@ -99,7 +99,7 @@ show(
 # | **MobileNetV2** | **72.0%** | **3.4 million** | **300 million** |
 # | MobileNetV2, 1.4 times as wide | 74.7% | 6.9 million | 585 million |
 #
-# Half the work, and more right answers. In lessons 6 and 7 heads for boxes and masks will stand on top of it.
+# Half the work, and more right answers. In lessons 6 and 7, heads for boxes and masks will stand on top of it.
 
 # %% [markdown]
 # ## 2. How wide, please?
@@ -108,26 +108,26 @@ show(
 # most layers have half their channels, and the network takes about a third of the multiply-adds and gives somewhat
 # fewer right answers. So one design serves a phone and a server.
 #
-# But 0.35 times 96 channels makes 33.6<!-- = 0.35 * 96 --> channels. And processors work through numbers in packs of 8
-# or 16; a layer of 33 channels takes as long as one of 40. Hence the rule of the authors' code:
+# But 0.35 times 96 channels makes 33.6<!-- = 0.35 * 96 --> channels, and processors work through numbers in packs of 8
+# or 16; a layer of 33 channels takes as long as one of 40. Hence the rule in the authors' code:
 #
-# - round to the **nearest multiple** of the divisor, 8 (what lies half-way goes up), but to **at least one** divisor;
+# - round to the **nearest multiple** of the divisor, 8 (halfway cases go up), but to **at least one** divisor;
 # - if that lost **more than a tenth** of the channels, take the next multiple above.
 #
 # *Take a pencil:* what becomes of 33.6, of 20, and of 11?
 #
 # <details><summary>Compare</summary>
 #
-# 33.6 lies nearest to 32<!-- = blocks.make_divisible(33.6) -->, which is more than nine tenths of it. 20 lies half-way:
+# 33.6 lies nearest to 32<!-- = blocks.make_divisible(33.6) -->, which is more than nine tenths of it. 20 lies halfway:
 # 24<!-- = blocks.make_divisible(20) -->. 11 lies nearest to 8, but nine tenths of 11 are 9.9<!-- = 0.9 * 11 -->: too
 # much is lost, so 16<!-- = blocks.make_divisible(11) -->.
 #
 # </details>
 #
-# ### Exercise 4.1 - rounding a width  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {04.make_divisible}
 #
 # Write `make_divisible(channels, divisor)`. `channels` may have a fraction; what comes back is a whole number, an
-# `int`: Keras will make so many channels.
+# `int`: Keras will make that many channels.
 
 
 # %% nbgrader={"grade_id": "make_divisible", "solution": true}
@@ -139,7 +139,7 @@ def make_divisible(channels, divisor):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_make_divisible", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_make_divisible", "grade": true}
 check("04.make_divisible", make_divisible)
 
 # %% [markdown]
@@ -156,12 +156,12 @@ with after("4.1"):
 # %% [markdown]
 # ## 3. A first network in Keras
 #
-# In lesson 3 you computed with arrays. To *train* a network, somebody has to know how each number came about. Keras
-# does, if we build from its **layers**. A layer is a thing with weights that can be called like a function:
+# In lesson 3 you computed with arrays. To *train* a network, something has to know how each number came about. Keras
+# does, if we build from its **layers**. A layer is an object with weights that can be called like a function:
 
 # %%
-image = keras.Input((160, 224, 3))  # a place for pictures of 160 x 224 pixels; no picture yet
-stripes = layers.Conv2D(16, 3, strides=2, padding="same")  # a layer: 16 kernels of 3 x 3
+image = keras.Input((160, 224, 3))  # a place for pictures of 160 × 224 pixels; no picture yet
+stripes = layers.Conv2D(16, 3, strides=2, padding="same")  # a layer: 16 kernels of 3 × 3
 x = stripes(image)  # the layer, applied
 
 print("in: ", image.shape, "  out:", x.shape)
@@ -170,31 +170,31 @@ print(f"{model.count_params()} parameters: {3 * 3 * 3 * 16} weights and {16} bia
 print("two pictures through it:", model(np.zeros((2, 160, 224, 3), np.float32)).shape)
 
 # %% [markdown]
-# Two steps, which are easily taken for one: `layers.Conv2D(...)` **makes** a layer, `(image)` **applies** it. What `x`
-# holds is no numbers but a **Keras tensor**: a promise of numbers, with a shape. Its first side is `None`, for as many
-# pictures as will come. `keras.Model` takes the way from one tensor to another and makes a network of it.
+# Two steps, which are easily mistaken for one: `layers.Conv2D(...)` **makes** a layer, `(image)` **applies** it. What
+# `x` holds is not numbers but a **Keras tensor**: a promise of numbers, with a shape. Its first side is `None`, for as
+# many pictures as will come. `keras.Model` takes the path from one tensor to another and makes a network of it.
 #
-# Three layers will stand behind one another again and again:
+# Three layers will follow one another again and again:
 #
 # 1. a **convolution** without a bias;
 # 2. a **batch normalisation**. In training, each channel is shifted and scaled so that over the batch it has mean 0 and
-#    deviation 1. Then two learned numbers a channel, $\gamma$ and $\beta$, say which scale and which mean it shall
-#    have: $y = \gamma \, (x - \mu) / \sqrt{\sigma^2 + \varepsilon} + \beta$. So no layer has to wonder how large the
-#    numbers of the one before are today, and deep networks become easy to train. (After training, when pictures come
-#    one by one, averages $\mu$ and $\sigma^2$ that were kept take the place of the batch's. Keras knows which of the
-#    two it is doing.) It subtracts the mean, so a bias before it would be for nothing;
-# 3. an **activation**. Here it is ReLU6, $\min(\max(x, 0), 6)$. Without something that bends, all layers in a row could
+#    deviation 1. Then two learned numbers per channel, $\gamma$ and $\beta$, say which scale and which mean it is to
+#    have: $y = \gamma \, (x - \mu) / \sqrt{\sigma^2 + \varepsilon} + \beta$. So no layer has to cope with numbers from
+#    the layer before that keep changing size, and deep networks become easy to train. (After training, when pictures
+#    come one by one, averages of $\mu$ and $\sigma^2$ that were kept during training take the place of the batch's.
+#    Keras knows which of the two it is doing.) It subtracts the mean, so a bias before it would have no effect;
+# 3. an **activation**. Here it is ReLU6, $\min(\max(x, 0), 6)$. Without something nonlinear, all layers in a row could
 #    be replaced by one. The 6 keeps numbers small, for phones that compute with eight bits.
 #
-# ### Exercise 4.2 - a convolution, its normalisation, its activation  ·  15 points  ·  easy  ·  about 15 minutes
+# ### {04.conv_bn}
 #
 # Write `conv_bn(x, filters, kernel_size, stride, activation)`: three layers applied to the Keras tensor `x`, with
 # "same" padding. `activation` is a name, such as `"relu6"`, for `layers.Activation`; or it is `None`, and then nothing
-# comes behind the normalisation. What comes back is the last tensor. (`layers.BatchNormalization()` needs no argument.)
+# follows the normalisation. What comes back is the last tensor. (`layers.BatchNormalization()` needs no argument.)
 #
-# The check gives your network weights, pictures, and averages of the training that nobody expects; then it compares
-# layer by layer. Names do not matter to it, nor how many lines you take, nor whether another of Keras's layers does the
-# same with the same weights.
+# The check gives your network unexpected weights, pictures and training averages; then it compares layer by layer.
+# Names do not matter to it, nor how many lines you take, nor whether another of Keras's layers does the same with the
+# same weights.
 
 
 # %% nbgrader={"grade_id": "conv_bn", "solution": true}
@@ -207,15 +207,15 @@ def conv_bn(x, filters, kernel_size, stride, activation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_conv_bn", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_conv_bn", "grade": true}
 check("04.conv_bn", conv_bn)
 
 # %% [markdown]
-# ### Exercise 4.3 - the same, depthwise  ·  10 points  ·  easy  ·  about 5 minutes
+# ### {04.depthwise_bn}
 #
 # Write `depthwise_bn(x, kernel_size, stride, dilation, activation)`: as before, with a *depthwise* convolution (lesson
-# 3), one layer for all channels. What is it called in Keras, why does it want no number of filters, and what does it
-# call the dilation? Type `layers.D` and press the Tab key; `layers.Conv2D?` asks what a layer takes.
+# 3), one layer for all channels. What is it called in Keras, why does it need no number of filters, and what does it
+# call the dilation? Type `layers.D` and press the Tab key; `layers.Conv2D?` shows what a layer takes.
 
 
 # %% nbgrader={"grade_id": "depthwise_bn", "solution": true}
@@ -228,25 +228,25 @@ def depthwise_bn(x, kernel_size, stride, dilation, activation):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_depthwise_bn", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_depthwise_bn", "grade": true}
 check("04.depthwise_bn", depthwise_bn)
 
 # %% [markdown]
 # With these two you could build the whole of MobileNetV1: depthwise, pointwise, depthwise, pointwise, each with its
-# ReLU6. What did its authors want to do better a year later?
+# ReLU6. What did its authors improve a year later?
 
 # %% [markdown]
 # ## 4. What a ReLU destroys
 #
-# A ReLU makes 0 of everything negative. What is 0 has forgotten what it was. Is that bad? It depends on how many
-# channels there are.
+# A ReLU turns everything negative into 0. A 0 no longer knows what it was. Is that bad? It depends on how many channels
+# there are.
 #
-# An experiment from the paper. Take something simple, a spiral in the plane: points with 2 numbers each. Bring them
-# into $n$ dimensions by a random matrix ($n$ channels, each a mix of the two numbers). Apply a ReLU. Then go back to
-# the plane as well as one can, by the matrix's *pseudo-inverse*, which undoes the first step. Whatever is missing now,
-# the ReLU took.
+# An experiment from the paper. Take something simple, a spiral in the plane: points with 2 numbers each. Take them into
+# $n$ dimensions by a random matrix ($n$ channels, each a mix of the two numbers). Apply a ReLU. Then go back to the
+# plane as well as possible, by the matrix's *pseudo-inverse*, which undoes the first step. Whatever is missing now, the
+# ReLU took.
 #
-# ### Exercise 4.4 - what a ReLU destroys  ·  10 points  ·  medium  ·  about 15 minutes
+# ### {04.through_relu}
 #
 # Write `through_relu(points, matrix)`: `points` has the shape `(N, d)`, `matrix` `(d, n)`, and what comes back is
 # `(N, d)` again. This one is NumPy. `np.linalg.pinv(matrix)` is the pseudo-inverse, of shape `(n, d)`.
@@ -260,7 +260,7 @@ def through_relu(points, matrix):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_through_relu", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_through_relu", "grade": true}
 check("04.through_relu", through_relu)
 
 # %% jupyter={"source_hidden": true}
@@ -287,19 +287,19 @@ with after("4.4"):
     )
 
 # %% [markdown]
-# From few dimensions only a part of the spiral comes back. Whole arcs have been pressed onto one straight line:
-# different points have become one, and no layer behind can tell them apart again. From many it is bent, and everything
-# is still there. Each point is cut to 0 in about half of the channels, but the others still know where it was. Try
-# other numbers of dimensions, and other matrices:
+# From few dimensions, only a part of the spiral comes back. Whole arcs have been pressed onto one straight line:
+# different points have become one, and no later layer can tell them apart again. From many, the spiral is bent, but
+# everything is still there. Each point is cut to 0 in about half of the channels, but the others still know where it
+# was. Try other numbers of dimensions, and other matrices:
 
 # %%
 explore_relu(dimensions=3)
 
 # %% [markdown]
-# So the paper's rule: **a ReLU belongs where there are many channels.** Where there are few, what comes out of a layer
-# must stay as it is: *linear*. And that is how to have both. Carry few channels from block to block, which is cheap. In
-# each block widen them, let the ReLU6s bend them there, and narrow them again *without* an activation. Such a narrow,
-# linear place is a **linear bottleneck**.
+# Hence the paper's rule: **a ReLU belongs where there are many channels.** Where there are few, what comes out of a
+# layer must stay as it is: *linear*. And this is how to have both. Carry few channels from block to block, which is
+# cheap. In each block, widen them, apply the ReLU6s there, and narrow them again *without* an activation. Such a
+# narrow, linear place is a **linear bottleneck**.
 
 # %% [markdown]
 # ## 5. The inverted residual
@@ -312,11 +312,11 @@ explore_relu(dimensions=3)
 # | 2. **filter** | depthwise 3 × 3, has the block's stride | $tC \to tC$ | ReLU6 |
 # | 3. **project** | pointwise | $tC \to C'$ | *none* |
 #
-# Each step has its batch normalisation. And one thing more: where what comes out has the shape of what came in, **the
-# input is added to the output**. The block then only has to say what should *change*, and the gradient has a way past
-# it, which is what makes networks of a hundred layers trainable (He et al. 2016, ResNet). There, the sums
-# stood at the wide places, with a narrow middle. Here they stand at the narrow ones: an **inverted residual**. What has
-# to be kept for the sum is a sixth as large.
+# Each step has its batch normalisation. And one more thing: where what comes out has the shape of what came in, **the
+# input is added to the output**. The block then only has to say what should *change*, and the gradient has a path
+# around it, which is what makes networks of a hundred layers trainable (He et al. 2016, ResNet). There, the wide maps
+# were added, with a narrow middle between them. Here the narrow ones are: an **inverted residual**. What has to be kept
+# for the sum is a sixth as large.
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(2, image_size=(1, 1.5))
@@ -357,7 +357,7 @@ show(
 )
 
 # %% [markdown]
-# ### Exercise 4.5 - the inverted residual  ·  20 points  ·  medium  ·  about 25 minutes
+# ### {04.bottleneck}
 #
 # Write `bottleneck(x, channels, stride, expansion)` with your `conv_bn` and `depthwise_bn`. `channels` go out;
 # `x.shape[-1]` says how many come in.
@@ -365,7 +365,7 @@ show(
 # - With an expansion of 1 there is nothing to widen: leave step 1 out.
 # - Add `x` (by `layers.Add()([x, y])` or `x + y`) where the stride is 1 *and* as many channels go out as came in.
 # - Return **two** tensors: the output, and the map that step 1 made (x itself, where there was no step 1). SSDLite will
-#   want that second one in lesson 6.
+#   need that second one in lesson 6.
 
 
 # %% nbgrader={"grade_id": "bottleneck", "solution": true}
@@ -381,12 +381,12 @@ def bottleneck(x, channels, stride, expansion):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_bottleneck", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_bottleneck", "grade": true}
 check("04.bottleneck", bottleneck)
 
 # %% [markdown]
-# What does such a block cost? Count it with lesson 3's `conv_cost`, beside a plain 3 × 3 convolution from as many to as
-# many channels:
+# What does such a block cost? Count it with lesson 3's `conv_cost`, beside a plain 3 × 3 convolution with as many
+# channels in and out:
 
 # %%
 rows, cols, narrow, t = 14, 14, 64, 6
@@ -395,17 +395,17 @@ steps = {
     "filter": conv_cost("depthwise", (rows, cols), 3, t * narrow, t * narrow),
     "project": conv_cost("pointwise", (rows, cols), 1, t * narrow, narrow),
     "all three": (0, 0),
-    "plain 3 x 3, 64 channels": conv_cost("standard", (rows, cols), 3, narrow, narrow),
-    "plain 3 x 3, 384 channels": conv_cost("standard", (rows, cols), 3, t * narrow, t * narrow),
+    "plain 3 × 3, 64 channels": conv_cost("standard", (rows, cols), 3, narrow, narrow),
+    "plain 3 × 3, 384 channels": conv_cost("standard", (rows, cols), 3, t * narrow, t * narrow),
 }
 steps["all three"] = np.sum([steps[name] for name in ("expand", "filter", "project")], axis=0)
 for name, (parameters, multiply_adds) in steps.items():
     print(f"{name:26}{int(parameters):11,} parameters{int(multiply_adds):14,} multiply-adds")
 
 # %% [markdown]
-# It costs 1.4<!-- = 10_311_168 / 7_225_344 --> times as much as a plain convolution of the narrow maps, bends twice
-# instead of once, and looks at 384<!-- above --> channels on the way. The plain convolution that could do so costs
-# 25<!-- = 260_112_384 / 10_311_168 --> times as much.
+# It costs 1.4<!-- = 10_311_168 / 7_225_344 --> times as much as a plain convolution of the narrow maps, has two
+# activations instead of one, and looks at 384<!-- above --> channels on the way. The plain convolution that could do
+# the same costs 25<!-- = 260_112_384 / 10_311_168 --> times as much.
 
 # %% [markdown]
 # ## 6. The table is the network
@@ -426,23 +426,24 @@ STAGES = (
 
 # %% [markdown]
 # Read a row like this: $n$ bottlenecks that give $c$ channels each, with the expansion $t$. The **first** of them has
-# the stride $s$; the others have stride 1. In front stands the **stem**, an ordinary 3 × 3 convolution of stride 2 to
-# 32 channels, with ReLU6. Every width, the stem's too, is multiplied by $\alpha$ and rounded as in section 2.
+# the stride $s$; the others have stride 1. At the front stands the **stem**, an ordinary 3 × 3 convolution of stride 2
+# to 32 channels, with ReLU6. Every width, the stem's too, is multiplied by $\alpha$ and rounded as in section 2.
 #
 # The stem and four of the rows halve the map, so in the end a pixel of the map stands for $2^5 = 32$ pixels of the
-# picture, each way: the map has **stride 32**. Heads for boxes and masks want finer maps as well, for small things and
-# sharp edges. Where to tap them? Just before the map shrinks, in the block that shrinks it, stands its richest version:
-# the expansion, six times as many channels, computed anyway. There the authors attached SSDLite, and so do we.
+# picture, each way: the map has **stride 32**. Heads for boxes and masks need finer maps as well, for small things and
+# sharp edges. Where should they be taken from? Just before the map shrinks, in the block that shrinks it, lies its
+# richest version: the expansion, with six times as many channels, computed anyway. There the authors attached SSDLite,
+# and so do we.
 #
-# ### Exercise 4.6 - the table is the network  ·  20 points  ·  hard  ·  about 25 minutes
+# ### {04.mobilenet_v2_features}
 #
 # Write `mobilenet_v2_features(x, alpha, stages)`, for a table such as `STAGES`. It gives a dict from strides to maps:
 #
 # - for every stride that the network leaves again (2, 4, 8 and 16 with the whole table): the *expansion* in the
 #   bottleneck that leaves it;
-# - for the stride in the end (32): the output of the last bottleneck.
+# - for the final stride (32): the output of the last bottleneck.
 #
-# A stride in the table is 1 or 2. The check also tries short tables, so that it is quick.
+# A stride in the table is 1 or 2. To be quick, the check also tries short tables.
 
 
 # %% nbgrader={"grade_id": "mobilenet_v2_features", "solution": true}
@@ -463,26 +464,26 @@ def mobilenet_v2_features(x, alpha, stages):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_mobilenet_v2_features", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_mobilenet_v2_features", "grade": true}
 check("04.mobilenet_v2_features", mobilenet_v2_features)
 
 # %%
 with after("4.6"):
     for stride, feature_map in mobilenet_v2_features(keras.Input((160, 224, 3)), 1.0, STAGES).items():
         _, height, width, channels = feature_map.shape
-        print(f"stride {stride:2}: {height:3} x {width:3} places, {channels:3} channels")
+        print(f"stride {stride:2}: {height:3} × {width:3} places, {channels:3} channels")
 
 # %% [markdown]
 # ## 7. The whole network
 #
 # To tell a thousand kinds of things apart, as in the paper, the last map still needs a **head**: one more pointwise
-# convolution to 1280 channels (ReLU6), then the *mean* over all places, a number a channel, and from these a dense
-# layer with a softmax to the classes. A narrow network keeps its 1280; a wide one, $\alpha > 1$, has
+# convolution to 1280 channels (ReLU6), then the *mean* over all places, one number per channel, and from these a dense
+# layer with a softmax over the classes. A narrow network keeps its 1280; a wide one, $\alpha > 1$, has
 # `make_divisible(1280 * alpha, 8)`.
 #
 # Our own network will have other heads. But only with this one can we compare with the published network.
 #
-# ### Exercise 4.7 - the whole network  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {04.mobilenet_v2}
 #
 # Write `mobilenet_v2(input_shape, alpha, classes)`, which returns a `keras.Model` from pictures of `input_shape`, such
 # as `(224, 224, 3)`, to `classes` probabilities. `layers.GlobalAveragePooling2D()` takes the mean over all places;
@@ -502,12 +503,12 @@ def mobilenet_v2(input_shape, alpha, classes):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_mobilenet_v2", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_mobilenet_v2", "grade": true}
 check("04.mobilenet_v2", mobilenet_v2)
 
 # %% [markdown]
-# Does it have the parameters and the multiply-adds of the paper? To count the latter, every convolution goes to lesson
-# 3's `conv_cost`:
+# Does it have the parameters and the multiply-adds of the paper? To count the latter, every convolution is passed to
+# lesson 3's `conv_cost`:
 
 
 # %%
@@ -527,7 +528,7 @@ def count_multiply_adds(model):
 
 
 with after("4.7"):
-    print("alpha   parameters   multiply-adds   (pictures of 224 x 224, 1000 classes)")
+    print("alpha   parameters   multiply-adds   (pictures of 224 × 224, 1000 classes)")
     for alpha in (0.35, 0.5, 1.0, 1.4):
         model = mobilenet_v2((224, 224, 3), alpha, 1000)
         print(f"{alpha:<6}{model.count_params():12,}{count_multiply_adds(model):16,}")
@@ -535,8 +536,8 @@ with after("4.7"):
 # %% [markdown]
 # The paper says 300 and 585 million multiply-adds for $\alpha$ = 1 and 1.4, and so do you, nearly. Parameters: the
 # paper says 3.4 million for $\alpha$ = 1. For 1.4 it says 6.9 million, where Keras's own network has
-# 6,156,712<!-- above -->, as yours has; and 3,538,984<!-- above --> for 1, as yours. We hold to the network whose
-# weights we can have.
+# 6,156,712<!-- above -->, as yours has; and 3,538,984<!-- above --> for 1, as yours. We keep to the network whose
+# weights are available.
 
 # %% [markdown]
 # ## 8. Somebody else's weights
@@ -545,13 +546,13 @@ with after("4.7"):
 # same pictures. Your layers have other names and may have been made in another order; `copy_weights` looks at how a
 # layer is built and what it stands on, and finds its twin.
 #
-# Keras downloads the weights trained on ImageNet. Where that does not work, we take random ones instead: even the
-# averages of the batch normalisations, or two different networks might give the same by accident.
+# Keras downloads the weights trained on ImageNet. Where that does not work, we use random ones instead, even for the
+# averages of the batch normalisations; otherwise two different networks might agree by accident.
 
 
 # %%
 def published_network():
-    """Keras's own MobileNetV2, with ImageNet's weights if they can be had, and which weights it has."""
+    """Keras's own MobileNetV2, with ImageNet's weights if they are available, and which weights it has."""
     try:
         with redirect_stdout(StringIO()):  # Keras announces its download, also one that fails then
             network = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights="imagenet")
@@ -578,16 +579,16 @@ with after("4.7"):
     print(f"largest difference between the two networks {np.abs(theirs - ours).max():.1e}")
 
 # %% [markdown]
-# The same to the last digits: what was trained into Keras's MobileNetV2 runs in yours. (Weights from PyTorch would find
-# their places, too, but they were trained with zeros on both sides alike. In yours they would see every picture shifted
-# by a pixel, five times over: lesson 3.)
+# The same down to the last digits: what was trained into Keras's MobileNetV2 runs in yours. (Weights from PyTorch would
+# find their places, too, but they were trained with zeros on both sides alike. In yours, every picture would be shifted
+# by a pixel, five times over: see lesson 3.)
 #
 # ## 9. Compare with the reference
 #
 # The package's own version is `ssdseg_ref/mobilenetv2.py`, with its blocks in `ssdseg_ref/blocks.py`. It differs in two
-# things. Its layers have names, so that one can find them in a saved file. And it starts its weights differently: Keras
-# takes every channel for an input of a depthwise kernel, which sees only its own, and starts it too small. With batch
-# normalisation behind it both can be trained.
+# things. Its layers have names, so that you can find them in a saved file. And it initialises its weights differently:
+# Keras counts every channel as an input of a depthwise kernel, which sees only its own, and so starts it too small.
+# With batch normalisation after it, both can be trained.
 #
 # Save the notebook (Ctrl + S) and type into a terminal:
 #
@@ -595,18 +596,19 @@ with after("4.7"):
 #     ssdseg compare 4    # your functions beside the reference's
 #     ssdseg assemble     # the joint network, with your functions in it wherever they pass
 #
-# The last one is new: it builds the network of the whole course out of what you have written so far, puts trained
-# weights in, and shows that it sees what the reference sees.
+# The last one is new: it builds the network of the whole course from what you have written so far, loads trained
+# weights, and shows that it sees what the reference sees.
 #
 # ## To remember
 #
-# - A **layer** is made, then applied; a **Keras tensor** is a promise of numbers; `keras.Model` is the way from one to
+# - A **layer** is made, then applied; a **Keras tensor** is a promise of numbers; `keras.Model` is the path from one to
 #   another.
-# - Convolution, batch normalisation, activation: one block. The normalisation makes a bias needless.
-# - A ReLU destroys where there are few channels, and hardly anything where there are many. So: **expand, filter,
+# - Convolution, batch normalisation, activation: one block. The normalisation makes a bias unnecessary.
+# - A ReLU destroys much where there are few channels, and hardly anything where there are many. So: **expand, filter,
 #   project**, and the projection is **linear**.
-# - The sum joins the narrow ends, where stride and channels let it: an **inverted residual**.
-# - A table in a paper can be data, and a loop over it the network. $\alpha$ scales every width, rounded to eights.
+# - The sum joins the narrow ends, where stride and channels allow it: an **inverted residual**.
+# - A table in a paper can be data, and a loop over it the network. $\alpha$ scales every width, rounded to a multiple
+#   of eight.
 # - Equal parameters are a good sign; equal output under the same weights is a proof.
 #
 # **Next:** lesson 5, ShuffleNetV2, asks what multiply-adds do not tell.
@@ -617,4 +619,4 @@ with after("4.7"):
 #   is the spiral, table 2 the network, section 6.2 has SSDLite.
 # - A. Howard et al. 2017, *MobileNets* (arXiv 1704.04861): the width multiplier.
 # - S. Ioffe and C. Szegedy 2015, *Batch Normalization* (ICML).
-# - K. He et al. 2016, *Deep Residual Learning for Image Recognition* (CVPR): why one adds the input.
+# - K. He et al. 2016, *Deep Residual Learning for Image Recognition* (CVPR): why the input is added.

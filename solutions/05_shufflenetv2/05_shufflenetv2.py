@@ -18,8 +18,8 @@
 #
 # **You need** lesson 4: layers, Keras tensors, `conv_bn` and `depthwise_bn`.
 #
-# **It takes** about 120 minutes: six exercises, 100 points. Every exercise is a good place to stop. When you come
-# back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there you go on.
+# **It takes** {time}. Every exercise is a good place to stop. When you come back, choose Run, Run All Cells in the
+# menu: it stops at the first check that does not pass yet, and you go on from there.
 #
 # Stuck? `hint("05.basic_unit")` gives a hint for that exercise; call it again for a stronger one.
 
@@ -45,9 +45,9 @@ from ssdseg_ref.shufflenetv2 import REPEATS, WIDTHS
 # %% [markdown]
 # ## 1. The result, first
 #
-# Two blocks of layers. Left the inverted residual of lesson 4, right the unit that you will build. Bars are maps, as
-# wide as they have channels; between them stands what makes one of the other. Both take 116 channels in and give 116
-# out. (No need to read the code that draws.)
+# Two blocks of layers: on the left the inverted residual of lesson 4, on the right the unit that you will build. Bars
+# are maps, as wide as they have channels; between them stands what turns one into the next. Both take in 116 channels
+# and give out 116. (No need to read the code that draws.)
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(2, image_size=(1, 1.05))
@@ -129,27 +129,27 @@ show(
 # %% [markdown]
 # ## 2. What has to be fetched
 #
-# A processor does not only multiply. It first has to *fetch* the numbers from memory, and bring the results back.
-# Fetching one number takes longer than dozens of multiply-adds, so a layer that does little with each number waits.
-# How much passes between memory and processor is called the **memory access cost**.
+# A processor does not only multiply. It first has to *fetch* the numbers from memory, and write the results back.
+# Fetching one number takes longer than dozens of multiply-adds, so a layer that does little with each number waits. The
+# amount that passes between memory and processor is called the **memory access cost**.
 #
 # Take a pointwise convolution, from $C$ channels to $C'$, on a map of $h \times w$. If everything passes just once: it
-# reads the map that comes in, it reads the weights, it writes the map that goes out. (That is the least possible; a
-# small cache makes it more.)
+# reads the map that comes in, it reads the weights, it writes the map that goes out. (That is the minimum; with a small
+# cache it is more.)
 #
 # *Take a pencil:* a map of 10 × 10 with 4 channels comes in, 6 go out. How many multiply-adds, and how many numbers
 # pass?
 #
 # <details><summary>Compare</summary>
 #
-# 10 · 10 · 4 · 6 = 2400<!-- = 10 * 10 * 4 * 6 --> multiply-adds. In come 400<!-- = 10 * 10 * 4 --> numbers, out go
-# 600<!-- = 10 * 10 * 6 -->, and there are 24<!-- = 4 * 6 --> weights: 1024<!-- = 10 * 10 * (4 + 6) + 4 * 6 -->.
+# 10 · 10 · 4 · 6 = 2400<!-- = 10 * 10 * 4 * 6 --> multiply-adds. 400<!-- = 10 * 10 * 4 --> numbers come in,
+# 600<!-- = 10 * 10 * 6 --> go out, and there are 24<!-- = 4 * 6 --> weights: 1024<!-- = 10 * 10 * (4 + 6) + 4 * 6 -->.
 #
 # </details>
 #
-# ### Exercise 5.1 - what has to be fetched  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {05.memory_access_cost}
 #
-# Write `memory_access_cost(height, width, in_channels, out_channels)` of a pointwise convolution without a bias: how
+# Write `memory_access_cost(height, width, in_channels, out_channels)` for a pointwise convolution without a bias: how
 # many numbers are read and written.
 
 
@@ -161,7 +161,7 @@ def memory_access_cost(height, width, in_channels, out_channels):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_memory_access_cost", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_memory_access_cost", "grade": true}
 check("05.memory_access_cost", memory_access_cost)
 
 # %% [markdown]
@@ -177,8 +177,8 @@ with after("5.1"):
         print(f"{come_in:3} to {go_out:3}{56 * 56 * come_in * go_out:19,}{numbers:20,}")
 
 # %% [markdown]
-# The fewest numbers pass where as many channels come in as go out. It has to be so. $h \, w \, C \, C'$ is given, so
-# the product of $C$ and $C'$ is given, and of all pairs with the same product two equal ones have the smallest sum.
+# The fewest numbers pass where as many channels come in as go out. It has to be so. $h \, w \, C \, C'$ is fixed, so
+# the product of $C$ and $C'$ is fixed, and of all pairs with the same product, two equal numbers have the smallest sum.
 
 # %% [markdown]
 # ## 3. Four guidelines, measured on your machine
@@ -187,7 +187,7 @@ with after("5.1"):
 # **guidelines** from what they saw. We measure on *your* processor.
 #
 # A stopwatch first. Other programs disturb every measurement: while a browser loads a page, whatever is being timed
-# looks slow. So rivals take **turns**: each runs once a round, in many rounds, and a disturbance hits all of them
+# looks slow. So rivals take **turns**: each runs once per round, for many rounds, and a disturbance hits all of them
 # alike. Of a rival's rounds we take the **median**, which one interruption cannot spoil, and the middle half as the
 # **spread**, which says how far to trust it.
 
@@ -201,7 +201,7 @@ def stopwatch(rivals, rounds=31):
         for name, (_, x) in rivals.items():
             start = time.perf_counter()
             graphs[name](x)
-            if turn >= 2:  # the first call makes the graph, the second one warms the memory up
+            if turn >= 2:  # the first call makes the graph, the second warms up the memory
                 times[name].append(1000 * (time.perf_counter() - start))
     return times
 
@@ -227,7 +227,7 @@ def random_tensor(*shape):
 
 
 def there_and_back(narrow, wide):
-    """Five convolutions from narrow to wide and five back, on four maps of 56 x 56."""
+    """Five convolutions from narrow to wide and five back, on four maps of 56 × 56."""
     there, back = random_tensor(1, 1, narrow, wide), random_tensor(1, 1, wide, narrow)
 
     def run(x):
@@ -251,7 +251,7 @@ def in_groups(groups, channels):
 
 
 def in_pieces(pieces, channels, side_by_side):
-    """Ten times so many convolutions, one behind the other or side by side and added."""
+    """Ten times that many convolutions, one after another or side by side and added."""
     kernels = [random_tensor(1, 1, channels, channels) for _ in range(pieces)]
 
     def run(x):
@@ -267,7 +267,7 @@ def in_pieces(pieces, channels, side_by_side):
 
 
 def with_extras(relu, add):
-    """Five narrow bottlenecks, with or without a ReLU behind each layer and an addition."""
+    """Five narrow bottlenecks, with or without a ReLU after each layer and an addition."""
     down, up = random_tensor(1, 1, 128, 32), random_tensor(1, 1, 32, 128)
 
     def run(x):
@@ -298,7 +298,7 @@ GUIDELINES = {
 }
 MEASURED = {name: stopwatch(rivals) for name, rivals in GUIDELINES.items()}
 
-# %% jupyter={"source_hidden": true}
+# %% jupyter={"source_hidden": true} tags=["timed"]
 figure, axes = panels(4, image_size=(1, 1))
 ratios = {  # of each round's times to the first bar's in the same round, and their quartiles
     guideline: {name: quartiles(np.divide(rounds, next(iter(times.values())))) for name, rounds in times.items()}
@@ -326,14 +326,14 @@ show(
 )
 
 # %% [markdown]
-# In every panel all bars have the same multiply-adds (G4: of convolutions). A bar is how long it took, divided by the
-# first bar's time in the same round; its whisker is the spread of the rounds. Where a whisker reaches over the dotted
+# In every panel all bars have the same multiply-adds (in G4, of the convolutions). A bar is the time taken, divided by
+# the first bar's time in the same round; its whisker is the spread of the rounds. Where a whisker crosses the dotted
 # line, the difference may be chance. Yours will differ from ours, and that is the point: time belongs to a machine,
 # multiply-adds do not. What to look for:
 #
 # - **G1: as many channels in as out.** Then the fewest numbers have to pass.
-# - **G2: groups cost.** A convolution in $g$ groups has a $g$-th of the weights, so for the same multiply-adds one can
-#   have more channels, and those have to be fetched.
+# - **G2: groups cost.** A convolution in $g$ groups has $1/g$ of the weights, so the same multiply-adds allow more
+#   channels, and those have to be fetched.
 # - **G3: one large piece is faster than many small ones.** Each has to be started, and small ones leave a wide machine
 #   idle.
 # - **G4: small operations are not free.** A ReLU or an addition multiplies nothing, but fetches and writes everything.
@@ -341,25 +341,25 @@ show(
 # If a guideline does not show on your machine, believe your machine: the authors saw them on others.
 #
 # Hold lesson 4's bottleneck against these. It goes from 116 to 696 channels (against G1), and it adds at the end (G4).
-# It is a good block, but not an innocent one.
+# It is a good block, but it breaks two of them.
 
 # %% [markdown]
 # ## 4. Split, work, shuffle
 #
-# So the wish list: many channels, yet equal widths, no groups, few pieces, little that is added. The authors' answer
-# is so simple that one may laugh:
+# So the wish list is: many channels, yet equal widths, no groups, few pieces, few additions. The authors' answer is so
+# simple that it may make you laugh:
 #
-# 1. **Split** the channels in two halves. The left half passes *as it is*: it costs no multiply-add. (Step 3 and the
+# 1. **Split** the channels into two halves. The left half passes *as it is*: it costs no multiply-add. (Step 3 and the
 #    shuffle still have to move it, which is not free either: G4.)
 # 2. **Work** on the right half: pointwise, depthwise, pointwise, all of one width (G1), without groups (G2), in one
 #    branch (G3).
 # 3. **Concatenate** the halves: no addition (G4).
 #
 # One thing is wrong with it, and you see it when a second unit follows the first: its left half is the same left half.
-# Those channels would *never* be worked on, nor would any other hear of them. Therefore
+# Those channels would *never* be worked on, nor would any other learn of them. Therefore:
 #
-# 4. **Shuffle**: deal the channels out like cards, one from the left half, one from the right half, and so on. Now
-#    half of what comes next is fresh.
+# 4. **Shuffle**: deal the channels out like cards, one from the left half, one from the right half, and so on. Now half
+#    of what the next unit works on is fresh.
 
 # %% jupyter={"source_hidden": true}
 figure, (axes,) = panels(1, image_size=(1, 3.6))
@@ -375,12 +375,12 @@ axes.text(-0.6, 0, "dealt out", ha="right", va="center", fontsize=9)
 axes.set(xlim=(-2.3, 5.5), ylim=(-0.4, 1.4), xticks=[], yticks=[])
 show(
     figure,
-    alt="Two rows of six channels with lines between them. Above a, b, c as discs and d, e, f as squares. Below, in "
+    alt="Two rows of six channels with lines between them. Above, a, b, c as discs and d, e, f as squares. Below, in "
     "this order: a, d, b, e, c, f; disc and square in turns.",
 )
 
 # %% [markdown]
-# *Take a pencil:* write `a b c d e f` into a table of two rows, one row a group. In which direction do you have to
+# *Take a pencil:* write `a b c d e f` into a table of two rows, one row per group. In which direction do you have to
 # read the table to get the lower row of the picture?
 #
 # <details><summary>Compare</summary>
@@ -389,16 +389,16 @@ show(
 #
 # </details>
 #
-# ### Exercise 5.2 - dealing out the channels  ·  15 points  ·  easy  ·  about 15 minutes
+# ### {05.channel_shuffle}
 #
 # Write `channel_shuffle(x, groups)` for a Keras tensor `x` of shape (B, H, W, C), where `groups` divides C. You have
-# `ops.reshape(x, shape)` and `ops.swapaxes(x, one, other)`. Every `x.shape[i]` is a number, but the first: that is
+# `ops.reshape(x, shape)` and `ops.swapaxes(x, one, other)`. Every `x.shape[i]` is a number but the first: that is
 # `None`, for as many pictures as will come, and in a reshape you write `-1` for it.
 
 
 # %% nbgrader={"grade_id": "channel_shuffle", "solution": true}
 def channel_shuffle(x, groups):
-    """Deal the channels of (B, H, W, C) out, one from each group in turns."""
+    """Deal out the channels of (B, H, W, C), one from each group in turn."""
     ### BEGIN SOLUTION
     _, height, width, channels = x.shape
     x = ops.reshape(x, (-1, height, width, groups, channels // groups))
@@ -407,29 +407,29 @@ def channel_shuffle(x, groups):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_channel_shuffle", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_channel_shuffle", "grade": true}
 check("05.channel_shuffle", channel_shuffle)
 
 # %% [markdown]
 # Where does each channel go, unit by unit? Orange discs are channels that *know* of the one that you follow: the
-# channel itself, and in a worked half everything that was made from it. Try it without the shuffle. And follow channel
+# channel itself, and everything in a worked half that was made from it. Try it without the shuffle. And follow channel
 # 0.
 
 # %%
 explore_shuffle(channel=11, units=4)
 
 # %% [markdown]
-# With the shuffle, after four units only one channel has not heard of channel 11. It is channel 0, which is dealt to
-# place 0 again and again: it is *never* worked on as long as units of stride 1 follow each other. (Do you find the
+# With the shuffle, after four units only one channel has not learned of channel 11. It is channel 0, which is dealt to
+# place 0 again and again: it is *never* worked on as long as units of stride 1 follow one another. (Can you find the
 # other place whose channel stays? It is on the right side, so it does no harm.) The published networks have this flaw,
-# too, in one channel of every stage. The unit of section 6, which has no split, mends it at the start of the next
-# stage, and conv5 does behind the last one.
+# too, in one channel of every stage. The unit of section 6, which has no split, repairs it at the start of the next
+# stage, and conv5 does so after the last one.
 
 
 # %% [markdown]
 # ## 5. The unit of stride 1
 #
-# Two blocks are given. They are lesson 4's, with one argument more, `padding`, for `"same"` or `"valid"`:
+# Two blocks are given. They are lesson 4's, with one more argument, `padding`, for `"same"` or `"valid"`:
 
 
 # %%
@@ -450,21 +450,21 @@ def depthwise_bn(x, kernel_size, stride, activation, padding="same"):
 # %% [markdown]
 # Why `padding`? The published weights are PyTorch's, and PyTorch pads one pixel on **every** side. At stride 1,
 # TensorFlow's "same" does that as well, and either may be used. At stride 2, on an even side, "same" pads **one side
-# only** (lesson 3): every window lies one pixel further, and such weights would see everything shifted. There we do as
-# PyTorch does: a frame of zeros by `layers.ZeroPadding2D(1)`, then `"valid"`.
+# only** (lesson 3): every window lies one pixel farther on, and such weights would see everything shifted. There we do
+# as PyTorch does: a frame of zeros by `layers.ZeroPadding2D(1)`, then `"valid"`.
 #
-# What happens to the right half you have seen in the picture of section 1. Two things it does not show:
+# You have seen in the picture of section 1 what happens to the right half. It does not show two things:
 #
 # - ShuffleNetV2 has plain ReLUs, not ReLU6.
-# - Of the three steps one has **no** activation. Which one? It is not lesson 4's choice, the last: nothing is added
+# - Of the three steps, one has **no** activation. Which one? It is not lesson 4's choice, the last: nothing is added
 #   here, so nothing has to stay linear. It is the step that only looks around, and leaves mixing and choosing to the
 #   others.
 #
-# ### Exercise 5.3 - the unit of stride 1  ·  25 points  ·  medium  ·  about 25 minutes
+# ### {05.basic_unit}
 #
 # Write `basic_unit(x)`, all that the picture shows, from the split to the shuffle: (B, H, W, C) gives (B, H, W, C), for
-# every even C. The left half comes first when the two are joined. `ops.split(x, 2, axis=-1)` gives a list of two
-# halves, `layers.Concatenate()([left, right])` joins them.
+# any even C. The left half comes first when the two are joined. `ops.split(x, 2, axis=-1)` gives a list of two halves,
+# `layers.Concatenate()([left, right])` joins them.
 
 
 # %% nbgrader={"grade_id": "basic_unit", "solution": true}
@@ -480,7 +480,7 @@ def basic_unit(x):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_basic_unit", "grade": true, "points": 25}
+# %% nbgrader={"grade_id": "check_basic_unit", "grade": true}
 check("05.basic_unit", basic_unit)
 
 # %% [markdown]
@@ -491,8 +491,8 @@ check("05.basic_unit", basic_unit)
 # change, too.
 #
 # - The **right** branch does what it did before. Only the step that looks around also shrinks the map.
-# - The **left** branch does the least that shrinks a map, mixes its channels and gives as many as it should: the same,
-#   without the step that would mix them twice.
+# - The **left** branch does the minimum that shrinks a map, mixes its channels and gives as many as it should: the
+#   same, without the step that would mix them twice.
 #
 # *Take a pencil:* 24 channels come in, 116 are to come out. How many channels does each step of each branch give?
 #
@@ -503,7 +503,7 @@ check("05.basic_unit", basic_unit)
 #
 # </details>
 #
-# ### Exercise 5.4 - the unit of stride 2  ·  20 points  ·  medium  ·  about 20 minutes
+# ### {05.downsampling_unit}
 #
 # Write `downsampling_unit(x, channels)`: (B, H, W, C) gives half of the rows and columns (rounded up) and `channels`,
 # an even number. Pad as PyTorch does. Again the left branch comes first, and again there is a shuffle.
@@ -522,7 +522,7 @@ def downsampling_unit(x, channels):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_downsampling_unit", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_downsampling_unit", "grade": true}
 check("05.downsampling_unit", downsampling_unit)
 
 # %% [markdown]
@@ -539,19 +539,19 @@ print("REPEATS:", REPEATS)
 
 # %% [markdown]
 # In front of the stages stand a **stem**, a 3 × 3 convolution of stride 2 to 24 channels, with normalisation and ReLU,
-# and a **pooling**, `layers.MaxPooling2D(3, 2)`: of each 3 × 3 window the largest number, with stride 2. Both are
+# and a **pooling**, `layers.MaxPooling2D(3, 2)`: the largest number of each 3 × 3 window, with stride 2. Both are
 # padded as PyTorch pads. A **stage** begins with a unit of stride 2; units of stride 1 follow until there are as many
-# units as `repeats` says, the first one counted.
+# units as `repeats` says, including the first.
 #
-# So five times the map shrinks to half: what are the strides of the five maps, counted in pixels of the picture? The
-# next exercise asks for the maps by these numbers.
+# So the map is halved five times: what are the strides of the five maps, counted in pixels of the picture? The next
+# exercise asks for the maps by these numbers.
 #
-# ### Exercise 5.5 - three stages and a stem  ·  20 points  ·  hard  ·  about 25 minutes
+# ### {05.shufflenet_v2_features}
 #
 # Write `shufflenet_v2_features(x, width, repeats)`, which gives a dictionary from stride to map: what comes out of the
-# stem, of the pooling and of each of the three stages. `width` is a key of `WIDTHS`, such as `"0.5"`, and
-# `WIDTHS["0.5"].stages` its channels. `repeats` is a tuple such as `REPEATS`; the check also tries shorter stages, so
-# that it is quick.
+# stem, the pooling and each of the three stages. `width` is a key of `WIDTHS`, such as `"0.5"`, and
+# `WIDTHS["0.5"].stages` its channels. `repeats` is a tuple such as `REPEATS`; to be quick, the check also tries shorter
+# stages.
 
 
 # %% nbgrader={"grade_id": "shufflenet_v2_features", "solution": true}
@@ -570,15 +570,15 @@ def shufflenet_v2_features(x, width, repeats):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_shufflenet_v2_features", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_shufflenet_v2_features", "grade": true}
 check("05.shufflenet_v2_features", shufflenet_v2_features)
 
 # %% [markdown]
-# ### Exercise 5.6 - the whole ShuffleNetV2  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {05.shufflenet_v2}
 #
-# Write `shufflenet_v2(input_shape, width, classes)`, a `keras.Model` from pictures to probabilities. Behind the last
-# map it ends as lesson 4's network did, but for the last convolution: that is conv5, with the activation of this
-# network. The stages are as long as `REPEATS` says.
+# Write `shufflenet_v2(input_shape, width, classes)`, a `keras.Model` from pictures to probabilities. After the last map
+# it ends as lesson 4's network did, except for the last convolution: that is conv5, with this network's activation. The
+# stages are as long as `REPEATS` says.
 
 
 # %% nbgrader={"grade_id": "shufflenet_v2", "solution": true}
@@ -593,13 +593,13 @@ def shufflenet_v2(input_shape, width, classes):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_shufflenet_v2", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_shufflenet_v2", "grade": true}
 check("05.shufflenet_v2", shufflenet_v2)
 
 # %% [markdown]
 # The paper's table 8 has 1.4, 2.3, 3.5 and 7.4 million parameters, torchvision's published networks
-# 1,366,792<!-- below -->, 2,278,604<!-- below -->, 3,503,624<!-- below --> and 7,393,996<!-- below -->. (Keras counts
-# the averages of the batch normalisations besides, which are not trained.) And yours?
+# 1,366,792<!-- below -->, 2,278,604<!-- below -->, 3,503,624<!-- below --> and 7,393,996<!-- below -->. (Keras also
+# counts the averages of the batch normalisations, which are not trained.) And yours?
 
 # %%
 with after("5.6"):
@@ -612,25 +612,25 @@ with after("5.6"):
 # ## 8. Beside MobileNetV2, on your machine
 #
 # Now the question of section 1, on your own processor: two networks of about the same multiply-adds. (MobileNetV2 gets
-# somewhat larger pictures, or it would have fewer.) Again they take turns.
+# somewhat larger pictures; otherwise it would have fewer.) Again they take turns.
 
 
 # %%
 def multiply_adds(model):
-    """Of one picture: every weight of a kernel multiplies once at each place of the map that comes out."""
+    """For one picture: every weight of a kernel multiplies once at each place of the map that comes out."""
     kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
     return sum(int(np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:-1])) for layer in kernels)
 
 
 with after("5.6"):
     rivals = {
-        "ShuffleNetV2, width 1.0, 224 x 224": (shufflenet_v2((224, 224, 3), "1.0", 1000), 224),
-        "MobileNetV2, alpha 0.5, 256 x 256": (mobilenetv2.mobilenet_v2((256, 256, 3), 0.5), 256),
+        "ShuffleNetV2, width 1.0, 224 × 224": (shufflenet_v2((224, 224, 3), "1.0", 1000), 224),
+        "MobileNetV2, alpha 0.5, 256 × 256": (mobilenetv2.mobilenet_v2((256, 256, 3), 0.5), 256),
     }
     for name, (model, _) in rivals.items():
         print(f"{name}: {multiply_adds(model) / 1e6:5.0f} million multiply-adds")
 
-# %%
+# %% tags=["timed"]
 with after("5.6"):
     turns = {
         name: (lambda x, model=model: model(x, training=False), random_tensor(4, side, side, 3))
@@ -646,8 +646,8 @@ with after("5.6"):
 # %% [markdown]
 # On a processor the two are close. Unless one of them wins nearly every round, this measurement does not say which is
 # faster: run the cell again, and the winner may change. The 58% of section 1 were measured on a graphics card, and need
-# not show here. What holds on every machine is this: multiply-adds alone do not tell, and a stopwatch does, for *one*
-# machine. In lesson 8 both will stand under the same heads, trained on the same scenes.
+# not show up here. What holds on every machine is this: multiply-adds alone do not tell you the time, and a stopwatch
+# does, for *one* machine. In lesson 8 both will stand under the same heads, trained on the same scenes.
 #
 # ## 9. Compare with the reference
 #
@@ -661,7 +661,7 @@ with after("5.6"):
 # - Multiply-adds belong to a network, time belongs to a machine. **Measure.**
 # - What has to be fetched counts: equal widths (G1), few groups (G2), large pieces (G3), few small operations (G4).
 # - **Split, work on one half, concatenate, shuffle**: half of the channels pass without a multiply-add, and the shuffle
-#   sees to it that it is not always the same half.
+#   makes sure that it is not always the same half.
 # - At stride 2 both branches work on everything.
 # - Frameworks pad differently. Where weights are to fit, one pixel matters.
 #

@@ -18,8 +18,8 @@
 #
 # **You need** lesson 1 (anchors and their order), lesson 2 (matching, offsets) and lesson 4 (layers in Keras).
 #
-# **It takes** about 150 minutes: seven exercises, 100 points. Every exercise is a good place to stop. When you come
-# back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there you go on.
+# **It takes** {time}. Every exercise is a good place to stop. When you come back, choose Run, Run All Cells in the
+# menu: it stops at the first check that does not pass yet, and you go on from there.
 #
 # Stuck? `hint("06.prediction_head")` gives a hint for that exercise; call it again for a stronger one.
 
@@ -46,8 +46,8 @@ from ssdseg_ref.nms import non_max_suppression as reference_nms
 # %% [markdown]
 # ## 1. The result, first
 #
-# Left: what the trained network of lesson 0 *really* says, every box with a person's score of at least 0.3. Right: what
-# you will make of it. (No need to read the code that draws.)
+# On the left: what the trained network of lesson 0 *really* says, every box with a score of at least 0.3 for a person.
+# On the right: what you will make of it. (No need to read the code that draws.)
 
 # %%
 network = load_network("lesson")
@@ -69,30 +69,30 @@ for panel, chosen, title in ((axes[0], likely, "as it comes"), (axes[1], best, "
     panel.set_title(f"{title}: {len(chosen)} boxes", fontsize=10)
 show(
     figure,
-    alt=f"A warehouse twice. Left {len(likely)} boxes in bundles around the people, many almost the same. Right "
+    alt=f"A warehouse twice. Left: {len(likely)} boxes in bundles around the people, many almost the same. Right: "
     f"{len(best)}, one for each bundle, with their scores.",
 )
 
 # %% [markdown]
 # For every one of its 2,428<!-- = len(multitask.LESSON.anchors) --> anchors the network gives four numbers for the
 # classes (three and the background) and four offsets. This lesson has three parts: where these numbers **come from**
-# (heads), how the network **learns** them (a loss), and how they become boxes that one can **use** (NMS).
+# (heads), how the network **learns** them (a loss), and how they become boxes that can be **used** (NMS).
 
 # %% [markdown]
 # ## 2. Coarser maps
 #
-# A backbone ends at stride 32: on a picture of 160 × 224 that is a map of
-# 5<!-- = 160 / 32 --> × 7<!-- = 224 / 32 -->. A forklift right in front of the camera fills half the picture. Which
-# cell is to see it as a whole? Lesson 1's answer was: one of a coarser map, with larger anchors. So behind the backbone
-# we let the map shrink further, step by step. Each **extra map** is made from the one before by a little block:
+# A backbone ends at stride 32: on a picture of 160 × 224 that is a map of 5<!-- = 160 / 32 --> × 7<!-- = 224 / 32 -->.
+# A forklift right in front of the camera fills half the picture. Which cell is to see it as a whole? Lesson 1's answer
+# was: one of a coarser map, with larger anchors. So after the backbone we let the map shrink further, step by step.
+# Each **extra map** is made from the one before by a small block:
 #
-# 1. **squeeze**: pointwise, to *half* of the channels that the map will have;
+# 1. **squeeze**: pointwise, to *half* the channels that the map will have;
 # 2. **depthwise** 3 × 3 of stride 2;
 # 3. **pointwise** to the map's channels.
 #
 # In the SSD of 2016, steps 2 and 3 were one plain 3 × 3 convolution. MobileNetV2's authors took it apart, in the heads
-# as well, and called the result **SSDLite**: on their backbone it took the heads from 14.8 to 2.1 million parameters,
-# and from 1.25 to 0.35 billion multiply-adds (Sandler et al. 2018, table 5).
+# as well, and called the result **SSDLite**: on their backbone it reduced the heads from 14.8 to 2.1 million
+# parameters, and from 1.25 to 0.35 billion multiply-adds (Sandler et al. 2018, table 5).
 #
 # The two blocks of lesson 4, with ReLU6 unless you say otherwise:
 
@@ -113,7 +113,7 @@ def depthwise_bn(x, kernel_size, stride, activation="relu6"):
 
 
 # %% [markdown]
-# ### Exercise 6.1 - coarser maps  ·  10 points  ·  easy  ·  about 15 minutes
+# ### {06.extra_maps}
 #
 # Write `extra_maps(x, channels)`: `x` is the backbone's last map, `channels` a list with the channels of each extra
 # map, all even. Return the list of the extra maps, the largest first. The first is made from `x`, the second from the
@@ -134,7 +134,7 @@ def extra_maps(x, channels):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_extra_maps", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_extra_maps", "grade": true}
 check("06.extra_maps", extra_maps)
 
 # %%
@@ -144,24 +144,23 @@ with after("6.1"):
 
 # %% [markdown]
 # From 5 × 7 to 3<!-- = np.ceil(5 / 2) --> × 4<!-- = np.ceil(7 / 2) -->, to 2 × 2, to 1 × 1: odd sides are rounded up.
-# Our lesson network has one of them; a picture of 320 × 320 would want more.
+# Our lesson network has one of them; a picture of 320 × 320 would need more.
 
 # %% [markdown]
 # ## 3. A head
 #
-# In each cell of a map stand $A$ anchors. For each the head has to say $V$ numbers: $V = C + 1$ for the classes, $V =
-# 4$ for the offsets. So it gives $A \cdot V$ numbers in every cell, and that is nothing but a convolution with $A \cdot
-# V$ channels. A head looks around once, depthwise, then predicts, pointwise.
+# Each cell of a map has $A$ anchors. For each anchor the head has to give $V$ numbers: $V = K + 1$ for $K$ classes and
+# the background, $V = 4$ for the offsets. So it gives $A \cdot V$ numbers in every cell, and that is simply a
+# convolution with $A \cdot V$ channels. A head looks around once, depthwise, then predicts, pointwise.
 #
 # What comes out has the shape (B, H, W, A·V). Anchors, though, are a long list: row by row, cell by cell, anchor by
-# anchor (lesson 1). *Take a pencil:* a map of 1 × 2 cells, 2 anchors a cell, 3 numbers an anchor. Number the 12
-# numbers as they lie in memory (the last axis moves fastest). Which of them belong to the second anchor of the first
-# cell?
+# anchor (lesson 1). *Take a pencil:* a map of 1 × 2 cells, 2 anchors per cell, 3 numbers per anchor. Number them 0 to
+# 11 as they lie in memory (the last axis moves fastest). Which of them belong to the second anchor of the first cell?
 #
 # <details><summary>Compare</summary>
 #
 # Cell 0 has the numbers 0 to 5, cell 1 those from 6 to 11. The first anchor of cell 0 has 0, 1, 2, the second 3, 4, 5.
-# So in memory all is in the right order already: it only has to be cut into rows of 3.
+# So in memory everything is already in the right order: it only has to be cut into rows of 3.
 #
 # </details>
 
@@ -187,11 +186,11 @@ show(
 )
 
 # %% [markdown]
-# Behind the last convolution comes **nothing**: no normalisation and no activation. An offset may be negative and a
-# logit may be anything; a ReLU there could never say "a little to the left". So this convolution has a bias, as
-# only the last convolutions of the heads have: these, and the mask's of lesson 7.
+# After the last convolution comes **nothing**: no normalisation and no activation. An offset may be negative and a
+# logit may be anything; a ReLU there could never say "a little to the left". So this convolution has a bias. Only the
+# last convolutions of the heads have one: these, and that of the mask in lesson 7.
 #
-# ### Exercise 6.2 - a head  ·  15 points  ·  medium  ·  about 15 minutes
+# ### {06.prediction_head}
 #
 # Write `prediction_head(x, anchors_per_cell, values)`: a depthwise 3 × 3 block (with ReLU6), then *one* last
 # convolution for all the anchors of a cell, then the cut into rows by `layers.Reshape((-1, values))`. Out comes (B,
@@ -208,7 +207,7 @@ def prediction_head(x, anchors_per_cell, values):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_prediction_head", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_prediction_head", "grade": true}
 check("06.prediction_head", prediction_head)
 
 # %% [markdown]
@@ -221,32 +220,33 @@ with after("6.2"):
     per_cell = LESSON.anchor_spec.anchors_per_cell
     heads = [prediction_head(x, count, len(CLASSES) + 1) for x, count in zip(feature_maps, per_cell, strict=True)]
     for size, count, rows in zip(LESSON.anchor_spec.feature_maps, per_cell, heads, strict=True):
-        print(f"map {size[0]:2} x {size[1]:2}, {count} anchors a cell: {rows.shape[1]:5} rows")
+        print(f"map {size[0]:2} × {size[1]:2}, {count} anchors per cell: {rows.shape[1]:5} rows")
     print(f"together{layers.Concatenate(axis=1)(heads).shape[1]:27} rows; anchors: {len(LESSON.anchors)}")
 
 # %% [markdown]
 # ## 4. Softmax, background, and a loss
 #
-# Each row of the class head has $C + 1$ **logits** $z_k$, any numbers. **Softmax** makes shares of them that are
-# positive and add up to 1:
+# Each row of the class head has $K + 1$ **logits** $z_k$, which may be any numbers. **Softmax** turns them into shares
+# that are positive and add up to 1:
 #
 # $$p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}$$
 #
 # The first of them, $k = 0$, is the **background**. Why a class of its own? An anchor has to be able to say "nothing
-# here", and most of them should.
+# here", and most anchors should.
 #
 # How wrong is a row? Look at the share that it gives to the class that is *true*. The **cross-entropy** is minus its
 # logarithm: 0 where the share is 1, 0.69<!-- = -np.log(1 / 2) --> where it is one half,
 # 4.6<!-- = -np.log(1 / 100) --> where it is one hundredth.
 #
-# One trap. With logits such as 500 and 0, the second share is $e^{-500}$, which a computer rounds to 0, and its
-# logarithm is minus infinity. Yet the logarithm itself is simple: $\log p_k = z_k - \log \sum_j e^{z_j}$, here $-500$.
-# `ops.log_softmax` computes it this way.
+# There is one trap. With logits such as 500 and 0, the second share is $e^{-500}$, which a computer rounds to 0, and
+# its logarithm is minus infinity. Yet the logarithm itself is simple: $\log p_k = z_k - \log \sum_j e^{z_j}$, here
+# $-500$. `ops.log_softmax` computes it this way.
 #
 # **What is `ops`?** `keras.ops` has NumPy's functions under NumPy's names: `ops.sum`, `ops.abs`, `ops.where`. But they
 # remember how a number came about, so Keras can compute **gradients**: in which direction each weight has to move to
-# make the loss smaller. And a function of `ops` becomes a *graph*, which runs without Python. That asks two things of
-# you: no `np` in a loss, and no Python `if` or `for` over the numbers. You know this from NumPy: whole arrays at once.
+# make the loss smaller. And a function written with `ops` becomes a *graph*, which runs without Python. That demands
+# two things of you: no `np` in a loss, and no Python `if` or `for` over the numbers. You know this from NumPy: whole
+# arrays at once.
 
 # %%
 x = ops.convert_to_tensor([[1.0, -2.0, 3.0]])
@@ -256,38 +256,39 @@ print("a choice:       ", np.asarray(ops.where(x > 0, x, 0.0)))
 print("a 1 at the class:", np.asarray(ops.one_hot(ops.convert_to_tensor([2]), 3)))
 
 # %% [markdown]
-# ### Exercise 6.3 - softmax and its loss  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {06.class_cross_entropy}
 #
 # Write `class_cross_entropy(classes, logits)`: `classes` holds whole numbers, the true class of each row, and `logits`
-# has one axis more, the last, of C + 1 numbers. One loss a row comes back, in the shape of `classes`: that may be (B,
-# N) for anchors, or (B, H, W) for pixels in lesson 7, or any other. The check looks at the gradients, too.
+# has one more axis, the last, of K + 1 numbers. One loss per row comes back, in the shape of `classes`: that may be (B,
+# N) for anchors, (B, H, W) for pixels in lesson 7, or any other. The check looks at the gradients, too.
 
 
 # %% nbgrader={"grade_id": "class_cross_entropy", "solution": true}
 def class_cross_entropy(classes, logits):
-    """Minus the logarithm of the share of the true class: (...) of logits (..., C + 1)."""
+    """Minus the logarithm of the share of the true class: (...) from logits (..., K + 1)."""
     ### BEGIN SOLUTION
     true_class = ops.one_hot(classes, logits.shape[-1], dtype=logits.dtype)
     return -ops.sum(true_class * ops.log_softmax(logits, axis=-1), axis=-1)
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_class_cross_entropy", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_class_cross_entropy", "grade": true}
 check("06.class_cross_entropy", class_cross_entropy)
 
 # %% [markdown]
 # ## 5. Smooth L1
 #
-# For offsets we need a distance between what the head says and what it should say, for $d = |truth - prediction|$:
+# For offsets we need a distance between what the head says and what it should say. With $d = |\text{truth} -
+# \text{prediction}|$, it could be
 #
 # - the **square**, $\tfrac12 d^2$: gentle near zero; but far out its gradient grows with $d$, and a single wild box
-#   drags all weights along;
-# - the plain distance, $d$, **L1**: the gradient is 1 everywhere, also where all is nearly right, so the network never
-#   comes to rest.
+#   drags all weights along with it;
+# - the plain distance, $d$, **L1**: the gradient is 1 everywhere, even where everything is nearly right, so the network
+#   never comes to rest.
 #
 # **Smooth L1** takes the best of both (Girshick 2015):
 #
-# $$\text{smooth}_{L1}(d) = \begin{cases} \tfrac12 d^2 & d < 1 \\ d - \tfrac12 & \text{else} \end{cases}$$
+# $$\text{smooth}_{L1}(d) = \begin{cases} \tfrac12 d^2 & d < 1 \\ d - \tfrac12 & \text{otherwise} \end{cases}$$
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(2, image_size=(1, 1.9))
@@ -305,14 +306,14 @@ axes[1].set(title="gradient", xlabel="prediction - truth")
 axes[0].legend()
 show(
     figure,
-    alt="Two panels. Left the losses over the difference from -3 to 3: the square, dotted, rises fastest; L1, dashed, "
-    "is a V; smooth L1, solid, is round near zero and runs parallel to the V, half below it. Right their gradients: a "
+    alt="Two panels. Left: the losses over the difference from -3 to 3: the square, dotted, rises fastest; L1, dashed, "
+    "is a V; smooth L1, solid, is round near zero and runs parallel to the V, half below it. Right: their gradients: a "
     "straight rising line; a step from -1 to 1; and a line that rises from -1 to 1 between -1 and 1 and is flat "
     "elsewhere.",
 )
 
 # %% [markdown]
-# ### Exercise 6.4 - smooth L1  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {06.smooth_l1}
 #
 # Write `smooth_l1(truth, predicted)`, number by number: what comes back has their shape.
 
@@ -326,14 +327,14 @@ def smooth_l1(truth, predicted):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_smooth_l1", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_smooth_l1", "grade": true}
 check("06.smooth_l1", smooth_l1)
 
 # %% [markdown]
 # ## 6. Too much nothing
 #
-# Match a scene as in lesson 2. Of its 2,428<!-- = len(multitask.LESSON.anchors) --> anchors a few have a box: the
-# **positives**. All others are to say "background": the **negatives**. Let us add up what each kind contributes to the
+# Match a scene as in lesson 2. Of its 2,428<!-- = len(multitask.LESSON.anchors) --> anchors, a few have a box: the
+# **positives**. All others should say "background": the **negatives**. Let us add up what each kind contributes to the
 # class loss, for a network that knows nothing yet and for the trained one:
 
 # %%
@@ -353,41 +354,42 @@ with after("6.3"):
 
 # %% [markdown]
 # In the beginning the negatives have 53<!-- = 3303.5 / 62.4 --> times the weight of the positives. A network that
-# always says "background" would be nearly perfect, and that is what it learns first, and perhaps last. And later? Most
-# negatives have become easy: pieces of floor that the trained network is nearly sure of. Each of them has a loss of
-# 0.074<!-- above --> on average. Yet there are 2248<!-- above --> of them, and together they have 167.2<!-- above -->,
-# which is 3.2<!-- = 167.2 / 51.8 --> times what all the positives have: they still outweigh all that matters.
+# always says "background" would be nearly perfect, and that is what it learns first, and perhaps all that it learns.
+# And later? Most negatives have become easy: pieces of floor that the trained network is nearly sure of. Each of them
+# has a loss of 0.074<!-- above --> on average. Yet there are 2248<!-- above --> of them, and together they amount to
+# 167.2<!-- above -->, which is 3.2<!-- = 167.2 / 51.8 --> times as much as all the positives: they still outweigh all
+# that matters.
 #
-# **Hard negative mining** (Liu et al. 2016): of the negatives only the *hardest* count, those with the largest losses,
+# **Hard negative mining** (Liu et al. 2016): of the negatives, only the *hardest* count, those with the largest losses,
 # three for each positive. The floor is left alone; the barrel that looks like a person is trained on.
 #
 # Two details decide whether that works.
 #
-# - **Each image by itself.** Mined over a whole batch, images take one another's places: three for each positive are
-#   right in the sum, but who gets them depends on what else is in the batch.
-# - **An image without any box** has no positives, so three times none. It would teach nothing at all, though it teaches
-#   best what is *not* there. So at least three negatives an image.
+# - **Each image by itself.** Mined over a whole batch, images compete for places: the total is right, three for each
+#   positive, but which image gets them depends on what else is in the batch.
+# - **An image without any box** has no positives, and three times none is none. It would teach nothing at all, though
+#   it is what best teaches what is *not* there. So we take at least three negatives per image.
 #
-# ### Exercise 6.5 - the hardest negatives  ·  20 points  ·  hard  ·  about 30 minutes
+# ### {06.mine_hard_negatives}
 #
 # Write `mine_hard_negatives(losses, positive)`: `losses` is (B, N), `positive` (B, N) of true and false. Return (B, N)
-# of true and false, the negatives that count: in each image three a positive, at least three, and no more than there
-# are negatives. Where several are equally hard any of them will do, but never more than so many in all. (A network may
-# be so sure of a piece of floor that its loss is exactly 0.)
+# of true and false, the negatives that count: in each image three per positive, at least three, and no more than there
+# are negatives. Where several are equally hard, any of them will do, but never more than that number in all. (A network
+# may be so sure of a piece of floor that its loss is exactly 0.)
 #
-# A trick for the rank of each anchor, without a loop: `ops.argsort` says who is first, second, third. The argsort *of
+# A trick for the rank of each anchor, without a loop: `ops.argsort` says which is first, second, third. The argsort *of
 # that* says which place each one has:
 
 # %%
 hardness = ops.convert_to_tensor([[0.2, 0.9, 0.1, 0.5]])
 order = ops.argsort(-hardness, axis=1)
-print("who comes first, second, ...:", np.asarray(order))
+print("which is first, second, ...: ", np.asarray(order))
 print("each one's place:            ", np.asarray(ops.argsort(order, axis=1)))
 
 
 # %% nbgrader={"grade_id": "mine_hard_negatives", "solution": true}
 def mine_hard_negatives(losses, positive):
-    """The hardest negatives of each image, three a positive and at least three: (B, N) bool."""
+    """The hardest negatives of each image, three per positive and at least three: (B, N) bool."""
     ### BEGIN SOLUTION
     anchors = ops.shape(losses)[1]
     found = ops.sum(ops.cast(positive, "int32"), axis=1, keepdims=True)
@@ -398,14 +400,14 @@ def mine_hard_negatives(losses, positive):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_mine_hard_negatives", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_mine_hard_negatives", "grade": true}
 check("06.mine_hard_negatives", mine_hard_negatives)
 
 # %% [markdown]
 # Our two scenes: one crowded, one nearly empty. What does each get, mined by itself, and mined over both together?
 
 # %%
-with after("6.3 6.5"):
+with after("6.3", "6.5"):
     losses = class_cross_entropy(classes, ops.convert_to_tensor(outputs["classes"]))
     positive = ops.convert_to_tensor(classes > 0)
     by_image = np.asarray(mine_hard_negatives(losses, positive)).sum(axis=1)
@@ -419,8 +421,8 @@ with after("6.3 6.5"):
 
 # %% [markdown]
 # Which anchors are they? Those that the network takes for something. The five hardest are numbered, with what it takes
-# them for and how surely. Do you blame it? Here most of the mined ones lie on a person or a forklift after all, and
-# overlap its box by a little less than the one half that would have made them positives: the line between positive and
+# them for and how surely. Can you blame it? Here most of the mined ones lie on a person or a forklift after all, and
+# overlap its box by a little less than the 0.5 that would have made them positives: the line between positive and
 # negative is sharp, and the network cannot see it.
 
 # %%
@@ -434,19 +436,19 @@ explore_mining(scene=19)
 # $$L_{class} = \frac{1}{P} \sum_{\text{positives and mined}} \text{cross-entropy}, \qquad
 # L_{box} = \frac{1}{P} \sum_{\text{positives}} \text{smooth}_{L1} \text{ of the four offsets, added up}$$
 #
-# A negative has no box, so there is nothing that its offsets should be. And what if the batch has hardly any positives?
-# Then a few would be divided by a small number, and the mined negatives of empty images would weigh far too much. So we
-# divide by the **number of images**, where that is larger.
+# A negative has no box, so its offsets have no target. And what if the batch has hardly any positives? Then a few would
+# be divided by a small number, and the mined negatives of empty images would weigh far too much. So we divide by the
+# **number of images**, where that is larger.
 #
-# One more word: the choice of negatives is no thing to learn through. `ops.stop_gradient(losses)` hands mining the
-# numbers without their history.
+# One more detail: no gradient should flow through the choice of negatives. `ops.stop_gradient(losses)` gives the mining
+# the numbers without their history.
 #
-# ### Exercise 6.6 - the multibox loss  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {06.multibox_loss}
 #
-# Write `multibox_loss(classes, offsets, class_logits, predicted_offsets)`, with what you have: `classes` (B, N), 0 for
-# background, and `offsets` (B, N, 4) are what is wanted; `class_logits` (B, N, C + 1) and `predicted_offsets` (B, N, 4)
-# what the network says. Return two numbers, class loss and box loss. (The first case of the check is one image of four
-# anchors, whose cross-entropies are the logarithms of 2, 4, 8 and 2: should it fail, take a pencil.)
+# Write `multibox_loss(classes, offsets, class_logits, predicted_offsets)`, from what you have: `classes` (B, N), 0 for
+# background, and `offsets` (B, N, 4) are the targets; `class_logits` (B, N, K + 1) and `predicted_offsets` (B, N, 4)
+# are what the network says. Return two numbers, class loss and box loss. (The first case of the check is one image of
+# four anchors, whose cross-entropies are the logarithms of 2, 4, 8 and 2: if it fails, take a pencil.)
 
 
 # %% nbgrader={"grade_id": "multibox_loss", "solution": true}
@@ -465,7 +467,7 @@ def multibox_loss(classes, offsets, class_logits, predicted_offsets):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_multibox_loss", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_multibox_loss", "grade": true}
 check("06.multibox_loss", multibox_loss)
 
 # %%
@@ -480,13 +482,13 @@ with after("6.6"):
 # ## 8. Only the best stays
 #
 # The network is trained, and gives 2,428<!-- = len(multitask.LESSON.anchors) --> boxes for each class. Section 1 showed
-# why one cannot leave it at that: many anchors see the same person, and each is right to say so. **Non-maximum
+# why we cannot leave it at that: many anchors see the same person, and each is right to say so. **Non-maximum
 # suppression** (NMS), for one class at a time:
 #
-# 1. Leave out what has a low score.
-# 2. The best one that is left is **kept**.
+# 1. Leave out the boxes with a low score.
+# 2. The best of those that are left is **kept**.
 # 3. Whatever overlaps it by an IoU **over** the threshold is the same thing once more: drop it.
-# 4. Go on at 2 with what is left, until nothing is, or enough are kept.
+# 4. Repeat from step 2 with what is left, until nothing is left or enough are kept.
 #
 # *Take a pencil:* three boxes in a row, with the scores 0.9, 0.8 and 0.7. The first overlaps the second by 0.6, the
 # second the third by 0.6, the first the third by 0.33. The threshold is 0.5. Which are kept?
@@ -494,21 +496,21 @@ with after("6.6"):
 # <details><summary>Compare</summary>
 #
 # The first is kept and drops the second. The third overlaps the first by only 0.33, so it stays and is kept. That the
-# second would have dropped it is of no account: it is gone.
+# second would have dropped it does not matter: it is gone.
 #
 # </details>
 #
-# ### Exercise 6.7 - only the best stays  ·  15 points  ·  medium  ·  about 25 minutes
+# ### {06.non_max_suppression}
 #
 # Write `non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detections)`, in NumPy again, for boxes
 # (N, 4) and scores (N,) of one class. A score equal to the threshold takes part; an IoU equal to the threshold does no
 # harm. Return the **indices** of the kept boxes, best first, at most `max_detections`. `pairwise_iou(a, b)` is lesson
-# 2's IoU of every box with every other; boxes may be none at all.
+# 2's IoU of every box with every other; there may be no boxes at all.
 
 
 # %% nbgrader={"grade_id": "non_max_suppression", "solution": true}
 def non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detections):
-    """Indices (K,) of the boxes that are kept, best first."""
+    """Indices (D,) of the boxes that are kept, best first."""
     ### BEGIN SOLUTION
     candidates = np.flatnonzero(scores >= score_threshold)
     candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
@@ -521,12 +523,12 @@ def non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detec
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_non_max_suppression", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_non_max_suppression", "grade": true}
 check("06.non_max_suppression", non_max_suppression)
 
 # %% [markdown]
 # Both thresholds are a trade-off. A low IoU threshold also drops a person who stands behind another; a high one leaves
-# doubles. A low score threshold lets ghosts in, a high one loses people. Move them:
+# duplicates. A low score threshold lets ghosts in, a high one loses people. Move them:
 
 # %%
 explore_suppression(scene=19)
@@ -534,13 +536,13 @@ explore_suppression(scene=19)
 # %% [markdown]
 # In lesson 8 the thresholds are *chosen*, on scenes kept for that purpose.
 #
-# A trap that costs many projects their detections: the background is a class of the softmax, but **no class of boxes**.
-# Let NMS run over class 0 as well, and boxes of pure floor, with the best scores of all, take the places that
+# A trap that costs many projects their detections: the background is a class of the softmax, but **not a class of
+# boxes**. If NMS runs over class 0 as well, boxes of pure floor, with the best scores of all, take up the places that
 # `max_detections` allows.
 #
 # ## 9. From numbers to boxes
 #
-# All together, with your functions: softmax, decode (lesson 2), clip to the picture, NMS for each class.
+# Everything together, with your functions: softmax, decode (lesson 2), clip to the picture, NMS for each class.
 
 # %% jupyter={"source_hidden": true}
 with after("6.7"):
@@ -575,8 +577,8 @@ with after("6.7"):
 #
 # The package's own versions are `ssdseg_ref/ssdlite.py`, `ssdseg_ref/losses.py` and `ssdseg_ref/nms.py`. They start the
 # last convolution of each head near zero, so that a fresh network finds every class equally likely and every box where
-# its anchor is. (Keras's own start would only make the first losses larger.) Save the notebook (Ctrl + S) and type into
-# a terminal:
+# its anchor is. (Keras's own initialisation would only make the first losses larger.) Save the notebook (Ctrl + S) and
+# type into a terminal:
 #
 #     ssdseg check 6      # runs your notebook from scratch, and counts your points
 #     ssdseg compare 6    # your functions beside the reference's
@@ -584,16 +586,16 @@ with after("6.7"):
 #
 # ## To remember
 #
-# - A head is a convolution with (anchors a cell) × (numbers an anchor) channels, cut into rows in the anchors' order.
-#   Nothing comes behind it.
-# - **Background is a class** of the softmax, and none of the boxes.
-# - Cross-entropy by `log_softmax`; smooth L1 is round near zero and straight far out.
-# - **Hard negative mining**: three a positive, each image by itself, at least three.
+# - A head is a convolution with (anchors per cell) × (numbers per anchor) channels, cut into rows in the anchors'
+#   order. Nothing comes after it.
+# - **Background is a class** of the softmax, but not of the boxes.
+# - Compute cross-entropy by `log_softmax`; smooth L1 is round near zero and straight far out.
+# - **Hard negative mining**: three per positive, each image by itself, at least three.
 # - Only positives have a box to learn.
 # - **NMS** keeps the best and drops what overlaps it; what is dropped suppresses nothing.
 #
-# *To think about:* two people stand one behind the other, their boxes overlap by 0.7. Can any IoU threshold show both,
-# and no doubles? What would a network need to say, so that one could tell?
+# *To think about:* two people stand one behind the other, and their boxes overlap by 0.7. Can any IoU threshold show
+# both, without duplicates? What would a network need to say so that one could tell?
 #
 # **Next:** lesson 7, DeepLabV3+: a class for every pixel.
 #

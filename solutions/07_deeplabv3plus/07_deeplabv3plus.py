@@ -18,8 +18,8 @@
 #
 # **You need** lesson 3 (dilation), lesson 4 (layers in Keras) and from lesson 6 the cross-entropy and `keras.ops`.
 #
-# **It takes** about 165 minutes: seven exercises, 100 points. Every exercise is a good place to stop. When you come
-# back, choose Run, Run All Cells in the menu: it stops at the first check that does not pass yet, and there you go on.
+# **It takes** {time}. Every exercise is a good place to stop. When you come back, choose Run, Run All Cells in the
+# menu: it stops at the first check that does not pass yet, and you go on from there.
 #
 # Stuck? `hint("07.aspp")` gives a hint for that exercise; call it again for a stronger one.
 
@@ -50,9 +50,9 @@ from ssdseg_ref.plot import CLASS_COLOURS, draw_mask
 # %% [markdown]
 # ## 1. The result, first
 #
-# Boxes say where a thing is, roughly. A **mask** says it for every pixel: person, forklift, monorail, or background.
-# Left a scene, in the middle its true mask, on the right what the small network of lesson 0 makes of it. (No need to
-# read the code that draws.)
+# Boxes say where a thing is, roughly. A **mask** says it for every pixel: person, forklift, monorail, or background. On
+# the left is a scene, in the middle its true mask, on the right what the small network of lesson 0 makes of it. (No
+# need to read the code that draws.)
 
 # %%
 network = load_network("lesson")
@@ -63,11 +63,11 @@ predicted = [prediction.mask for prediction in predictions]
 
 
 # %% jupyter={"source_hidden": true}
-HATCHES = ("////", "....", "||||")  # one a class, so that colour never speaks alone
+HATCHES = ("////", "....", "||||")  # one per class, so that colour never speaks alone
 
 
 def paint(figure, axes, scene, masks_by_title):
-    """The scene under each mask, a panel a mask: a colour and a hatch for each class, and a legend for both."""
+    """The scene under each mask, one panel per mask: a colour and a hatch for each class, and a legend for both."""
     for panel, (title, mask) in zip(axes, masks_by_title.items(), strict=True):
         draw_mask(panel, scene.image, mask)
         for label, hatch in enumerate(HATCHES, start=1):
@@ -100,37 +100,37 @@ show(
 )
 
 # %% [markdown]
-# Two wishes pull against each other here. To know *what* a pixel belongs to, one has to look at much of the picture. To
-# know *where* it ends, one needs fine detail. A backbone is good at the first and gives away the second: its last maps
-# are 16 or 32 times coarser than the picture. **DeepLabV3+** has an answer to each.
+# Two wishes pull against each other here. To know *what* a pixel belongs to, the network has to look at much of the
+# picture. To know *where* that ends, it needs fine detail. A backbone is good at the first and gives up the second: its
+# last maps are 16 or 32 times coarser than the picture. **DeepLabV3+** has an answer to each.
 
 # %% [markdown]
 # ## 2. How far one value sees
 #
-# Take one number of some map. A change of which pixels can change it? That square is its **field of view**. One 3 × 3
-# convolution sees 3 × 3 pixels; a second one behind it sees three places of a map, each of which sees 3: together 5. If
-# the first has stride 2, neighbours on its map are two pixels apart, and the second widens the view by twice as much.
-# And with **dilation** (lesson 3; the authors say **atrous**, French for "with holes", and call it a *rate*) the taps
-# lie further apart, at no cost.
+# Take one number of some map. Which pixels can change it? That square is its **field of view**. One 3 × 3 convolution
+# sees 3 × 3 pixels; a second one after it sees three places of a map, each of which sees 3 pixels: together 5. If the
+# first has stride 2, neighbours on its map are two pixels apart, and the second widens the view by twice as much. And
+# with **dilation** (lesson 3; the authors say **atrous**, French for "with holes", and call it a *rate*) the taps lie
+# farther apart, at no cost.
 #
 # *Take a pencil:* a 3 × 3 convolution of stride 2, then a 3 × 3 of rate 2. How many pixels wide is the view?
 #
 # <details><summary>Compare</summary>
 #
-# The first: 3. Behind it a place is 2 pixels. The second has two gaps of 2 places, so 4 places, 8 pixels: 3 + 8 =
+# The first: 3. After it, a place is 2 pixels. The second has two gaps of 2 places, so 4 places, 8 pixels: 3 + 8 =
 # 11<!-- = convolution.field_of_view([(3, 2, 1), (3, 1, 2)]) -->.
 #
 # </details>
 #
-# ### Exercise 7.1 - how far one value sees  ·  10 points  ·  easy  ·  about 15 minutes
+# ### {07.field_of_view}
 #
-# Write `field_of_view(layers)`: `layers` is a list of `(kernel_size, stride, dilation)`, from the picture on. Return
-# the side of the square, a whole number of pixels; 1 for an empty list.
+# Write `field_of_view(layers)`: `layers` is a list of `(kernel_size, stride, dilation)`, the layer nearest the picture
+# first. Return the side of the square, a whole number of pixels; 1 for an empty list.
 
 
 # %% nbgrader={"grade_id": "field_of_view", "solution": true}
 def field_of_view(layers):
-    """Side of the square of pixels that one value behind these layers can know of."""
+    """Side of the square of pixels that can affect one value after these layers."""
     ### BEGIN SOLUTION
     side, step = 1, 1
     for kernel_size, stride, dilation in layers:
@@ -140,7 +140,7 @@ def field_of_view(layers):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_field_of_view", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_field_of_view", "grade": true}
 check("07.field_of_view", field_of_view)
 
 # %%
@@ -150,14 +150,14 @@ with after("7.1"):
         backbone += [(3, stage.stride, 1)] + [(3, 1, 1)] * (stage.repeats - 1)
     print(f"MobileNetV2 down to its map of stride 16: {field_of_view(backbone)} pixels")
     for rate in (1, 2, 4, 6, 12, 18):
-        print(f"then a 3 x 3 with rate {rate:2}: {field_of_view([*backbone, (3, 1, rate)]):4} pixels")
+        print(f"then a 3 × 3 with rate {rate:2}: {field_of_view([*backbone, (3, 1, rate)]):4} pixels")
 
 # %% [markdown]
-# So one value of that map *can* know of 267<!-- above --> pixels, more than our picture of 224 is wide. Then why look
-# any farther? Because what can have a say need not have much of one. The pixels in the middle of the field come in over
-# many paths, those at its edge over one. Luo et al. (2016) asked trained networks: by how much does the value change if
-# this pixel does? That is a gradient, and where it is large is the **effective field of view**. Ask ours, for one place
-# of the map, on 16 scenes:
+# So one value of that map *can* depend on a square 267<!-- above --> pixels wide, more than our picture, which is 224
+# wide. Then why look any farther? Because what can have a say need not have much of one. The pixels in the middle of
+# the field reach the value along many paths, those at its edge along one. Luo et al. (2016) asked trained networks: by
+# how much does the value change if this pixel does? That is a gradient, and the region where it is large is the
+# **effective field of view**. Ask ours, for one place of the map, on 16 scenes:
 
 # %%
 TAPS = {4: "stage3_block1_expand_relu6", 16: "stage6_block1_expand_relu6"}  # the layers whose maps the heads stand on
@@ -174,7 +174,7 @@ distance = np.maximum(abs(rows + 0.5 - middle_row), abs(cols + 0.5 - middle_col)
 sides = [next(side for side in range(1, 300) if influence[2 * distance <= side].sum() >= share * influence.sum())
          for share in (0.5, 0.9)]  # fmt: skip
 for share, side in zip((0.5, 0.9), sides, strict=True):
-    print(f"{share:.0%} of all influence comes from a square of {side} x {side} pixels")
+    print(f"{share:.0%} of all influence comes from a square of {side} × {side} pixels")
 
 # %% jupyter={"source_hidden": true}
 figure, axes = panels(2)
@@ -191,13 +191,13 @@ axes[1].set_title("how much each pixel can change the value in the middle", font
 show(
     figure,
     alt=f"Two panels with the same two squares around the middle: a solid one of {sides[0]} pixels, from which half of "
-    f"all influence comes, and a dashed one of {sides[1]}, with 90 percent. Left a warehouse scene; right the "
+    f"all influence comes, and a dashed one of {sides[1]}, with 90 percent. Left: a warehouse scene; right: the "
     "influence of each pixel: dark in the middle, and fading to nearly white towards the edges.",
 )
 
 # %% [markdown]
-# What *could* matter is the whole picture; what does matter is a blot in the middle: half of all influence comes from
-# 75<!-- above --> × 75<!-- above --> pixels. A dilation reaches out of it in one step, with full weight. How far should
+# What *could* matter is the whole picture; what does matter is a blob in the middle: half of all influence comes from
+# 75<!-- above --> × 75<!-- above --> pixels. A dilation reaches beyond it in one step, with full weight. How far should
 # it reach? With a rate of 18 it sees nearly four times as far as our picture is wide. Is that good? Look at where its
 # nine taps fall. The paper's maps had 33 × 33 places, our lesson network's has 10 × 14. Drag `rate` up to 18:
 
@@ -205,20 +205,21 @@ show(
 explore_field_of_view(rate=6)
 
 # %% [markdown]
-# With a rate of 18 on our map, 8 of 9 taps fall beside it **for every place**. They see zeros, and the 3 × 3 kernel has
-# become a 1 × 1, at nine times its price. The paper's rates, 6, 12 and 18, belong to the paper's maps. Ours are 2 and
+# With a rate of 18 on our map, 8 of 9 taps fall outside it **for every place**. They see zeros, and the 3 × 3 kernel
+# has become a 1 × 1, at nine times its price. The paper's rates, 6, 12 and 18, belong to the paper's maps. Ours are 2
+# and
 # 4. (Chen et al. 2017 saw the same when they made their rates larger and larger, and that is where the image pooling of
 # the next section comes from.)
 
 # %% [markdown]
 # ## 3. The same map, seen several times
 #
-# Things are small and large. So look at the map of stride 16 with several fields of view **at once**: that is *atrous
+# Objects are small and large. So look at the map of stride 16 with several fields of view **at once**: that is *atrous
 # spatial pyramid pooling*, **ASPP**. Its branches all start from the same map:
 #
 # - a **pointwise** convolution: the place itself;
 # - for each rate a **separable** 3 × 3 convolution with that dilation: nearer and farther neighbours;
-# - the **image**: the mean of the map over all places, a pointwise convolution of it, and that one value laid out over
+# - the **image**: the mean of the map over all places, a pointwise convolution of it, and that one value spread over
 #   the whole map again. "This is an aisle, so there may be a forklift."
 #
 # They are concatenated, and a pointwise convolution, the **projection**, mixes them. Every branch and the projection
@@ -266,7 +267,7 @@ def conv_bn(x, filters):
 
 
 def separable_conv_bn(x, filters, dilation=1):
-    """Depthwise 3 x 3, then pointwise, each with batch normalisation and ReLU6."""
+    """Depthwise 3 × 3, then pointwise, each with batch normalisation and ReLU6."""
     x = layers.DepthwiseConv2D(3, padding="same", dilation_rate=dilation, use_bias=False)(x)
     x = layers.Activation("relu6")(layers.BatchNormalization()(x))
     return conv_bn(x, filters)
@@ -278,10 +279,10 @@ def resize(x, size):
 
 
 # %% [markdown]
-# ### Exercise 7.2 - the same map, seen several times  ·  20 points  ·  medium  ·  about 25 minutes
+# ### {07.aspp}
 #
 # Write `aspp(x, channels, rates)`, the branches in the order above. `layers.GlobalAveragePooling2D(keepdims=True)`
-# gives (B, 1, 1, C), which `resize` can lay out over `x.shape[1:3]`.
+# gives (B, 1, 1, C), which `resize` can spread over `x.shape[1:3]`.
 
 
 # %% nbgrader={"grade_id": "aspp", "solution": true}
@@ -297,16 +298,16 @@ def aspp(x, channels, rates):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_aspp", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_aspp", "grade": true}
 check("07.aspp", aspp)
 
 # %% [markdown]
 # ## 4. Between the pixels
 #
-# A coarse map has to become a large one. Repeating each value makes stairs. **Bilinear** resampling mixes the values
-# beside a place, each the more the nearer it lies, first along one side, then along the other.
+# A coarse map has to become a large one. Repeating each value makes stairs. **Bilinear** resampling mixes the values on
+# both sides of a place, the nearer one more strongly, first along one axis, then along the other.
 #
-# All care goes into one question: *where* is a pixel? A pixel is a little square, and its place is its **middle**.
+# It all comes down to one question: *where* is a pixel? A pixel is a little square, and its place is its **middle**.
 # Pixel 0 of a row of 2 has its middle at 0.5 of 2; pixel 0 of a row of 4 at 0.5 of 4, which is 0.25 of 2. So new pixel
 # $i$ lies at
 #
@@ -322,9 +323,9 @@ check("07.aspp", aspp)
 # </details>
 #
 # Older programs took $i \cdot old / new$, which moves everything by up to half a pixel, or put corner upon corner
-# ("aligned corners"). A mask that is moved by half a coarse pixel misses by eight fine ones at stride 16.
+# ("aligned corners"). At stride 16, a mask that is moved by half a coarse pixel is off by eight fine ones.
 #
-# ### Exercise 7.3 - between the pixels  ·  15 points  ·  hard  ·  about 30 minutes
+# ### {07.resize_bilinear}
 #
 # Write `resize_bilinear(image, size)` in NumPy: `image` (H, W, C), `size` (height, width). No loop over pixels is
 # needed: `image[low]` takes whole rows, `image[:, low]` whole columns.
@@ -350,18 +351,18 @@ def resize_bilinear(image, size):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_resize_bilinear", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_resize_bilinear", "grade": true}
 check("07.resize_bilinear", resize_bilinear)
 
 # %% [markdown]
-# Now a question that one should ask before any training. Suppose a network were **perfect**, but had to say its mask on
-# a map of stride 4, 8, 16 or 32, which is then enlarged. How good could the mask be? (IoU: pixels that truth and mask
-# agree on, divided by those that either calls so; 1 is perfect.)
+# Now a question to ask before any training. Suppose a network were **perfect**, but had to give its mask on a map of
+# stride 4, 8, 16 or 32, which is then enlarged. How good could the mask be? (IoU: the pixels that truth and mask agree
+# on, divided by those that either of them marks; 1 is perfect.)
 
 
 # %%
 def perfect_at(stride, mask):
-    """A true mask as a map of that stride would know it, enlarged again by your function."""
+    """A true mask as a map of that stride would hold it, enlarged again by your function."""
     height, width = mask.shape
     shares = np.eye(len(CLASSES) + 1)[np.where(mask == 255, 0, mask)]
     coarse = shares.reshape(height // stride, stride, width // stride, stride, -1).mean(axis=(1, 3))
@@ -405,7 +406,7 @@ with after("7.3"):
 # %% [markdown]
 # ## 5. The edges come back
 #
-# The backbone has had fine maps on its way. They know little of *what*, but exactly *where*. So:
+# The backbone had fine maps along the way. They know little about *what*, but exactly *where*. So:
 #
 # 1. take a fine map, of stride 4, and **narrow** it by a pointwise convolution, so that its many channels do not drown
 #    the others;
@@ -439,7 +440,7 @@ show(
 )
 
 # %% [markdown]
-# ### Exercise 7.4 - the edges come back  ·  10 points  ·  medium  ·  about 15 minutes
+# ### {07.decoder}
 #
 # Write `decoder(x, low_level, low_level_channels, channels)`: `x` is ASPP's map, `low_level` the fine one, which is
 # narrowed to `low_level_channels`; each refining step gives `channels`.
@@ -447,7 +448,7 @@ show(
 
 # %% nbgrader={"grade_id": "decoder", "solution": true}
 def decoder(x, low_level, low_level_channels, channels):
-    """A coarse map laid over a fine one: (B, h, w, C) and (B, H, W, c) give (B, H, W, channels)."""
+    """A coarse map and a fine one joined: (B, h, w, C) and (B, H, W, C') give (B, H, W, channels)."""
     ### BEGIN SOLUTION
     low_level = conv_bn(low_level, low_level_channels)
     x = resize(x, low_level.shape[1:3])
@@ -457,15 +458,15 @@ def decoder(x, low_level, low_level_channels, channels):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_decoder", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_decoder", "grade": true}
 check("07.decoder", decoder)
 
 # %% [markdown]
-# Behind it stands one pointwise convolution to the logits of the $C + 1$ classes, and a last `resize` to the size of
-# the picture. That is all of DeepLabV3+:
+# After it come one pointwise convolution to the logits of the $K$ classes and the background, and a last `resize` to
+# the size of the picture. That is all of DeepLabV3+:
 
 # %%
-with after("7.2 7.4"):
+with after("7.2", "7.4"):
     maps = {4: keras.Input((40, 56, 96)), 16: keras.Input((10, 14, 288))}
     decoded = decoder(aspp(maps[16], 64, (2, 4)), maps[4], 24, 64)
     logits = resize(layers.Conv2D(len(CLASSES) + 1, 1)(decoded), (160, 224))
@@ -491,30 +492,30 @@ print(f"\n255, ignore: in the scenes as they are {counts[255]} pixels, in the sa
       f"{sum((scene.mask == 255).sum() for scene in zoomed)}")  # fmt: skip
 
 # %% [markdown]
-# A network that says "background" everywhere is right for 88.5<!-- above -->% of all pixels. Three decisions belong
-# into the loss:
+# A network that says "background" everywhere is right for 88.5<!-- above -->% of all pixels. Three decisions belong in
+# the loss:
 #
 # - **A weight for each class**: a pixel of a rare class counts more. (How to choose them, in lesson 8.)
 # - **"Ignore"**: the mask says 255 where nobody can or should say what it is, and nothing counts there. In this course:
-#   a crowd in a photograph, and the rest of a thing that a zoom has cut off (lesson 8). Drawn scenes have none as long
-#   as they come whole; zoomed ones do.
-# - **A mean, no sum.** A sum over pixels grows with the picture, and with the batch: train on larger pictures, and your
-#   loss weights mean something else. Divide by the sum of the *weights* that were counted. Then weights of (2, 2, 2, 2)
-#   do the same as (1, 1, 1, 1).
+#   a crowd in a photograph, and the rest of an object that a zoom has cut off (lesson 8). Drawn scenes have none as
+#   long as they are whole; zoomed ones do.
+# - **A mean, not a sum.** A sum over pixels grows with the picture, and with the batch: train on larger pictures, and
+#   your loss weights mean something else. Divide by the sum of the *weights* that were counted. Then weights of (2, 2,
+#   2, 2) do the same as (1, 1, 1, 1).
 #
 # $$L = \frac{\sum_i w_{c_i} \, \text{cross-entropy}_i}{\sum_i w_{c_i}}$$
 #
-# ### Exercise 7.5 - rare classes count more  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {07.weighted_cross_entropy}
 #
-# Write `weighted_cross_entropy(mask, logits, class_weights)` in `ops`: `mask` (B, H, W) whole numbers, `logits` (B, H,
-# W, C + 1), `class_weights` C + 1 numbers, background first. One number comes back, and 0 where no pixel counts.
+# Write `weighted_cross_entropy(mask, logits, class_weights)` in `ops`: `mask` is (B, H, W) whole numbers, `logits` (B,
+# H, W, K + 1), and `class_weights` K + 1 numbers, background first. One number comes back, and 0 where no pixel counts.
 # `class_cross_entropy(classes, logits)` is lesson 6's. `ops.take(weights, classes)` looks up many at once; but 255 is
-# no class, so make it one first (any), and set its weight to 0.
+# not a class, so first turn it into one (any one), and set its weight to 0.
 
 
 # %% nbgrader={"grade_id": "weighted_cross_entropy", "solution": true}
 def weighted_cross_entropy(mask, logits, class_weights):
-    """Cross-entropy of the pixels, a mean weighed by class; where the mask is 255, nothing counts."""
+    """Cross-entropy of the pixels, a mean weighted by class; where the mask is 255, nothing counts."""
     ### BEGIN SOLUTION
     counts = mask != 255
     classes = ops.where(counts, mask, 0)
@@ -524,7 +525,7 @@ def weighted_cross_entropy(mask, logits, class_weights):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_weighted_cross_entropy", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_weighted_cross_entropy", "grade": true}
 check("07.weighted_cross_entropy", weighted_cross_entropy)
 
 # %% [markdown]
@@ -532,16 +533,16 @@ check("07.weighted_cross_entropy", weighted_cross_entropy)
 #
 # Cross-entropy asks pixel by pixel. What we want in the end is a matter of *areas*: how much do truth and mask overlap?
 # **Dice** is twice the overlap, divided by the sum of both areas: 1 if they agree, 0 if they never meet. A class of
-# three pixels weighs as much as one of three thousand. With shares $p$ (softmax) in the place of yes and no, one can
-# learn from it, for each class:
+# three pixels weighs as much as one of three thousand. With shares $p$ (softmax) in place of yes and no, a network can
+# learn from it. For each class:
 #
 # $$\text{dice} = \frac{2 \sum_i t_i \, p_i}{\sum_i t_i + \sum_i p_i}$$
 #
 # $t_i$ is 1 where the true class is this one. The sums run over all pixels of all pictures of the batch. The loss is
-# the **mean of $1 - \text{dice}$** over the classes that the batch's masks hold; dice of nothing is no measure of
-# anything. Background is a class like the others.
+# the **mean of $1 - \text{dice}$** over the classes that the batch's masks hold; the dice of nothing measures nothing.
+# Background is a class like the others.
 #
-# ### Exercise 7.6 - overlap as a loss  ·  15 points  ·  medium  ·  about 25 minutes
+# ### {07.dice_loss}
 #
 # Write `dice_loss(mask, logits)`. Where the mask is 255, neither truth nor shares count. One number comes back, 0 where
 # no pixel counts.
@@ -561,12 +562,12 @@ def dice_loss(mask, logits):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_dice_loss", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_dice_loss", "grade": true}
 check("07.dice_loss", dice_loss)
 
 # %% [markdown]
-# V-Net, from which dice as a loss comes, has **squares** below the line: $\sum t_i + \sum p_i^2$ (for $t_i$, 0 or 1,
-# the square changes nothing). What does that change? Take an object whose pixels the network all gives the share $p$,
+# V-Net, which introduced dice as a loss, has **squares** in the denominator: $\sum t_i + \sum p_i^2$ (for $t_i$, 0 or
+# 1, the square changes nothing). What does that change? Take an object to whose pixels the network gives the share $p$,
 # and nothing elsewhere:
 
 # %%
@@ -575,20 +576,20 @@ for p in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
     print(f"{p:7.1f}{1 - 2 * p / (1 + p):12.3f}{1 - 2 * p / (1 + p * p):19.3f}")
 
 # %% [markdown]
-# Dice-square is content sooner: at a share of 0.7<!-- above --> it has little left to say, dice keeps pushing. We train
-# with dice. Its gradient is restless where a batch holds a few pixels of a class only; so cross-entropy and dice go
-# together, the one calm, the other just.
+# Dice-square is content sooner: at a share of 0.7<!-- above --> it has little left to say, while dice keeps pushing. We
+# train with dice. Its gradient is unsteady where a batch holds only a few pixels of a class; so cross-entropy and dice
+# go together, one steady, the other fair.
 
 # %% [markdown]
 # ## 8. Decoder and losses, seen
 #
-# Do they hold what they promise? A whole training takes its time (lesson 8). But the backbone of our network has been
-# trained; so leave it as it is, and train new heads on its maps, out of *your* functions, on 48 scenes. Three of them:
-# one without a decoder, whose coarse map is enlarged 16 times; one with it; and the same once more with dice in the
-# place of the cross-entropy. That takes about half a minute on two cores.
+# Do they keep their promise? A whole training takes its time (lesson 8). But the backbone of our network has been
+# trained already; so we leave it as it is, and train new heads on its maps, built from *your* functions, on 48 scenes.
+# There are three heads: one without a decoder, whose coarse map is enlarged 16 times; one with it; and the same once
+# more with dice in place of the cross-entropy. That takes about half a minute on two cores.
 
 # %%
-MODE = how_to_train()  # "full" for you; where nobody waits for it, in a check or an automatic test, less
+MODE = how_to_train()  # "full" for you; less in a check or an automatic test, where nobody waits for it
 
 
 def new_head(with_decoder):
@@ -599,22 +600,22 @@ def new_head(with_decoder):
     head = keras.Model([fine, coarse], resize(layers.Conv2D(len(CLASSES) + 1, 1)(x), LESSON.image_size))
     for layer in head.layers:
         if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = 0.8  # in so few steps its averages have to follow fast
+            layer.momentum = 0.8  # in so few steps its averages have to adapt fast
     return head
 
 
 def cross_entropy_of_whole_numbers(mask, logits):
-    """All classes count alike; Keras's `fit` makes floats of a mask."""
+    """All classes count alike; Keras's `fit` turns a mask into floats."""
     return weighted_cross_entropy(ops.cast(mask, "int32"), logits, (1.0,) * (len(CLASSES) + 1))
 
 
 def dice_of_whole_numbers(mask, logits):
-    """Likewise."""
+    """The same for dice."""
     return dice_loss(ops.cast(mask, "int32"), logits)
 
 
 said_by = {}
-with after("7.2 7.4 7.5 7.6"):
+with after("7.2", "7.4", "7.5", "7.6"):
     if MODE != "skip":
         learn = [render(seed, size=LESSON.image_size) for seed in SPLITS["train"][:48]]
         to_maps = keras.Model(network.input, [network.get_layer(TAPS[stride]).output for stride in (4, 16)])
@@ -662,19 +663,19 @@ if said_by:
 # not learned with them.
 
 # %% [markdown]
-# ## 9. Who is taken for whom
+# ## 9. What is taken for what
 #
-# For a measure nobody needs a gradient, but it has to be honest. Count all pixels of **all** pictures in one table,
-# the **confusion matrix**: row, the true class; column, what was said. On its diagonal is what is right.
+# A measure needs no gradient, but it has to be honest. Count all pixels of **all** pictures in one table, the
+# **confusion matrix**: the row is the true class, the column the predicted one. On its diagonal is what is right.
 #
-# ### Exercise 7.7 - who is taken for whom  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {07.confusion_matrix}
 #
 # Write `confusion_matrix(masks, predicted, classes)` in NumPy: two lists of masks, which may have different sizes, and
 # are whole numbers of any type, often `uint8`; `classes` does not count the background. Return (classes + 1, classes +
 # 1) whole numbers. Where the true mask is 255, nothing counts.
 #
-# Beware of `matrix[mask, guess] += 1`. If the same pair comes a thousand times, it adds 1 once. `np.bincount` counts
-# properly, but one number at a time: so make one number of two, `row * side + column`.
+# Beware of `matrix[mask, guess] += 1`. If the same pair comes up a thousand times, it adds 1 once. `np.bincount` counts
+# properly, but one number at a time: so turn the two into one number, `row * side + column`.
 
 
 # %% nbgrader={"grade_id": "confusion_matrix", "solution": true}
@@ -690,12 +691,12 @@ def confusion_matrix(masks, predicted, classes):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_confusion_matrix", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_confusion_matrix", "grade": true}
 check("07.confusion_matrix", confusion_matrix)
 
 
 # %% [markdown]
-# From the table the IoU of each class is three sums away, and their mean, without the background, is **mIoU**:
+# From this table, the IoU of each class is three sums away, and their mean, without the background, is **mIoU**:
 
 
 # %%
@@ -718,8 +719,8 @@ with after("7.7"):
     print(f"mIoU of the three classes: {ious[1:].mean():.3f}")
 
 # %% [markdown]
-# Read a row: most of what is missed is taken for background, and some person for forklift (the drivers). Now the same
-# predictions once more, as one often sees it done: an IoU for each picture, then the mean of the pictures. What about
+# Read a row: most of what is missed is taken for background, and some person pixels for forklift (the drivers). Now the
+# same predictions once more, as is often done: an IoU for each picture, then the mean over the pictures. What about
 # pictures *without* the class? Three people, three ideas:
 
 # %%
@@ -738,9 +739,9 @@ with after("7.7"):
 
 # %% [markdown]
 # One network, one set of predictions: from 0.39<!-- above --> to 0.77<!-- above -->. The last idea even rewards rare
-# classes, for most pictures do not hold them. And averaged over pictures, twelve pixels of a far worker, missed, weigh
-# as much as a forklift that fills half the picture. So: **one table for all pictures**. When you compare your mIoU with
-# anybody's, ask first how it was averaged.
+# classes, for most pictures do not contain them. And in a mean over pictures, twelve missed pixels of a distant worker
+# weigh as much as a forklift that fills half the picture. So: **one table for all pictures**. When you compare your
+# mIoU with somebody else's, first ask how it was averaged.
 #
 # ## 10. Compare with the reference
 #
@@ -751,14 +752,14 @@ with after("7.7"):
 #     ssdseg compare 7    # your functions beside the reference's
 #     ssdseg assemble     # the joint network, with your functions in it
 #
-# A trap of Keras (3.15) that we fell into: its layer `Resizing` takes itself to be *training* unless told otherwise,
-# and passes that on to every batch normalisation behind it. Whoever then calls `network(image)` gets another mask, and
-# a slightly damaged network. `ops.image.resize` has no such opinion.
+# A trap in Keras (3.15) that we fell into: its layer `Resizing` assumes that it is *training* unless told otherwise,
+# and passes that on to every batch normalisation after it. Whoever then calls `network(image)` gets a different mask,
+# and a slightly damaged network. `ops.image.resize` makes no such assumption.
 #
 # ## To remember
 #
-# - The **field of view** grows by (kernel - 1) × dilation × stride so far; what *counts* is a blot in its middle, the
-#   effective field. A rate wider than the map is a waste.
+# - The **field of view** grows by (kernel - 1) × dilation × stride so far; what *counts* is a blob in its middle, the
+#   effective field. A rate wider than the map is wasted.
 # - **ASPP**: a point, several rates, the whole image, concatenated and projected.
 # - Before you train, ask what a *perfect* network could reach at that stride. The **decoder** is the answer.
 # - A pixel's place is its **middle**.
@@ -778,4 +779,4 @@ with after("7.7"):
 #   arXiv 1701.04128).
 # - F. Milletari et al. 2016, *V-Net* (3DV, arXiv 1606.04797): dice as a loss, with squares.
 # - M. Drozdzal et al. 2016, *The Importance of Skip Connections in Biomedical Image Segmentation* (arXiv 1608.04117):
-#   without them.
+#   without squares.

@@ -16,12 +16,11 @@
 # **You will be able to** put two heads on one backbone and train them together, judge a detector as COCO does, choose
 # its thresholds without fooling yourself, and say where it fails.
 #
-# **You need** the lessons before this one. Your own functions from them will be in the network, wherever they are
-# right;
+# **You need** the lessons before this one. Your own functions from them will be in the network wherever they are right;
 # the reference's stand in for those that are missing.
 #
-# **It takes** about 145 minutes: seven exercises, 100 points. Beside that a network trains, once, for 5 to 10 minutes
-# on two processor cores; you can go on reading meanwhile. Every exercise is a good place to stop.
+# **It takes** {time}. In addition, a network trains, once, for 5 to 10 minutes on two processor cores; you can read on
+# meanwhile. Every exercise is a good place to stop.
 #
 # Stuck? `hint("08.joint_network")` gives a hint for that exercise; call it again for a stronger one.
 
@@ -83,7 +82,8 @@ show(
 )
 
 # %% [markdown]
-# Yours will be a smaller one, like this that you know from the other lessons. In section 6 your own takes its place:
+# Yours will be a smaller one, like this one, which you know from the other lessons. In section 6 your own takes its
+# place:
 
 # %%
 network = shipped = load_network("lesson")
@@ -122,14 +122,14 @@ show(
 print(f"of {len(labels)} boxes {np.mean(labels == 1):.0%} are people, of the pixels {shares[0]:.0%} are background")
 
 # %% [markdown]
-# Two kinds of imbalance. Of the **boxes** 59<!-- above -->% are people, yet people are the hardest, for they are small.
-# Of the **pixels** 89<!-- above -->% are background. Lesson 7's loss can weigh classes. With what?
+# Two kinds of imbalance. Of the **boxes**, 59<!-- above -->% are people, yet people are the hardest, for they are
+# small. Of the **pixels**, 89<!-- above -->% are background. Lesson 7's loss can weight classes. By how much?
 #
-# A common answer is **median frequency** (Eigen and Fergus 2015). The *frequency* of a class is its number of pixels,
-# divided by the number of all pixels of those images that *show* it. The weight is the median of all frequencies,
+# A common answer is **median frequency** (Eigen and Fergus 2015). The *frequency* of a class is its number of pixels
+# divided by the number of all pixels in those images that *show* it. The weight is the median of all frequencies,
 # divided by the class's own. So the class in the middle has the weight 1, rare ones more, the background much less.
 #
-# ### Exercise 8.1 - weights that make up for rarity  ·  10 points  ·  easy  ·  about 15 minutes
+# ### {08.median_frequency_weights}
 #
 # Write `median_frequency_weights(pixel_counts)`: `pixel_counts` is (images, classes), background first. Return a weight
 # for each class. In the check every class occurs.
@@ -146,7 +146,7 @@ def median_frequency_weights(pixel_counts):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_median_frequency_weights", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_median_frequency_weights", "grade": true}
 check("08.median_frequency_weights", median_frequency_weights)
 
 # %%
@@ -158,19 +158,19 @@ with after("8.1"):
     print(f"monorail / background {weights[3] / weights[0]:8.0f}{np.sqrt(weights[3] / weights[0]):12.1f}")
 
 # %% [markdown]
-# Weights have a price. A monorail pixel that is missed now costs 22<!-- above --> times as much as a background
-# pixel that is painted over, so the network will rather paint too much: masks grow fat. And dice, which stands beside
-# the cross-entropy, already counts every class alike. So your training in section 6 takes the **roots** of these
-# weights: half-way, as factors go, between them and equal weights.
+# Weights have a price. A monorail pixel that is missed now costs 22<!-- above --> times as much as a background pixel
+# that is painted over, so the network would rather paint too much: masks grow fat. And dice, which stands beside the
+# cross-entropy, already counts every class alike. So your training in section 6 takes the **roots** of these weights:
+# halfway, as factors go, between them and equal weights.
 
 # %% [markdown]
 # ## 3. The same scene, seen in another way
 #
-# 2,000 scenes are few. **Augmentation** makes more of them: mirrored, zoomed into, in another light. One rule: what
-# changes the picture has to change boxes and mask in the same way, *exactly*. A box that is a pixel off teaches the
-# network to be a pixel off.
+# 2,000 scenes are not many. **Augmentation** makes more of them: mirrored, zoomed into, in another light. One rule:
+# what changes the picture has to change boxes and mask in the same way, *exactly*. A box that is a pixel off teaches
+# the network to be a pixel off.
 #
-# ### Exercise 8.2 - the mirror image  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {08.flip}
 #
 # Write `flip(image, boxes, mask)`, left and right exchanged, for an image (H, W, 3), boxes (N, 4) in fractions of the
 # image and a mask (H, W). Return all three. (A trap: the old left edge becomes the new right one.)
@@ -185,21 +185,20 @@ def flip(image, boxes, mask):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_flip", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_flip", "grade": true}
 check("08.flip", flip)
 
 # %% [markdown]
 # A **zoom** takes a window of the image and enlarges it. A box that reaches over the window's edge is cut. And if
-# hardly
-# anything is left of it? A hand at the edge of a picture is no person that one could learn from, nor is it background.
+# hardly anything is left of it? A hand at the edge of a picture is not a person to learn from, nor is it background.
 # The rule here: at least **a quarter of the box's area** has to be in the window. Otherwise the box is dropped, and in
 # the mask what is left of the thing becomes 255, "ignore": whatever the network says there, no loss counts it.
 #
-# ### Exercise 8.3 - what is left of a box  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {08.crop_boxes}
 #
 # Write `crop_boxes(boxes, window)`: boxes (N, 4) and the window `(xmin, ymin, xmax, ymax)` are in fractions of the
-# image. Return two things: the boxes that are kept, (K, 4), in fractions of the *window* and cut at its edge; and their
-# indices (K,). `areas(boxes)` gives the areas of boxes, 0 where one is turned inside out.
+# image. Return two things: the boxes that are kept, (M, 4), in fractions of the *window* and cut at its edge; and their
+# indices (M,). `areas(boxes)` gives the areas of boxes, 0 where a box is turned inside out.
 
 
 # %% nbgrader={"grade_id": "crop_boxes", "solution": true}
@@ -214,11 +213,11 @@ def crop_boxes(boxes, window):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_crop_boxes", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_crop_boxes", "grade": true}
 check("08.crop_boxes", crop_boxes)
 
 # %% jupyter={"source_hidden": true}
-with after("8.2 8.3"):
+with after("8.2", "8.3"):
     scene, window = samples[35], (0.1, 0.25, 0.75, 0.9)
     zoomed = augment.crop(scene, window, scene.image.shape[:2])
     mirrored, mirrored_boxes, _ = flip(scene.image, scene.boxes, scene.mask)
@@ -273,13 +272,13 @@ with after("8.2 8.3"):
 #   mask's logits and the decoder's map; you need the first;
 # - `extra_maps(x, (96,))` gives a list;
 # - `ssdlite(feature_maps, anchors_per_cell, classes)` gives logits and offsets. `feature_maps` go from fine to coarse,
-#   as the anchors do. In `classes` the background is not counted.
+#   as the anchors do. `classes` does not count the background.
 #
-# ### Exercise 8.4 - two heads on one backbone  ·  20 points  ·  medium  ·  about 25 minutes
+# ### {08.joint_network}
 #
 # Write `joint_network(image_size, backbone, anchors_per_cell, classes)`: `image_size` is (height, width), `backbone` a
 # function from the scaled picture to the dict of maps. Return a `keras.Model` from the picture to a dict with the keys
-# `"classes"`, `"offsets"` and `"mask"`. In the check the backbone is a tiny one, so that it is quick.
+# `"classes"`, `"offsets"` and `"mask"`. To be quick, the check uses a tiny backbone.
 
 
 # %% nbgrader={"grade_id": "joint_network", "solution": true}
@@ -295,11 +294,11 @@ def joint_network(image_size, backbone, anchors_per_cell, classes):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_joint_network", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_joint_network", "grade": true}
 check("08.joint_network", joint_network)
 
 # %% [markdown]
-# A backbone is a function, so it can be exchanged. What do two heads on one backbone save?
+# A backbone is a function, so it can be swapped for another. What do two heads on one backbone save?
 
 
 # %%
@@ -309,7 +308,7 @@ def half_mobilenet(x):
 
 
 def half_shufflenet(x):
-    """ShuffleNetV2, the narrowest."""
+    """ShuffleNetV2, the narrowest one."""
     return shufflenet_v2_features(x, "0.5")
 
 
@@ -332,7 +331,7 @@ with after("8.4"):
 # 7, and one that you have not met: **GIoU** (Rezatofighi et al. 2019), 1 minus the IoU of the predicted with the true
 # box, with a term that still pulls where the two do not overlap. Smooth L1 looks at four numbers, GIoU at the box.
 #
-# May one just add them? Look at their sizes, in a fresh network and in a trained one:
+# May we simply add them? Look at their sizes, in a fresh network and in a trained one:
 
 # %%
 inputs, wanted = next(iter(batches(samples[:16], LESSON, 16)))
@@ -346,10 +345,10 @@ for name, some in (("fresh", build_network(LESSON)), ("trained", network)):
 
 # %% [markdown]
 # The last column says how far the largest and the smallest are apart: by a factor of 15<!-- above --> at the beginning,
-# of 21<!-- above --> in the end; the class loss stays the largest. One backbone can serve that. It is so because every
-# one of them is a **mean**: over positives, over pixels, over classes. Were the mask's a sum over the
+# of 21<!-- above --> at the end; the class loss stays the largest. One backbone can serve all of them. That is because
+# every one of them is a **mean**: over positives, over pixels, over classes. Were the mask's a sum over the
 # 35,840<!-- = 160 * 224 --> pixels of a picture, it would begin with five digits, and the backbone would serve that
-# head alone. So here the weights of the losses may all be 1. Where they may not, watch the parts by themselves, not the
+# head alone. So here the weights of the losses may all be 1. Where they may not, watch the individual parts, not the
 # sum.
 
 # %% [markdown]
@@ -362,34 +361,36 @@ assembly = assemble()
 print(assembly.table())
 
 # %% [markdown]
-# What is yours is used: when the network is built, in augmentation, matching and coding, in the losses, and later in
+# What is yours is used when the network is built, in augmentation, matching and coding, in the losses, and later in
 # NMS, in the gate of section 9 and in the scores. What no training and no prediction calls is not among the pieces:
 # lesson 3's loops, `field_of_view`, `choose_threshold` and the like. `joint_network` and the weights of the classes are
-# not in the table either, but they are at work, for the next cell calls them by name. The recipe:
+# not in the table either, but they are used, for the next cell calls them by name. The recipe:
 #
-# - **AdamW**, 16 pictures a step; the learning rate rises for the first steps, then falls along a cosine to nearly 0;
-# - mirrored every second time, always in another light, and every fourth time zoomed, with your `crop_boxes`;
+# - **AdamW**, 16 pictures per step; the learning rate rises over the first steps, then falls along a cosine to nearly
+#   0;
+# - scenes are mirrored every second time, always shown in another light, and zoomed every fourth time, with your
+#   `crop_boxes`;
 # - in the mask's cross-entropy each class has the **root of its median frequency weight**, by your function;
 # - what is kept is a **moving average** of the weights, which is steadier than the weights themselves;
-# - seven times through 2,000 scenes.
+# - seven passes through 2,000 scenes.
 #
-# It takes 10 to 20 minutes of one processor core's time, so 5 to 10 on two quiet ones; the first half a minute goes
-# into making the graph. You may interrupt it (the square in the menu): run the cell again, and it goes on after the
-# last whole epoch. Read on meanwhile.
+# It takes 10 to 20 minutes of one processor core's time, so 5 to 10 on two quiet ones; the first half minute goes into
+# making the graph. You may interrupt it (the square in the menu): run the cell again, and it goes on after the last
+# whole epoch. Read on meanwhile.
 #
 # It is done **once**. Your network is kept in the folder `my_network`, beside this notebook, and the next Run All finds
 # it there. Change one of the pieces, and another training begins, in a folder of its own.
 
-# %%
+# %% tags=["timed"]
 MODE = how_to_train()  # "full" for you; where nobody waits for it, in a check or an automatic test, less
 
 
 def backbone(x):
-    """That of the lesson's network: MobileNetV2, half as wide."""
+    """The backbone of the lesson's network: MobileNetV2, half as wide."""
     return backbone_features(x, LESSON)
 
 
-with after("8.1 8.4"):
+with after("8.1", "8.4"):
     roots = np.sqrt(np.asarray(median_frequency_weights(pixel_counts), float))
     recipe = replace(training.LESSON_RECIPE, epochs=7, zoom_share=0.25, class_weights=tuple(roots.round(3).tolist()))
     if MODE != "skip":
@@ -419,11 +420,11 @@ print(f"In what follows {whose} is judged.")
 # %% [markdown]
 # Learn to read such curves. Class and box fall fast at first, then slowly. The mask's parts fall late, once the coarse
 # maps know what they show. At the beginning the *validation* loss lies above that of training: it judges the moving
-# average, and after the first epoch, 125<!-- = 2000 // 16 --> steps, a share of 0.29<!-- = 0.99 ** 124 --> in that is
-# still the network as it was drawn by lot. Later the two come near each other and may cross, for validation scenes come
+# average, and after the first epoch, 125<!-- = 2000 // 16 --> steps, a share of 0.29<!-- = 0.99 ** 124 --> of that is
+# still the network as it was initialised at random. Later the two come closer and may cross, for validation scenes come
 # as they are, those of training zoomed and in odd lights. Where the validation loss *rises* while the training loss
-# still falls, the network learns its scenes by heart. In the last epochs the curves are flat: the cosine has made the
-# learning rate so small that hardly anything moves any more.
+# still falls, the network is learning its scenes by heart. In the last epochs the curves are flat: the cosine has made
+# the learning rate so small that hardly anything changes any more.
 
 # %% [markdown]
 # ## 7. How good is it?
@@ -435,7 +436,7 @@ print(f"In what follows {whose} is judged.")
 #    yet, by an IoU of at least 0.5; a second box on the same person is a *false alarm*, like one on the floor.
 # 2. Go down the list. After each detection: **precision**, the share of hits among those so far; **recall**, the share
 #    of all true boxes that has been found.
-# 3. Precision goes up and down. At each recall count the **best precision that is still to come**: the curve may only
+# 3. Precision goes up and down. At each recall, count the **best precision that is still to come**: the curve may only
 #    fall.
 # 4. AP is the mean of that at the 101 recalls 0, 0.01, ..., 1; where a recall is never reached, it is 0.
 #
@@ -444,16 +445,16 @@ print(f"In what follows {whose} is judged.")
 #
 # <details><summary>Compare</summary>
 #
-# Precision 1, 1/2, 2/3; recall 1/2, 1/2, 1. Up to a recall of one half the best to come is 1, beyond it 2/3: about
-# 0.83<!-- = metrics.average_precision([0.9, 0.8, 0.7], [True, False, True], 2) -->.
+# Precision 1, 1/2, 2/3; recall 1/2, 1/2, 1. Up to a recall of one half the best still to come is 1, beyond it 2/3:
+# about 0.83<!-- = metrics.average_precision([0.9, 0.8, 0.7], [True, False, True], 2) -->.
 #
 # </details>
 #
-# ### Exercise 8.5 - average precision  ·  20 points  ·  hard  ·  about 30 minutes
+# ### {08.average_precision}
 #
 # Write `average_precision(scores, hits, positives)`: scores (D,) and hits (D,), true or false, of all detections of a
 # class, in any order; `positives` is how many true boxes there are, at least one. No two scores are equal. Without any
-# detection it is 0.
+# detection, the result is 0.
 
 
 # %% nbgrader={"grade_id": "average_precision", "solution": true}
@@ -469,7 +470,7 @@ def average_precision(scores, hits, positives):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_average_precision", "grade": true, "points": 20}
+# %% nbgrader={"grade_id": "check_average_precision", "grade": true}
 check("08.average_precision", average_precision)
 
 
@@ -518,14 +519,14 @@ with after("8.5"):
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, title="average precision")
     show(
         figure,
-        alt="Two panels with a curve a class. Left precision over recall: for forklift and monorail it stays near 1 "
-        "for long and then falls, for person it begins to fall much sooner; average precisions "
-        f"{', '.join(told)}. Right F1 over the score threshold, which rises, has a broad top, and "
+        alt="Two panels with one curve per class. Left: precision over recall: for forklift and monorail it stays near "
+        "1 for long and then falls, for person it begins to fall much sooner; average precisions "
+        f"{', '.join(told)}. Right: F1 over the score threshold, which rises, has a broad top, and "
         "falls towards 1.",
     )
 
 # %% [markdown]
-# Is it what the world counts? `pycocotools` is COCO's own program. Give it the same boxes:
+# Is it what everybody else counts? `pycocotools` is COCO's own program. Give it the same boxes:
 
 # %%
 try:
@@ -584,16 +585,16 @@ with after("8.5"):
 # %% [markdown]
 # ## 8. How sure is sure enough?
 #
-# AP judges every threshold at once. Whoever *uses* the network has to choose one for each class. **F1** puts precision
+# AP judges all thresholds at once. Whoever *uses* the network has to choose one for each class. **F1** puts precision
 # and recall into one number, their harmonic mean. If $k$ detections are kept, of which $t$ are hits, and there are $P$
 # boxes,
 #
 # $$F_1 = \frac{2 t}{k + P}$$
 #
-# ### Exercise 8.6 - how sure is sure enough  ·  15 points  ·  medium  ·  about 20 minutes
+# ### {08.choose_threshold}
 #
-# Write `choose_threshold(scores, hits, positives)`: the *score* of the last detection that one should keep for the best
-# F1. Of several with the same F1 the highest; 1.0 if there is no hit at all. No two scores are equal.
+# Write `choose_threshold(scores, hits, positives)`: the *score* of the last detection to keep for the best F1. Of
+# several with the same F1, return the highest; return 1.0 if there is no hit at all. No two scores are equal.
 
 
 # %% nbgrader={"grade_id": "choose_threshold", "solution": true}
@@ -608,13 +609,13 @@ def choose_threshold(scores, hits, positives):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_choose_threshold", "grade": true, "points": 15}
+# %% nbgrader={"grade_id": "check_choose_threshold", "grade": true}
 check("08.choose_threshold", choose_threshold)
 
 # %% [markdown]
 # Chosen on **validation**, tried on **test** scenes. Not on the same ones: a threshold that was chosen on the test
-# scenes fits *them*, and what it reaches there says nothing about tomorrow's. That goes for everything one chooses: the
-# number of epochs, the anchors, the NMS threshold.
+# scenes fits *them*, and what it reaches there says nothing about tomorrow's. That goes for everything that is chosen:
+# the number of epochs, the anchors, the NMS threshold.
 
 # %%
 test = [render(seed, size=LESSON.image_size) for seed in SPLITS["test"][:150]]
@@ -623,7 +624,7 @@ with assembly.in_place():
 
 
 def precision_and_recall(predictions, label, threshold):
-    """Of the test scenes, with detections of at least that score."""
+    """Precision and recall on the test scenes, of detections with at least that score."""
     scores, hits, positives = judged(predictions, test, label)
     kept = scores >= threshold
     return hits[kept].sum() / max(kept.sum(), 1), hits[kept].sum() / positives
@@ -638,17 +639,17 @@ with after("8.6"):
         )
 
 # %% [markdown]
-# ## 9. The one head asks the other
+# ## 9. One head asks the other
 #
-# Two heads look at the same picture, and they can disagree: a box says "forklift", and the mask does not have one pixel
-# of forklift. The **segmentation gate** lets a detection pass only if the *same image's* mask has at least some pixels
-# of its class. Does that help? It is not clear before one has counted: both heads stand on one backbone, and what fools
-# the one may fool the other.
+# Two heads look at the same picture, and they can disagree: a box says "forklift", and the mask does not have a single
+# forklift pixel. The **segmentation gate** lets a detection pass only if the *same image's* mask has at least some
+# pixels of its class. Does that help? Only counting can tell: both heads stand on one backbone, and what fools one may
+# fool the other.
 #
-# ### Exercise 8.7 - the one head asks the other  ·  10 points  ·  easy  ·  about 10 minutes
+# ### {08.segmentation_gate}
 #
-# Write `segmentation_gate(labels, mask, least_pixels)`: labels (D,) of the detections of an image, and its predicted
-# mask (H, W). Return the indices of those that may pass, in their order.
+# Write `segmentation_gate(labels, mask, least_pixels)` for the labels (D,) of the detections in an image, and its
+# predicted mask (H, W). Return the indices of those that may pass, in their order.
 
 
 # %% nbgrader={"grade_id": "segmentation_gate", "solution": true}
@@ -660,13 +661,13 @@ def segmentation_gate(labels, mask, least_pixels):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check_segmentation_gate", "grade": true, "points": 10}
+# %% nbgrader={"grade_id": "check_segmentation_gate", "grade": true}
 check("08.segmentation_gate", segmentation_gate)
 
 
 # %%
 def hits_and_false_alarms(predictions, scenes, least):
-    """Of all detections that are sure enough and pass the gate."""
+    """Hits and false alarms among the detections that are sure enough and pass the gate."""
     counts = np.zeros(2, int)
     for prediction, scene in zip(predictions, scenes, strict=True):
         passing = np.asarray(segmentation_gate(prediction.labels, prediction.mask, least), int)
@@ -680,7 +681,7 @@ def hits_and_false_alarms(predictions, scenes, least):
 
 
 GATE = 1
-with after("8.6 8.7"):
+with after("8.6", "8.7"):
     print("                     validation               test")
     best, boxes_in_all = -1.0, sum(len(scene.labels) for scene in validation)
     for least in (0, 1, 20, 100, 400):
@@ -695,18 +696,18 @@ with after("8.6 8.7"):
 
 # %% [markdown]
 # Compare the first two rows: whether the mask has *one* pixel of the class changes next to nothing, since the two heads
-# mostly err together. Nor is a stricter gate free: a far person of ten pixels, seen by one head only, is gone too. So
-# the number of pixels is one more thing that is **chosen on validation**, and the right-hand columns say what came of
-# it.
+# mostly err together. Nor is a stricter gate free: a distant person of ten pixels, seen by one head only, is gone too.
+# So the number of pixels is one more thing that is **chosen on validation**, and the right-hand columns say what came
+# of it.
 #
-# One mistake to avoid. Ask *this* image's mask, not the masks of the whole batch. Else a forklift in one picture opens
-# the gate for ghosts in another, and your scores depend on how pictures are put into batches.
+# One mistake to avoid: ask *this* image's mask, not the masks of the whole batch. Otherwise a forklift in one picture
+# opens the gate for ghosts in another, and your scores depend on how pictures are grouped into batches.
 
 # %% [markdown]
 # ## 10. Hits and misses
 #
-# Numbers do not say *what* goes wrong. Look. Hits in solid lines, false alarms dotted, what was missed dashed. Change
-# `FIRST` to see others:
+# Numbers do not say *what* goes wrong, so look: hits in solid lines, false alarms dotted, misses dashed. Change `FIRST`
+# to see others:
 
 # %%
 FIRST = 12
@@ -729,7 +730,7 @@ with after("8.6"):
             hits, missed = found_and_missed(prediction.boxes[rows], truth)
             groups = (prediction.boxes[rows][hits], prediction.boxes[rows][~hits], truth[missed])
             for (_, mark, style), boxes in zip(KINDS, groups, strict=True):
-                inside = np.clip(boxes, 0.012, 0.988)  # a line at the very edge would be cut off, and its label
+                inside = np.clip(boxes, 0.012, 0.988)  # at the very edge, a line and its label would be cut off
                 draw_boxes(panel, inside, labels=[name + mark] * len(boxes), **style)
             counts += [len(boxes) for boxes in groups]
         words.append(f"{counts[0]} found, {in_words(counts[1], 'false alarm')}, {counts[2]} missed")
@@ -747,14 +748,14 @@ with after("8.6"):
 explore_hits(network, scene=6)
 
 # %% [markdown]
-# Most of what is missed is small, half hidden, or cut by the edge. Which of these could larger pictures mend, which
-# more scenes, which finer anchors?
+# Most of what is missed is small, half hidden, or cut by the edge. Which of these could be mended by larger pictures,
+# which by more scenes, which by finer anchors?
 
 # %% [markdown]
 # ## 11. Yours beside the one that comes with the course
 #
-# Both have the same plan and the same anchors, and both are judged in the same way, behind a gate of as many pixels as
-# you have just chosen. The course's was trained by a slightly longer recipe: ten epochs, equal weights, no zooms.
+# Both have the same plan and the same anchors, and both are judged in the same way, with the gate that you have just
+# chosen. The course's was trained by a slightly longer recipe: ten epochs, equal weights, no zooms.
 
 # %%
 predictors = {"the course's": Predictor(shipped, LESSON, gate_pixels=GATE)}
@@ -782,7 +783,7 @@ for panel, (title, mask) in zip(axes, masks.items(), strict=True):
 right = ", ".join(f"{np.mean(mask == shown.mask):.1%} in {name}" for name, mask in masks.items() if name != "true")
 show(
     figure,
-    alt=f"Scene {FIRST} of the test split under {len(masks)} masks: {', '.join(masks)}. Right pixels: {right}.",
+    alt=f"Scene {FIRST} of the test split under {len(masks)} masks: {', '.join(masks)}. Correct pixels: {right}.",
 )
 
 # %% [markdown]
@@ -791,7 +792,7 @@ show(
 # The course ships two larger networks, with the same heads and anchors, on pictures of 192 × 256, from 8,000 scenes
 # (MobileNetV2 went through them 10 times, ShuffleNetV2 17 times). How fast are they on your machine?
 
-# %%
+# %% tags=["timed"]
 fast_pictures = [render(seed, size=(192, 256)).image for seed in SPLITS["test"][:16]]
 for name in ("mobilenetv2", "shufflenetv2"):
     shipped = load_network(name)
@@ -813,17 +814,17 @@ for name in ("mobilenetv2", "shufflenetv2"):
 # | `shufflenetv2` | 1,172,492<!-- above --> | 0.976 | 0.722 | 0.882 |
 # | `mobilenetv2` | 2,407,908<!-- above --> | 0.978 | 0.744 | 0.877 |
 #
-# ShuffleNetV2 comes close with half of the parameters, and its units are quick. What would you take for a camera that
-# runs on a battery?
+# ShuffleNetV2 comes close with half of the parameters, and its units are quick. Which would you choose for a camera
+# that runs on a battery?
 
 # %% [markdown]
 # ## 13. Where to go from here
 #
-# - **Train longer**: `ssdseg train my_run --mine` trains your pieces by the whole recipe; `ssdseg train my_run --preset
-#   reference` is the large network, about an hour. Each writes a log that TensorBoard shows.
+# - **Train longer**: `ssdseg train my_run --mine` trains your pieces with the whole recipe; `ssdseg train my_run
+#   --preset reference` is the large network, about an hour. Each writes a log that TensorBoard shows.
 # - **Your own pictures**: `ssdseg predict FOLDER --out RESULTS`. The networks know drawings, not photographs. What
 #   would you need to teach them those? (`datasets/` says how to bring data in COCO's format.)
-# - **What was tried, and what it gave**, is in `docs/ablations.md`: anchors, finer decoders, losses, NMS.
+# - **What was tried, and with what result**, is in `docs/ablations.md`: anchors, finer decoders, losses, NMS.
 # - **Papers** that go on from here: FCOS (no anchors), DETR (no NMS), Panoptic FPN (boxes and masks made one).
 #
 # ## 14. Compare with the reference
@@ -832,13 +833,13 @@ for name in ("mobilenetv2", "shufflenetv2"):
 #
 #     ssdseg check 8      # runs your notebook from scratch, without the training, and counts your points
 #     ssdseg compare 8    # your functions beside the reference's
-#     ssdseg assemble     # the whole network out of your functions, and that it sees what the reference sees
+#     ssdseg assemble     # the whole network from your functions, and whether it sees what the reference sees
 #
 # ## To remember
 #
 # - **Count the data** before anything else.
 # - Augmentation changes picture, boxes and mask in the same way, exactly.
-# - **One backbone, two heads**: the second comes for little more than its own layers.
+# - **One backbone, two heads**: the second costs little more than its own layers.
 # - Losses that are **means** may be added; watch the parts.
 # - AP: best precision still to come, at 101 recalls. A second box on the same thing is a false alarm.
 # - **Choose on validation, report on test.**

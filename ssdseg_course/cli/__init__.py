@@ -4,28 +4,32 @@ Nothing heavy is imported here or at the top of those modules, so that `ssdseg -
 what they need when they run.
 """
 
+from typing import Annotated, Any
+
 import typer
 from typer.core import TyperGroup
 
 from ssdseg_course.cli import assemble, compare, console, data, demo, grade, keep, learn, networks, predict
+from ssdseg_course.manifest import version
 
 
 class _OneSentenceErrors(TyperGroup):
     """Ends a command that met bad input with one sentence instead of a traceback.
 
-    Our functions raise ValueError or OSError for what the user can mend; anything else is our mistake, and shows where.
+    Our functions raise ValueError or OSError for what the user can put right; anything else is our mistake, and shows
+    where.
     """
 
-    def invoke(self, context):
+    def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(context)
+            return super().invoke(ctx)
         except KeyboardInterrupt:
             console.errors.print("stopped")
             raise typer.Exit(130) from None
         except BrokenPipeError:  # `ssdseg ... | head` closes our output early: typer knows how to end then
             raise
         except (ValueError, OSError) as error:
-            console.errors.print(f"ssdseg: {_sentence(error)}", markup=False, highlight=False, soft_wrap=True)
+            console.print_plain(f"ssdseg: {_sentence(error)}", console.errors)
             raise typer.Exit(1) from None
 
 
@@ -35,13 +39,26 @@ def _sentence(error: ValueError | OSError) -> str:
     return str(error)
 
 
-app = typer.Typer(
-    cls=_OneSentenceErrors,
-    help="A course on light multi-task vision: SSDLite and DeepLabV3+ in one small network.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(cls=_OneSentenceErrors, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print_plain(f"ssdseg {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _course(
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version of the course.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A course on light multi-task vision: SSDLite and DeepLabV3+ in one small network."""
+
+
 app.command()(demo.demo)
+app.command()(keep.start)
 app.command()(learn.lab)
 app.command()(learn.check)
 app.command()(learn.progress)

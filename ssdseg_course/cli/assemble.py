@@ -9,15 +9,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssdseg_course.cli import console
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
-from ssdseg_course.cli.learn import print_plain
 from ssdseg_course.manifest import LESSONS
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ssdseg_course.assemble import Assembly, Piece
+    from ssdseg_ref.multitask import Prediction
+
+    Outputs = dict[str, np.ndarray]  # of a network
 
 SCENES = 16  # of the test split, that both networks look at
-SAME = 1e-3  # of the spread of an output: what another order of additions may change
+SAME = 1e-3  # of the spread of an output: what adding in another order may change
 
 
 class Shipped(StrEnum):
@@ -49,9 +54,9 @@ def assemble(
         samples, _ = open_samples(WAREHOUSE, "test", config.image_size, None)
         images = np.stack([samples[index].image for index in range(SCENES)])
         right, yours = shipped.predict_on_batch(images), built.predict_on_batch(images)
-        expected = multitask.Predictor(shipped, config)(images)
+        expected = multitask.Predictor(shipped, config)(list(images))
         with assembly.in_place():
-            got = multitask.Predictor(built, replace(config))(images)
+            got = multitask.Predictor(built, replace(config))(list(images))
     console.output.print(pieces_table(assembly.at_work, f"the pieces of the network {network}"))
     same = sum(_agree(*pair) for pair in zip(got, expected, strict=True))
     found = sum(len(prediction.boxes) for prediction in got)
@@ -69,7 +74,7 @@ def assemble(
 
 
 def pieces_table(pieces: "Sequence[Piece]", title: str) -> Table:
-    """Whose the pieces are, a lesson a row, and what is to be done for those that are not the learner's."""
+    """Whose the pieces are, one row per lesson, and what to do about those that are not the learner's."""
     own = sum(piece.function is not None for piece in pieces)
     table = Table(title=f"{title}: {own} of {len(pieces)} are yours")
     for heading in ("lesson", "yours", "the reference's", "why"):
@@ -87,14 +92,14 @@ def pieces_table(pieces: "Sequence[Piece]", title: str) -> Table:
 
 
 def look_at_pieces() -> "Assembly":
-    """The learner's functions, each tried, with progress."""
+    """The learner's functions, each tried out, with progress."""
     from ssdseg_course.assemble import assemble
 
     with console.progress("trying your functions") as update:
         return assemble(progress=update)
 
 
-def _differences(right: dict, yours: dict, off: dict[str, float]) -> Iterator[str]:
+def _differences(right: "Outputs", yours: "Outputs", off: dict[str, float]) -> Iterator[str]:
     """What differs between the outputs of two networks, in words."""
     import numpy as np
 
@@ -103,8 +108,8 @@ def _differences(right: dict, yours: dict, off: dict[str, float]) -> Iterator[st
         yield f"{100 * other:.1f} % of the anchors are given another class: look at the backbone and at the class heads"
     if off["offsets"] > SAME:
         yield (
-            f"boxes are moved and scaled otherwise, by up to {off['offsets']:.2g} times what offsets vary at all: look "
-            "at the backbone and at the box heads"
+            f"boxes are moved and scaled differently, by up to {off['offsets']:.2g} times the spread of the offsets: "
+            "look at the backbone and at the box heads"
         )
     if off["mask"] > SAME:
         other = np.mean(right["mask"].argmax(-1) != yours["mask"].argmax(-1))
@@ -113,7 +118,7 @@ def _differences(right: dict, yours: dict, off: dict[str, float]) -> Iterator[st
         yield "its raw outputs are right, so look at what follows them: anchors, decoding, suppression, the gate"
 
 
-def _agree(a, b) -> bool:
+def _agree(a: "Prediction", b: "Prediction") -> bool:
     import numpy as np
 
     return (

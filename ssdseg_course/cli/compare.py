@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ssdseg_course.cli import console
-from ssdseg_course.cli.learn import LessonName, course, print_plain
+from ssdseg_course.cli.console import print_plain
+from ssdseg_course.cli.learn import LessonName, course
 from ssdseg_course.manifest import find_lesson
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _own_source(notebook: "Notebook", exercise: "Exercise") -> str:
     return sources[0] if sources else "# there is no such function in your notebook"
 
 
-def _beside_the_reference(own: Function, exercise: "Exercise") -> str:
+def _beside_the_reference(own: "Function", exercise: "Exercise") -> str:
     """The results of a right answer and of the reference on the same inputs, and the time that both take."""
     from ssdseg_course.checking.values import same, to_plain
     from ssdseg_course.work.timing import in_turn
@@ -138,7 +139,7 @@ def _what_it_prints_unseen() -> Iterator[None]:
         yield
 
 
-def _through(exercise: "Exercise", function: Function, cases: Sequence[tuple[Any, ...]]) -> None:
+def _through(exercise: "Exercise", function: "Function", cases: Sequence[tuple[Any, ...]]) -> None:
     for arguments in cases:
         exercise.run(function, arguments)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 5  # of progress that goes to a file, where a bar makes no sense
 
@@ -16,9 +16,14 @@ output = Console()
 errors = Console(stderr=True)
 
 
+def print_plain(text: str, console: Console = output) -> None:
+    """Print what a learner's, a file's or a library's own words may stand in: no markup, and no line is broken."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a callback `(done, total)` that shows how far something is.
+    """Give a callback `(done, total)` that shows how far along something is.
 
     On a terminal it drives a bar, elsewhere it prints a line now and then. Nothing shows before its first call.
     """
@@ -42,7 +47,7 @@ def tracked(items: Collection[Item], description: str) -> Iterator[Item]:
 def _bar(description: str) -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True) as bar:
-        tasks = []
+        tasks: list[TaskID] = []
 
         def update(done: int, total: int) -> None:
             if not tasks:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
 from ssdseg_course.cli import console
+from ssdseg_course.cli.console import print_plain
 from ssdseg_ref.keeping import whole_file
 
 if TYPE_CHECKING:
@@ -16,17 +17,26 @@ if TYPE_CHECKING:
     from ssdseg_ref.data.statistics import Statistics
 
 WAREHOUSE = "warehouse"
-WAREHOUSE_SIZE = (160, 224)  # (height, width) of the scenes that `warehouse.split` draws by itself
 
 app = typer.Typer(help="List, draw, look at and export data sets.", no_args_is_help=True)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """`160x224` -> (160, 224), height first, as in an array."""
+class Pixels(NamedTuple):
+    """The size of an image; height first, as in an array."""
+
+    height: int
+    width: int
+
+
+WAREHOUSE_SIZE = Pixels(160, 224)  # of the scenes that `warehouse.split` draws by itself
+
+
+def parse_size(text: str) -> Pixels:
+    """`160x224` -> (160, 224)."""
     height, by, width = text.lower().partition("x")
     if not (by and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
         raise typer.BadParameter(f"a size is HEIGHTxWIDTH in pixels, such as 160x224, got {text!r}")
-    return int(height), int(width)
+    return Pixels(int(height), int(width))
 
 
 Name = Annotated[
@@ -36,7 +46,7 @@ Split = Annotated[
     str | None, typer.Option(help="Such as train, or val2017 for COCO. Default: train, or the only one there is.")
 ]
 Size = Annotated[
-    tuple | None,
+    Pixels | None,
     typer.Option(parser=parse_size, metavar="HxW", help="Of the Warehouse's scenes, in pixels. Default: 160x224."),
 ]
 Classes = Annotated[
@@ -47,7 +57,7 @@ Classes = Annotated[
 
 @app.command("list")
 def list_data_sets(size: Size = None) -> None:
-    """List the data sets: what is drawn already, where it lies, and how to read your own."""
+    """List the data sets: what is drawn already, where it is stored, and how to read your own."""
     from ssdseg_ref.data import splits, warehouse
 
     size = size or WAREHOUSE_SIZE
@@ -61,14 +71,11 @@ def list_data_sets(size: Size = None) -> None:
         state = ("yes", _megabytes(folder), folder.name) if drawn else ("no", "", how)
         table.add_row(name, f"{len(seeds):,}", *state)
     console.output.print(table)
-    console.output.print(
-        f"Drawn scenes lie below {splits.home()}; set SSDSEG_HOME to keep them elsewhere.\n"
+    print_plain(
+        f"Drawn scenes are stored in {splits.home()}; set SSDSEG_HOME to keep them elsewhere.\n"
         "Where a command takes a data set, it also takes\n"
         "  a folder with COCO 2017's photographs and panoptic annotations, see datasets/coco.md;\n"
-        "  a json list of [image, mask, boxes] files, see datasets/triples.md.",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        "  a json list of [image, mask, boxes] files, see datasets/triples.md."
     )
 
 
@@ -77,7 +84,7 @@ def make(
     split: Annotated[list[str] | None, typer.Option(help="Give it once for each split. Default: all of them.")] = None,
     size: Size = None,
 ) -> None:
-    """Draw the Warehouse's scenes now, so that nothing has to wait for them later."""
+    """Draw the Warehouse's scenes now, so that nothing waits for them later."""
     from ssdseg_ref.data import warehouse
 
     for name in split or warehouse.SPLITS:
@@ -112,11 +119,11 @@ def info(
 @app.command()
 def export(
     name: Name,
-    folder: Annotated[Path, typer.Argument(help="Where to: a new or an empty folder.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write to, new or empty.")],
     split: Split = None,
     size: Size = None,
     classes: Classes = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Write only this many images, from the first.")] = None,
 ) -> None:
     """Write a data set as triples: a picture, a mask and a table of boxes for each image, and a json list of them."""
     from ssdseg_ref.data import triples
@@ -162,7 +169,7 @@ def _only_split(folder: Path) -> str:
 
     splits = coco.available_splits(folder)
     if not splits:
-        raise FileNotFoundError(f"{folder}: no COCO data set, there is no annotations/panoptic_*.json in it")
+        raise FileNotFoundError(f"{folder}: not a COCO data set, it has no annotations/panoptic_*.json")
     if len(splits) > 1:
         raise ValueError(f"{folder}: say which split you mean, --split {' or --split '.join(splits)}")
     return splits[0]

@@ -9,11 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ssdseg_course.cli import console
-from ssdseg_course.cli.learn import print_plain
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.manifest import find_lesson
-from ssdseg_course.work.workspace import cut
+from ssdseg_course.words import cut
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ssdseg_course.grading.class_report import ExerciseSummary
     from ssdseg_course.grading.gradebook import Record
     from ssdseg_course.grading.grading import Tally
 
@@ -21,12 +24,12 @@ MOST_TO_KNOW = 1500  # characters of remarks on a submission in the table; its p
 
 
 def grade(
-    submissions: Annotated[Path, typer.Argument(metavar="SUBMISSIONS", help="Folder with one folder a learner.")],
+    submissions: Annotated[Path, typer.Argument(metavar="SUBMISSIONS", help="Folder with one folder per learner.")],
     lesson: Annotated[
         str | None, typer.Option(metavar="LESSON", help="Grade this one alone: 1, 01 or 01_anchors.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Processes on this machine; one a core by default.")
+        int | None, typer.Option(min=1, metavar="N", help="Processes on this machine; one per core by default.")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster to grade on, such as tcp://host:8786.")
@@ -39,12 +42,12 @@ def grade(
     ] = None,
     students: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Table of ids and names: id,first_name,last_name,email, a line each."),
+        typer.Option(metavar="CSV", help="Table of ids and names, one line each: id,first_name,last_name,email."),
     ] = None,
     take: Annotated[
         str, typer.Option(metavar="WHICH", help="Of several notebooks of one lesson: newest, oldest or named.")
     ] = "newest",
-    again: Annotated[bool, typer.Option("--again", help="Also grade what is the same since it was graded.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also grade what has not changed since.")] = False,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="Without a sandbox: only for the work of people you trust.")
     ] = False,
@@ -53,10 +56,10 @@ def grade(
 
     SUBMISSIONS holds notebooks as nbgrader collects them,
     ada/01_anchors/01_anchors.ipynb, or as a learning platform hands them out:
-    one folder, notebook or zip a learner, whatever it is called. The folder
+    one folder, notebook or zip per learner, whatever its name. The folder
     that you are in gets gradebook.db, autograded/, feedback/, grades.csv and
-    class_report.md. Stopped at any moment, it goes on where it was when you
-    run it again.
+    class_report.md. Stopped at any moment, it continues where it was when
+    you run it again.
 
     \b
     ssdseg grade submitted
@@ -82,11 +85,16 @@ def grade(
     options = Options(wanted, workers, scheduler, gradebook, unsafe, again, take=take, students=students)
     with console.progress("grading") as update:
         tally = grade_folder(submissions, Path.cwd(), options, update)
-    _show(tally, submissions)
+    show(tally, submissions)
     raise typer.Exit(1 if tally.not_graded else 0)
 
 
-def _show(tally: "Tally", submissions: Path) -> None:
+def show(tally: "Tally", submissions: Path) -> None:
+    """Print what has become of a class's submissions.
+
+    Raises:
+        ValueError: if there was none.
+    """
     from ssdseg_course.grading.class_report import summarise
     from ssdseg_course.grading.grading import CLASS_REPORT, GRADES
 
@@ -97,25 +105,24 @@ def _show(tally: "Tally", submissions: Path) -> None:
         table.add_column("learner", overflow="fold")
         table.add_column("lesson")
         table.add_column("points", justify="right")
-        table.add_column("to know", overflow="fold")
-        for it in sorted(tally.records, key=lambda it: (it.student, it.lesson)):
-            table.add_row(
-                _who(it.student, tally), it.lesson, _points(it, tally), Text(cut("; ".join(it.remarks), MOST_TO_KNOW))
-            )
+        table.add_column("remarks", overflow="fold")
+        for record in sorted(tally.records, key=lambda record: (record.student, record.lesson)):
+            remarks = Text(cut("; ".join(record.remarks), MOST_TO_KNOW))
+            table.add_row(_who(record.student, tally), record.lesson, _points(record, tally), remarks)
         console.output.print(table)
-    lessons = dict.fromkeys(it.lesson for it in tally.records)
-    for lesson in lessons:
-        _show_class(lesson, summarise([it for it in tally.records if it.lesson == lesson]))
+    for lesson in dict.fromkeys(record.lesson for record in tally.records):
+        _show_class(lesson, summarise([record for record in tally.records if record.lesson == lesson]))
     for note in tally.notes:
         _say(note)
-    for it in tally.not_graded:
-        _say(f"not graded: {' '.join(filter(None, (str(_who(it.student, tally)), it.lesson)))}: {it.reason}")
+    for refused in tally.not_graded:
+        whose = " ".join(filter(None, (str(_who(refused.student, tally)), refused.lesson)))
+        _say(f"not graded: {whose}: {refused.reason}")
     _say(
         f"{tally.graded} graded, {tally.unchanged} unchanged since they were graded, "
         f"{len(tally.not_graded)} not graded."
     )
     if tally.penalties:
-        _say(f"A due date has changed: being late costs something else for {tally.penalties} of them now.")
+        _say(f"A due date has changed: being late now costs something else for {tally.penalties} of them.")
     if tally.records:
         _say(f"Written: {GRADES}, {CLASS_REPORT}, feedback/, autograded/.")
 
@@ -138,14 +145,14 @@ def _points(record: "Record", tally: "Tally") -> str:
     return f"{standing.points:g} of {record.points:g}{late}"
 
 
-def _show_class(lesson: str, summaries) -> None:
+def _show_class(lesson: str, summaries: "Sequence[ExerciseSummary]") -> None:
     table = Table("exercise", title=f"{lesson}: how the class did")
     table.add_column("right", justify="right")
     table.add_column("not written", justify="right")
-    table.add_column("said most to the others", overflow="fold")
-    for it in summaries:
-        said = "\n".join(f"{count} × {sentence}" for sentence, count in it.mistakes)
-        table.add_row(it.exercise, f"{it.passed} of {it.learners}", str(it.unwritten), Text(said))
+    table.add_column("what the others were told most", overflow="fold")
+    for summary in summaries:
+        said = "\n".join(f"{count} × {sentence}" for sentence, count in summary.mistakes)
+        table.add_row(summary.exercise, f"{summary.passed} of {summary.learners}", str(summary.unwritten), Text(said))
     console.output.print(table)
 
 
@@ -168,7 +175,7 @@ def doctor(
     It finds what most often goes wrong: a file that breaks off, cells that
     were copied, deleted, moved or changed in type, checks that were edited;
     and it tries each answer that is written the way grading will.
-    The exit status is 0 if all is well, and 1 if not.
+    The exit status is 0 if all is well, else 1.
 
     \b
     ssdseg doctor 1

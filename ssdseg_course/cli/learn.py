@@ -14,13 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ssdseg_course.cli import console
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.manifest import LESSONS, Lesson, find_lesson
 
 if TYPE_CHECKING:
     from ssdseg_course.checking.exercise import Exercise
     from ssdseg_course.work.results import LessonResult
 
-WATCH_SECONDS = 0.3  # from one look at the files to the next
+WATCH_SECONDS = 0.3  # between two looks at the files
 BAR_WIDTH = 20  # characters
 SIGNS = {
     "passed": ("✓", "green"),
@@ -41,18 +42,18 @@ OptionalLesson = Annotated[
 
 
 def course() -> Path:
-    """The course folder that the command is for; says so where an update has left something undone there."""
+    """The course folder that the command is for; says so if an update was interrupted there."""
     from ssdseg_course.work.versions import has_interrupted
     from ssdseg_course.work.workspace import course_root
 
     root = course_root()
     if has_interrupted(root):
-        console.errors.print("An update was stopped half way. `ssdseg update` puts your answers back in their places.")
+        console.errors.print("An update was interrupted. `ssdseg update` puts your answers back in their places.")
     return root
 
 
 def lab(lesson: OptionalLesson = None) -> None:
-    """Open a lesson in JupyterLab, or the folder of all of them; Ctrl-C here ends it.
+    """Open a lesson in JupyterLab, or the folder of all lessons; Ctrl-C stops it.
 
     \b
     ssdseg lab        # all lessons
@@ -100,7 +101,7 @@ def check(
     if lesson and re.match(r"\d+\.(?!ipynb)", lesson):
         if watch:
             raise ValueError(
-                f"--watch looks after whole lessons: ssdseg check {lesson.split('.')[0].lstrip('0') or '0'} --watch"
+                f"--watch is for whole lessons: ssdseg check {lesson.split('.')[0].lstrip('0') or '0'} --watch"
             )
         raise typer.Exit(0 if _check_one(_exercise_named(lesson)) else 1)
     lessons = [find_lesson(lesson)] if lesson else _begun(root)
@@ -120,7 +121,7 @@ def _check_one(exercise: "Exercise") -> bool:
     from ssdseg_course.checking.report import Verdict
     from ssdseg_course.mine import take
     from ssdseg_course.work.results import LessonResult, Result, State
-    from ssdseg_course.work.running import as_graded
+    from ssdseg_course.work.running import as_graded, release_of
 
     if exercise.run is not call:
         console.import_keras()
@@ -128,7 +129,7 @@ def _check_one(exercise: "Exercise") -> bool:
     found = Result(exercise, State.PASSED if report.passed else State.WRONG, str(report))
     if report.verdict is not Verdict.UNWRITTEN:
         lesson = find_lesson(exercise.id.split(".")[0])
-        graded = as_graded(lesson, course(), LessonResult((found,), ()))
+        graded = as_graded(lesson, course(), release_of(lesson), LessonResult((found,), ()))
         found = graded.results[0]
     print_plain(found.text)
     return found.state is State.PASSED
@@ -138,8 +139,8 @@ def progress() -> None:
     """Show all lessons: your points, and what is next.
 
     Lessons 0 to 3 are checked now, if they have changed since their last
-    check; of the others, whose checks take longer, you read what the last
-    check said.
+    check; for the others, whose checks take longer, the result of the last
+    check is shown.
     """
     from ssdseg_course.work.results import State
     from ssdseg_course.work.workspace import LessonMissingError, NotebookError
@@ -163,7 +164,7 @@ def progress() -> None:
             continue
         troubles += [remark] if remark else []
         earned, points = earned + result.earned, points + result.points
-        open_ones += [(lesson, it.exercise) for it in result.results if it.state is not State.PASSED]
+        open_ones += [(lesson, one.exercise) for one in result.results if one.state is not State.PASSED]
         bar = ProgressBar(max(result.points, 1), result.earned, width=BAR_WIDTH)
         table.add_row(str(lesson.number), lesson.title, str(lesson.minutes), f"{result.earned} of {result.points}", bar)
     table.add_section()
@@ -190,7 +191,7 @@ def hint(
         ),
     ],
 ) -> None:
-    """Give the next stronger hint; `hint()` in the notebook counts on from here.
+    """Give the next stronger hint; `hint()` in the notebook continues from here.
 
     \b
     ssdseg hint 01.grid_centers
@@ -203,11 +204,6 @@ def hint(
     found = _find_exercise(exercise, root)
     console.output.print(f"{found.id}, {found.title.lower()}", markup=False, highlight=False, style="bold")
     print_plain(next_hint(found, root))
-
-
-def print_plain(text: str) -> None:
-    """Print a learner's or a notebook's own words: nothing in them is markup, and no line is broken."""
-    console.output.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _find_exercise(name: str, root: Path) -> "Exercise":
@@ -241,7 +237,7 @@ def _exercise_named(name: str) -> "Exercise":
 
 
 def _begun(root: Path) -> list[Lesson]:
-    """Lessons with work of the learner's in them, or with something wrong that needs saying."""
+    """Lessons that the learner has worked in, or with something wrong that needs saying."""
     from ssdseg_course.work.workspace import NotebookError, has_work, read_lesson
 
     begun = []
@@ -256,7 +252,7 @@ def _begun(root: Path) -> list[Lesson]:
 
 
 def _standing(lesson: Lesson, root: Path) -> tuple["LessonResult", str]:
-    """Where the learner stands, found out in no more than seconds; and a remark, where that may no longer be so."""
+    """Where the learner stands, found out within seconds; and a remark, where that may be out of date."""
     from ssdseg_course.checking.exercise import call
     from ssdseg_course.exercises import exercises_of
     from ssdseg_course.work.results import LessonResult, Result, State
@@ -265,7 +261,7 @@ def _standing(lesson: Lesson, root: Path) -> tuple["LessonResult", str]:
 
     notebook = read_lesson(lesson, root)
     exercises = exercises_of(lesson)
-    nothing = LessonResult(tuple(Result(it, State.UNWRITTEN, "") for it in exercises), ())
+    nothing = LessonResult(tuple(Result(exercise, State.UNWRITTEN, "") for exercise in exercises), ())
     if not has_work(notebook):
         return nothing, ""
     if known := known_result(lesson, root):
@@ -282,7 +278,7 @@ def _check_and_show(lesson: Lesson, root: Path, alone: bool) -> bool:
     """Check a lesson and print what came of it; whether all is right.
 
     Raises:
-        NotebookError: if it is the only one and cannot be read; of several, each has its say.
+        NotebookError: if it is the only one and cannot be read; of several, such a one is only named.
     """
     from ssdseg_course.work.standing import check_now
     from ssdseg_course.work.workspace import NotebookError
@@ -293,7 +289,7 @@ def _check_and_show(lesson: Lesson, root: Path, alone: bool) -> bool:
     except NotebookError as error:
         if alone:
             raise
-        console.errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        print_plain(str(error), console.errors)
         return False
     _show(lesson, result)
     return result.earned == result.points
@@ -307,10 +303,10 @@ def _show(lesson: Lesson, result: "LessonResult") -> None:
     table.add_column("")
     table.add_column("points", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    for it in result.results:
-        sign, style = SIGNS[it.state]
-        points = f"{it.earned} of {it.exercise.points}"
-        table.add_row(it.exercise.id, it.exercise.title, points, Text(f"{sign} {it.state}", style))
+    for one in result.results:
+        sign, style = SIGNS[one.state]
+        points = f"{one.earned} of {one.exercise.points}"
+        table.add_row(one.exercise.id, one.exercise.title, points, Text(f"{sign} {one.state}", style))
     table.add_section()
     table.add_row("together", "", f"{result.earned} of {result.points}", "", style="bold")
     console.output.print(table)
@@ -345,15 +341,16 @@ def _what_comes_after(lesson: Lesson) -> str:
 def _watch(lessons: list[Lesson], root: Path, at_once: list[Lesson]) -> None:
     """Check lessons whenever their code has been saved, until Ctrl-C.
 
-    Looking at the files now and then is enough, needs no library, and works on a network's disk, where nothing tells
-    of changes. Saved outputs alone are no reason to check again.
+    Looking at the files now and then is enough, needs no library, and works on a network drive, which reports no
+    changes. Saved outputs alone are no reason to check again.
     """
     from ssdseg_course.work.workspace import NotebookError, code_cells, read_lesson
 
     waiting = "waiting for you to save; Ctrl-C ends this"
     if not at_once:
         print_plain(waiting)
-    stamps, checked = {}, {}
+    stamps: dict[Lesson, str | None] = {}
+    checked: dict[Lesson, object] = {}
     try:
         while True:
             for lesson in lessons:
@@ -362,6 +359,7 @@ def _watch(lessons: list[Lesson], root: Path, at_once: list[Lesson]) -> None:
                     continue
                 first = lesson not in stamps
                 stamps[lesson] = stamp
+                code: object
                 try:
                     code = [cell["source"] for _, cell in code_cells(read_lesson(lesson, root))]
                 except NotebookError:
@@ -379,7 +377,7 @@ def _watch(lessons: list[Lesson], root: Path, at_once: list[Lesson]) -> None:
 
 
 def _stamp(path: Path) -> str | None:
-    """Another one for every save."""
+    """Another value after every save."""
     try:
         status = path.stat()
     except OSError:

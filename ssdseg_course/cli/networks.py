@@ -17,15 +17,16 @@ from rich.table import Table
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.assemble import look_at_pieces, pieces_table
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
-from ssdseg_course.cli.learn import print_plain
+from ssdseg_course.words import count
 from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
 
 if TYPE_CHECKING:
     import keras
 
+    from ssdseg_ref.config import Config
     from ssdseg_ref.evaluation import Scores
-    from ssdseg_ref.multitask import Config
 
 NETWORK_FILE = "network.keras"
 RUN_FILE = "run.json"  # in a run's folder: what it was begun with
@@ -48,14 +49,14 @@ class Backbone(StrEnum):
 
 def train(
     folder: Annotated[
-        Path, typer.Argument(help="Of this run: gets the log, checkpoints while it lasts, and the trained network.")
+        Path, typer.Argument(help="Folder of this run, for its log, its checkpoints and the trained network.")
     ],
     preset: Annotated[Preset, typer.Option(help="Which configuration and recipe.")] = Preset.LESSON,
     backbone: Annotated[Backbone, typer.Option(help="Which backbone.")] = Backbone.MOBILENETV2,
     mine: Annotated[bool, typer.Option("--mine", help="Train with your own functions from the lessons.")] = False,
 ) -> None:
-    """Train the joint network on the Warehouse; called again with the same folder, go on where it was stopped."""
-    begun = Run(preset.value, backbone.value, mine)
+    """Train the joint network on the Warehouse; with the folder of a run that was stopped, resume it."""
+    begun = TrainingRun(preset.value, backbone.value, mine)
     if not folder.is_dir():
         must_be_writable(folder)  # or say so before anything is drawn
         folder.mkdir(parents=True)
@@ -63,12 +64,9 @@ def train(
         _must_go_on_as_begun(folder, begun)
         if _has_finished(folder):
             _clear_up(folder)
-            console.output.print(
-                f"{folder}: this training has finished; `ssdseg evaluate {folder}` scores its network. To train anew, "
-                "take another folder.",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
+            print_plain(
+                f"{folder}: this training has finished; `ssdseg evaluate {folder}` scores its network. To train again, "
+                "use another folder."
             )
             return
         must_be_writable(folder)
@@ -76,7 +74,7 @@ def train(
             _train(folder, begun)
 
 
-def _train(folder: Path, begun: "Run") -> None:
+def _train(folder: Path, begun: "TrainingRun") -> None:
     """Train what was begun, or the rest of it, save it, and score it."""
     console.import_keras()
     import keras
@@ -100,12 +98,12 @@ def _train(folder: Path, begun: "Run") -> None:
             f"{len(config.anchors):,} anchors, {recipe.epochs} epochs of {len(samples):,} scenes"
             + (f", {done} of them done" if done else "")
         )
-        verbose = 1 if console.output.is_terminal else 2  # Keras's bar, or a line an epoch where a bar makes no sense
+        verbose = 1 if console.output.is_terminal else 2  # Keras's bar, or one line per epoch in a file
         training.train(network, config, recipe, samples, validation, folder, verbose=verbose)
         _save(network, folder / NETWORK_FILE)
         _clear_up(folder)
         console.output.print(f"trained network: {escape(str(folder / NETWORK_FILE))}", soft_wrap=True)
-        _score(network, config, "validation")
+        score(network, config, "validation")
     if own:
         idle = [piece.exercise_id for piece in own.own if piece not in own.at_work]
         never = f"; right, but never called: {', '.join(idle)}" if idle else ""
@@ -134,10 +132,10 @@ def _has_finished(folder: Path) -> bool:
         return False
     if zipfile.is_zipfile(path):  # it looks for the end of the file
         if not (folder / RUN_FILE).exists():
-            raise ValueError(f"{path}: a network of some other training; take another folder")
+            raise ValueError(f"{path}: the network of some other training; use another folder")
         return True
     if not any((folder / CHECKPOINTS).glob("*.json")):
-        raise ValueError(f"{path}: cut off, or no network; delete it, and the same command trains anew")
+        raise ValueError(f"{path}: cut off, or not a network; delete it, and the same command trains again")
     return False
 
 
@@ -148,8 +146,8 @@ def _clear_up(folder: Path) -> None:
 
 
 @contextmanager
-def _stops_explained(folder: Path, begun: "Run") -> Iterator[None]:
-    """At Ctrl-C, say what is kept and how to go on."""
+def _stops_explained(folder: Path, begun: "TrainingRun") -> Iterator[None]:
+    """At Ctrl-C, say what is kept and how to resume."""
     try:
         yield
     except KeyboardInterrupt:
@@ -158,15 +156,15 @@ def _stops_explained(folder: Path, begun: "Run") -> Iterator[None]:
             words = f"stopped; the training has finished, its network is {folder / NETWORK_FILE}"
         elif records := sorted((folder / CHECKPOINTS).glob("*.json")):
             epochs = int(records[-1].stem)
-            words = f"stopped; {epochs} whole epoch{'s' * (epochs > 1)} kept in {folder}: {command} goes on from there"
+            words = f"stopped; {count(epochs, 'complete epoch')} kept in {folder}: {command} resumes from there"
         else:
-            words = f"stopped before an epoch was whole; {command} begins anew"
-        console.errors.print(words, markup=False, highlight=False, soft_wrap=True)
+            words = f"stopped before the first epoch was complete; {command} starts again"
+        print_plain(words, console.errors)
         raise typer.Exit(130) from None
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What a training was begun with; another network cannot go on from its checkpoints.
 
     Attributes:
@@ -184,10 +182,10 @@ class Run:
 
 
 def must_be_writable(folder: Path) -> None:
-    """Say so at once, and by its name, where a folder cannot be written into; make nothing.
+    """Say so at once, and by its name, if a folder cannot be written to; make nothing.
 
     Raises:
-        ValueError: if it is no folder, or nothing may be written into it, or into the nearest one above it.
+        ValueError: if it is not a folder, or cannot be written to, or the nearest one above it cannot.
     """
     above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not above.is_dir():
@@ -196,10 +194,10 @@ def must_be_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=above):
             pass
     except OSError as error:
-        raise ValueError(f"{above}: cannot be written into ({error.strerror}); take another folder") from error
+        raise ValueError(f"{above}: cannot be written to ({error.strerror}); use another folder") from error
 
 
-def _must_go_on_as_begun(folder: Path, wanted: Run) -> None:
+def _must_go_on_as_begun(folder: Path, wanted: TrainingRun) -> None:
     path = folder / RUN_FILE
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))
@@ -207,24 +205,28 @@ def _must_go_on_as_begun(folder: Path, wanted: Run) -> None:
         return
     except ValueError as error:
         raise ValueError(
-            f"{path}: damaged; delete it and go on with the options that the training was begun with, or take another "
+            f"{path}: damaged; delete it and go on with the options that the training was begun with, or use another "
             "folder"
         ) from error
     if not isinstance(noted, dict) or set(noted) != set(asdict(wanted)):
-        raise ValueError(f"{path}: written by another version of the course; take another folder")
+        raise ValueError(f"{path}: written by another version of the course; use another folder")
     if noted != asdict(wanted):
         raise ValueError(
-            f"{folder}: holds a training that was begun with {Run(**noted)}; go on with these, or take another folder"
+            f"{folder}: holds a training that was begun with {TrainingRun(**noted)}; go on with these, or use "
+            "another folder"
         )
 
 
 def evaluate(
-    name: Annotated[str, typer.Argument(help="A shipped network, such as mobilenetv2, or a folder or file of train.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A shipped network, such as mobilenetv2, or what `train` has written."),
+    ],
     split: Annotated[str, typer.Option(help="Of the Warehouse: train, train_large, validation or test.")] = "test",
 ) -> None:
     """Score a network on the Warehouse: average precision and IoU of every class."""
     network, config = open_network(name)
-    _score(network, config, split)
+    score(network, config, split)
 
 
 def open_network(name: str) -> tuple["keras.Model", "Config"]:
@@ -234,8 +236,8 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
         name: of a shipped network, of a `.keras` file, or of a folder that `train` wrote one into.
 
     Raises:
-        ValueError: if there is none, its training has not finished, or it was built from no preset. With another number
-            of classes it counts as a preset's; their names are not known, so they are numbered.
+        ValueError: if there is none, its training has not finished, or it was built from no preset. One with another
+            number of classes counts as a preset's; their names are not known, so they are numbered.
     """
     path = Path(name)
     path = path / NETWORK_FILE if path.is_dir() else path
@@ -256,7 +258,7 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
     try:
         network = keras.models.load_model(path, compile=False)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:  # some with a page about formats
-        raise ValueError(f"{path}: no network that Keras can read; `ssdseg train` writes {NETWORK_FILE}") from error
+        raise ValueError(f"{path}: not a network that Keras can read; `ssdseg train` writes {NETWORK_FILE}") from error
     outputs = getattr(network, "output", None)
     if isinstance(outputs, dict) and {"classes", "offsets", "mask"} <= set(outputs):
         for config in multitask.PRESETS.values():
@@ -268,9 +270,14 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
     raise ValueError(f"{path}: a Keras network, but built from none of the presets {', '.join(multitask.PRESETS)}")
 
 
-def _score(network, config, split: str) -> None:
+def score(network: "keras.Model", config: "Config", split: str) -> None:
+    """Print a network's scores on a split of the Warehouse.
+
+    Raises:
+        ValueError: if the network has another number of classes.
+    """
     from ssdseg_ref import evaluation
-    from ssdseg_ref.multitask import Predictor
+    from ssdseg_ref.prediction import Predictor
 
     samples, names = open_samples(WAREHOUSE, split, config.image_size, None)
     if len(names) != len(config.classes):
@@ -281,7 +288,7 @@ def _score(network, config, split: str) -> None:
 
 
 def scores_table(scores: "Scores", title: str) -> Table:
-    """A row a class, and their means."""
+    """One row per class, and their means."""
     table = Table("class", title=title)
     for heading in ("AP@.5", "AP@[.5:.95]", "IoU"):
         table.add_column(heading, justify="right")

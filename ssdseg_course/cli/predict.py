@@ -7,57 +7,72 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ssdseg_course.cli import console
+from ssdseg_course.cli.console import print_plain
 from ssdseg_course.cli.networks import must_be_writable, open_network
+from ssdseg_course.words import count
 from ssdseg_ref.keeping import locked, sweep_files, write_whole
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from ssdseg_ref.multitask import Config, Prediction, Predictor
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 RESULTS = "detections.json"
 WIDTH = 1280  # pixels of the pictures that are written
 
+Detection = dict[str, Any]  # one box, as COCO's result files have it
+
 
 def predict(
     source: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
-    out: Annotated[Path, typer.Option(help="The folder for what is found.")] = Path("out/predictions"),
-    network: Annotated[str, typer.Option(help="A shipped network, or a folder or file of train.")] = "mobilenetv2",
-    least_score: Annotated[float, typer.Option(min=0, max=1, help="Of the boxes that are drawn.")] = 0.4,
+    out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("out/predictions"),
+    network: Annotated[str, typer.Option(help="A shipped network, or what `train` has written.")] = "mobilenetv2",
+    least_score: Annotated[float, typer.Option(min=0, max=1, help="The least score of a box that is drawn.")] = 0.4,
 ) -> None:
     """Detect and segment in pictures of your own.
 
-    For PICTURE.jpg there come PICTURE.png, with boxes and masks drawn in, and PICTURE_mask.png, whose pixels are the
-    numbers of classes, with a palette that shows them in colours. All detections stand in detections.json, in COCO's
-    result format, the unsure ones too: scores need them. A picture's id is its number, where all are named by numbers
-    that differ, else the name of its file.
+    PICTURE.jpg gives PICTURE.png, with boxes and masks drawn in, and PICTURE_mask.png, whose pixels are class numbers,
+    with a palette that shows them in colours. All detections are in detections.json, in COCO's result format, including
+    the unsure ones, which scores need. A picture's id is its number if all files are named by different numbers,
+    otherwise the name of its file.
     """
     paths = _pictures(source)
     if out.exists() and os.path.realpath(out) == os.path.realpath(source if source.is_dir() else source.parent):
-        raise ValueError(f"{out}: holds the pictures themselves; take another folder with --out")
+        raise ValueError(f"{out}: holds the pictures themselves; use another folder with --out")
     must_be_writable(out)  # before the seconds that a network takes
     model, config = open_network(network)
     out.mkdir(parents=True, exist_ok=True)
 
-    from ssdseg_ref.multitask import Predictor
+    from ssdseg_ref.prediction import Predictor
 
-    found, unread, stopped = {}, [], False
+    found: dict[Path, list[Detection]] = {}
+    unread: list[Path] = []
+    stopped = False
     with locked(out):
         sweep_files(out)
         try:
             _predict_all(paths, out, Predictor(model, config), least_score, found, unread)
         except KeyboardInterrupt:  # what is done is kept
             stopped = True
-        image_ids = zip(_image_ids(list(found)), found.values(), strict=True)
-        results = [{**result, "image_id": image_id} for image_id, own in image_ids for result in own]
+        by_id = zip(image_ids(list(found)), found.values(), strict=True)
+        results = [{**result, "image_id": image_id} for image_id, own in by_id for result in own]
         write_whole(out / RESULTS, "[\n" + ",\n".join(map(json.dumps, results)) + "\n]\n")
     sure = sum(result["score"] >= least_score for result in results)
     done = len(found)
-    pictures = "1 picture" if done == 1 else f"{done:,} pictures"
-    _say(f"{pictures}, {sure:,} boxes with a score of at least {least_score:g}: {out}")
+    print_plain(
+        f"{count(done, 'picture') or 'no pictures'}, {sure:,} boxes with a score of at least {least_score:g}: {out}"
+    )
     if done and _knows_the_warehouse(config):
-        _say(f"The network {network} has only seen drawn scenes of a warehouse: in photographs it may see anything.")
+        print_plain(
+            f"The network {network} has only seen drawn scenes of a warehouse: in photographs it may see anything."
+        )
     if stopped:
         rest = len(paths) - done - len(unread)
         console.errors.print(f"stopped; {rest:,} of {len(paths):,} pictures were not looked at", highlight=False)
@@ -67,38 +82,39 @@ def predict(
 
 
 def _predict_all(
-    paths: Sequence[Path], out: Path, predictor, least_score: float, found: dict[Path, list], unread: list[Path]
+    paths: Sequence[Path],
+    out: Path,
+    predictor: "Predictor",
+    least_score: float,
+    found: dict[Path, list[Detection]],
+    unread: list[Path],
 ) -> None:
-    """Note, picture by picture, what is found in it or that it could not be read, and write its two pictures."""
+    """For each picture, note what is found in it, or that it could not be read, and write its two results."""
     from ssdseg_ref.data.pictures import read_photograph
 
-    for path, name in zip(console.tracked(paths, "looking"), _names(paths), strict=True):
+    for path, name in zip(console.tracked(paths, "looking"), result_names(paths), strict=True):
         try:
             image = read_photograph(path)
             prediction = predictor([image])[0]
-            pictures = _pictures_of(image, prediction, predictor.config.classes, least_score)
+            pictures = result_pictures(image, prediction, predictor.config.classes, least_score)
         except (FileNotFoundError, PermissionError, ValueError, MemoryError) as error:
             unread.append(path)
             reason = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ") or "not enough memory"
-            console.errors.print(f"{path}: left out, {reason}", markup=False, highlight=False, soft_wrap=True)
+            print_plain(f"{path}: left out, {reason}", console.errors)
             continue
-        for file, content in zip(_files(name), pictures, strict=True):
+        for file, content in zip(result_files(name), pictures, strict=True):
             write_whole(out / file, content)
         found[path] = coco_results(path.name, prediction, image.shape[:2])
 
 
-def _say(text: str) -> None:
-    console.output.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _knows_the_warehouse(config) -> bool:
+def _knows_the_warehouse(config: "Config") -> bool:
     from ssdseg_ref.data import warehouse
 
     return tuple(config.classes) == tuple(warehouse.CLASSES)
 
 
-def coco_results(image_id: int | str, prediction, size: tuple[int, int]) -> list[dict]:
-    """Detections as COCO's result files hold them: a dict a box, (x, y, width, height) in pixels.
+def coco_results(image_id: int | str, prediction: "Prediction", size: tuple[int, int]) -> list[Detection]:
+    """Detections as COCO's result files hold them: one dict per box, (x, y, width, height) in pixels.
 
     Args:
         image_id: that the annotations know the picture by.
@@ -127,43 +143,45 @@ def _pictures(source: Path) -> list[Path]:
         raise FileNotFoundError(2, "there is no such picture or folder", str(source))
     if source.is_file():
         return [source]
-    # Hidden files are no pictures: a Mac leaves `._photo.jpg` beside photo.jpg. A link to nowhere is one, and is named.
+    # Hidden files are not pictures: a Mac leaves `._photo.jpg` beside photo.jpg. A broken link is one, and is named.
     found = sorted(
         path
         for path in source.iterdir()
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
     )
     if not found:
-        raise ValueError(f"{source}: no pictures in it; those end in {', '.join(SUFFIXES)}")
+        raise ValueError(f"{source}: there are no pictures in it; those end in {', '.join(SUFFIXES)}")
     return found
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Names for what is written, such that nothing is written over: the picture's without its suffix, where that does.
+def result_names(paths: Sequence[Path]) -> list[str]:
+    """Names for the results, such that none overwrites another: the picture's without its suffix, where that is enough.
 
-    With `x.jpg` and `x_mask.jpg`, or `x.jpg` and `x.png`, it takes the suffix as well, and where that does not do
-    either, a number.
+    `x.jpg` and `x_mask.jpg`, or `x.jpg` and `x.png`, need the suffix as well, and where that is not enough either, a
+    number.
     """
-    wanted = Counter(file.casefold() for path in paths for file in _files(path.stem))
-    names, taken = [], set()
+    wanted = Counter(file.casefold() for path in paths for file in result_files(path.stem))
+    names: list[str] = []
+    taken: set[str] = set()
     for path in paths:
-        alone = all(wanted[file.casefold()] == 1 for file in _files(path.stem))
+        alone = all(wanted[file.casefold()] == 1 for file in result_files(path.stem))
         first = path.stem if alone else path.name.replace(".", "_")
         candidates = itertools.chain([first], (f"{first}_{number}" for number in itertools.count(2)))
-        name = next(name for name in candidates if taken.isdisjoint(file.casefold() for file in _files(name)))
-        taken.update(file.casefold() for file in _files(name))  # to some file systems `A.png` is `a.png`
+        name = next(name for name in candidates if taken.isdisjoint(file.casefold() for file in result_files(name)))
+        taken.update(file.casefold() for file in result_files(name))  # to some file systems `A.png` is `a.png`
         names.append(name)
     return names
 
 
-def _files(name: str) -> tuple[str, str]:
+def result_files(name: str) -> tuple[str, str]:
+    """The files that a picture gives: with what is seen drawn in, and the mask."""
     return f"{name}.png", f"{name}_mask.png"
 
 
-def _image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
-    """COCO numbers its pictures and names them so; where the numbers do not tell all apart, files' names do.
+def image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
+    """The pictures' numbers, by which COCO names its files; the files' names, where two numbers are the same.
 
-    All are of one kind, to be sorted, and no two are equal.
+    All are of one type, so that they can be sorted, and no two are equal.
     """
     stems = [path.stem for path in paths]
     if all(stem.isascii() and stem.isdigit() for stem in stems):
@@ -173,8 +191,10 @@ def _image_ids(paths: Sequence[Path]) -> list[int] | list[str]:
     return [path.name for path in paths]
 
 
-def _pictures_of(image, prediction, classes: tuple[str, ...], least_score: float) -> tuple[bytes, bytes]:
-    """The two PNG files of `_files`: the picture with what is seen in it, and the mask."""
+def result_pictures(
+    image: "np.ndarray", prediction: "Prediction", classes: tuple[str, ...], least_score: float
+) -> tuple[bytes, bytes]:
+    """The content of the two `result_files`, as PNG."""
     from PIL import Image
 
     from ssdseg_ref.plot import mask_palette, paint_prediction
@@ -187,7 +207,7 @@ def _pictures_of(image, prediction, classes: tuple[str, ...], least_score: float
     return _png(painted), _png(mask)
 
 
-def _png(picture) -> bytes:
+def _png(picture: "Image.Image") -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "png")
     return buffer.getvalue()

@@ -16,15 +16,14 @@ from ssdseg_course.checking.compare import Complaint
 from ssdseg_course.checking.exercise import Exercise, Mutant
 from ssdseg_course.checking.values import Plain
 from ssdseg_ref.anchors import AnchorSpec, coverage, linear_scales, make_anchors
+from ssdseg_ref.data.sample import CLASSES, IMAGE_SIZE
 
-IMAGE_SIZE = (160, 224)  # (height, width) in pixels
 FEATURE_MAPS = ((20, 28), (10, 14), (5, 7), (3, 4))  # (rows, cols)
 THRESHOLD = 0.5  # least IoU
 LEAST_COVERAGE = 0.90
 MOST_ANCHORS = 2_400
 SCENES = 300
 FEW_WORDS = 200  # letters of a choice that a complaint repeats
-CLASS_NAMES = ("person", "forklift", "monorail")
 
 BOXES_FILE = files("ssdseg_course.exercises") / "warehouse_boxes.npy"
 
@@ -129,7 +128,7 @@ def _not_good_enough(spec: AnchorSpec) -> Complaint | None:
         return None
     shares = ", ".join(
         f"{name} {coverage(anchors, boxes[labels == label], THRESHOLD):.2f}"
-        for label, name in enumerate(CLASS_NAMES, start=1)
+        for label, name in enumerate(CLASSES, start=1)
     )
     lines = (
         f"your {len(anchors):,} anchors cover {covered:.3f} of the boxes, and it takes {LEAST_COVERAGE:.2f}",

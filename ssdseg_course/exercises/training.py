@@ -11,13 +11,13 @@ from ssdseg_course.checking.networks import compare_networks, run_network
 from ssdseg_course.exercises.shared import KERAS_ERRORS
 from ssdseg_course.lazy import LazyModule
 from ssdseg_ref.boxes import areas
+from ssdseg_ref.prediction import segmentation_gate
 
 keras = LazyModule("keras")
 layers = LazyModule("keras.layers")
 ops = LazyModule("keras.ops")
 ssdlite = LazyModule("ssdseg_ref.ssdlite")
 deeplabv3plus = LazyModule("ssdseg_ref.deeplabv3plus")
-multitask = LazyModule("ssdseg_ref.multitask")
 
 INDICES = "indices are wanted: np.flatnonzero makes them of true and false."
 TRUE_AND_FALSE = ("of bool", "with a bool"), INDICES
@@ -514,7 +514,7 @@ JOINT_NETWORK = Exercise(
     points=20,
     difficulty="medium",
     minutes=25,
-    home="multitask.build_network",
+    home="network.build_network",
     reference=joint_network,
     fixed_cases=(((70, 90), small_backbone, (2, 3, 1, 2), 2),),  # sides that 32 does not divide, and not our classes
     draw=None,
@@ -927,7 +927,7 @@ def _gate_with(
 
 
 def _labels_that_pass(labels, mask, least_pixels):
-    return np.asarray(labels, int)[multitask.segmentation_gate(labels, mask, least_pixels)]
+    return np.asarray(labels, int)[segmentation_gate(labels, mask, least_pixels)]
 
 
 def _each_class_once(labels, mask, least_pixels):
@@ -950,7 +950,7 @@ SEGMENTATION_GATE = Exercise(
     points=10,
     difficulty="easy",
     minutes=10,
-    home="multitask.segmentation_gate",
+    home="prediction.segmentation_gate",
     piece=True,
     fixed_cases=(
         (np.array([1, 2, 1]), np.array([[0, 0], [0, 1]]), 1),

@@ -4,16 +4,17 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 
-from ssdseg_course.exercises.anchor_choice import FEATURE_MAPS, IMAGE_SIZE
+from ssdseg_course.exercises.anchor_choice import FEATURE_MAPS
 from ssdseg_course.explorers.canvas import CAUGHT, CELL, DASHED, DOTTED, MISSED, PAPER, SCENES, Canvas, draw_scene
 from ssdseg_course.explorers.explorer import Explorer, align
 from ssdseg_ref.anchors import anchor_sizes, grid_centers, map_anchors
 from ssdseg_ref.boxes import pairwise_iou
-from ssdseg_ref.data.warehouse import CLASSES
+from ssdseg_ref.data.sample import CLASSES, IMAGE_SIZE
 
 STRIDES = (8, 16, 32, 64)  # one a feature map, finest first
 RATIOS = {"1/4": 1 / 4, "1/3": 1 / 3, "1/2": 1 / 2, "1": 1.0, "2": 2.0, "3": 3.0}
@@ -121,11 +122,11 @@ class AnchorExplorer(Explorer):
         ratios = tuple(RATIOS[name] for name, box in self.ratios.items() if box.value)
         return AnchorState(self.scene.value, self.level.value, scale, next_scale, ratios, self.cell.value)
 
-    def _fit_cell(self, change) -> None:
+    def _fit_cell(self, change: Any) -> None:
         self.cell.max = _cells(change.new) - 1  # cuts the cell down to it, too
 
 
-def explore_anchors(**state) -> AnchorExplorer:
+def explore_anchors(**state: Any) -> AnchorExplorer:
     """The anchor explorer, for the last line of a notebook's cell.
 
     Args:

@@ -11,8 +11,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ssdseg_course.exercises.anchor_choice import IMAGE_SIZE
-from ssdseg_ref.data.sample import Sample
+from ssdseg_ref.data.sample import IMAGE_SIZE, Sample
 from ssdseg_ref.data.warehouse import render
 
 SCENES = 100  # that an explorer offers
@@ -21,6 +20,7 @@ SHARPNESS = 2  # the scene itself is drawn this much finer than the network sees
 MARGIN = 32  # around the scene, for anchors that reach over its border
 FONT = ImageFont.load_default(size=16)
 Point = tuple[float, float]
+Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
 
 INK, PAPER, GRID = "#000000", "#FFFFFF", "#FFFFFF80"
 CELL, CAUGHT, MISSED = "#F0E442", "#E69F00", "#56B4E9"  # yellow, orange, sky blue of Okabe and Ito 2008
@@ -30,7 +30,8 @@ DASHED, DOTTED = (18, 8), (4, 7)  # length of a stroke, and of the gap behind it
 @lru_cache(maxsize=8)
 def draw_scene(seed: int) -> Sample:
     """A scene of the Warehouse, finer than the network sees it."""
-    return render(seed, size=tuple(SHARPNESS * side for side in IMAGE_SIZE))
+    height, width = IMAGE_SIZE
+    return render(seed, size=(SHARPNESS * height, SHARPNESS * width))
 
 
 class Canvas:
@@ -38,9 +39,9 @@ class Canvas:
 
     def __init__(self, seed: int):
         """Begin with the scene of that seed alone."""
-        self._image = _blank(seed).copy()
+        self._image = blank_canvas(seed).copy()
         self._draw = ImageDraw.Draw(self._image, "RGBA")
-        self._written: list[tuple[float, float, float, float]] = []
+        self._written: list[Rectangle] = []
 
     def picture(self) -> np.ndarray:
         """What has been drawn: (H, W, 3) uint8."""
@@ -81,13 +82,14 @@ class Canvas:
         self._draw.rectangle(ground, color, INK)
         self._draw.text(place, words, INK, FONT, anchor="lm")
 
-    def _ground(self, place: Point, words: str) -> tuple[float, float, float, float]:
+    def _ground(self, place: Point, words: str) -> Rectangle:
         left, top, right, bottom = self._draw.textbbox(place, words, FONT, anchor="lm")
         return left - 5, top - 3, right + 5, bottom + 3
 
 
 @lru_cache(maxsize=8)
-def _blank(seed: int) -> Image.Image:
+def blank_canvas(seed: int) -> Image.Image:
+    """The scene of that seed in its margin, with nothing drawn over it."""
     height, width = (ZOOM * side for side in IMAGE_SIZE)
     scene = Image.fromarray(draw_scene(seed).image).resize((width, height), Image.Resampling.BICUBIC)
     canvas = Image.new("RGB", (width + 2 * MARGIN, height + 2 * MARGIN), "#444444")
@@ -101,19 +103,17 @@ def _place(x: float, y: float) -> Point:
     return MARGIN + ZOOM * width * x, MARGIN + ZOOM * height * y
 
 
-def _overlap(a, b) -> bool:
+def _overlap(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _dashes(corners: list[Point], stroke: int, gap: int) -> list[tuple[Point, Point]]:
     """Pieces of the lines from corner to corner, each line beginning with a whole stroke."""
     pieces = []
-    for start, end in pairwise(np.array(corners)):
-        length = max(np.abs(end - start).max(), 1)
-        begins = np.arange(0, length, stroke + gap)
-        ends = np.minimum(begins + stroke, length)
-        pieces += [
-            tuple(tuple(start + (end - start) * at / length) for at in piece)
-            for piece in zip(begins, ends, strict=True)
-        ]
+    for (x0, y0), (x1, y1) in pairwise(corners):
+        length = max(abs(x1 - x0), abs(y1 - y0), 1)
+        x_step, y_step = (x1 - x0) / length, (y1 - y0) / length
+        for begin in np.arange(0, length, stroke + gap).tolist():
+            end = min(begin + stroke, length)
+            pieces.append(((x0 + x_step * begin, y0 + y_step * begin), (x0 + x_step * end, y0 + y_step * end)))
     return pieces

@@ -1,9 +1,11 @@
-"""The cost explorer: what a standard and a separable convolution cost, for any kernel, channels and map.
+"""The cost explorer: what a standard and a separable convolution cost, for any kernel, number of channels and map.
 
 `cost_view` draws a state and says it in words; `CostExplorer` puts controls around it.
 """
 
 from dataclasses import dataclass
+from math import log10
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -14,7 +16,7 @@ from ssdseg_ref.convolution import Cost, conv_cost
 
 KERNEL_SIZES = (1, 3, 5, 7)
 CHANNELS = (8, 16, 32, 64, 128, 256, 512, 1024)
-SIZES = ((80, 112), (40, 56), (20, 28), (10, 14), (5, 7))  # maps of a 160 x 224 image at strides 2 to 32
+SIZES = ((80, 112), (40, 56), (20, 28), (10, 14), (5, 7))  # maps of a 160 × 224 image at strides 2 to 32
 
 WIDTH, HEIGHT = 1344, 700  # of the picture, twice what the page shows
 NUMBERS, LEFT, RIGHT = 430, 470, 1296  # x where numbers end, and where axes and bars begin and end
@@ -100,7 +102,7 @@ class CostExplorer(Explorer):
         return CostState(self.kernel_size.value, self.in_channels.value, self.out_channels.value, self.size.value)
 
 
-def explore_cost(**state) -> CostExplorer:
+def explore_cost(**state: Any) -> CostExplorer:
     """The cost explorer, for the last line of a notebook's cell.
 
     Args:
@@ -110,7 +112,7 @@ def explore_cost(**state) -> CostExplorer:
 
 
 def _costs(state: CostState) -> _Costs:
-    def cost(kind, kernel_size, out_channels):
+    def cost(kind: str, kernel_size: int, out_channels: int) -> Cost:
         return conv_cost(kind, state.size, kernel_size, state.in_channels, out_channels)
 
     return _Costs(
@@ -121,12 +123,14 @@ def _costs(state: CostState) -> _Costs:
     )
 
 
-def _draw_axis(draw, top: int, name: str, first: int, last: int, standard: int, separable: int) -> None:
+def _draw_axis(
+    draw: ImageDraw.ImageDraw, top: int, name: str, first: int, last: int, standard: int, separable: int
+) -> None:
     """Both numbers on an axis from 10^first to 10^last, and how far they are apart."""
     upper, lower, bottom = top + 70, top + 115, top + 142
 
-    def place(number):
-        return LEFT + (np.log10(number) - first) / (last - first) * (RIGHT - LEFT)
+    def place(number: float) -> float:
+        return LEFT + (log10(number) - first) / (last - first) * (RIGHT - LEFT)
 
     draw.text((20, top + 22), name, INK, LARGE, anchor="lm")
     for power in range(first, last + 1):
@@ -195,10 +199,10 @@ def _dots(draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
 
 
 def _dotted_line(draw: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float]) -> None:
-    start, end = np.array(start), np.array(end)
-    count = max(int(np.abs(end - start).max() // 10), 1)
+    begin, way = np.array(start), np.subtract(end, start)
+    count = max(int(np.abs(way).max() // 10), 1)
     for at in np.arange(count + 1) / count:
-        x, y = start + (end - start) * at
+        x, y = begin + way * at
         draw.ellipse([x - 2, y - 2, x + 2, y + 2], INK)
 
 

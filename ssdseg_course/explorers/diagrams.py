@@ -1,6 +1,7 @@
 """Diagrams of how maps flow through a network: boxes with words, and arrows between them."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
@@ -17,7 +18,7 @@ HEIGHT = 0.72  # of a box, in rows
 
 def draw_flow(
     axes: Axes,
-    boxes: Mapping[str, tuple[float, float, str, dict]],
+    boxes: Mapping[str, tuple[float, float, str, dict[str, Any]]],
     arrows: Iterable[tuple[str, str]],
     width: float = 0.8,
 ) -> None:

@@ -5,6 +5,7 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -36,7 +37,7 @@ class Explorer(ABC):
         """
         self.picture = widgets.Image(format="png", width=SHOWN_WIDTH)
         self.text = widgets.HTML()
-        self._above = widgets.VBox(controls if rows is None else rows)
+        self.above = widgets.VBox(controls if rows is None else rows)
         self._below = widgets.VBox([self.picture, self.text])
         self._still = None
         self._shown = None
@@ -47,11 +48,11 @@ class Explorer(ABC):
 
     @property
     @abstractmethod
-    def state(self):
+    def state(self) -> Any:
         """What the controls say: a frozen dataclass, or anything else that can be compared."""
 
     @abstractmethod
-    def view(self, state) -> tuple[np.ndarray, str]:
+    def view(self, state: Any) -> tuple[np.ndarray, str]:
         """Draw a state: (H, W, 3) uint8, and what is to be seen on it, in words."""
 
     @contextmanager
@@ -62,7 +63,7 @@ class Explorer(ABC):
         self._held = False
         self._refresh()
 
-    def _on_change(self, _) -> None:
+    def _on_change(self, _: Any) -> None:
         if self._still is not None:
             self._still.update(HTML(""))
             self._still = None
@@ -80,7 +81,7 @@ class Explorer(ABC):
         self.text.value = f'<div role="status" style="{style}">{html.escape(text)}</div>'
 
     def _ipython_display_(self) -> None:
-        _display_widget(self._above, "Run this cell to move the sliders.")
+        _display_widget(self.above, "Run this cell to move the sliders.")
         data, metadata = mimebundle(self.picture.value, SHOWN_WIDTH, self._words)
         self._still = display(data, metadata=metadata, raw=True, display_id=True)
         self.picture.layout.display = "none"  # or it would be there twice

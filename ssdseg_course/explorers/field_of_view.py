@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -12,13 +13,13 @@ from PIL import Image, ImageDraw, ImageFont
 from ssdseg_course.explorers.explorer import Explorer, align
 
 TAPS = 3
-MAPS = {"10 x 14": (10, 14), "12 x 16": (12, 16), "33 x 33": (33, 33)}  # the course's two networks, the paper's
+MAPS = {"10 × 14": (10, 14), "12 × 16": (12, 16), "33 × 33": (33, 33)}  # the course's two networks, the paper's
 MOST_RATE = 18
 PLACE_STEP = 0.125  # more than a place on the smallest map, so that every step moves the cross
 WIDTH, HEIGHT, MARGIN = 1344, 900, 30
 LEAST_RADIUS = 12  # of a tap, in dots, so that its 0 can be read on the largest map
 INK, PAPER, GRID = "#000000", "#FFFFFF", "#BBBBBB"
-BESIDE, LOST = "#E4E4E4", "#555555"  # beside the map, and the taps that fall there
+BESIDE, LOST = "#E4E4E4", "#555555"  # outside the map, and the taps that fall there
 INSIDE, SEEN = "#E69F00", "#56B4E9"  # orange, sky blue of Okabe and Ito 2008
 
 
@@ -27,13 +28,13 @@ class FieldState:
     """What the explorer shows.
 
     Attributes:
-        rate: dilation of the 3 x 3 kernel.
+        rate: dilation of the 3 × 3 kernel.
         map_size: a key of `MAPS`.
         row, col: of the place that is computed, as shares of the map, 0 to 1.
     """
 
     rate: int = 6
-    map_size: str = "10 x 14"
+    map_size: str = "10 × 14"
     row: float = 0.5
     col: float = 0.5
 
@@ -41,18 +42,19 @@ class FieldState:
 def taps_inside(rows: int, cols: int, rate: int) -> np.ndarray:
     """(rows, cols) int: how many of the nine taps fall on the map, for each place."""
 
-    def along(side):
+    def along(side: int) -> np.ndarray:
         places = np.arange(side)
-        return sum(((places + step >= 0) & (places + step < side)).astype(int) for step in (-rate, 0, rate))
+        inside = [(places + step >= 0) & (places + step < side) for step in (-rate, 0, rate)]
+        return np.asarray(np.sum(inside, axis=0))
 
-    return along(rows)[:, None] * along(cols)
+    return np.outer(along(rows), along(cols))
 
 
 def field_view(state: FieldState) -> tuple[np.ndarray, str]:
     """Draw a state, and say it in words.
 
     Returns:
-        picture: (H, W, 3) uint8: a map, the place that is computed, and its nine taps; those beside the map hold a 0.
+        picture: (H, W, 3) uint8: a map, the place that is computed, and its nine taps; those outside the map hold a 0.
         text: the same for those who cannot see it.
     """
     rows, cols = MAPS[state.map_size]
@@ -63,13 +65,12 @@ def field_view(state: FieldState) -> tuple[np.ndarray, str]:
     left, top = (WIDTH - cell * cols) // 2, (HEIGHT - cell * rows) // 2
     image = Image.new("RGB", (WIDTH, HEIGHT), BESIDE)
     draw = ImageDraw.Draw(image)
-    for y in range(rows):
-        for x in range(cols):
-            corner = (left + x * cell, top + y * cell)
-            draw.rectangle([*corner, corner[0] + cell, corner[1] + cell], PAPER, GRID)
+    for cell_row, cell_col in np.ndindex(rows, cols):
+        corner = (left + cell_col * cell, top + cell_row * cell)
+        draw.rectangle([*corner, corner[0] + cell, corner[1] + cell], PAPER, GRID)
     draw.rectangle([left, top, left + cols * cell, top + rows * cell], None, INK, 3)
 
-    def middle_of(y, x):
+    def middle_of(y: int, x: int) -> tuple[float, float]:
         return left + (x + 0.5) * cell, top + (y + 0.5) * cell
 
     places = [(row + dy * state.rate, col + dx * state.rate) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
@@ -90,11 +91,11 @@ def field_view(state: FieldState) -> tuple[np.ndarray, str]:
     counts = taps_inside(rows, cols, state.rate)
     span = (TAPS - 1) * state.rate + 1
     return np.asarray(image), (
-        f"A 3 x 3 kernel with rate {state.rate} spans {span} x {span} places; the map, in white, has {rows} x {cols}. "
+        f"A 3 × 3 kernel with rate {state.rate} spans {span} × {span} places; the map, in white, has {rows} × {cols}. "
         f"For the place with the cross, row {row}, column {col}, {len(inside)} of its 9 taps fall on the map, marked "
-        f"by orange discs; the other {9 - len(inside)} fall beside it, where a 0 stands. Over all places "
+        f"by orange discs; the other {9 - len(inside)} fall outside it and see zeros. Over all places "
         f"{counts.mean():.1f} taps fall on the map on average, and for {np.mean(counts == 1):.0%} of the places the "
-        "middle one alone, which makes it a 1 x 1 kernel."
+        "middle one alone does, which makes it a 1 × 1 kernel."
     )
 
 
@@ -118,7 +119,7 @@ class FieldExplorer(Explorer):
         return FieldState(self.rate.value, self.map_size.value, self.row.value, self.col.value)
 
 
-def explore_field_of_view(**state) -> FieldExplorer:
+def explore_field_of_view(**state: Any) -> FieldExplorer:
     """The field-of-view explorer, for the last line of a notebook's cell.
 
     Args:

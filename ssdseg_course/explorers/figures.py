@@ -10,6 +10,7 @@ import io
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from IPython.display import HTML, display
@@ -17,9 +18,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from ssdseg_course.work.workspace import being_checked
+from ssdseg_ref.data.sample import IMAGE_SIZE
 from ssdseg_ref.plot import LABEL_ROOM, OKABE_ITO, place_label
 
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, BLACK = OKABE_ITO
@@ -36,7 +39,9 @@ ANCHOR = {"edgecolor": VERMILION, "linewidth": 1.4, "halo": 0.7}  # thin: of man
 FAINT = {"edgecolor": BLACK, "linewidth": 0.3, "alpha": 0.012, "halo": 0}  # of thousands, many lie on one line
 
 
-def panels(columns: int, image_size: tuple[int, int] = (160, 224), width: float = WIDTH) -> tuple[Figure, np.ndarray]:
+def panels(
+    columns: int, image_size: tuple[float, float] = IMAGE_SIZE, width: float = WIDTH
+) -> tuple[Figure, np.ndarray]:
     """A figure of panels side by side, each shaped like the image.
 
     Args:
@@ -66,18 +71,18 @@ def draw_image(axes: Axes, image: np.ndarray, margin: float = 0.0, fade: float =
     axes.set(xlim=(-margin, 1 + margin), ylim=(1 + margin, -margin), xticks=[], yticks=[])
 
 
-def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = (), **style) -> None:
+def draw_boxes(axes: Axes, boxes: ArrayLike, *, halo: float = 1.5, labels: Sequence[str] = (), **style: Any) -> None:
     """Outline boxes.
 
     Args:
         boxes: (N, 4) corners in fractions of the image.
         halo: width of the dark rim that keeps a line visible on any ground.
-        labels: a word for each box, written at its upper left corner or where else it covers no other.
+        labels: a word for each box, written at its upper left corner or where it covers no other.
         style: of matplotlib's PolyCollection: edgecolor, linewidth, linestyle, alpha.
     """
     xmin, ymin, xmax, ymax = np.asarray(boxes, np.float64).reshape(-1, 4).T
     corners = np.stack([xmin, ymin, xmax, ymin, xmax, ymax, xmin, ymax], axis=-1).reshape(-1, 4, 2)
-    outlines = PolyCollection(corners, facecolor="none", **style)
+    outlines = PolyCollection(list(corners), facecolor="none", **style)
     if halo:
         width = style.get("linewidth", 1.0) + 2 * halo
         outlines.set_path_effects([Stroke(linewidth=width, foreground=BLACK, alpha=0.6), Normal()])
@@ -96,12 +101,12 @@ def draw_boxes(axes: Axes, boxes, *, halo: float = 1.5, labels: Sequence[str] = 
 
 def draw_grid(axes: Axes, rows: int, cols: int) -> None:
     """The cells of a feature map over the image: the finer the grid, the finer its lines."""
-    style = {"color": BLACK, "linewidth": 0.4 + 2 / rows, "alpha": 0.6}
+    style: dict[str, Any] = {"color": BLACK, "linewidth": 0.4 + 2 / rows, "alpha": 0.6}
     axes.vlines(np.arange(cols + 1) / cols, 0, 1, **style)
     axes.hlines(np.arange(rows + 1) / rows, 0, 1, **style)
 
 
-def draw_points(axes: Axes, points, size: float = 4.0, color: str = ORANGE) -> None:
+def draw_points(axes: Axes, points: ArrayLike, size: float = 4.0, color: str = ORANGE) -> None:
     """Dots with a dark rim at (N, 2) points (x, y), fractions of the image."""
     x, y = np.asarray(points, np.float64).reshape(-1, 2).T
     axes.plot(x, y, "o", markersize=size, color=color, markeredgecolor=BLACK, markeredgewidth=0.6, linestyle="none")
@@ -122,7 +127,7 @@ def png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def mimebundle(picture: bytes, width: int, alt: str) -> tuple[dict, dict]:
+def mimebundle(picture: bytes, width: int, alt: str) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
     """Data and metadata of a notebook's output: a PNG file, with its content in words.
 
     Args:
@@ -150,7 +155,7 @@ def show(figure: Figure, alt: str) -> None:
 
 
 class AnswerError(Exception):
-    """A cell of a lesson cannot go on with what a learner's function gave it."""
+    """A cell of a lesson cannot go on with what a learner's function returned."""
 
     def _render_traceback_(self) -> list[str]:
         # IPython asks for this instead of a traceback, which would lead through the lesson's own code.
@@ -158,17 +163,18 @@ class AnswerError(Exception):
 
 
 @contextmanager
-def after(exercise: str) -> Iterator[None]:
-    """What stands under it needs the learner's function: say so kindly while that is not there, or not right.
+def after(*exercises: str) -> Iterator[None]:
+    """The code under it needs functions of the learner's: say so kindly while one is not there, or not right.
 
     Args:
-        exercise: as its heading calls it, such as "1.1"; or several.
+        exercises: by their numbers, as their headings have them: "1.1".
 
     Raises:
-        AnswerError: if the function is there, and what stands under it fails all the same.
+        AnswerError: if the functions are there, and the code under it fails all the same.
     """
-    several = " " in exercise
-    answers, it, its = ("answers to exercises", "them", "their") if several else ("answer to exercise", "it", "its")
+    *others, last = exercises
+    named = f"exercises {', '.join(others)} and {last}" if others else f"exercise {last}"
+    answers, them, their, s = ("answers", "them", "their", "s") if others else ("answer", "it", "its", "")
     try:
         yield
     except (NotImplementedError, NameError) as error:
@@ -176,10 +182,10 @@ def after(exercise: str) -> Iterator[None]:
             print(f"{error}.")
         elif unwritten := _function_that_raised(error):  # perhaps an earlier one, that this one calls
             print(f"Your `{unwritten}` is not written yet.")
-        print(f"This needs your {answers} {exercise}. Write {it}, run {its} cell{'s' * several}, then this one again.")
+        print(f"This needs your {answers} to {named}. Write {them}, run {their} cell{s}, then this one again.")
     except Exception as error:  # an answer of another shape, for instance
-        what = f"This uses your {answers} {exercise}, and stopped with {type(error).__name__}: {error}."
-        raise AnswerError(f"{what} What do{'' if several else 'es'} {its} check{'s' * several} say?") from error
+        what = f"This uses your {answers} to {named}, and stopped with {type(error).__name__}: {error}."
+        raise AnswerError(f"{what} What {'do' if others else 'does'} {their} check{s} say?") from error
 
 
 def _function_that_raised(error: BaseException) -> str:

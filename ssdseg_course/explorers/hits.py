@@ -1,10 +1,12 @@
-"""The hits explorer: what a network finds in a scene, what it takes for something, and what it misses.
+"""The hits explorer: what a network finds in a scene, where it raises a false alarm, and what it misses.
 
 `hits_view` draws a state and says it in words; `HitsExplorer` puts controls around it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -15,6 +17,9 @@ from ssdseg_course.quiet import import_keras
 from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.data.warehouse import CLASSES, SPLITS
 from ssdseg_ref.metrics import assign_detections
+
+if TYPE_CHECKING:
+    from ssdseg_ref.multitask import Prediction
 
 LEAST_IOU = 0.5
 ALARM = "#F0E442"  # yellow of Okabe and Ito 2008
@@ -54,7 +59,7 @@ class HitsState:
     least_score: float = 0.4
 
 
-def hits_view(state: HitsState, predict) -> tuple[np.ndarray, str]:
+def hits_view(state: HitsState, predict: Callable[[int], "Prediction"]) -> tuple[np.ndarray, str]:
     """Draw a state, and say it in words.
 
     Args:
@@ -93,7 +98,7 @@ def hits_view(state: HitsState, predict) -> tuple[np.ndarray, str]:
 class HitsExplorer(Explorer):
     """`hits_view` with a slider for the scene and one for the least score."""
 
-    def __init__(self, state: HitsState, network=None):
+    def __init__(self, state: HitsState, network: Any = None):
         """Begin with a state.
 
         Args:
@@ -118,7 +123,7 @@ class HitsExplorer(Explorer):
         """Draw a state, and say it in words."""
         return hits_view(state, self._predict)
 
-    def _predict_anew(self, seed: int):
+    def _predict_anew(self, seed: int) -> "Prediction":
         import_keras()
         from ssdseg_ref.multitask import LESSON, Predictor, load_network
 
@@ -126,7 +131,7 @@ class HitsExplorer(Explorer):
         return Predictor(self._network, LESSON)([draw_scene(seed).image])[0]
 
 
-def explore_hits(network=None, **state) -> HitsExplorer:
+def explore_hits(network: Any = None, **state: Any) -> HitsExplorer:
     """The hits explorer, for the last line of a notebook's cell.
 
     Args:

@@ -4,12 +4,16 @@ import csv
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from IPython.display import HTML, display
+from matplotlib.figure import Figure
 
 from ssdseg_course.explorers import figures
 from ssdseg_course.lazy import LazyModule
 from ssdseg_course.work.workspace import being_checked
+
+Row = dict[str, float]  # Keras's logs of an epoch
 
 callbacks = LazyModule("keras.callbacks")
 
@@ -24,41 +28,41 @@ def how_to_train() -> str:
     return "skip" if being_checked() else os.environ.get("SSDSEG_TRAINING", "full")
 
 
-def live_curves():
+def live_curves() -> Any:
     """A Keras callback for `ssdseg_ref.training.train`: a line of progress, and curves after every epoch."""
 
-    class LiveCurves(callbacks.Callback):
+    class LiveCurves(callbacks.Callback):  # type: ignore[name-defined]  # the module is imported when it is needed
         """Draws what the logs say."""
 
-        def on_train_begin(self, logs=None):
+        def on_train_begin(self, logs: Row | None = None) -> None:
             """Find a place to draw in."""
             self.began = time.monotonic()
-            self.rows = []
+            self.rows: list[Row] = []
             self.words = display(
                 HTML("the network is being traced; the first step takes half a minute"), display_id=True
             )
             self.picture = display(HTML(""), display_id=True)
 
-        def on_train_batch_end(self, batch, logs=None):
+        def on_train_batch_end(self, batch: int, logs: Row) -> None:
             """Say how far it is, now and then."""
             if batch % 10 == 0:
                 self._say(f"epoch {len(self.rows) + 1} of {self.params['epochs']}, step {batch + 1} of "
                           f"{self.params['steps']}, loss {logs['loss']:.2f}")  # fmt: skip
 
-        def on_epoch_end(self, epoch, logs=None):
+        def on_epoch_end(self, epoch: int, logs: Row) -> None:
             """Draw the curves anew."""
             self.rows.append(dict(logs))
             self._say(f"epoch {len(self.rows)} of {self.params['epochs']} done: {in_words(self.rows)}")
             data, metadata = figures.mimebundle(figures.png(draw_curves(self.rows)), 760, in_words(self.rows))
             self.picture.update(data, metadata=metadata, raw=True)
 
-        def on_train_end(self, logs=None):
+        def on_train_end(self, logs: Row | None = None) -> None:
             """Leave a figure like all others of the lesson."""
             self.picture.update(HTML(""))
             if self.rows:
                 figures.show(draw_curves(self.rows), in_words(self.rows))
 
-        def _say(self, words):
+        def _say(self, words: str) -> None:
             minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
             self.words.update(HTML(f'<div role="status">{minutes}:{seconds:02d} min; {words}</div>'))
 
@@ -74,20 +78,20 @@ def curves_of_a_run(folder: str | Path) -> None:
     figures.show(draw_curves(rows), in_words(rows))
 
 
-def draw_curves(rows: list[dict]):
+def draw_curves(rows: list[Row]) -> Figure:
     """A figure of two panels: the whole loss, of training and validation, and the parts of the latter.
 
     Args:
-        rows: Keras's logs, one an epoch.
+        rows: Keras's logs, one per epoch.
     """
     figure, axes = figures.panels(2, image_size=(1, 1.7))
     epochs = range(1, len(rows) + 1)
     for key, style, marker, colour in (("loss", "-", "o", figures.BLUE), ("val_loss", "--", "s", figures.ORANGE)):
         name = {"loss": "training", "val_loss": "validation"}[key]
         axes[0].plot(epochs, [row[key] for row in rows], style, marker=marker, color=colour, label=name)
-    for part, style, marker, colour in zip(PARTS, STYLES, MARKERS, COLOURS, strict=True):
+    for part, dashes, marker, colour in zip(PARTS, STYLES, MARKERS, COLOURS, strict=True):
         values = [row[f"val_{part}"] for row in rows]
-        axes[1].plot(epochs, values, linestyle=style, marker=marker, color=colour, label=part)
+        axes[1].plot(epochs, values, linestyle=dashes, marker=marker, color=colour, label=part)
     axes[0].set(title="loss", xlabel="epoch")
     axes[1].set(title="its parts, validation", xlabel="epoch")
     for panel in axes:
@@ -96,7 +100,7 @@ def draw_curves(rows: list[dict]):
     return figure
 
 
-def in_words(rows: list[dict]) -> str:
+def in_words(rows: list[Row]) -> str:
     """The curves for those who cannot see them."""
     first, last = rows[0], rows[-1]
     parts = ", ".join(f"{part} {last[f'val_{part}']:.2f}" for part in PARTS)

@@ -5,16 +5,17 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 
-from ssdseg_course.exercises.anchor_choice import FEATURE_MAPS, IMAGE_SIZE
+from ssdseg_course.exercises.anchor_choice import FEATURE_MAPS
 from ssdseg_course.explorers.canvas import CAUGHT, DASHED, DOTTED, MISSED, PAPER, Canvas, draw_scene
 from ssdseg_course.explorers.explorer import Explorer, align
 from ssdseg_ref.anchors import AnchorSpec, make_anchors
 from ssdseg_ref.boxes import pairwise_iou, to_pixels
-from ssdseg_ref.data.warehouse import CLASSES
+from ssdseg_ref.data.sample import CLASSES, IMAGE_SIZE
 from ssdseg_ref.matching import UNMATCHED, match_anchors
 
 ANCHOR_SPEC = AnchorSpec(IMAGE_SIZE, FEATURE_MAPS, (0.17, 0.3, 0.55, 0.8, 1.1), (0.43, 2.4))  # lesson 1 ends with it
@@ -30,7 +31,7 @@ class MatchingState:
     Attributes:
         seed: of the scene.
         threshold: least IoU of an anchor that takes a box, over 0.
-        box: the one in hand, by its place in the scene's list; None in a scene without boxes.
+        box: the selected one, by its place in the scene's list; None in a scene without boxes.
         x: its left and right side in pixels of the network's image; None where the scene has them.
         y: its upper and lower side.
     """
@@ -46,8 +47,8 @@ def matching_view(state: MatchingState) -> tuple[np.ndarray, str]:
     """Draw a state, and say it in words.
 
     Returns:
-        picture: (H, W, 3) uint8: the scene's boxes with the number of their anchors; of the box in hand the anchors
-            that have it, dashed, the one that it got first, solid, and the nearest of those that have no box, dotted.
+        picture: (H, W, 3) uint8: the scene's boxes with the number of their anchors; of the selected box the
+            anchors that have it, dashed, the first that it got, solid, and the nearest of those without a box, dotted.
         text: the same for those who cannot see it.
     """
     boxes, names = _boxes(state), _names(state.seed)
@@ -55,10 +56,10 @@ def matching_view(state: MatchingState) -> tuple[np.ndarray, str]:
     matches = match_anchors(_anchors(), boxes, state.threshold)
     own = [_best_first(ious[box], matches == box) for box in range(len(boxes))]
     canvas = Canvas(state.seed)
-    nearest = ()
+    nearest = np.zeros(0, int)
     if state.box is not None:
-        in_hand = ious[state.box]
-        nearest = _best_first(in_hand, (matches == UNMATCHED) & (in_hand > 0))[:NEAREST]
+        selected = ious[state.box]
+        nearest = _best_first(selected, (matches == UNMATCHED) & (selected > 0))[:NEAREST]
         for anchor in nearest:
             canvas.outline(_anchors()[anchor], MISSED, width=2, dash=DOTTED)
         for anchor in own[state.box][1:]:
@@ -86,7 +87,7 @@ class MatchingExplorer(Explorer):
         self.threshold = widgets.FloatSlider(
             value=state.threshold, min=0.2, max=0.9, step=0.02, description="threshold"
         )
-        self.box = widgets.Dropdown(options=_options(state.seed), value=state.box, description="box in hand")
+        self.box = widgets.Dropdown(options=_options(state.seed), value=state.box, description="selected box")
         self.x = widgets.FloatRangeSlider(max=width, step=0.5, description="x, pixels")
         self.y = widgets.FloatRangeSlider(max=height, step=0.5, description="y, pixels")
         self.scene = widgets.IntSlider(value=state.seed, max=SCENES - 1, description="scene")
@@ -106,24 +107,24 @@ class MatchingExplorer(Explorer):
             return MatchingState(self.scene.value, self.threshold.value, None)
         return MatchingState(self.scene.value, self.threshold.value, self.box.value, self.x.value, self.y.value)
 
-    def _fit_boxes(self, change) -> None:
+    def _fit_boxes(self, change: Any) -> None:
         with self.one_change():
             self.box.options = _options(change.new)
             self.box.index = 0 if self.box.options else None
             self._place(MatchingState(change.new, box=self.box.value))
 
-    def _fit_sides(self, change) -> None:
+    def _fit_sides(self, change: Any) -> None:
         with self.one_change():
             self._place(MatchingState(self.scene.value, box=change.new))
 
     def _place(self, state: MatchingState) -> None:
-        """Set the sliders to the sides of the box in hand."""
+        """Set the sliders to the sides of the selected box."""
         if state.box is not None:
             xmin, ymin, xmax, ymax = to_pixels(_boxes(state)[state.box], IMAGE_SIZE).round(1).tolist()
             self.x.value, self.y.value = (xmin, xmax), (ymin, ymax)
 
 
-def explore_matching(**state) -> MatchingExplorer:
+def explore_matching(**state: Any) -> MatchingExplorer:
     """The matching explorer, for the last line of a notebook's cell.
 
     Args:
@@ -146,7 +147,7 @@ def _options(seed: int) -> list[tuple[str, int]]:
 
 
 def _boxes(state: MatchingState) -> np.ndarray:
-    """The scene's boxes, the one in hand where the state says."""
+    """The scene's boxes, the selected one where the state puts it."""
     boxes = draw_scene(state.seed).boxes.copy()
     if state.x is not None:
         boxes[state.box, 0::2] = np.divide(state.x, IMAGE_SIZE[1])
@@ -161,11 +162,13 @@ def _best_first(ious: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return anchors[np.argsort(-ious[anchors], kind="stable")]
 
 
-def _in_words(state: MatchingState, boxes, ious, own, nearest) -> str:
-    positives, anchors = sum(map(len, own)), len(_anchors())
+def _in_words(
+    state: MatchingState, boxes: np.ndarray, ious: np.ndarray, own: list[np.ndarray], nearest: np.ndarray
+) -> str:
+    positives, total = sum(map(len, own)), len(_anchors())
     sentences = [
-        f"Scene {state.seed}, threshold {state.threshold:.2f}: {positives} of {anchors:,} anchors are positive, "
-        f"{anchors - positives:,} are background."
+        f"Scene {state.seed}, threshold {state.threshold:.2f}: {positives} of {total:,} anchors are positive, "
+        f"{total - positives:,} are background."
     ]
     if state.box is None:
         return f"{sentences[0]} There is no box in this scene."
@@ -174,7 +177,7 @@ def _in_words(state: MatchingState, boxes, ious, own, nearest) -> str:
         sentences.append(f"Box {number}, {name}: {found}.")
     xmin, ymin, xmax, ymax = to_pixels(boxes[state.box], IMAGE_SIZE)
     sentences.append(
-        f"In hand is box {state.box}, {xmax - xmin:.0f} × {ymax - ymin:.0f} pixels large, its upper left corner at "
+        f"Box {state.box} is selected: {xmax - xmin:.0f} × {ymax - ymin:.0f} pixels, its upper left corner at "
         f"x = {xmin:.0f}, y = {ymin:.0f}."
     )
     if len(nearest):

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -68,7 +69,7 @@ def mining_view(state: MiningState) -> tuple[np.ndarray, str]:
     return canvas.picture(), (
         f"Scene {state.scene}: {len(positives)} of {len(output.losses):,} anchors have a box"
         f"{', solid' * state.positives}; their class losses add up to {output.losses[positives].sum():.1f}. The other "
-        f"{len(negatives):,} together have {every:.1f}. With {state.ratio} a positive, at least {LEAST_NEGATIVES}, "
+        f"{len(negatives):,} together have {every:.1f}. With {state.ratio} per positive, at least {LEAST_NEGATIVES}, "
         f"{len(mined)} are mined. They have {some:.1f}, and the least hard of them {output.losses[mined[-1]]:.2f}. "
         f"{np.sum(overlaps[mined] >= NEARLY)} of them overlap a box by an IoU of {NEARLY} or more, too little to get "
         f"it. The hardest, with what they are taken for: {listed}. Of the others a disc in the middle."
@@ -88,7 +89,7 @@ class MiningExplorer(Explorer):
 
     def __init__(self, state: MiningState):
         self.scene = widgets.IntSlider(value=state.scene, max=SCENES - 1, description="scene", continuous_update=False)
-        self.ratio = widgets.IntSlider(value=state.ratio, max=MOST_PER_POSITIVE, description="a positive")
+        self.ratio = widgets.IntSlider(value=state.ratio, max=MOST_PER_POSITIVE, description="per positive")
         self.positives = widgets.ToggleButtons(
             options=[("hidden", False), ("drawn", True)], value=state.positives, description="positives"
         )
@@ -102,7 +103,7 @@ class MiningExplorer(Explorer):
         return MiningState(self.scene.value, self.ratio.value, self.positives.value)
 
 
-def explore_mining(**state) -> MiningExplorer:
+def explore_mining(**state: Any) -> MiningExplorer:
     """The mining explorer, for the last line of a notebook's cell.
 
     Args:

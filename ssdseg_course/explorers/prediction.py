@@ -7,6 +7,7 @@ in the notebook's process: it is written nowhere and sent nowhere.
 import io
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -18,6 +19,9 @@ from ssdseg_ref.data import pictures
 from ssdseg_ref.data.sample import BACKGROUND
 from ssdseg_ref.data.warehouse import CLASSES, SPLITS
 from ssdseg_ref.plot import paint_prediction
+
+if TYPE_CHECKING:
+    from ssdseg_ref.multitask import Prediction, Predictor
 
 NETWORK = "lesson"
 LONGEST_SIDE = 800  # pixels of a photograph that are kept: the network looks at far fewer
@@ -45,8 +49,8 @@ def prediction_view(state: PredictionState) -> tuple[np.ndarray, str]:
 
     Returns:
         picture: (H, W, 3) uint8: the scene or the photograph, with the network's mask and boxes.
-        text: the same for those who cannot see it. Where the photograph is no picture, it says so, and the picture is
-            the scene's.
+        text: the same for those who cannot see it. Where the photograph is not a picture, it says so, and the picture
+            is the scene's.
     """
     if state.photograph is None:
         image, name = _scene_image(state.scene), f"Scene {state.scene}"
@@ -58,7 +62,7 @@ def prediction_view(state: PredictionState) -> tuple[np.ndarray, str]:
             return picture, f"{error} {text}"
         height, width = image.shape[:2]
         name = f"Your photograph, {width} × {height} pixels"
-    prediction = _predict(state.scene if state.photograph is None else None, state.photograph)
+    prediction = _predict(state.scene if state.photograph is None else state.photograph)
     sure = prediction.scores >= state.least_score
     labels, scores = prediction.labels[sure], prediction.scores[sure]
     boxes = prediction.boxes[sure]
@@ -70,7 +74,7 @@ def read_photograph(content: bytes) -> np.ndarray:
     """(H, W, 3) uint8, turned upright, at most 800 pixels along its longer side.
 
     Raises:
-        ValueError: if that is no picture, in words for the learner.
+        ValueError: if it is not a picture, in words for the learner.
     """
     try:
         picture = Image.fromarray(pictures.read_photograph(io.BytesIO(content)))
@@ -111,14 +115,14 @@ class PredictionExplorer(Explorer):
         files = self.photograph.value
         return PredictionState(self.scene.value, self.least_score.value, bytes(files[0]["content"]) if files else None)
 
-    def _forget_photograph(self, _) -> None:
+    def _forget_photograph(self, _: Any) -> None:
         self.photograph.value = ()
 
-    def _allow_back(self, _) -> None:
+    def _allow_back(self, _: Any) -> None:
         self.back.disabled = not self.photograph.value
 
 
-def explore_predictions(**state) -> PredictionExplorer:
+def explore_predictions(**state: Any) -> PredictionExplorer:
     """The prediction explorer, for the last line of a notebook's cell.
 
     Args:
@@ -128,16 +132,16 @@ def explore_predictions(**state) -> PredictionExplorer:
 
 
 @lru_cache(maxsize=1)
-def _predictor():
+def _predictor() -> "Predictor":
     from ssdseg_ref import multitask  # here alone: importing TensorFlow takes seconds
 
     return multitask.Predictor(multitask.load_network(NETWORK), multitask.SHIPPED[NETWORK])
 
 
 @lru_cache(maxsize=8)
-def _predict(scene: int | None, photograph: bytes | None):
+def _predict(source: int | bytes) -> "Prediction":
     """The prediction for a scene or a photograph, kept so that a slider need not wait for it."""
-    image = _scene_image(scene) if photograph is None else read_photograph(photograph)
+    image = _scene_image(source) if isinstance(source, int) else read_photograph(source)
     return _predictor()([image])[0]
 
 
@@ -145,7 +149,7 @@ def _scene_image(scene: int) -> np.ndarray:
     return draw_scene(SPLITS["test"][scene]).image
 
 
-def _in_words(name: str, least_score: float, labels, scores, mask) -> str:
+def _in_words(name: str, least_score: float, labels: np.ndarray, scores: np.ndarray, mask: np.ndarray) -> str:
     found = [f"{CLASSES[label - 1]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
     more = [f"and {len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else []
     shares = np.bincount(mask.ravel(), minlength=len(CLASSES) + 1)[BACKGROUND + 1 :] / mask.size

@@ -1,7 +1,8 @@
-"""What the small trained network says of a scene before anything is sifted: one cached answer for several explorers."""
+"""What the small trained network says of a scene before anything is filtered: cached, for several explorers."""
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -10,13 +11,14 @@ from ssdseg_course.quiet import import_keras
 from ssdseg_ref.coding import decode, encode_targets
 from ssdseg_ref.data.sample import BACKGROUND
 from ssdseg_ref.data.warehouse import render
+from ssdseg_ref.prediction import softmax
 
 NETWORK = "lesson"
 
 
 @dataclass(frozen=True)
 class RawOutput:
-    """A row for each anchor.
+    """One row per anchor.
 
     Attributes:
         boxes: (N, 4) decoded corners.
@@ -35,13 +37,13 @@ class RawOutput:
     @property
     def positive(self) -> np.ndarray:
         """(N,) bool, the anchors that have a box."""
-        return self.classes != BACKGROUND
+        return np.asarray(self.classes != BACKGROUND)
 
 
 @lru_cache(maxsize=1)
-def _network():
+def _network() -> Any:
     import_keras()
-    from ssdseg_ref.multitask import load_network
+    from ssdseg_ref.network import load_network
 
     return load_network(NETWORK)
 
@@ -50,18 +52,17 @@ def _network():
 def raw_output(scene: int) -> RawOutput:
     """Of a scene of the Warehouse, drawn as the network was trained to see it."""
     network = _network()
+    from ssdseg_ref.config import SHIPPED
     from ssdseg_ref.losses import class_cross_entropy
-    from ssdseg_ref.multitask import SHIPPED
 
     config = SHIPPED[NETWORK]
     sample = render(scene, size=config.image_size)
     outputs = network.predict_on_batch(sample.image[None])
     logits, offsets = (np.asarray(outputs[name][0], np.float32) for name in ("classes", "offsets"))
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     classes, _ = encode_targets(sample.boxes, sample.labels, config.anchors)
     return RawOutput(
         boxes=decode(offsets, config.anchors),
-        shares=exponentials / exponentials.sum(axis=-1, keepdims=True),
+        shares=softmax(logits),
         classes=classes,
         losses=np.asarray(class_cross_entropy(classes, logits)),
         anchors=config.anchors,

@@ -5,12 +5,13 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ssdseg_course.exercises.mobilenetv2 import through_relu
+from ssdseg_course.exercises import EXERCISES
 from ssdseg_course.explorers.explorer import SLIDER_WIDTH, Explorer, align
 
 DIMENSIONS = (2, 3, 5, 10, 15, 20, 30, 50)
@@ -106,7 +107,7 @@ class ReluExplorer(Explorer):
         return ReluState(self.dimensions.value, self.matrix.value)
 
 
-def explore_relu(**state) -> ReluExplorer:
+def explore_relu(**state: Any) -> ReluExplorer:
     """The ReLU explorer, for the last line of a notebook's cell.
 
     Args:
@@ -117,7 +118,7 @@ def explore_relu(**state) -> ReluExplorer:
 
 def _through(dimensions: int, number: int) -> tuple[np.ndarray, np.ndarray]:
     points = spiral()
-    return points, through_relu(points, draw_matrix(dimensions, number))
+    return points, EXERCISES["04.through_relu"].reference(points, draw_matrix(dimensions, number))
 
 
 def _distance(points: np.ndarray, back: np.ndarray) -> float:
@@ -145,7 +146,7 @@ def _draw_points(draw: ImageDraw.ImageDraw, left: int, top: int, points: np.ndar
     middle, half = np.array([left + SIDE / 2, top + SIDE / 2]), 0.46 * SIDE
     places = middle + half * points * [1, -1]
     shares = np.linspace(0, 1, len(points))
-    for rim, fill in ((2, lambda share: INK), (0, _color)):  # first all rims: together they are an outline
+    for rim, fill in ((2, lambda _: INK), (0, _color)):  # first all rims: together they are an outline
         for share, place in zip(shares.tolist(), places, strict=True):
             radius = _radius(share) + rim
             draw.ellipse([*(place - radius), *(place + radius)], fill=fill(share))

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -25,8 +26,8 @@ class ShuffleState:
 
     Attributes:
         channel: of the input, that is followed.
-        units: of stride 1, one behind the other.
-        shuffled: whether each unit shuffles in the end.
+        units: of stride 1, one after another.
+        shuffled: whether each unit ends with a shuffle.
     """
 
     channel: int = 11
@@ -35,12 +36,12 @@ class ShuffleState:
 
 
 def shuffled_order(shuffled: bool = True) -> list[int]:
-    """Which channel stands in each place behind a shuffle in two groups."""
+    """Which channel stands in each place after a shuffle in two groups."""
     return np.arange(CHANNELS).reshape(2, -1).T.ravel().tolist() if shuffled else list(range(CHANNELS))
 
 
 def spread(channel: int, units: int, shuffled: bool) -> list[list[bool]]:
-    """Which channels know of one: in the input, and behind each unit.
+    """Which channels know of one: in the input, and after each unit.
 
     The left half passes a unit as it is. Of the right half every channel is made from all of the right half.
     """
@@ -57,30 +58,28 @@ def shuffle_view(state: ShuffleState) -> tuple[np.ndarray, str]:
     """Draw a state, and say it in words.
 
     Returns:
-        picture: (H, W, 3) uint8: a row of channels for the input and one behind each unit, lines where they go.
+        picture: (H, W, 3) uint8: a row of channels for the input and one after each unit, lines where they go.
         text: the same for those who cannot see it.
     """
     rows = spread(state.channel, state.units, state.shuffled)
     image = Image.new("RGB", (WIDTH, TOP + ROW * state.units + CELL + 30), PAPER)
     draw = ImageDraw.Draw(image)
     draw.text((LEFT, 26), "passes as it is", INK, SMALL, anchor="lm")
-    draw.text((LEFT + CELL * CHANNELS / 2, 26), "is worked on, all from all", INK, SMALL, anchor="lm")
+    draw.text((LEFT + CELL * CHANNELS / 2, 26), "worked on, all from all", INK, SMALL, anchor="lm")
     for number, knows in enumerate(rows):
         top = TOP + ROW * number
-        draw.text(
-            (20, top + CELL / 2 - 8), "input" if number == 0 else f"behind unit {number}", INK, LARGE, anchor="lm"
-        )
+        draw.text((20, top + CELL / 2 - 8), "input" if number == 0 else f"after unit {number}", INK, LARGE, anchor="lm")
         if number < state.units:
             _draw_ways(draw, top, state.shuffled)
-        for place, it_knows in enumerate(knows):
-            _draw_cell(draw, place, top, it_knows)
+        for place, knows_it in enumerate(knows):
+            _draw_cell(draw, place, top, knows_it)
     half = LEFT + CELL * CHANNELS / 2
     draw.line([half, TOP - 10, half, image.height - 20], INK, 3)
     counts = [sum(knows) for knows in rows]
-    said = "; ".join(f"behind unit {number}: {count}" for number, count in enumerate(counts[1:], start=1))
+    said = "; ".join(f"after unit {number}: {count}" for number, count in enumerate(counts[1:], start=1))
     shuffle = "with" if state.shuffled else "without"
     return np.asarray(image), (
-        f"{CHANNELS} channels, {shuffle} a shuffle behind each unit. Channels that know of channel {state.channel}, "
+        f"{CHANNELS} channels, {shuffle} a shuffle after each unit. Channels that know of channel {state.channel}, "
         f"marked by a filled disc, in the input: 1; {said or 'no unit yet'}. {_verdict(counts[-1], state)}"
     )
 
@@ -105,7 +104,7 @@ class ShuffleExplorer(Explorer):
         return ShuffleState(self.channel.value, self.units.value, self.shuffled.value)
 
 
-def explore_shuffle(**state) -> ShuffleExplorer:
+def explore_shuffle(**state: Any) -> ShuffleExplorer:
     """The shuffle explorer, for the last line of a notebook's cell.
 
     Args:
@@ -116,10 +115,10 @@ def explore_shuffle(**state) -> ShuffleExplorer:
 
 def _verdict(count: int, state: ShuffleState) -> str:
     if count == CHANNELS:
-        return "All of them know."
+        return "All of them know of it."
     if not state.shuffled:
-        return "Without a shuffle the halves never hear of each other."
-    return f"{CHANNELS - count} do not know yet."
+        return "Without a shuffle the halves never learn of each other."
+    return f"{CHANNELS - count} do not know of it yet."
 
 
 def _draw_cell(draw: ImageDraw.ImageDraw, place: int, top: int, knows: bool) -> None:

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -65,7 +66,7 @@ def suppression_view(state: SuppressionState) -> tuple[np.ndarray, str]:
 
 
 class SuppressionExplorer(Explorer):
-    """`suppression_view` with a slider for the scene, buttons for the class, and a slider a threshold."""
+    """`suppression_view` with a slider for the scene, buttons for the class, and one slider per threshold."""
 
     view = staticmethod(suppression_view)
 
@@ -92,7 +93,7 @@ class SuppressionExplorer(Explorer):
         )
 
 
-def explore_suppression(**state) -> SuppressionExplorer:
+def explore_suppression(**state: Any) -> SuppressionExplorer:
     """The suppression explorer, for the last line of a notebook's cell.
 
     Args:

@@ -49,7 +49,7 @@ class Budget:
         self.files -= 1
         self.bytes -= size
         if self.files < 0 or self.bytes < 0:
-            raise BulkError("it holds more than is looked at of one learner")
+            raise BulkError("it holds more than is looked at for one learner")
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class Member:
 
 
 class _Bounded:
-    """An archive's file, of which no piece is read that would fill the memory: a directory without end, say."""
+    """An archive's file, which is never read in pieces that would fill the memory: an endless directory, say."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
-    def read(self, size=-1):
+    def read(self, size: int | None = -1) -> bytes:
         content = self._file.read(
             LARGEST_DIRECTORY + 1 if size is None or size < 0 else min(size, LARGEST_DIRECTORY + 1)
         )
@@ -100,7 +100,7 @@ def members(
     Args:
         file: the archive.
         wanted: whether a file is to be unpacked, by its path and by all folders of its archive; None to pass it over.
-        most: bytes of a file; of a larger one so many come, and one more.
+        most: bytes of a file; of a larger one that many are given, and one more.
         budget: taken from as files are unpacked.
         within: path of this archive, where it stands in another.
 
@@ -126,7 +126,7 @@ def members(
                 else:
                     yield Member(parts, _time(info), info.file_size, unpacked)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        why = "it is locked with a password" if "encrypted" in str(error) else "it is damaged, or no zip archive"
+        why = "it is locked with a password" if "encrypted" in str(error) else "it is damaged, or not a zip archive"
         raise BulkError(f"{why}; a zip archive without a password can be read") from None
 
 
@@ -165,7 +165,9 @@ def without_outputs(content: bytes) -> bytes:
     Raises:
         BulkError: if it has too many parts to be looked through.
     """
-    kept, start, value, depth, empty = [], 0, -1, 0, b""
+    kept: list[bytes] = []
+    start, value, depth = 0, -1, 0
+    empty = b""
     for number, token in enumerate(TOKENS.finditer(content)):
         if number > MOST_TOKENS:
             raise BulkError(f"it has more than {MOST_TOKENS:,} values")
@@ -174,9 +176,9 @@ def without_outputs(content: bytes) -> bytes:
             depth += (first in b"[{") - (first in b"]}")
             start = token.end()
         elif token.start() == value:
-            kept.append(content[start:value] + empty)
+            kept += [content[start:value], empty]
             depth, start = 1, len(content)
-        elif first in b'"' and (empty := BULKY.get(token[0])) and (colon := VALUE.match(content, token.end())):
+        elif first in b'"' and (empty := BULKY.get(token[0], b"")) and (colon := VALUE.match(content, token.end())):
             value = colon.end()
     kept.append(content[start:] if not depth else b"")
     return b"".join(kept)

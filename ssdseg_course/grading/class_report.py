@@ -1,4 +1,4 @@
-"""How a class did: each exercise, and the mistakes that were made most, so that one knows what to teach again."""
+"""How a class did: each exercise, and the most common mistakes: what to teach again."""
 
 import re
 from collections import Counter
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssdseg_course.exercises import EXERCISES
-from ssdseg_course.grading.gradebook import Record
-from ssdseg_course.work.workspace import cut
+from ssdseg_course.grading.gradebook import ExerciseRecord, Record
+from ssdseg_course.words import cut
 
 MOST_MISTAKES = 3  # an exercise
 LONGEST = 200  # characters of what was said
@@ -23,7 +23,7 @@ class ExerciseSummary:
         learners: how many handed the lesson in.
         passed: how many have its points.
         unwritten: how many left it as it was.
-        mistakes: what was said most to the others, and to how many; most frequent first.
+        mistakes: what the others were told most often, and how many of them; most frequent first.
     """
 
     exercise: str
@@ -44,7 +44,7 @@ def summarise(records: Sequence[Record]) -> list[ExerciseSummary]:
     Args:
         records: of one lesson.
     """
-    by_exercise: dict[str, list] = {}
+    by_exercise: dict[str, list[ExerciseRecord]] = {}
     for record in records:
         for result in record.results:
             by_exercise.setdefault(result.exercise, []).append(result)
@@ -67,15 +67,15 @@ def summarise(records: Sequence[Record]) -> list[ExerciseSummary]:
 def as_markdown(title: str, summaries: Sequence[ExerciseSummary]) -> str:
     """The report of a lesson, as a page."""
     lines = [f"## {title}", "", "| exercise | right | not written | wrong |", "|---|---|---|---|"]
-    for it in summaries:
-        wrong = it.learners - it.passed - it.unwritten
-        lines.append(f"| {it.exercise} {it.title} | {it.passed} of {it.learners} | {it.unwritten} | {wrong} |")
-    again = [it for it in summaries if it.mistakes]
+    for one in summaries:
+        wrong = one.learners - one.passed - one.unwritten
+        lines.append(f"| {one.exercise} {one.title} | {one.passed} of {one.learners} | {one.unwritten} | {wrong} |")
+    again = [one for one in summaries if one.mistakes]
     if again:
-        lines += ["", "What was said most to those who have no points yet:", ""]
-    for it in again:
-        lines.append(f"- **{it.exercise}** {it.title}")
-        lines += [f"    - {count} of {it.learners}: {_plain(sentence)}" for sentence, count in it.mistakes]
+        lines += ["", "What those who have no points yet were told most often:", ""]
+    for one in again:
+        lines.append(f"- **{one.exercise}** {one.title}")
+        lines += [f"    - {count} of {one.learners}: {_plain(sentence)}" for sentence, count in one.mistakes]
     return "\n".join([*lines, ""])
 
 

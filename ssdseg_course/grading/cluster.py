@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm.core import CommClosedError
 from distributed.security import Security
 
@@ -26,7 +27,7 @@ from ssdseg_course.grading.sandbox import Sandbox, SandboxError
 from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 from ssdseg_course.manifest import LESSONS
 
-AT_ONCE = 4  # submissions that each worker has before it: enough to be busy, few enough to hold in memory
+AT_ONCE = 4  # submissions that wait for each worker: enough to keep it busy, few enough to hold in memory
 SECONDS_OF_A_WORKER = 900  # of its processor, for a submission; answers run elsewhere, and the rest takes seconds
 MOST_LINES = 50  # remarks on a submission, messages on an exercise
 LONGEST_CELL = 200_000  # characters of a cell that a page shows
@@ -35,9 +36,9 @@ CONNECT_SECONDS = 10
 ADDRESS = re.compile(r"(\w+://)?[^/\s]+:\d+/?")
 SETTINGS = {
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
-    "distributed.scheduler.http.routes": [],  # nothing to look at, for anybody
+    "distributed.scheduler.http.routes": [],  # no pages for anybody to look at
     "distributed.worker.http.routes": [],
-    "distributed.scheduler.allowed-failures": 0,  # what ends a worker is graded once more, alone
+    "distributed.scheduler.allowed-failures": 0,  # what ends a worker is graded once more, by itself
     "distributed.worker.memory.target": False,  # what a worker holds is small; answers run elsewhere
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -54,7 +55,7 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
     """A cluster whose workers have this version of the course and a sandbox.
 
     Args:
-        workers: processes on this machine, by default one a core.
+        workers: processes on this machine, by default one per core.
         scheduler: address of another cluster instead.
         unsafe: whether workers may do without a sandbox.
 
@@ -67,6 +68,8 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
     with dask.config.set(SETTINGS), contextlib.ExitStack() as stack:
         if scheduler is None:
             Sandbox(LESSONS[0], unsafe).close()  # or say at once that there is none
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ssdseg-dask-"))
+            stack.enter_context(dask.config.set({"temporary-directory": scratch}))
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
             security = Security.temporary()  # others on this machine can reach a port, but have no certificate
             scheduler = stack.enter_context(
@@ -82,7 +85,7 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
                 )
             )
         elif not ADDRESS.fullmatch(scheduler):
-            raise ClusterError(f"{scheduler}: that is no address of a scheduler; for example tcp://10.0.0.5:8786")
+            raise ClusterError(f"{scheduler}: that is not the address of a scheduler, such as tcp://10.0.0.5:8786")
         try:
             client = stack.enter_context(
                 Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False, security=security)
@@ -127,7 +130,7 @@ def _introduce_yourself(unsafe: bool, ends_with_parent: bool) -> tuple[str, str]
 def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Graded | NotGraded]]:
     """Grade submissions, and give them back as they are done.
 
-    A submission whose worker has ended may only have stood beside the one that ends it: it is graded once more in the
+    A submission whose worker has ended may only have been next to the one that ends it: it is graded once more at the
     end, alone.
 
     Args:
@@ -137,7 +140,7 @@ def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Gra
     works = iter(works)
     by_key: dict[str, Work] = {}
 
-    def submit(some: Iterable[Work]):
+    def submit(some: Iterable[Work]) -> Iterator[Future]:
         for work in some:
             future = client.submit(_grade, work, pure=False)
             by_key[future.key] = work
@@ -148,20 +151,20 @@ def grade_all(client: Client, works: Iterable[Work]) -> Iterator[tuple[Work, Gra
     waiting = as_completed(submit(islice(works, at_once)), loop=client.loop)
     for future in waiting:
         work = by_key.pop(future.key)
-        result = _result(future, work)
+        result = result_of(future, work)
         if result is None:
             suspects.append(work)
         else:
             yield work, result
         waiting.update(submit(islice(works, 1)))
     for work in suspects:
-        result = _result(client.submit(_grade, work, pure=False), work)
+        result = result_of(client.submit(_grade, work, pure=False), work)
         reason = "whatever grades it ends: look at it yourself"
         yield work, result or NotGraded(work.student, work.lesson, reason)
 
 
 def _grade(work: Work) -> Graded | NotGraded:
-    """What a worker does, which ends where it does not come to an end: also inside a function of C's."""
+    """What a worker does; the signal ends one that takes far too long, also inside a C function."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS_OF_A_WORKER)
     try:
         return grade(work)
@@ -169,7 +172,7 @@ def _grade(work: Work) -> Graded | NotGraded:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _result(future, work: Work) -> Graded | NotGraded | None:
+def result_of(future: Future, work: Work) -> Graded | NotGraded | None:
     """What came of a submission; None where its worker has ended."""
     try:
         return _cleaned(future.result())
@@ -187,10 +190,10 @@ def _cleaned(result: Graded | NotGraded) -> Graded | NotGraded:
     if isinstance(result, NotGraded):
         return replace(result, reason=shown(result.reason, LONGEST_SENTENCE))
     reports = tuple(
-        replace(it, messages=tuple(map(shown_lines, it.messages[:MOST_LINES])), advice=shown_lines(it.advice))
-        for it in result.reports
+        replace(one, messages=tuple(map(shown_lines, one.messages[:MOST_LINES])), advice=shown_lines(one.advice))
+        for one in result.reports
     )
-    remarks = tuple(shown(it, LONGEST_SENTENCE) for it in result.remarks[:MOST_LINES])
+    remarks = tuple(shown(remark, LONGEST_SENTENCE) for remark in result.remarks[:MOST_LINES])
     cells = [{**cell, "source": shown_lines(cell["source"], LONGEST_CELL)} for cell in result.notebook["cells"]]
     return replace(result, reports=reports, remarks=remarks, notebook={**result.notebook, "cells": cells})
 
@@ -200,7 +203,7 @@ def course_digest() -> str:
     """A short text that tells two versions of the course apart: a digest of all code that has a say in a grade."""
     digest = hashlib.sha256()
     for package in (ssdseg_course, ssdseg_ref):
-        folder = Path(package.__file__).parent
+        folder = Path(package.__path__[0])
         for path in sorted(folder.rglob("*.py")):
             if not {"cli", "explorers"} & set(path.relative_to(folder).parts):
                 digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssdseg_course.grading.intake import lesson_of, read_plain
+from ssdseg_course.grading.plain_files import read_plain
+from ssdseg_course.grading.recognition import lesson_of
 from ssdseg_course.grading.rehearsal import try_out
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.manifest import ROOT, Lesson
@@ -18,8 +19,8 @@ from ssdseg_course.work.workspace import (
     is_written,
     notebook_text,
     parse_notebook,
-    write_whole,
 )
+from ssdseg_ref.keeping import write_whole
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,10 @@ def examine(path: Path, lesson: Lesson | None = None) -> Examined:
         remarks = (f"it should be called {lesson.name}.ipynb", *remarks)
     answers = [cell for cell in repaired.notebook["cells"] if is_answer(cell)]
     written = {grade_id(cell) for cell in answers if is_written(cell)}
-    tried = try_out(path, lesson, release, repaired.notebook)
-    tried = {name: it for name, it in tried.items() if name.split(".")[1] in written}
-    lost = tuple(str(it.report) for it in tried.values() if not it.report.passed)
-    notes = tuple(f"{name}: {it.note}" for name, it in tried.items() if it.note)
+    tried = try_out(path, lesson, release, repaired.notebook) if written else {}
+    tried = {name: answer for name, answer in tried.items() if name.split(".")[1] in written}
+    lost = tuple(str(answer.report) for answer in tried.values() if not answer.report.passed)
+    notes = tuple(f"{name}: {answer.note}" for name, answer in tried.items() if answer.note)
     return Examined(repaired.notebook, remarks, lost, notes, len(written), len(answers))
 
 

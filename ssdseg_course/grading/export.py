@@ -25,11 +25,11 @@ COLUMNS = (
 class GradesExport(ExportPlugin):
     """What `nbgrader export` writes with this course's settings, and `ssdseg grade` by itself.
 
-    nbgrader's own exporter gives 0 to somebody of whom nothing was graded, and does not quote what holds a comma.
+    nbgrader's own exporter gives 0 to somebody for whom nothing was graded, and does not quote what holds a comma.
     """
 
     def export(self, gradebook: Gradebook) -> None:
-        """Write a line for each assignment and learner."""
+        """Write one line for each assignment and learner."""
         with open(self.to or "grades.csv", "w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             table.writeheader()
@@ -52,7 +52,7 @@ class GradesExport(ExportPlugin):
                     table.writerow({name: _cell(value) for name, value in row.items()})
 
 
-def _scores(gradebook: Gradebook, assignment: str, student: str) -> dict:
+def _scores(gradebook: Gradebook, assignment: str, student: str) -> dict[str, object]:
     try:
         submission = gradebook.find_submission(assignment, student)
     except MissingEntry:
@@ -66,5 +66,5 @@ def _scores(gradebook: Gradebook, assignment: str, student: str) -> dict:
     }
 
 
-def _cell(value) -> str:
+def _cell(value: object) -> str:
     return "" if value is None else in_a_table(value) if isinstance(value, str) else str(value)

@@ -1,4 +1,4 @@
-"""Writes grades into nbgrader's gradebook: one writer, one transaction a submission, and nothing graded twice.
+"""Writes grades into nbgrader's gradebook: one writer, one transaction per submission, and nothing graded twice.
 
 Beside nbgrader's tables stands one of ours, written in the same transaction: of each submission what was graded, and
 what came of it exercise by exercise.
@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from nbgrader.api import (
     Assignment,
@@ -20,12 +21,14 @@ from nbgrader.api import (
     Grade,
     Gradebook,
     MissingEntry,
+    Student,
     SubmittedAssignment,
     SubmittedNotebook,
 )
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import AssignLatePenalties
-from sqlalchemy import Column, DateTime, MetaData, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, ColumnElement, DateTime, MetaData, String, Table, Text, delete, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SAWarning, SQLAlchemyError
 from sqlalchemy.orm import scoped_session, sessionmaker
@@ -60,7 +63,7 @@ class GradebookError(ValueError):
 
 
 @dataclass(frozen=True)
-class Result:
+class ExerciseRecord:
     """What is kept of an exercise of a submission.
 
     Attributes:
@@ -97,7 +100,7 @@ class Record:
 
     student: str
     lesson: str
-    results: tuple[Result, ...]
+    results: tuple[ExerciseRecord, ...]
     remarks: tuple[str, ...]
 
     @property
@@ -146,24 +149,24 @@ class Standing:
         return max(0.0, sum(mark.points for mark in self.marks.values()) - self.penalty)
 
 
-def gradebook_url(config: Config, given: str | None) -> str:
+def gradebook_url(config: Config, address: str | None) -> str:
     """The address of the gradebook.
 
     Args:
         config: nbgrader's settings.
-        given: an address as SQLAlchemy takes it, or the path of an SQLite file; None for that of the settings.
+        address: as SQLAlchemy takes it, or the path of an SQLite file; None for that of the settings.
 
     Raises:
-        GradebookError: if it is no address.
+        GradebookError: if it is not an address.
     """
-    url = given or CourseDirectory(config=config).db_url
+    url = address or CourseDirectory(config=config).db_url
     if "://" not in url:
         url = f"sqlite:///{os.path.abspath(url)}"
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise GradebookError(
-            f"{url}: that is no address of a gradebook; for example postgresql://host/grades"
+            f"{url}: that is not the address of a gradebook, such as postgresql://host/grades"
         ) from None
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and not Path(parsed.database).parent.is_dir():
@@ -176,7 +179,7 @@ def gradebook_url(config: Config, given: str | None) -> str:
 
 @contextmanager
 def open_gradebook(url: str, config: Config) -> Iterator["Records"]:
-    """The gradebook at an address, closed in the end.
+    """The gradebook at an address, closed at the end.
 
     Raises:
         GradebookError: if it cannot be opened, or written.
@@ -211,11 +214,12 @@ class Records:
         with self.gradebook.engine.connect() as connection:
             rows = connection.execute(select(GRADED.c.student, GRADED.c.digest).where(GRADED.c.assignment == lesson))
             found = {row.student: row.digest for row in rows}
-        known = {it.student_id for it in self.gradebook.assignment_submissions(lesson)} if found else set()
+        submissions = self.gradebook.assignment_submissions(lesson) if found else ()
+        known = {submission.student_id for submission in submissions}
         self.gradebook.db.rollback()
         return {student: digest for student, digest in found.items() if student in known}
 
-    def record(self, graded: Graded, digest: str, learner: Learner | None = None) -> None:
+    def record(self, graded: Graded, digest: str, learner: Learner) -> None:
         """Write one submission's grades, whole or not at all. Grades given by hand stay, and are marked for a look."""
         engine = self.gradebook.engine
         sessions = self.gradebook.db
@@ -234,7 +238,7 @@ class Records:
                 self.gradebook.db.remove()
                 self.gradebook.db = sessions
 
-    def _write_grades(self, graded: Graded, learner: Learner | None) -> list[Result]:
+    def _write_grades(self, graded: Graded, learner: Learner) -> list[ExerciseRecord]:
         """Write them, and give them as they are: with the points that nbgrader has for each exercise."""
         book, lesson = self.gradebook, graded.lesson
         student = book.update_or_create_student(graded.student)
@@ -253,21 +257,23 @@ class Records:
             first = "" if report.passed else _what_is_wrong(report.messages)
             said, code = shown_lines("\n".join(report.messages)), shown_lines(sources.get(name, ""))
             results.append(
-                Result(report.exercise_id, grade.auto_score, points, first, report.advice, report.passed, said, code)
+                ExerciseRecord(
+                    report.exercise_id, grade.auto_score, points, first, report.advice, report.passed, said, code
+                )
             )
         book.db.commit()
         self._write_penalty(submission, self._late_rule())
         book.db.commit()
         return results
 
-    def _late_rule(self):
+    def _late_rule(self) -> LateSubmissionPlugin:
         """What says what being late costs: nbgrader's plugin for that, by default nothing."""
         rule = AssignLatePenalties(config=self._config)
         rule.init_plugin()
         return rule.plugin_inst
 
-    def _write_penalty(self, submission: SubmittedAssignment, rule) -> bool:
-        """Write what being late costs, and give whether that is something else than before."""
+    def _write_penalty(self, submission: SubmittedAssignment, rule: LateSubmissionPlugin) -> bool:
+        """Write what being late costs, and say whether that has changed."""
         late = submission.total_seconds_late if submission.assignment.duedate is not None else 0
         changed = False
         for notebook in submission.notebooks:
@@ -285,13 +291,15 @@ class Records:
         return changed
 
     def look_at_due_dates(self, lesson: str) -> int:
-        """Work out anew what being late costs: a due date may have been set, or extended, since the grades were given.
+        """Work out again what being late costs: a due date may have been set, or extended, since the grades were given.
 
         Returns:
-            for how many submissions that is something else now.
+            for how many submissions that has changed.
         """
         rule = self._late_rule()
-        changed = sum(self._write_penalty(it, rule) for it in self.gradebook.assignment_submissions(lesson))
+        changed = sum(
+            self._write_penalty(submission, rule) for submission in self.gradebook.assignment_submissions(lesson)
+        )
         self.gradebook.db.commit()
         return changed
 
@@ -316,13 +324,15 @@ class Records:
             comment = comments.get((student, exercise)) or ""
             marks.setdefault(student, {})[exercise] = Mark(points, by_hand, shown_lines(comment))
         standings = {}
-        for it in self.gradebook.assignment_submissions(lesson):
-            student = it.student.id
-            standings[student] = Standing(marks.get(student, {}), it.late_submission_penalty or 0.0, it.timestamp)
+        for submission in self.gradebook.assignment_submissions(lesson):
+            student = submission.student.id
+            standings[student] = Standing(
+                marks.get(student, {}), submission.late_submission_penalty or 0.0, submission.timestamp
+            )
         self.gradebook.db.rollback()
         return standings
 
-    def _of_cells(self, lesson: str, kind: type, *columns):
+    def _of_cells(self, lesson: str, kind: Any, *columns: Any) -> Any:
         """Rows of (learner, name of a cell, columns) for all submissions for a lesson."""
         return (
             self.gradebook.db.query(SubmittedAssignment.student_id, BaseCell.name, *columns)
@@ -344,7 +354,7 @@ class Records:
                 Record(
                     row.student,
                     lesson,
-                    tuple(Result(**result) for result in json.loads(row.results)),
+                    tuple(ExerciseRecord(**result) for result in json.loads(row.results)),
                     tuple(json.loads(row.remarks)),
                 )
                 for row in rows
@@ -362,14 +372,12 @@ class Records:
             half.unlink(missing_ok=True)
 
 
-def _is(student: str, lesson: str) -> tuple:
+def _is(student: str, lesson: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return GRADED.c.student == student, GRADED.c.assignment == lesson
 
 
-def _write_names(student, learner: Learner | None) -> None:
+def _write_names(student: Student, learner: Learner) -> None:
     """What a table of students says of a name counts; without one, nbgrader's own does."""
-    if learner is None:
-        return
     if learner.listed:
         for name in ("first_name", "last_name", "email"):
             setattr(student, name, _as_name(getattr(learner, name)) or getattr(student, name))
@@ -382,7 +390,7 @@ def _as_name(text: str) -> str:
     return text[:LONGEST_COLUMN].translate(NO_MARKUP)
 
 
-def _row(graded: Graded, digest: str, results: list[Result]) -> dict:
+def _row(graded: Graded, digest: str, results: list[ExerciseRecord]) -> dict[str, object]:
     return {
         "assignment": graded.lesson,
         "student": graded.student,
@@ -395,7 +403,7 @@ def _row(graded: Graded, digest: str, results: list[Result]) -> dict:
 
 def _what_is_wrong(messages: tuple[str, ...]) -> str:
     """The first message that does not only say how it was called."""
-    return next((it for it in messages if not it.startswith(("called with", "shape is right"))), "")
+    return next((message for message in messages if not message.startswith(("called with", "shape is right"))), "")
 
 
 def _first_line(error: Exception) -> str:

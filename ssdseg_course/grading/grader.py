@@ -23,12 +23,12 @@ from ssdseg_course.manifest import Lesson, find_lesson
 from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.sandboxed.isolation import MIB
 from ssdseg_course.sandboxed.zygote import Way
+from ssdseg_course.words import cut
 from ssdseg_course.work.carrying import CHECK
 from ssdseg_course.work.workspace import (
     Notebook,
     NotebookError,
     code_cells,
-    cut,
     grade_id,
     is_written,
     parse_notebook,
@@ -94,16 +94,6 @@ class Graded:
     notebook: Notebook
     timestamp: datetime | None
 
-    @property
-    def earned(self) -> int:
-        """Points."""
-        return sum(report.earned for report in self.reports)
-
-    @property
-    def points(self) -> int:
-        """Points that there are."""
-        return sum(report.points for report in self.reports)
-
 
 @dataclass(frozen=True)
 class NotGraded:
@@ -138,7 +128,7 @@ def grade(work: Work) -> Graded | NotGraded:
         work.student,
         work.lesson,
         tuple(reports),
-        frozenset(grade_id(cell) for cell in repaired.notebook["cells"] if is_written(cell)),
+        frozenset(filter(None, map(grade_id, filter(is_written, repaired.notebook["cells"])))),
         tuple(dict.fromkeys(remarks)),
         repaired.notebook,
         work.timestamp,
@@ -149,29 +139,30 @@ def _reports(codes: Sequence[tuple[Exercise, Code]], work: Work, endless: Collec
     """The reports on all exercises, in their order.
 
     An exercise that fails, and uses an earlier one that is wrong, is tried once more with the course's own function in
-    the place of that one.
+    place of that one.
 
     Args:
         codes: the exercises, and where the answers are found.
         work: how to run them.
-        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+        endless: ids of exercises whose answers are known not to end, and are not tried.
     """
-    results, wrong = [], {}
+    results: list[Report] = []
+    wrong: dict[str, Verdict | None] = {}
     for exercise, code in codes:
         if exercise.id in endless:
             wrong[exercise.id] = Verdict.TOO_LONG
             results.append(Report(exercise.id, False, exercise.points, (), work.seed, verdict=Verdict.TOO_LONG))
             continue
-        used = [it for it, _ in codes if it.id in wrong and it.name in _reached(exercise.name, code)]
-        given = {it.name: _solution(work.lesson, exercise.name, it.name) for it in used}
-        with_given = replace(code, given=given)
-        if any(wrong[it.id] is Verdict.TOO_LONG for it in used):  # it would only take as long once more
-            report, probed = _try(exercise, with_given, work)
+        used = [other for other, _ in codes if other.id in wrong and other.name in _reached(exercise.name, code)]
+        substitutes = {other.name: _solution(work.lesson, exercise.name, other.name) for other in used}
+        with_substitutes = replace(code, substitutes=substitutes)
+        if any(wrong[other.id] is Verdict.TOO_LONG for other in used):  # it would only take as long once more
+            report, probed = _try(exercise, with_substitutes, work)
             report = _with_helpers(report, used, report, probed)
         else:
             report, _ = _try(exercise, code, work)
             if used and not report.passed:
-                report = _with_helpers(report, used, *_try(exercise, with_given, work))
+                report = _with_helpers(report, used, *_try(exercise, with_substitutes, work))
         if not report.passed:
             wrong[exercise.id] = report.verdict
         results.append(report)
@@ -188,11 +179,11 @@ def _codes(
         for place, cell in code_cells(notebook)
     ]
     places = {source.name: source.place for source in sources}
-    whole = frozenset(it.name for it in exercises_of(lesson))
+    whole = frozenset(exercise.name for exercise in exercises_of(lesson))
     ways = tuple(Way) if any(map(_does_more, filter(lambda source: source.own, sources))) else (Way.DEFINITIONS,)
     return [
-        (it, Code(sources, places[f"{CHECK}{it.name}"], f"{lesson.name}.ipynb", whole, beside, ways=ways))
-        for it in exercises_of(lesson)
+        (exercise, Code(sources, places[f"{CHECK}{exercise.name}"], f"{lesson.name}.ipynb", whole, beside, ways=ways))
+        for exercise in exercises_of(lesson)
     ]
 
 
@@ -212,10 +203,10 @@ def _with_helpers(report: Report, used: Sequence[Exercise], again: Report, probe
         probed: what came out then. Where that are values alone, what is said of them is the answer's own mistake; words
             of the learner's could hold the course's text.
     """
-    names = in_words_together([f"`{it.name}`" for it in used])
+    names = in_words_together([f"`{other.name}`" for other in used])
     yours = f"yours {'is' if len(used) == 1 else 'are'} not right yet: mend {used[0].id} first"
     judged = f"judged with the course's own {names}, for {yours}"
-    helpers = tuple(it.id for it in used)
+    helpers = tuple(other.id for other in used)
     if again.passed:
         return replace(again, messages=(f"right, {judged}",), helpers=helpers, right_but_for_helpers=True)
     if report.verdict is Verdict.UNWRITTEN:
@@ -239,7 +230,7 @@ def _reached(name: str, code: Code) -> set[str]:
     reached, wanted = set(), {name}
     while wanted:
         reached |= wanted
-        wanted = set().union(of_own_cells, *(mentioned.get(it, set()) for it in wanted)) - reached
+        wanted = set().union(of_own_cells, *(mentioned.get(one, set()) for one in wanted)) - reached
     return reached - {name}
 
 
@@ -250,7 +241,7 @@ def _solution(lesson_name: str, above: str, name: str) -> tuple[Source, ...]:
         Source(place, grade_id(cell), cell["source"], own=False)
         for place, cell in code_cells(read_notebook(find_lesson(lesson_name).solution()))
     ]
-    last = min(next(it.place for it in cells if it.name == mark) for mark in (above, f"{CHECK}{name}"))
+    last = min(next(cell.place for cell in cells if cell.name == mark) for mark in (above, f"{CHECK}{name}"))
     return tuple(cell for cell in cells if cell.place < last)
 
 
@@ -259,7 +250,7 @@ def _try(exercise: Exercise, code: Code, work: Work) -> tuple[Report, Probed]:
 
     Each way runs the learner's own code alone, on the same cases: so the best of them is the learner's own, too.
     """
-    best = None
+    best: tuple[Report, Probed] | None = None
     for way in code.ways:
         probed = _probed(exercise, code, work, way)
         if probed is None:
@@ -269,11 +260,12 @@ def _try(exercise: Exercise, code: Code, work: Work) -> tuple[Report, Probed]:
             best = report, probed
         if report.passed or probed.was_ended or _is_stub(exercise, code, probed):
             break
+    assert best  # the first way never comes to the same as one before
     return best
 
 
 def _is_stub(exercise: Exercise, code: Code, probed: Probed) -> bool:
-    """Whether there is no answer yet, wherever one looks."""
+    """Whether there is no answer yet, in whatever way it is looked for."""
     written = any(source.own for source in code.sources if source.name == exercise.name)
     return not written and probed.outcomes is not None and not probed.has_values
 
@@ -285,7 +277,7 @@ def _probed(exercise: Exercise, code: Code, work: Work, way: Way) -> Probed | No
         try:
             return _sandbox(work.lesson, work.unsafe).probe(exercise, key.cases, code, work.seconds, way, most)
         except SandboxError:
-            _close_sandbox()
+            close_sandbox()
             if attempt == 2:
                 raise
     raise AssertionError
@@ -319,13 +311,15 @@ def _remark_on(report: Report) -> str:
 
 @functools.lru_cache(maxsize=CASES_KEPT)
 def _largest_reply(exercise_id: str, seed: int) -> int:
-    """Bytes that an answer may give back: some times as many as the reference's, for who is wrong may give more."""
+    """Bytes that an answer may give back: a few times as many as the reference's, for a wrong one may give more."""
     key = _answer_key(exercise_id, seed)
     right = sum(_bytes(key.value(key.exercise.reference, number)) for number in range(len(key.cases)))
     return min(LARGEST_REPLY, MIB + TIMES_AS_MUCH * right)
 
 
-def _bytes(value: Plain) -> int:
+def _bytes(value: Plain | None) -> int:
+    if value is None:
+        return 0
     return sum(map(_bytes, value)) if isinstance(value, tuple) else value.nbytes
 
 
@@ -340,12 +334,13 @@ _open: dict[tuple[str, bool], Sandbox] = {}  # of this process: one at a time, f
 def _sandbox(lesson: str, unsafe: bool) -> Sandbox:
     """This worker's sandbox for a lesson, made where it has none."""
     if (lesson, unsafe) not in _open:
-        _close_sandbox()
+        close_sandbox()
         _open[lesson, unsafe] = Sandbox(find_lesson(lesson), unsafe)
     return _open[lesson, unsafe]
 
 
-def _close_sandbox() -> None:
+def close_sandbox() -> None:
+    """End the sandbox of this process, if it has one."""
     while _open:
         _open.popitem()[1].close()
 
@@ -364,7 +359,7 @@ def rehearse(
         release: its notebook as it was handed out.
         notebook: the learner's, as `repair` gives it.
         beside: content of the files that stand beside it, by their paths.
-        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+        endless: ids of exercises whose answers are known not to end, and are not tried.
 
     Returns:
         the report on each, and whether it is right only with the files that stand beside the notebook.
@@ -385,4 +380,4 @@ def rehearse(
             for (exercise, code), report in zip(codes, reports, strict=True)
         ]
     finally:
-        _close_sandbox()
+        close_sandbox()

@@ -1,4 +1,4 @@
-"""Grades a folder of submissions into a gradebook; it can be stopped at any moment, and goes on when run again."""
+"""Grades a folder of submissions into a gradebook; it can be stopped at any moment, and continues when run again."""
 
 import contextlib
 import errno
@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,14 +30,16 @@ from ssdseg_course.grading.gradebook import (
     open_gradebook,
 )
 from ssdseg_course.grading.grader import SECONDS, Graded, NotGraded, Work
-from ssdseg_course.grading.intake import SECRET, TAKE, TIMESTAMP, Refusal, Submission, read_again, take_in
+from ssdseg_course.grading.intake import TAKE, Refusal, Submission, read_again, take_in
 from ssdseg_course.grading.names import Learner, read_students
 from ssdseg_course.grading.nbgrader_course import GradingError, course_config, run_nbgrader
 from ssdseg_course.grading.pages import feedback_page, graded_notebook
+from ssdseg_course.grading.search import SECRET, TIMESTAMP
 from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson
 from ssdseg_course.work.carrying import CHECK
-from ssdseg_course.work.workspace import Notebook, grade_id, parse_notebook, write_whole
+from ssdseg_course.work.workspace import Notebook, grade_id, parse_notebook
+from ssdseg_ref.keeping import write_whole
 
 SEEDS = 2**31
 LOCK = Path(".ssdseg", "grading.lock")
@@ -57,13 +59,13 @@ class Tally:
 
     Attributes:
         graded: number of submissions graded now.
-        unchanged: number of those that had been graded before and are the same since.
+        unchanged: number of those that have not changed since they were graded before.
         not_graded: what could not be graded, and why.
         handed_in: learners whose submissions could be read, by lesson.
         records: of all submissions in the folder that have been graded, now or before.
         standings: what nbgrader has of them, with what was changed by hand, by (learner, lesson).
         learners: all who have handed in, by id.
-        penalties: number of submissions for which being late costs something else than before.
+        penalties: number of submissions for which being late costs more or less than before.
         notes: what else the instructor should know, a sentence each.
     """
 
@@ -83,12 +85,12 @@ class Options:
     """How to grade.
 
     Attributes:
-        lesson: which alone; all without one.
-        workers: processes on this machine; one a core without it.
+        lesson: the only one to grade; all by default.
+        workers: processes on this machine; one per core by default.
         scheduler: address of a Dask cluster instead.
-        gradebook: its address, or the path of an SQLite file; that of nbgrader's settings without it.
-        unsafe: to grade without a sandbox.
-        again: to grade also what has been graded and is the same since.
+        gradebook: its address, or the path of an SQLite file; by default that of nbgrader's settings.
+        unsafe: whether to grade without a sandbox.
+        again: whether to grade also what has not changed since it was graded.
         seconds: that an exercise may take.
         take: which of several notebooks of one lesson counts; see `take_in`.
         students: a table of ids and names.
@@ -122,129 +124,156 @@ def grade_folder(
             nbgrader, the sandbox or the table of students cannot be used.
         OSError: if a folder cannot be read or written.
     """
-    config = _config(folder)
+    config = read_config(folder)
     url = gradebook_url(config, options.gradebook)
     students = read_students(options.students) if options.students else None
-    with _alone(folder), open_gradebook(url, config) as records:
-        _lay_out_sources(folder, config)
-        hand_ins = take_in(submissions, options.lesson, options.take, students)
-        tally, to_do, releases, secrets_of = _look_through(hand_ins, records, url, folder, config, options)
+    with alone(folder), open_gradebook(url, config) as records:
+        lay_out_sources(folder, config)
+        term = _Term(folder, config, url, records, options)
+        to_do = term.look_through(take_in(submissions, options.lesson, options.take, students))
         number = sum(map(len, to_do.values()))
         if number:
-            works = _works(submissions, to_do, releases, options, tally)
+            works = term.works(submissions, to_do)
             with cluster.connected(options.workers, options.scheduler, options.unsafe) as client:
                 if progress:
                     progress(0, number)
                 for done, (work, result) in enumerate(cluster.grade_all(client, works), start=1):
-                    if isinstance(result, Graded):
-                        result = _keep(result, work, records, folder, config, tally)
-                    if isinstance(result, NotGraded):
-                        tally.not_graded.append(result)
+                    term.keep(work, result)
                     if progress:
                         progress(done, number)
-        records.write_names(tally.learners.values())
-        for lesson, students in tally.handed_in.items():
-            tally.penalties += records.look_at_due_dates(lesson)
-            standings = records.standings(lesson)
-            for record in records.records(lesson):
-                if record.student in students and record.student in standings:
-                    tally.records.append(record)
-                    tally.standings[record.student, lesson] = standings[record.student]
-                    _write_feedback(record, standings[record.student], secrets_of, folder, config, tally)
-        if releases:
-            records.export(folder / GRADES)
-            _write_class_report(records, folder / CLASS_REPORT)
-    return tally
+        term.close()
+    return term.tally
 
 
-def _look_through(
-    hand_ins: Iterable[Submission | Refusal],
-    records: Records,
-    url: str,
-    folder: Path,
-    config: Config,
-    options: Options,
-) -> tuple[Tally, dict[str, list[Submission]], dict[str, str], dict[tuple[str, str], str]]:
-    """See what there is to do, holding no more than one notebook at a time.
+class _Term:
+    """A folder in which a class is graded, and what has become of the submissions of this grading."""
 
-    Returns:
-        what is known already; what is to be graded, without its content, by lesson; the lessons' notebooks as they were
-        handed out; and the secrets of nbgrader's exchange, by (learner, lesson).
-    """
-    tally, to_do, releases, secrets_of = Tally(), {}, {}, {}
-    files: dict[tuple[int, int], str] = {}
-    digests: dict[str, dict[str, str]] = {}
-    for it in hand_ins:
-        if isinstance(it, Refusal):
-            tally.not_graded.append(it)
-            continue
-        name = it.lesson.name
-        if name not in releases:
-            releases[name] = _prepare(it.lesson, url, folder, config)
-            digests[name] = records.digests(name)
-        tally.handed_in.setdefault(name, set()).add(it.student)
-        tally.learners[it.student] = it.learner
-        secrets_of[it.student, name] = it.secret
-        if it.file and (owner := files.setdefault(it.file, it.student)) != it.student:
-            tally.notes.append(f"{owner} and {it.student} have handed in one and the same file (a hard link), {name}")
-        digest = _digest(it.content, it.beside, it.timestamp, releases[name])
-        if not options.again and digests[name].get(it.student) == digest:
-            tally.unchanged += 1
-        else:
-            to_do.setdefault(name, []).append(replace(it, content=b"", beside={}))
-    return tally, to_do, releases, secrets_of
+    def __init__(self, folder: Path, config: Config, url: str, records: Records, options: Options):
+        self.tally = Tally()
+        self._folder, self._config, self._url, self._records, self._options = folder, config, url, records, options
+        self._releases: dict[str, str] = {}  # texts of the lessons' notebooks as they were handed out
+        self._digests: dict[str, dict[str, str]] = {}  # of what was graded before, by lesson and learner
+        self._files: dict[tuple[int, int], str] = {}  # whose a file is that has several names
+        self._secrets: dict[tuple[str, str], str] = {}  # of nbgrader's exchange, by (learner, lesson)
 
-
-def _works(
-    submissions: Path, to_do: dict[str, list[Submission]], releases: dict[str, str], options: Options, tally: Tally
-) -> Iterator[Work]:
-    """What workers are given: read when they are ready for it, lesson by lesson, for a sandbox is made for one."""
-    seed = secrets.randbelow(SEEDS)  # the same for the whole class, and new for each grading
-    for lesson in LESSONS:
-        for it in to_do.get(lesson.name, ()):
-            try:
-                it = read_again(submissions, it)
-            except Exception as error:  # it has changed since it was looked at
-                tally.not_graded.append(
-                    NotGraded(it.student, lesson.name, f"it cannot be read any more: {shown(error)}")
-                )
+    def look_through(self, hand_ins: Iterable[Submission | Refusal]) -> dict[str, list[Submission]]:
+        """What is to be graded, by lesson; without its content, for no more than one notebook is held at a time."""
+        to_do: dict[str, list[Submission]] = {}
+        for hand_in in hand_ins:
+            if isinstance(hand_in, Refusal):
+                self.tally.not_graded.append(hand_in)
                 continue
-            release = releases[lesson.name]
-            yield Work(
-                it.student,
-                lesson.name,
-                it.content,
-                it.timestamp,
-                it.remarks,
-                release,
-                seed,
-                options.seconds,
-                options.unsafe,
-                it.beside,
-            )
+            self._note(hand_in)
+            lesson = hand_in.lesson.name
+            digest = _digest(hand_in.content, hand_in.beside, hand_in.timestamp, self._releases[lesson])
+            if not self._options.again and self._digests[lesson].get(hand_in.student) == digest:
+                self.tally.unchanged += 1
+            else:
+                to_do.setdefault(lesson, []).append(replace(hand_in, content=b"", beside={}))
+        return to_do
 
+    def _note(self, hand_in: Submission) -> None:
+        """Keep what has to be known of a submission when all are graded."""
+        student, lesson = hand_in.student, hand_in.lesson.name
+        if lesson not in self._releases:
+            self._releases[lesson] = prepare(hand_in.lesson, self._url, self._folder, self._config)
+            self._digests[lesson] = self._records.digests(lesson)
+        self.tally.handed_in.setdefault(lesson, set()).add(student)
+        self.tally.learners[student] = hand_in.learner
+        self._secrets[student, lesson] = hand_in.secret
+        if hand_in.file and (owner := self._files.setdefault(hand_in.file, student)) != student:
+            self.tally.notes.append(f"{owner} and {student} handed in one and the same file (a hard link), {lesson}")
 
-def _keep(graded: Graded, work: Work, records: Records, folder: Path, config: Config, tally: Tally) -> NotGraded | None:
-    """Record a submission that has been graded, and write the page of it that the formgrader shows.
+    def works(self, submissions: Path, to_do: Mapping[str, Sequence[Submission]]) -> Iterator[Work]:
+        """What workers are given: read when they are ready for it, lesson by lesson, for a sandbox is made for one."""
+        seed = secrets.randbelow(SEEDS)  # the same for the whole class, and new for each grading
+        for lesson in LESSONS:
+            for noted in to_do.get(lesson.name, ()):
+                try:
+                    hand_in = read_again(submissions, noted)
+                except Exception as error:  # it has changed since it was looked at
+                    reason = f"it can no longer be read: {shown(error)}"
+                    self.tally.not_graded.append(NotGraded(noted.student, lesson.name, reason))
+                    continue
+                yield Work(
+                    hand_in.student,
+                    lesson.name,
+                    hand_in.content,
+                    hand_in.timestamp,
+                    hand_in.remarks,
+                    self._releases[lesson.name],
+                    seed,
+                    self._options.seconds,
+                    self._options.unsafe,
+                    hand_in.beside,
+                )
 
-    What this one cannot be recorded for costs the others nothing; a gradebook or a disk that fails is everybody's.
-    """
-    try:
+    def keep(self, work: Work, result: Graded | NotGraded) -> None:
+        """Record what has become of a submission; one that cannot be recorded costs the others nothing.
+
+        Raises:
+            GradebookError, OperationalError, OSError: if the gradebook or the disk fails, which is everybody's trouble.
+        """
+        if isinstance(result, Graded):
+            try:
+                self._record(work, result)
+            except (GradebookError, OperationalError):
+                raise
+            except Exception as error:
+                if isinstance(error, OSError) and error.errno in EVERYBODYS:
+                    raise
+                reason = f"recording it stopped with {type(error).__name__}: {shown(error)}"
+                result = NotGraded(result.student, result.lesson, reason)
+        if isinstance(result, NotGraded):
+            self.tally.not_graded.append(result)
+        else:
+            self.tally.graded += 1
+
+    def _record(self, work: Work, graded: Graded) -> None:
+        """Write a submission's grades, and the page of it that the formgrader shows."""
         release = parse_notebook(work.release, work.lesson)
         graded = _worth_what_the_lesson_says(graded, release)
-        path = _place(folder, config, "autograded", graded.student, graded.lesson).with_suffix(".ipynb")
-        write_whole(path, graded_notebook(graded, release))
+        write_whole(self._place("autograded", graded.student, graded.lesson), graded_notebook(graded, release))
         digest = _digest(work.content, work.beside, work.timestamp, work.release)
-        records.record(graded, digest, tally.learners.get(graded.student))
-    except (GradebookError, OperationalError):
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in EVERYBODYS:
-            raise
-        reason = f"recording it stopped with {type(error).__name__}: {shown(error)}"
-        return NotGraded(graded.student, graded.lesson, reason)
-    tally.graded += 1
-    return None
+        self._records.record(graded, digest, self.tally.learners[graded.student])
+
+    def close(self) -> None:
+        """Write what concerns the whole class: names, what being late costs, feedback, the tables."""
+        self._records.write_names(self.tally.learners.values())
+        for lesson, students in self.tally.handed_in.items():
+            self.tally.penalties += self._records.look_at_due_dates(lesson)
+            standings = self._records.standings(lesson)
+            for record in self._records.records(lesson):
+                if record.student in students and record.student in standings:
+                    self.tally.records.append(record)
+                    self.tally.standings[record.student, lesson] = standings[record.student]
+                    self._give_back(record, standings[record.student])
+        if self._releases:
+            self._records.export(self._folder / GRADES)
+            _write_class_report(self._records, self._folder / CLASS_REPORT)
+
+    def _give_back(self, record: Record, standing: Standing) -> None:
+        """Write the page that a learner gets back, and what `nbgrader release_feedback` looks for beside it."""
+        try:
+            places = [self._place(step, record.student, record.lesson) for step in ("feedback", "autograded")]
+            page = feedback_page(record, standing, self.tally.learners[record.student].name)
+            _write_if_new(places[0].with_suffix(".html"), page)
+            when = f"{standing.timestamp:{TIMESTAMP_FORMAT}}" if standing.timestamp else ""
+            kept = [place.with_name(SECRET) for place in places if place.with_name(SECRET).is_file()]
+            secret = self._secrets[record.student, record.lesson]
+            secret = secret or (kept[0].read_text() if kept else secrets.token_hex(16))
+            for place in places:
+                _write_if_new(place.with_name(TIMESTAMP), when)
+                _write_if_new(place.with_name(SECRET), secret)
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in EVERYBODYS:
+                raise
+            reason = f"it is graded, but its page could not be written: {type(error).__name__}: {shown(error)}"
+            self.tally.not_graded.append(NotGraded(record.student, record.lesson, reason))
+
+    def _place(self, step: str, student: str, lesson: str) -> Path:
+        """Where nbgrader has the notebook of a submission."""
+        return _directory(self._folder, self._config, step, step) / student / lesson / f"{lesson}.ipynb"
 
 
 def _worth_what_the_lesson_says(graded: Graded, release: Notebook) -> Graded:
@@ -257,7 +286,7 @@ def _worth_what_the_lesson_says(graded: Graded, release: Notebook) -> Graded:
     return replace(graded, reports=tuple(reports))
 
 
-def _config(folder: Path) -> Config:
+def read_config(folder: Path) -> Config:
     """nbgrader's settings of the folder; those of the course where it has none."""
     at = folder if (folder / CONFIG).exists() else ROOT
     try:
@@ -269,19 +298,23 @@ def _config(folder: Path) -> Config:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else grades in this folder meanwhile; the system takes the lock back however this process ends."""
+def alone(folder: Path) -> Iterator[None]:
+    """Keep others from grading in this folder; the system releases the lock however this process ends.
+
+    Raises:
+        BusyError: if somebody does already.
+    """
     path = folder / LOCK
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BusyError(f"{folder}: another `ssdseg grade` is at work there; wait for it, or stop it") from None
+            raise BusyError(f"{folder}: another `ssdseg grade` is running there; wait for it, or stop it") from None
         yield
 
 
-def _lay_out_sources(folder: Path, config: Config) -> None:
+def lay_out_sources(folder: Path, config: Config) -> None:
     """Give nbgrader the lessons' sources, without which its formgrader shows none; those that are there stay."""
     if not (folder / CONFIG).exists():  # nbgrader itself is not used there
         return
@@ -289,12 +322,12 @@ def _lay_out_sources(folder: Path, config: Config) -> None:
     for lesson in LESSONS:
         link, source = place / lesson.name, lesson.solution().parent
         if source.is_dir() and not os.path.lexists(link):
-            with contextlib.suppress(OSError):  # a file system without links: what is missing is but a convenience
+            with contextlib.suppress(OSError):  # a file system without links: the links are only a convenience
                 place.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(source)
 
 
-def _prepare(lesson: Lesson, url: str, folder: Path, config: Config) -> str:
+def prepare(lesson: Lesson, url: str, folder: Path, config: Config) -> str:
     """Make the lesson known to the gradebook, and give the text of the notebook that learners were handed."""
     own = _directory(folder, config, "source", "source") / lesson.name / f"{lesson.name}.ipynb"
     source = own if own.is_file() else lesson.solution()
@@ -307,7 +340,8 @@ def _prepare(lesson: Lesson, url: str, folder: Path, config: Config) -> str:
         run_nbgrader(GenerateAssignment, config)
         release = lesson.notebook(course).read_text(encoding="utf-8")
     known = {grade_id(cell) for cell in parse_notebook(release, str(source))["cells"]}
-    missing = [it.name for it in exercises_of(lesson) if not {it.name, f"{CHECK}{it.name}"} <= known]
+    names = (exercise.name for exercise in exercises_of(lesson))
+    missing = [name for name in names if not {name, f"{CHECK}{name}"} <= known]
     if missing:
         raise GradingError(f"{source}: the cells of {', '.join(missing)} are missing; delete this file, or mend it")
     return release
@@ -315,12 +349,7 @@ def _prepare(lesson: Lesson, url: str, folder: Path, config: Config) -> str:
 
 def _directory(folder: Path, config: Config, step: str, default: str) -> Path:
     """Where nbgrader has something."""
-    return folder / config.CourseDirectory.get(f"{step}_directory", default)
-
-
-def _place(folder: Path, config: Config, step: str, student: str, lesson: str) -> Path:
-    """Where nbgrader has a notebook of a submission, without its ending."""
-    return _directory(folder, config, step, step) / student / lesson / lesson
+    return Path(folder, config.CourseDirectory.get(f"{step}_directory", default))
 
 
 def _digest(content: bytes, beside: Mapping[str, bytes], timestamp: datetime | None, release: str) -> str:
@@ -328,28 +357,6 @@ def _digest(content: bytes, beside: Mapping[str, bytes], timestamp: datetime | N
     others = (part for name in sorted(beside) for part in (name.encode("utf-8", "surrogatepass"), beside[name]))
     parts = (content, str(timestamp).encode(), release.encode(), cluster.course_digest().encode(), *others)
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-
-
-def _write_feedback(
-    record: Record, standing: Standing, secrets_of: dict, folder: Path, config: Config, tally: Tally
-) -> None:
-    """The page that a learner gets back, and what `nbgrader release_feedback` wants to find beside it."""
-    learner = tally.learners[record.student]
-    try:
-        page = feedback_page(record, standing, learner.name)
-        when = f"{standing.timestamp:{TIMESTAMP_FORMAT}}" if standing.timestamp else ""
-        places = [_place(folder, config, it, record.student, record.lesson) for it in ("feedback", "autograded")]
-        _write_if_new(places[0].with_suffix(".html"), page)
-        kept = [it.with_name(SECRET) for it in places if it.with_name(SECRET).is_file()]
-        secret = secrets_of[record.student, record.lesson] or (kept[0].read_text() if kept else secrets.token_hex(16))
-        for place in places:
-            _write_if_new(place.with_name(TIMESTAMP), when)
-            _write_if_new(place.with_name(SECRET), secret)
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in EVERYBODYS:
-            raise
-        reason = f"it is graded, but its page could not be written: {type(error).__name__}: {shown(error)}"
-        tally.not_graded.append(NotGraded(record.student, record.lesson, reason))
 
 
 def _write_if_new(path: Path, text: str) -> None:

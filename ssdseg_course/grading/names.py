@@ -92,13 +92,17 @@ class Students:
         self.learners = {learner.id: learner for learner in learners}
         self._by_id = {_folded(learner.id): learner for learner in self.learners.values()}
         self._by_name: dict[str, set[str]] = {}
-        for it in self.learners.values():
-            for name in (f"{it.first_name} {it.last_name}", f"{it.last_name} {it.first_name}", it.email):
+        for learner in self.learners.values():
+            for name in (
+                f"{learner.first_name} {learner.last_name}",
+                f"{learner.last_name} {learner.first_name}",
+                learner.email,
+            ):
                 if _folded(name):
-                    self._by_name.setdefault(_folded(name), set()).add(it.id)
+                    self._by_name.setdefault(_folded(name), set()).add(learner.id)
 
     def find(self, key: str) -> list[Learner]:
-        """Those who can be meant by a name: one at best, none if nobody is called so."""
+        """Those who can be meant by a name: one at best, none if nobody has that name."""
         number = NUMBER.match(key)
         for name in (key, number["name"] if number else ""):
             if _folded(name) in self._by_id:
@@ -108,7 +112,7 @@ class Students:
             if known and (not found or known.id in found):
                 return [known]
             if found:
-                return [self.learners[it] for it in sorted(found)]
+                return [self.learners[one] for one in sorted(found)]
         return []
 
 
@@ -118,7 +122,7 @@ def _folded(name: str) -> str:
 
 
 def read_students(path: Path) -> Students:
-    """Read a table of students: a line for each, with the columns that `nbgrader db student import` takes.
+    """Read a table of students: one line for each, with the columns that `nbgrader db student import` takes.
 
     Args:
         path: a CSV file with a column `id`, and any of `first_name`, `last_name` and `email`.
@@ -150,7 +154,7 @@ def read_students(path: Path) -> Students:
             learner = _learner(cells)
             if not is_plain(learner.id):
                 allowed = "letters, digits and . @ + - _, a letter or a digit first"
-                raise StudentsError(f"{path}, line {rows.line_num}: {learner.id!r} is no id; it has {allowed}")
+                raise StudentsError(f"{path}, line {rows.line_num}: {learner.id!r} is not an id, which has {allowed}")
             if learner.id in learners:
                 raise StudentsError(f"{path}, line {rows.line_num}: {learner.id} is there twice")
             learners[learner.id] = learner

@@ -95,8 +95,8 @@ def graded_notebook(graded: Graded, release: Notebook) -> str:
     cells = []
     for cell in graded.notebook["cells"]:
         cell = _as_text(cell) if cell["cell_type"] != "code" and cell["source"] not in prose else dict(cell)
-        if grade_id(cell) in reports:
-            cell["outputs"] = [_output(reports[grade_id(cell)])]
+        if report := reports.get(grade_id(cell) or ""):
+            cell["outputs"] = [_output(report)]
         cells.append(cell)
     return notebook_text({**graded.notebook, "cells": cells})
 
@@ -107,7 +107,7 @@ def _as_text(cell: Cell) -> Cell:
     return {**cell, "cell_type": "markdown", "source": f"{fence}text\n{cell['source']}\n{fence}"}
 
 
-def _output(report: Report) -> dict:
+def _output(report: Report) -> dict[str, object]:
     text = str(report)
     if report.passed:
         return {"output_type": "stream", "name": "stdout", "text": text.splitlines(keepends=True)}

@@ -10,8 +10,7 @@ from ssdseg_course.checking.report import Report
 from ssdseg_course.grading.grader import rehearse
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.grading.sandbox import LARGEST_BESIDE, MOST_BESIDE
-from ssdseg_course.manifest import ROOT, Lesson
-from ssdseg_course.work.fresh import handed_out
+from ssdseg_course.manifest import Lesson
 from ssdseg_course.work.workspace import (
     Notebook,
     NotebookError,
@@ -19,7 +18,6 @@ from ssdseg_course.work.workspace import (
     grade_id,
     is_answer,
     is_written,
-    parse_notebook,
 )
 
 DEEPEST = 3  # folders below that of the notebook
@@ -43,20 +41,20 @@ class Rehearsed:
     note: str
 
 
-def rehearsed(lesson: Lesson, root: Path, endless: Collection[str] = ()) -> dict[str, Rehearsed]:
+def rehearsed(lesson: Lesson, root: Path, release: Notebook, endless: Collection[str]) -> dict[str, Rehearsed]:
     """What grading would make of the answers in a learner's notebook, by the ids of their exercises.
 
-    Nothing where it could come to nothing else than the notebook itself, or where it cannot be tried: on Windows,
-    where no class is graded, and where the course has no solutions.
+    Nothing where it could not differ from what the notebook itself comes to, or where it cannot be tried: on Windows,
+    where no class is graded, and where the notebook or the sandbox cannot be used.
 
     Args:
         lesson: which.
         root: the course folder.
-        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+        release: the lesson's notebook as it was handed out.
+        endless: ids of exercises whose answers are known not to end, and are not tried.
     """
     path = lesson.notebook(root)
     try:
-        release = parse_notebook(handed_out(lesson, ROOT), lesson.name)
         repaired = repair(path.read_bytes(), lesson, release)
         differs = repaired.remarks or _may_differ(repaired.notebook, release)
         return try_out(path, lesson, release, repaired.notebook, endless) if differs else {}
@@ -74,7 +72,7 @@ def try_out(
         lesson: which it is of.
         release: as it was handed out.
         notebook: the learner's, as `repair` gives it.
-        endless: ids of exercises whose answers are known to come to no end, and are not tried.
+        endless: ids of exercises whose answers are known not to end, and are not tried.
 
     Raises:
         SandboxError: if this system cannot run them, not even without a sandbox.

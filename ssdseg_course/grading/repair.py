@@ -8,28 +8,25 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ssdseg_course.exercises import exercises_of
+from ssdseg_course.grading.bulk import MIB, BulkError, without_outputs
 from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, Lesson
 from ssdseg_course.work.carrying import CHECK, carry_over
 from ssdseg_course.work.workspace import CHECK_CALL, Cell, Notebook, NotebookError, grade_id, is_answer
 
-MIB = 2**20
 MOST_CELLS = 2000
 MOST_CODE = 2_000_000  # characters
 LARGEST_TEXT = 8 * MIB  # characters, without outputs and pictures
 MOST_BRACKETS = 500_000  # without them
-MOST_TOKENS = 2_000_000  # strings and brackets, of the outputs
 CELL_TYPES = ("code", "markdown", "raw")
 MARKS = ("points", "grade", "solution", "locked", "task")  # of nbgrader, which a learner has no reason to change
 MARKED = ("utf-8-sig", "utf-16", "utf-32")  # encodings that a byte-order mark has told
 LONGEST_NUMBER = 20  # digits
 BETWEEN = re.compile(r"[ \t\r\n,]*+")
 CELLS = re.compile(r'"(?:cells|worksheets)"[ \t\r\n]*+:[ \t\r\n]*+\[')
-# What is large and no code, up to the bracket that begins it; and what has to be seen to find the one that ends it.
-NO_CODE = re.compile(r'(?<!\\)"(?:outputs|attachments|widgets)"[ \t\r\n]*+:[ \t\r\n]*+(?=[\[{])')
-TOKEN = re.compile(r'[^"\[\]{}]*+("[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}])', re.DOTALL)
 CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})(?: .*)?\r?$", re.MULTILINE)  # a line that git writes
 FUNCTION = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)", re.MULTILINE)
 # Letters that nobody sees, and that Python cannot read: each with what stands in its place.
@@ -91,7 +88,7 @@ def decoded(content: bytes, remarks: list[str]) -> str:
     """
     if not content.strip(b"\x00 \t\r\n"):
         raise NotebookError("the file is empty")
-    encoding = json.detect_encoding(content)
+    encoding: str = json.detect_encoding(content)
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError:
@@ -106,41 +103,20 @@ def decoded(content: bytes, remarks: list[str]) -> str:
 
 
 def _without_outputs(text: str) -> str:
-    """The text of a notebook with empty brackets in the places of outputs, attached pictures and widgets.
+    """The text of a notebook without outputs, attached pictures and widgets.
 
     Raises:
         NotebookError: if far too much is left.
     """
-    parts, place, left = [], 0, MOST_TOKENS
-    for found in NO_CODE.finditer(text):
-        if found.start() < place:  # inside of what is left out
-            continue
-        parts += [text[place : found.end()], "[]" if text[found.end()] == "[" else "{}"]
-        place, left = _behind_brackets(text, found.end(), left)
-    text = "".join([*parts, text[place:]])
+    try:
+        text = without_outputs(text.encode()).decode()
+    except BulkError as error:
+        raise NotebookError(f"{error}; clear its outputs in Jupyter") from None
     if len(text) > LARGEST_TEXT or text.count("[") + text.count("{") > MOST_BRACKETS:
         raise NotebookError(
             f"without its outputs it still has more than {LARGEST_TEXT // MIB} MiB, or far too many parts"
         )
     return text
-
-
-def _behind_brackets(text: str, place: int, left: int) -> tuple[int, int]:
-    """The place behind the bracket that ends what a bracket begins, the end where none does; and how much is left of
-    the number of strings and brackets to look at.
-
-    Raises:
-        NotebookError: if nothing is left.
-    """
-    depth = 0
-    while token := TOKEN.match(text, place):
-        place, left = token.end(), left - 1
-        if not left:
-            raise NotebookError("its outputs have far too many parts; clear them in Jupyter")
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[1], 0)
-        if depth == 0:
-            return place, left
-    return len(text), left
 
 
 def _more_written(text: str, release: Notebook) -> str:
@@ -172,11 +148,11 @@ def _side(text: str, lower: bool) -> str:
     return "".join([*parts, "" if skipping else text[place:]])
 
 
-def _parsed(text: str, remarks: list[str]) -> dict:
+def _parsed(text: str, remarks: list[str]) -> dict[str, Any]:
     try:
         notebook = json.loads(text, strict=False, parse_int=_short)
     except RecursionError:
-        raise NotebookError("the file is no notebook: it is nested far too deeply") from None
+        raise NotebookError("the file is not a notebook: it is nested far too deeply") from None
     except json.JSONDecodeError:
         cells = _salvaged(text)
         if not cells:
@@ -185,7 +161,7 @@ def _parsed(text: str, remarks: list[str]) -> dict:
         remarks.append(f"the file breaks off or is damaged; {count} could be read, what stood behind is lost")
         return {"nbformat": 4, "cells": cells}
     if not isinstance(notebook, dict):
-        raise NotebookError("the file is no notebook")
+        raise NotebookError("the file is not a notebook")
     if "worksheets" in notebook or notebook.get("nbformat") in (1, 2, 3):
         return _converted(notebook, remarks)
     if notebook.get("nbformat") != 4:
@@ -199,22 +175,23 @@ def _short(number: str) -> int:
     return int(number[:LONGEST_NUMBER])
 
 
-def _salvaged(text: str) -> list:
+def _salvaged(text: str) -> list[Any]:
     """The cells of a broken file that can be read, from the first one on."""
     start = CELLS.search(text)
-    decoder, cells = json.JSONDecoder(strict=False, parse_int=_short), []
+    decoder = json.JSONDecoder(strict=False, parse_int=_short)
+    cells: list[Any] = []
     place = start.end() if start else len(text)
     while place < len(text) and len(cells) <= MOST_CELLS:
-        place = BETWEEN.match(text, place).end()
+        between = BETWEEN.match(text, place)
         try:
-            cell, place = decoder.raw_decode(text, place)
+            cell, place = decoder.raw_decode(text, between.end() if between else place)
         except (json.JSONDecodeError, RecursionError):
             break
         cells.append(cell)
     return cells
 
 
-def _converted(notebook: dict, remarks: list[str]) -> dict:
+def _converted(notebook: dict[str, Any], remarks: list[str]) -> dict[str, Any]:
     """A notebook of an older format as one of format 4: of its cells alone."""
     version = shown(notebook.get("nbformat"), 20)
     try:
@@ -226,25 +203,25 @@ def _converted(notebook: dict, remarks: list[str]) -> dict:
     return {"nbformat": 4, "cells": cells}
 
 
-def _modern(cell: dict) -> dict:
+def _modern(cell: dict[str, Any]) -> dict[str, Any]:
     return {**cell, "source": cell.get("source", cell.get("input", ""))}
 
 
-def _look_at_kernel(metadata, remarks: list[str]) -> None:
+def _look_at_kernel(metadata: Any, remarks: list[str]) -> None:
     kernel = metadata.get("kernelspec") if isinstance(metadata, dict) else None
     name = kernel.get("name") if isinstance(kernel, dict) else None
-    if isinstance(name, str) and not name.lower().startswith(("python", "ssdseg", "conda", "venv", ".venv")):
-        language = kernel.get("language")
-        if language != "python":
-            remarks.append(f"it was written for the kernel '{shown(name, 40)}'; it was run with Python")
+    language = kernel.get("language") if isinstance(kernel, dict) else None
+    known = ("python", "ssdseg", "conda", "venv", ".venv")
+    if isinstance(name, str) and not name.lower().startswith(known) and language != "python":
+        remarks.append(f"it was written for the kernel '{shown(name, 40)}'; it was run with Python")
 
 
-def _cells(notebook: dict, release: Notebook, remarks: list[str]) -> list[Cell]:
+def _cells(notebook: dict[str, Any], release: Notebook, remarks: list[str]) -> list[Cell]:
     """Its cells, each with a type, metadata and its text in one piece."""
     known = {cell["source"] for cell in release["cells"]}
     found = notebook.get("cells")
     if not isinstance(found, list):
-        raise NotebookError("the file is no notebook: it has no cells")
+        raise NotebookError("the file is not a notebook: it has no cells")
     cells, strange = [], 0
     for cell in found:
         source = cell.get("source", "") if isinstance(cell, dict) else None
@@ -309,10 +286,11 @@ def most_alike(names: set[str]) -> Lesson | None:
     return best if names & names_of(best) else None
 
 
-def _own_name(cell: Cell) -> str | None:
+def _own_name(cell: Cell) -> str:
+    """What nbgrader calls the cell, by what the file says; "" without a name."""
     marks = cell["metadata"].get("nbgrader")
     name = marks.get("grade_id") if isinstance(marks, dict) else None
-    return name if isinstance(name, str) else None
+    return name if isinstance(name, str) else ""
 
 
 def _functions(cell: Cell) -> list[str]:
@@ -328,30 +306,35 @@ def _is_defined(name: str, cell: Cell) -> bool:
 
 def _named(cells: list[Cell], release: Notebook, remarks: list[str]) -> list[Cell]:
     """The cells with the marks that the lesson gave them; whatever else they say of themselves is forgotten."""
-    known = {grade_id(cell): cell for cell in release["cells"] if grade_id(cell)}
+    known = {name: cell for cell in release["cells"] if (name := grade_id(cell))}
     ids = {cell["id"] for cell in release["cells"]}
     marked = [name for name in map(_own_name, cells) if name in known]
     if not marked:
         remarks.append("nbgrader's marks are gone from all cells; answers were found by the names of their functions")
-    result, retyped, checks, changed = [], [], [], []
+    result: list[Cell] = []
+    retyped: list[str] = []
+    checks: list[str] = []
+    changed: list[str] = []
     for cell in cells:
         name = _own_name(cell)
         if name not in known:
             call = CHECK_CALL.fullmatch(cell["source"].strip())
-            name = cell["id"] if cell["id"] in known else f"{CHECK}{call[2]}" if call else None
-        given = known.get(name)
-        if given is None:
-            own = {"cell_type": cell["cell_type"], "metadata": {}, "source": cell["source"]}
+            name = cell["id"] if cell["id"] in known else f"{CHECK}{call[2]}" if call else ""
+        original = known.get(name)
+        if original is None:
+            own: Cell = {"cell_type": cell["cell_type"], "metadata": {}, "source": cell["source"]}
             result.append(own | ({"id": cell["id"]} if cell["id"] in ids and cell["id"] not in known else {}))
             continue
-        marks, right = cell["metadata"].get("nbgrader"), given["metadata"]["nbgrader"]
+        marks, right = cell["metadata"].get("nbgrader"), original["metadata"]["nbgrader"]
         if isinstance(marks, dict) and any(marks.get(key, right.get(key)) != right.get(key) for key in MARKS):
             changed.append(name)
-        if cell["cell_type"] != given["cell_type"]:
+        if cell["cell_type"] != original["cell_type"]:
             retyped.append(name)
-        if not is_answer(given) and cell["source"].strip() != given["source"].strip():
+        if not is_answer(original) and cell["source"].strip() != original["source"].strip():
             checks.append(name)
-        result.append({**cell, "cell_type": given["cell_type"], "id": given["id"], "metadata": dict(given["metadata"])})
+        result.append(
+            {**cell, "cell_type": original["cell_type"], "id": original["id"], "metadata": dict(original["metadata"])}
+        )
     if changed:
         remarks.append(f"nbgrader's marks were changed in {_listed(changed)}; the lesson's own count")
     if retyped:
@@ -368,11 +351,11 @@ def _with_every_answer(cells: list[Cell], release: Notebook, remarks: list[str])
     """The cells, with an answer that stands in another cell known as that answer."""
     before = cells  # holds all of them, so that no other can get the identity of one that is left out
     functions = {id(cell): _functions(cell) for cell in before}
-    for given in filter(is_answer, release["cells"]):
-        name = grade_id(given)
+    for original in filter(is_answer, release["cells"]):
+        name = original["metadata"]["nbgrader"]["grade_id"]
         own = [cell for cell in cells if grade_id(cell) == name]
         places = {id(cell) for cell in own}
-        written = [cell for cell in own if cell["source"].strip() != given["source"].strip()]
+        written = [cell for cell in own if cell["source"].strip() != original["source"].strip()]
         if len(written) > 1:
             remarks.append(f"`{name}` has {len(written)} cells; the last one above its check counts")
         if any(_is_defined(name, cell) for cell in written):
@@ -386,12 +369,12 @@ def _with_every_answer(cells: list[Cell], release: Notebook, remarks: list[str])
         if host:
             remarks.append(f"`{name}` was found in the cell of `{host}`")
             text = f"# `{name}` stands in the cell of `{host}`."
-            stub = {**given, "source": text, "metadata": dict(given["metadata"])}
+            stub = {**original, "source": text, "metadata": dict(original["metadata"])}
             cells = [cell for cell in cells if id(cell) not in places]
             cells.insert(next(place for place, cell in enumerate(cells, start=1) if cell is best), stub)
         else:
             remarks.append(f"`{name}` was found in another cell, by its name")
-            answer = {**given, "source": best["source"], "metadata": dict(given["metadata"])}
+            answer = {**original, "source": best["source"], "metadata": dict(original["metadata"])}
             cells = [answer if cell is best else cell for cell in cells if id(cell) not in places]
         functions |= {id(cell): _functions(cell) for cell in cells if id(cell) not in functions}
     return cells

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from ssdseg_course.checking.exercise import Arguments, Exercise, call
 from ssdseg_course.checking.probe import Outcome
@@ -30,7 +31,7 @@ from ssdseg_course.sandboxed import zygote
 from ssdseg_course.sandboxed.definitions import Source
 from ssdseg_course.sandboxed.isolation import MEMORY_BYTES, MIB, PROCESSES, SCRATCH_BYTES
 from ssdseg_course.sandboxed.wire import WireError, clean_text, read_report
-from ssdseg_course.sandboxed.zygote import State, Way
+from ssdseg_course.sandboxed.zygote import Ending, Way
 
 # Of the system and of Python only what holds programs and libraries: below /usr there may be an exchange of nbgrader's.
 PREFIXES = ("/", "/usr", "/usr/local")
@@ -92,7 +93,7 @@ class Code:
         notebook: name of the file, for messages.
         whole: names of the cells that are answers.
         beside: content of the files that stand beside the notebook, by their paths.
-        given: functions that are not the learner's, by their names: the cells that define each.
+        substitutes: the course's own functions that stand in for the learner's: by name, the cells that define each.
         ways: to find a function in it that may come to something else than those before.
     """
 
@@ -101,7 +102,7 @@ class Code:
     notebook: str
     whole: frozenset[str]
     beside: Mapping[str, bytes] = field(default_factory=dict)
-    given: Mapping[str, Sequence[Source]] = field(default_factory=dict)
+    substitutes: Mapping[str, Sequence[Source]] = field(default_factory=dict)
     ways: Sequence[Way] = tuple(Way)
 
 
@@ -123,7 +124,7 @@ class Sandbox:
         folder.chmod(0o755)  # for a user without rights, inside
         stage(lesson, folder)
         keras = any(exercise.run is not call for exercise in exercises_of(lesson))
-        below = [] if unsafe else [str(path) for path in _shown() if _holds(SCRATCH, path)]
+        below = [] if unsafe else [str(path) for path in visible_paths() if _holds(SCRATCH, path)]
         program = f"from ssdseg_course.sandboxed.zygote import main; main({keras}, {not unsafe}, {below})"
         python = [str(_python()), "-P", "-s", "-c", program]
         command = python if unsafe else [*_bubblewrap(folder), *python]
@@ -136,28 +137,31 @@ class Sandbox:
             env=_environment(str(folder) if unsafe else INSIDE),
             cwd="/",
             bufsize=0,
-            start_new_session=True,  # Ctrl-C is for the one who grades
+            start_new_session=True,  # Ctrl-C is meant for the process that grades
         )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._jobs, self._replies = self._process.stdin, self._process.stdout
         if keras:  # so that both load it at the same time, for the judge will need it as well
             import_keras()
-        state, why = self._answer()
-        if state is not State.ENDED:
+        ending, why = self._answer()
+        if ending is not Ending.NORMAL:
             self.close()
             raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why.decode()))
 
     def __enter__(self) -> "Sandbox":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """End all of it."""
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
+            self._jobs.close()
         self._process.kill()
         self._process.wait()
-        self._process.stdout.close()
+        self._replies.close()
         self._complaints.close()
         self._stage.cleanup()
 
@@ -188,7 +192,7 @@ class Sandbox:
         """
         job = {
             **{part.name: getattr(code, part.name) for part in fields(code)},
-            "given": list(code.given.items()),
+            "substitutes": list(code.substitutes.items()),
             "beside": list(code.beside.items()),
             "name": exercise.name,
             "run": exercise.run,
@@ -198,17 +202,17 @@ class Sandbox:
         }
         del job["ways"]
         try:
-            zygote.write_frame(self._process.stdin.fileno(), seconds, pickle.dumps(job))
+            zygote.write_frame(self._jobs.fileno(), seconds, pickle.dumps(job))
         except BrokenPipeError:
             raise SandboxError(self._last_words()) from None
-        state, content = self._answer()
-        return _understood(state, content, exercise, len(cases), seconds)
+        ending, content = self._answer()
+        return _understood(ending, content, len(cases), seconds)
 
-    def _answer(self) -> tuple[State, bytes]:
-        frame = zygote.read_frame(self._process.stdout.fileno())
+    def _answer(self) -> tuple[Ending, bytes]:
+        frame = zygote.read_frame(self._replies.fileno())
         if frame is None:
-            return State.NO_SANDBOX, self._last_words().encode()
-        return State(frame[0]), frame[1]
+            return Ending.NO_SANDBOX, self._last_words().encode()
+        return Ending(frame[0]), frame[1]
 
     def _last_words(self) -> str:
         """Why the sandbox has ended."""
@@ -217,21 +221,21 @@ class Sandbox:
         return f"the sandbox has ended: {lines[-1]}" if lines else "the sandbox has ended by itself"
 
 
-def _understood(state: State, content: bytes, exercise: Exercise, cases: int, seconds: int) -> Probed | None:
+def _understood(ending: Ending, content: bytes, cases: int, seconds: int) -> Probed | None:
     """What a reply of the sandbox means."""
-    if state is State.NO_SANDBOX:
+    if ending is Ending.NO_SANDBOX:
         why = content.decode(errors="replace")
         raise SandboxError(NO_NAMESPACES.format(who=_user(), why=why))
     too_long = f"it did not come to its end within {seconds} seconds of work"
     endings = {
-        State.KILLED_ITSELF: "it ended the process that runs it, or crashed it",
-        State.TOO_LONG: f"{too_long}, and did not let itself be interrupted",
-        State.TOO_MUCH_MEMORY: f"it took more than {MEMORY_BYTES / GIB:.0f} GiB of memory",
-        State.TOO_MANY_PROCESSES: f"it started more than {PROCESSES} processes",
-        State.TOO_MUCH_OUTPUT: "it gives back far more numbers than it should",
+        Ending.KILLED_ITSELF: "it ended the process that runs it, or crashed it",
+        Ending.TOO_LONG: f"{too_long}, and did not let itself be interrupted",
+        Ending.TOO_MUCH_MEMORY: f"it took more than {MEMORY_BYTES / GIB:.0f} GiB of memory",
+        Ending.TOO_MANY_PROCESSES: f"it started more than {PROCESSES} processes",
+        Ending.TOO_MUCH_OUTPUT: "it gives back far more numbers than it should",
     }
-    if state in endings:
-        return Probed(None, endings[state], was_ended=True, took_too_long=state is State.TOO_LONG)
+    if ending in endings:
+        return Probed(None, endings[ending], was_ended=True, took_too_long=ending is Ending.TOO_LONG)
     word, _, text = content.partition(b"\n")
     try:
         if word == zygote.THE_SAME:
@@ -241,13 +245,13 @@ def _understood(state: State, content: bytes, exercise: Exercise, cases: int, se
         if word == zygote.MISSING:
             return Probed(None, clean_text(text.decode()))
         if word == zygote.TOO_LONG:
-            return Probed(None, _where_it_was(exercise, json.loads(text), seconds), was_ended=True, took_too_long=True)
+            return Probed(None, _where_it_was(json.loads(text), seconds), was_ended=True, took_too_long=True)
     except (WireError, ValueError, TypeError, RecursionError):
         return Probed(None, "what it gave back could not be read")
     return Probed(None, "it ended the process that runs it")
 
 
-def _where_it_was(exercise: Exercise, place: list, seconds: int) -> str:
+def _where_it_was(place: Any, seconds: int) -> str:
     function, line_number, line = place
     text = f"it did not come to its end within {seconds} seconds of work"
     if line and isinstance(line_number, int):
@@ -282,7 +286,7 @@ def _bubblewrap(folder: Path) -> list[str]:
     bubblewrap = shutil.which("bwrap")
     if not bubblewrap:
         raise SandboxError(NO_BUBBLEWRAP)
-    shown = _shown()
+    shown = visible_paths()
     hidden = [path for path in _secrets() if any(_holds(one, path) for one in shown)]
     command = [bubblewrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     if os.geteuid() != 0:
@@ -311,7 +315,7 @@ def _as_it_is(path: Path, shown: Sequence[Path]) -> list[str]:
 
 
 @functools.cache
-def _shown() -> list[Path]:
+def visible_paths() -> list[Path]:
     """The files and folders of this system that are seen inside."""
     paths = [Path(path) for path in (*SYSTEM, *SYSTEM_FILES)]
     paths += [Path(prefix, part) for prefix in PREFIXES for part in PARTS]
@@ -331,16 +335,23 @@ def _python() -> Path:
 def _secrets() -> list[Path]:
     """What must not be seen although Python or the system may stand around it: the course, and the place of grading."""
     found = [ROOT, Path.cwd()]
-    for package in ("ssdseg_ref", "ssdseg_course"):
-        found.append(Path(importlib.util.find_spec(package).origin).parent)
+    found += map(_folder_of, ("ssdseg_ref", "ssdseg_course"))
     return sorted({path.resolve() for path in found if path.resolve() != Path("/")})
 
 
 def _more_libraries() -> list[str]:
     """Where the libraries that answers need stand, if not in Python's own folders: a user's packages, for instance."""
     own = [Path(prefix).resolve() / part for prefix in (sys.prefix, sys.base_prefix, *PREFIXES) for part in PARTS]
-    folders = {Path(importlib.util.find_spec(name).origin).parents[1].resolve() for name in LIBRARIES}
+    folders = {_folder_of(name).parent.resolve() for name in LIBRARIES}
     return sorted(str(folder) for folder in folders if not any(_holds(one, folder) for one in own))
+
+
+def _folder_of(package: str) -> Path:
+    """Where a package is installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SandboxError(f"no sandbox: {package} is not installed as a package")
+    return Path(spec.origin).parent
 
 
 def _holds(folder: Path, path: Path) -> bool:

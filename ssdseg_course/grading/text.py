@@ -7,7 +7,7 @@ LONGEST_SENTENCE = 600
 LONGEST_TEXT = 20_000
 
 
-def shown(value, most: int = LONGEST_NAME) -> str:
+def shown(value: object, most: int = LONGEST_NAME) -> str:
     """Whatever came from outside, as one line that a terminal, a table, a page and a database can take.
 
     Escape sequences and other control letters, marks that turn the direction of writing, halves of letters
@@ -20,12 +20,12 @@ def shown(value, most: int = LONGEST_NAME) -> str:
     return " ".join(_printable(_as_text(value, most), "").split())
 
 
-def shown_lines(value, most: int = LONGEST_TEXT) -> str:
+def shown_lines(value: object, most: int = LONGEST_TEXT) -> str:
     """The same for a text of several lines, whose spaces count."""
     return _printable(_as_text(value, most), "\n\t")
 
 
-def _as_text(value, most: int) -> str:
+def _as_text(value: object, most: int) -> str:
     if not isinstance(value, str):
         try:
             value = str(value)

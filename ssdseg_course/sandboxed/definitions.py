@@ -11,7 +11,7 @@ import ast
 import linecache
 import re
 import symtable
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -129,7 +129,7 @@ def statements(sources: Sequence[Source], notebook: str, whole: frozenset[str] =
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         if source.name in whole:
-            # An import is nothing of the cell's own: who needs `np` alone does not need the rest.
+            # An import is nothing of the cell's own: a function that needs only `np` does not need the rest.
             together = frozenset({source.name}).union(*(part.names for part in parts if not part.is_import))
             parts = [replace(part, names=together | part.names if part.is_import else together) for part in parts]
         found += parts
@@ -144,14 +144,14 @@ def needed_for(found: Sequence[Statement], name: str, whole: bool = False) -> li
         name: what is wanted.
         whole: besides, all of the learner's own, and what they use.
     """
-    imported = {it for statement in found if statement.is_import for it in statement.names}
+    imported = {name for statement in found if statement.is_import for name in statement.names}
     # `np.random.seed(0)` changes nothing that is the notebook's
-    made = [it.names | (it.changes - imported) for it in found]
+    made = [statement.names | (statement.changes - imported) for statement in found]
     by_name: dict[str, list[int]] = {}
     for number, names in enumerate(made):
         for one in names:
             by_name.setdefault(one, []).append(number)
-    taken = {number for number, it in enumerate(found) if whole and it.own}
+    taken = {number for number, statement in enumerate(found) if whole and statement.own}
     wanted, seen = [EVERYTHING, name, *(used for number in taken for used in found[number].uses)], set()
     while wanted:
         one = wanted.pop()
@@ -167,17 +167,18 @@ def needed_for(found: Sequence[Statement], name: str, whole: bool = False) -> li
 
 def adds_nothing(more: Sequence[Statement], few: Sequence[Statement], name: str) -> bool:
     """Whether running some statements comes to the same as running a part of them, as far as a name is concerned."""
-    known = {id(it) for it in few}
-    used = {name}.union(*(it.uses | it.names for it in few))
-    return all(id(it) in known or not it.own or (it.is_inert and not it.names & used) for it in more)
+    known = {id(statement) for statement in few}
+    used = {name}.union(*(statement.uses | statement.names for statement in few))
+    others = (statement for statement in more if statement.own and id(statement) not in known)
+    return all(statement.is_inert and not statement.names & used for statement in others)
 
 
 def define(
     chosen: Sequence[Statement],
     name: str,
     module: ModuleType,
-    limit: Callable[[Statement], AbstractContextManager] = lambda _: nullcontext(),
-    given: Mapping[str, object] | None = None,
+    limit: Callable[[Statement], AbstractContextManager[None]] = lambda _: nullcontext(),
+    fixed: Mapping[str, object] | None = None,
     check: int | None = None,
 ) -> Defined:
     """Run statements, and give what a name stands for.
@@ -187,25 +188,25 @@ def define(
         name: what is wanted.
         module: new; gets what they define.
         limit: makes what stands around each statement, that it may not take all the time.
-        given: things that stay what they are, by their names, whatever the statements say.
+        fixed: things that stay what they are, by their names, whatever the statements say.
         check: place of the cell that looks at the name: what it stands for there counts, where it stands for anything.
     """
     flags, first_error, seen = 0, None, None
-    scope, given = vars(module), given or {}
-    scope.update(given)
-    for it in chosen:
-        if check is not None and it.place > check:
+    scope, fixed = vars(module), fixed or {}
+    scope.update(fixed)
+    for statement in chosen:
+        if check is not None and statement.place > check:
             seen, check = scope.get(name), None
-        if it.is_future:  # holds for all that follows
+        if statement.is_future:  # holds for all that follows
             flags |= __future__.annotations.compiler_flag
         try:
-            code = compile(ast.Module([it.code], []), it.file, "exec", flags, dont_inherit=True)
-            with limit(it):
+            code = compile(ast.Module([statement.code], []), statement.file, "exec", flags, dont_inherit=True)
+            with limit(statement):
                 exec(code, scope)
         except (Exception, SystemExit) as error:
             first_error = first_error or error
-        if it.names & given.keys():
-            scope.update(given)
+        if statement.names & fixed.keys():
+            scope.update(fixed)
     return Defined(seen if callable(seen) else scope.get(name), first_error)
 
 
@@ -219,7 +220,7 @@ def _parts(source: Source, file: str) -> list[Statement]:
     linecache.cache[file] = (len(text), None, lines, file)
     parts = []
     for statement in tree.body:
-        first = min([statement.lineno, *(it.lineno for it in getattr(statement, "decorator_list", ()))])
+        first = min([statement.lineno, *(decorator.lineno for decorator in getattr(statement, "decorator_list", ()))])
         written = "".join(lines[first - 1 : statement.end_lineno])
         for part in _one_by_one(statement):
             try:
@@ -231,10 +232,10 @@ def _parts(source: Source, file: str) -> list[Statement]:
 
 
 def _one_by_one(statement: ast.stmt) -> list[ast.stmt]:
-    """An import of several names as an import of each: one that is not to be had takes none of the others along."""
+    """An import of several names as an import of each: one that is missing does not take the others along."""
     if not isinstance(statement, ast.Import | ast.ImportFrom):
         return [statement]
-    parts = []
+    parts: list[ast.stmt] = []
     for alias in statement.names:
         part = ast.copy_location(type(statement)(**{**vars(statement), "names": [alias]}), statement)
         parts.append(part)
@@ -261,16 +262,21 @@ def _names(source: str, statement: ast.stmt) -> tuple[frozenset[str], frozenset[
 def _changes(statement: ast.stmt) -> frozenset[str]:
     """Names whose things a statement changes: `T[0] = 1`, `T.one = 1`, `T.append(1)`, `@T.register`, `del T`."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        found = statement.decorator_list  # what stands inside happens later
+        found = statement.decorator_list  # what its body does happens later
     else:
-        found = [node for node in ast.walk(statement) if isinstance(node, ast.Subscript | ast.Attribute)]
-        found = [node for node in found if isinstance(node.ctx, ast.Store | ast.Del)]
-        calls = [
-            node for node in ast.walk(statement) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-        ]
-        found += [call.value.func for call in calls if isinstance(call.value.func, ast.Attribute)]
-        found += [node for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del)]
+        found = [part for node in ast.walk(statement) for part in _changed_by(node)]
     return frozenset(name for name in map(_base, found) if name)
+
+
+def _changed_by(node: ast.AST) -> Iterator[ast.expr]:
+    """The expression that a part of a statement changes, if it does."""
+    match node:
+        case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Attribute(ctx=ast.Store() | ast.Del()):
+            yield node
+        case ast.Name(ctx=ast.Del()):
+            yield node
+        case ast.Expr(value=ast.Call(func=ast.Attribute() as method)):
+            yield method
 
 
 def _base(node: ast.expr) -> str | None:

@@ -7,6 +7,7 @@ Each function is called in a forked child, and none can be undone. See `man 7 na
 import contextlib
 import ctypes
 import errno
+import functools
 import mmap
 import os
 import platform
@@ -60,10 +61,8 @@ PROCESSES = 8  # besides the first
 THREADS = 64  # of all of them
 MEMORY_BYTES = 2048 * MIB  # more than TensorFlow has at the start
 
-_libc = ctypes.CDLL(None, use_errno=True) if POSIX else None
 
-
-def leave_the_rest() -> None:
+def unshare_all_but_files() -> None:
     """Share no namespace but that of files with the parent; a child forked after this is the first process of its own.
 
     Raises:
@@ -83,10 +82,10 @@ def leave_the_rest() -> None:
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
     # The keys of whoever grades; and notes that one answer could leave to another.
     if platform.machine() in JOIN_KEYRING:
-        _libc.syscall(JOIN_KEYRING[platform.machine()], JOIN_SESSION_KEYRING, None)
+        _libc().syscall(JOIN_KEYRING[platform.machine()], JOIN_SESSION_KEYRING, None)
 
 
-def hide_and_forget(under_tmp: Sequence[str] = ()) -> None:
+def hide_system_and_drop_rights(under_tmp: Sequence[str] = ()) -> None:
     """In the first process of new namespaces: fresh scratch folders, no sight of processes, and no rights at all.
 
     Args:
@@ -112,11 +111,11 @@ def hide_and_forget(under_tmp: Sequence[str] = ()) -> None:
         _make_scratch(folder)
     Path("/proc/self").mkdir()
     Path("/proc/self/exe").symlink_to(python)  # nor without this one
-    for path, content in about_the_machine.items():
-        path.write_bytes(content)
+    for file, content in about_the_machine.items():
+        file.write_bytes(content)
     _call("prctl", PR_SET_SECUREBITS, NO_ROOT_WAYS_BACK, 0, 0, 0)
     for capability in range(LAST_CAPABILITY + 1):
-        _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for those that this Linux does not know
+        _libc().prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for those that this Linux does not know
     _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
     _call("capset", header, (ctypes.c_uint32 * 6)())
@@ -204,8 +203,14 @@ def _linux_version() -> tuple[int, ...]:
     return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2] if part.isdigit())
 
 
-def _call(name: str, *arguments) -> None:
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    """The C library."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _call(name: str, *arguments: object) -> None:
     """A function of the C library that gives 0 where all is well."""
-    if getattr(_libc, name)(*arguments) != 0:
+    if getattr(_libc(), name)(*arguments) != 0:
         error = ctypes.get_errno()
         raise OSError(error, f"{name}: {os.strerror(error)}")

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +25,14 @@ DTYPE = re.compile(r"[<>|=]?(i1|i2|i4|i8|u1|u2|u4|u8|f2|f4|f8|f16)")
 
 
 class WireError(ValueError):
-    """What came out of the sandbox is no list of outcomes."""
+    """What came out of the sandbox is not a list of outcomes."""
 
 
 def write_report(outcomes: Sequence[Outcome], trouble: str) -> bytes:
     """The text of what `probe` saw, and of what had stopped before; see `read_report`."""
-    return json.dumps({"outcomes": [_written(it) for it in outcomes], "trouble": trouble[:LONGEST_TEXT]}).encode()
+    return json.dumps(
+        {"outcomes": [_written(outcome) for outcome in outcomes], "trouble": trouble[:LONGEST_TEXT]}
+    ).encode()
 
 
 def read_report(content: bytes, cases: int) -> tuple[list[Outcome], str]:
@@ -54,7 +57,7 @@ def read_report(content: bytes, cases: int) -> tuple[list[Outcome], str]:
         raise WireError(f"what came out of the sandbox cannot be read: {type(error).__name__}") from error
 
 
-def _written(outcome: Outcome) -> dict:
+def _written(outcome: Outcome) -> dict[str, object]:
     failure = outcome.failure
     return {
         "value": None if outcome.value is None else _written_value(outcome.value),
@@ -65,7 +68,7 @@ def _written(outcome: Outcome) -> dict:
     }
 
 
-def _written_value(value: Plain):
+def _written_value(value: Plain) -> object:
     if isinstance(value, tuple):
         return [_written_value(part) for part in value]
     array = np.ascontiguousarray(value)
@@ -73,7 +76,7 @@ def _written_value(value: Plain):
     return {"dtype": array.dtype.str, "shape": list(value.shape), "data": data}
 
 
-def _read(part: dict) -> Outcome:
+def _read(part: Any) -> Outcome:
     value, failure = part["value"], part["failure"]
     return Outcome(
         value=None if value is None else _read_value(value),
@@ -84,18 +87,18 @@ def _read(part: dict) -> Outcome:
     )
 
 
-def _read_failure(error, message, function, line_number, line) -> Failure:
+def _read_failure(error: Any, message: Any, function: Any, line_number: Any, line: Any) -> Failure:
     error, message, function, line = map(clean_text, (error, message, function, line))
     return Failure(error, message, function, _natural(line_number), line)
 
 
-def _read_value(value, depth: int = 0) -> Plain:
+def _read_value(value: Any, depth: int = 0) -> Plain:
     if isinstance(value, list):
         if depth == DEEPEST:
             raise WireError("too deep")
         return tuple(_read_value(part, depth + 1) for part in value)
     if not DTYPE.fullmatch(value["dtype"]):
-        raise WireError("no array of numbers")
+        raise WireError("not an array of numbers")
     shape = tuple(_natural(side) for side in value["shape"])
     if len(shape) > MOST_SIDES or math.prod(side or 1 for side in shape) > MOST_NUMBERS:
         raise WireError("too large")  # also where a side of 0 makes it empty: somebody may go through the others
@@ -103,20 +106,20 @@ def _read_value(value, depth: int = 0) -> Plain:
     return array.reshape(shape).copy()
 
 
-def _natural(value) -> int:
+def _natural(value: object) -> int:
     if type(value) is not int or not 0 <= value < 2**31:
-        raise WireError("no natural number")
+        raise WireError("not a natural number")
     return value
 
 
-def clean_text(value) -> str:
+def clean_text(value: object) -> str:
     """A text that a hostile process has given, without letters that would move a terminal's cursor.
 
     Raises:
-        WireError: if it is no text, or too long.
+        WireError: if it is not a text, or too long.
     """
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise WireError("no text of that length")
+        raise WireError("not a text of that length")
     return "".join(letter if letter.isprintable() or letter == "\n" else UNPRINTABLE for letter in value)
 
 

@@ -12,7 +12,7 @@ by writing a word, a line end and a content into a pipe:
     the same   this way to find the function comes to the same as the one that was tried before
 
 A job is (pickled) a dict of the arguments of `run_answer` and, as "most", the bytes that may come out of it; with it go
-the seconds of work that it may take. Jobs come from the one who grades, and are believed.
+the seconds of work that it may take. Jobs come from the process that grades, and are trusted.
 """
 
 import builtins
@@ -28,25 +28,27 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import PurePosixPath
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
+from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.probe import describe, probe
 from ssdseg_course.checking.time_limit import WAITING, TimeIsUp, time_limit
 from ssdseg_course.sandboxed import isolation
-from ssdseg_course.sandboxed.definitions import Statement, adds_nothing, define, needed_for, statements
+from ssdseg_course.sandboxed.definitions import Source, Statement, adds_nothing, define, needed_for, statements
 from ssdseg_course.sandboxed.wire import write_report
 
 OUTCOMES, MISSING, TOO_LONG, THE_SAME = b"outcomes", b"missing", b"too long", b"the same"
-SECONDS_TO_END = 3.0  # for an answer that does not let itself be interrupted
+SECONDS_TO_END = 3.0  # for an answer that cannot be interrupted
 LONGEST_PAUSE = 0.1  # seconds between two looks of the warden
 SHARE_OF_A_STATEMENT = 1 / 8  # of the time of an answer, for what stands beside the definitions in its cell
 SHARE_OF_ALL_STATEMENTS = 1 / 2
-CORES = 2  # that there seem to be: who starts a process for each must not start too many
+CORES = 2  # that there seem to be: a pool with a process for each must stay small
 SHORTEST = 0.1  # seconds for a statement where no time is left
-NO_MORE = 3  # how a warden ends that has found no job
+NO_MORE = 3  # the exit status of a warden that has found no job
 HEADER = struct.Struct("<BQ")
 
 
@@ -58,10 +60,10 @@ class Way(IntEnum):
     ALL = 2  # all cells of the learner's own
 
 
-class State(IntEnum):
+class Ending(IntEnum):
     """How the process that ran an answer ended."""
 
-    ENDED = 0
+    NORMAL = 0
     KILLED_ITSELF = 1
     TOO_LONG = 2
     TOO_MUCH_MEMORY = 3
@@ -123,7 +125,7 @@ def main(keras: bool, isolated: bool, under_tmp: Sequence[str] = ()) -> None:
                 os._exit(status)
         status = os.waitstatus_to_exitcode(os.waitpid(warden, 0)[1])
         if status < 0:  # killed: without namespaces an answer can do that
-            write_frame(replies, State.KILLED_ITSELF, b"")
+            write_frame(replies, Ending.KILLED_ITSELF, b"")
             status = 0
     raise SystemExit(0 if status == NO_MORE else 1)
 
@@ -139,9 +141,8 @@ def _warm_up(keras: bool) -> None:
         from ssdseg_course.quiet import import_keras
 
         import_keras()
-    os.cpu_count = lambda: CORES
-    os.process_cpu_count = os.cpu_count  # Python 3.13's
-    os.sched_getaffinity = lambda _=0: set(range(CORES))
+    vars(os).update(cpu_count=lambda: CORES, process_cpu_count=lambda: CORES)  # the second one is Python 3.13's
+    vars(os).update(sched_getaffinity=lambda _=0: set(range(CORES)))
     gc.collect()
     gc.freeze()  # or a collection in a child would copy every page of the parent's objects
 
@@ -156,9 +157,9 @@ def _serve(replies: int, under_tmp: Sequence[str], isolated: bool) -> int:
     most = job.pop("most")
     if isolated:
         try:
-            isolation.leave_the_rest()
+            isolation.unshare_all_but_files()
         except OSError as error:
-            write_frame(replies, State.NO_SANDBOX, str(error).encode())
+            write_frame(replies, Ending.NO_SANDBOX, str(error).encode())
             return 0
     scratch = "/tmp" if isolated else tempfile.mkdtemp(prefix="ssdseg-answer-")
     outlet, inlet = os.pipe()
@@ -168,40 +169,40 @@ def _serve(replies: int, under_tmp: Sequence[str], isolated: bool) -> int:
             os.close(outlet)
             _run_in_here(job, seconds, inlet, scratch, under_tmp, isolated)
         os.close(inlet)
-        state, content = _watch_over(runner, outlet, seconds, most, isolated)
+        ending, content = _watch_over(runner, outlet, seconds, most, isolated)
     finally:
         if not isolated:
             shutil.rmtree(scratch, ignore_errors=True)
-    write_frame(replies, state, content)
+    write_frame(replies, ending, content)
     return 0
 
 
-def _watch_over(runner: int, outlet: int, seconds: int, most: int, isolated: bool) -> tuple[State, bytes]:
+def _watch_over(runner: int, outlet: int, seconds: int, most: int, isolated: bool) -> tuple[Ending, bytes]:
     """Take what comes out of the process that runs the answer, and end it and all its offspring in time."""
     start, most_slept = time.monotonic(), WAITING * seconds + SECONDS_TO_END
     others = _processes() - {runner} if isolated else set()
     at_start = _resident(runner)
     os.set_blocking(outlet, False)
-    content, state = bytearray(), State.ENDED
+    content, ending = bytearray(), Ending.NORMAL
     signs = [0, outlet, *([os.pidfd_open(runner)] if hasattr(os, "pidfd_open") else [])]
     while True:
         pid, status, usage = os.wait4(runner, os.WNOHANG)
         if not _take(outlet, content, most) and outlet in signs:
             signs.remove(outlet)
-        if len(content) > most and state is State.ENDED:
-            state = State.TOO_MUCH_OUTPUT
+        if len(content) > most and ending is Ending.NORMAL:
+            ending = Ending.TOO_MUCH_OUTPUT
         if pid:
             break
-        if state is State.ENDED and time.monotonic() - start > most_slept + _busy_seconds(runner):
-            state = State.TOO_LONG
-        elif state is State.ENDED and isolated:
+        if ending is Ending.NORMAL and time.monotonic() - start > most_slept + _busy_seconds(runner):
+            ending = Ending.TOO_LONG
+        elif ending is Ending.NORMAL and isolated:
             # The fork shares its pages with its parent, and so do all that it forks itself.
             family = _processes() - others | {runner}
             if len(family) - 1 > isolation.PROCESSES:
-                state = State.TOO_MANY_PROCESSES
+                ending = Ending.TOO_MANY_PROCESSES
             if sum(max(0, _resident(one) - at_start) for one in family) > isolation.MEMORY_BYTES:
-                state = State.TOO_MUCH_MEMORY
-        if state is not State.ENDED:
+                ending = Ending.TOO_MUCH_MEMORY
+        if ending is not Ending.NORMAL:
             _end(runner, isolated)
         ready, _, _ = select.select(signs, [], [], LONGEST_PAUSE)
         if 0 in ready:  # nobody is there who could want the reply
@@ -209,9 +210,9 @@ def _watch_over(runner: int, outlet: int, seconds: int, most: int, isolated: boo
             os._exit(1)
     if not isolated:
         _end(runner, isolated)
-    if state is State.ENDED and os.WIFSIGNALED(status):
-        state = State.TOO_LONG if usage.ru_utime + usage.ru_stime >= seconds else State.KILLED_ITSELF
-    return state, bytes(content) if state is State.ENDED else b""
+    if ending is Ending.NORMAL and os.WIFSIGNALED(status):
+        ending = Ending.TOO_LONG if usage.ru_utime + usage.ru_stime >= seconds else Ending.KILLED_ITSELF
+    return ending, bytes(content) if ending is Ending.NORMAL else b""
 
 
 def _take(outlet: int, content: bytearray, most: int) -> bool:
@@ -259,7 +260,9 @@ def _resident(process: int) -> int:
         return 0
 
 
-def _run_in_here(job: dict, seconds: int, inlet: int, scratch: str, under_tmp: Sequence[str], isolated: bool) -> None:
+def _run_in_here(
+    job: dict[str, Any], seconds: int, inlet: int, scratch: str, under_tmp: Sequence[str], isolated: bool
+) -> None:
     """The process that runs the answer: never returns."""
     status = 1
     try:
@@ -268,7 +271,7 @@ def _run_in_here(job: dict, seconds: int, inlet: int, scratch: str, under_tmp: S
         isolation.keep_only(inlet)
         isolation.limit_yourself(seconds + 1, int(seconds + SECONDS_TO_END), count_processes=isolated)
         if isolated:
-            isolation.hide_and_forget(under_tmp)
+            isolation.hide_system_and_drop_rights(under_tmp)
         os.chdir(scratch)
         word, content = run_answer(seconds=seconds, **job)
         view = memoryview(word + b"\n" + content)
@@ -283,7 +286,18 @@ def _run_in_here(job: dict, seconds: int, inlet: int, scratch: str, under_tmp: S
 
 
 def run_answer(
-    *, sources, check, notebook, whole, name, run, cases, seconds, way=Way.DEFINITIONS, given=(), beside=()
+    *,
+    sources: Sequence[Source],
+    check: int,
+    notebook: str,
+    whole: frozenset[str],
+    name: str,
+    run: Callable[[Callable[..., Any], Arguments], object],
+    cases: Sequence[Arguments],
+    seconds: int,
+    way: Way = Way.DEFINITIONS,
+    substitutes: Iterable[tuple[str, Sequence[Source]]] = (),
+    beside: Iterable[tuple[str, bytes]] = (),
 ) -> tuple[bytes, bytes]:
     """Define a learner's function and probe it.
 
@@ -297,23 +311,23 @@ def run_answer(
         cases: the arguments.
         seconds: of work that all of this may take.
         way: how to find the function.
-        given: names of earlier functions of the lesson that are not the learner's, each with the cells that define it.
+        substitutes: names of earlier functions that are the course's own, each with the cells that define it.
         beside: paths of the files that stand beside the notebook, and their content.
 
     Returns:
         a word and a content, as the module says.
     """
-    function = None
+    function: Any = None  # whatever the name stands for
     module = sys.modules["__main__"] = ModuleType("__main__")  # where pickle, for one, looks for a learner's classes
-    builtins.display = lambda *_, **__: None  # as Jupyter has it
-    builtins.get_ipython = lambda: SimpleNamespace(run_line_magic=_run_magic, run_cell_magic=_run_magic)
+    jupyters = SimpleNamespace(run_line_magic=_run_magic, run_cell_magic=_run_magic)
+    vars(builtins).update(display=lambda *_, **__: None, get_ipython=lambda: jupyters)  # as Jupyter has them
     signal.signal(signal.SIGXCPU, _time_is_up)
     try:
         with time_limit(seconds):
             _write_files(beside)
             sys.path.insert(0, os.getcwd())
             found = statements(sources, notebook, whole)
-            above = [it for it in found if it.place < check]
+            above = [statement for statement in found if statement.place < check]
             few = needed_for(above, name)
             tried = {
                 Way.DEFINITIONS: few,
@@ -322,10 +336,13 @@ def run_answer(
             }
             if way is not Way.DEFINITIONS and adds_nothing(tried[way], tried[Way(way - 1)], name):
                 return THE_SAME, b""
-            solved = ((it, define(needed_for(statements(cells, ""), it), it, ModuleType(it))) for it, cells in given)
-            givens = {it: solution.function for it, solution in solved if callable(solution.function)}
-            limit = _Limits(seconds, {id(it) for it in few if it.is_definition})
-            function, error = define(tried[way], name, module, limit, givens, check)
+            fixed: dict[str, object] = {}
+            for other, cells in substitutes:
+                solution = define(needed_for(statements(cells, ""), other), other, ModuleType(other))
+                if callable(solution.function):
+                    fixed[other] = solution.function
+            limit = _Limits(seconds, {id(statement) for statement in few if statement.is_definition})
+            function, error = define(tried[way], name, module, limit, fixed, check)
             if not callable(function):
                 return MISSING, _why_missing(sources, name, function, error).encode(errors="replace")
             trouble = f"{type(error).__name__}: {error}" if error else ""
@@ -344,7 +361,7 @@ class _Limits:
         self._free = free
 
     @contextlib.contextmanager
-    def __call__(self, statement: Statement):
+    def __call__(self, statement: Statement) -> Iterator[None]:
         if id(statement) in self._free:
             yield
             return
@@ -378,20 +395,19 @@ def _run_magic(magic: str, line: str, cell: str | None = None) -> None:
             file.write(cell)
 
 
-def _time_is_up(*_) -> None:
+def _time_is_up(*_: object) -> None:
     raise TimeIsUp
 
 
-def _why_missing(sources, name: str, found, error: Exception | None) -> str:
+def _why_missing(sources: Sequence[Source], name: str, found: object, error: Exception | SystemExit | None) -> str:
     if found is not None:
-        return f"`{name}` is no function, but of the type {type(found).__name__}"
+        return f"`{name}` is not a function, but of the type {type(found).__name__}"
     cell = next((source.text for source in sources if source.name == name), "")
     try:
         compile(cell, "<cell>", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as trouble:
-        return f"Python cannot read its cell: {type(trouble).__name__}: {getattr(trouble, 'msg', trouble)}" + (
-            f" (line {trouble.lineno})" if getattr(trouble, "lineno", None) else ""
-        )
+        line = f" (line {trouble.lineno})" if isinstance(trouble, SyntaxError) and trouble.lineno else ""
+        return f"Python cannot read its cell: {type(trouble).__name__}: {getattr(trouble, 'msg', trouble)}{line}"
     if error is not None:
         return f"defining `{name}` stopped with {type(error).__name__}: {error}"
     return f"there is no function `{name}` in the notebook"

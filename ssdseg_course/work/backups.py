@@ -1,4 +1,4 @@
-"""Copies of a learner's notebooks, made before anything else is written in their place."""
+"""Copies of a learner's notebooks, made before anything is written in their place."""
 
 from datetime import datetime
 from itertools import count
@@ -17,8 +17,9 @@ def back_up(notebook: Path, root: Path) -> Path:
     folder = root / FOLDER
     folder.mkdir(exist_ok=True)
     name = f"{notebook.stem}-{datetime.now():%Y-%m-%d-%H%M%S}"
-    for number in count(1):
-        path = folder / (f"{name}.ipynb" if number == 1 else f"{name}-{number}.ipynb")
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    while True:
+        path = folder / f"{next(names)}.ipynb"
         try:
             with path.open("xb") as copy:
                 copy.write(content)

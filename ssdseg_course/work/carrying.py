@@ -1,7 +1,7 @@
 """Carries a learner's work from a notebook of one version of the course into that of another.
 
-Cells are known by what they are: an answer by its function (nbgrader's grade_id), the course's other cells by their
-text, since their ids only count places. What is neither is the learner's own.
+Cells are recognised by what they are: an answer by its function (nbgrader's grade_id), the course's other cells by
+their text, since their ids only count places. What is neither is the learner's own.
 """
 
 import copy
@@ -9,6 +9,7 @@ import uuid
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
+from ssdseg_course.words import count
 from ssdseg_course.work.workspace import Cell, Notebook, grade_id, is_own, is_written
 
 CHECK = "check_"  # and the answer's name: nbgrader's name of the cell that checks it
@@ -43,9 +44,9 @@ class Carried:
         return not (self.answers or self.kept or self.gone or self.own or self.changed)
 
     def __str__(self) -> str:
-        parts = [_count(len(self.answers), "answer"), _count(self.own, "cell of your own", "cells of your own")]
+        parts = [count(len(self.answers), "answer"), count(self.own, "cell of your own", "cells of your own")]
         if self.changed:
-            parts.append(_count(self.changed, "cell that you have changed", "cells that you have changed"))
+            parts.append(count(self.changed, "cell that you have changed", "cells that you have changed"))
         if self.gone:
             parts.append(f"at the end, as their exercises are gone: {', '.join(self.gone)}")
         if self.kept:
@@ -62,42 +63,40 @@ def carry_over(old: Notebook, new: Notebook, base: Notebook | None = None) -> Ca
 
     Args:
         old: the learner's notebook.
-        new: that of the new version, fresh or with other work in it, which has precedence.
+        new: that of the new version, fresh or with other work in it, which takes precedence.
         base: the old one as the course had handed it out. Without it nobody can tell which of the course's cells the
-            learner has changed, and those are the new version's.
+            learner has changed, and the new version's are taken.
     """
-    work = _Work(old, new, base)
+    carrying = _Carrying(old, new, base)
     for number, cell in enumerate(old["cells"]):
-        work.take(number, cell)
-    return work.carried()
+        carrying.take(number, cell)
+    return carrying.carried()
 
 
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}" if number else ""
-
-
-class _Work:
+class _Carrying:
     def __init__(self, old: Notebook, new: Notebook, base: Notebook | None):
         self.notebook = copy.deepcopy(new)
         self.cells = self.notebook["cells"]
-        self.base_by_id = {cell.get("id"): cell for cell in (base or {"cells": []})["cells"]}
+        self.base_by_id: dict[object, Cell] = {cell.get("id"): cell for cell in (base or {"cells": []})["cells"]}
         self.base_texts = {_key(cell) for cell in self.base_by_id.values()}
-        self.places = defaultdict(deque)  # of the new cells, by what they are
+        self.places: dict[Key, deque[int]] = defaultdict(deque)  # of the new cells, by what they are
         for place, cell in enumerate(self.cells):
             self.places[_key(cell)].append(place)
         self.there = {_text(cell) for cell in self.cells}
         self.ids = {cell.get("id") for cell in self.cells}
         self.chosen = _chosen_answers(old)
-        self.behind = defaultdict(list)  # cells to insert, by the place of the new cell that they follow
-        self.end = []  # cells to insert behind all others
+        self.behind: dict[int, list[Cell]] = defaultdict(list)  # to insert, by the place of the cell before them
+        self.end: list[Cell] = []  # cells to insert behind all others
         self.place = -1  # of the new cell that stands for the last old one; -1 is above all
-        self.answers, self.kept, self.gone = [], [], []
+        self.answers: list[str] = []
+        self.kept: list[str] = []
+        self.gone: list[str] = []
         self.own = self.changed = 0
 
     def take(self, number: int, cell: Cell) -> None:
         """Find a place for the next cell of the old notebook."""
         given = self._as_given(cell)
-        another_try = is_written(cell) and number != self.chosen[grade_id(cell)]
+        another_try = is_written(cell) and number != self.chosen[_answer_name(cell)]
         if given is None or another_try:
             self.own += self._insert(self._as_own(cell), self.behind[self.place])
             return
@@ -118,7 +117,7 @@ class _Work:
         return None if is_own(cell) else cell
 
     def _take_answer(self, cell: Cell, place: int | None) -> None:
-        name = grade_id(cell)
+        name = _answer_name(cell)
         if place is None:
             mark = f"Your answer to `{name}`, an exercise that this version of the lesson no longer has."
             mark = f"# {mark}\n" if cell["cell_type"] == "code" else f"*{mark}*\n\n"
@@ -154,7 +153,7 @@ class _Work:
         return True
 
     def _as_own(self, cell: Cell) -> Cell:
-        """The cell as one of the learner's: nbgrader has no business with it, and its id is nobody else's."""
+        """The cell as one of the learner's: without nbgrader's marks, and with an id that no other cell has."""
         own = copy.deepcopy(cell)
         own["metadata"] = {name: value for name, value in own["metadata"].items() if name not in COURSE_METADATA}
         if own.get("id") in self.ids or "id" not in own:
@@ -173,18 +172,23 @@ class _Work:
 
 def _chosen_answers(notebook: Notebook) -> dict[str, int]:
     """Of each answer's cells that are written, where there are copies: the one that its check sees, by its place."""
-    chosen, checked = {}, set()
+    chosen: dict[str, int] = {}
+    checked = set()
     for place, cell in enumerate(notebook["cells"]):
-        name = grade_id(cell)
+        name = _answer_name(cell)
         if is_written(cell) and (name not in checked or name not in chosen):
             chosen[name] = place
-        elif name and name.startswith(CHECK):
+        elif name.startswith(CHECK):
             checked.add(name.removeprefix(CHECK))
     return chosen
 
 
+def _answer_name(cell: Cell) -> str:
+    return grade_id(cell) or ""
+
+
 def _key(cell: Cell) -> Key:
-    """What a cell of the course is known by."""
+    """What a cell of the course is recognised by."""
     name = grade_id(cell)
     return ("nbgrader", name) if name else _text(cell)
 

@@ -6,6 +6,7 @@ Results go back as displays of a type of their own, which nothing else in a note
 
 import contextlib
 import os
+from typing import NoReturn
 
 from IPython.display import display
 
@@ -25,7 +26,7 @@ class TookTooLong(NotImplementedError):  # so that `after` in a lesson takes it 
     """Raised instead of running an answer once more that has not come to its end before."""
 
 
-def judge_here(exercise_id: str, scope: dict) -> None:
+def judge_here(exercise_id: str, scope: dict[str, object]) -> None:
     """Check the notebook's answer, quietly, and hand the result out.
 
     Args:
@@ -60,11 +61,11 @@ def judge_here(exercise_id: str, scope: dict) -> None:
     )
 
 
-def replace(exercise_id: str, scope: dict) -> None:
+def replace(exercise_id: str, scope: dict[str, object]) -> None:
     """Put a function in the place of an answer that says at once that the answer does not come to an end."""
     name = EXERCISES[exercise_id].name
 
-    def stand_in(*_, **__):
+    def stand_in(*_: object, **__: object) -> NoReturn:
         raise TookTooLong(f"your `{name}` does not come to an end")
 
     scope[name] = stand_in
@@ -74,5 +75,5 @@ def _is_not_written(outcome: Outcome) -> bool:
     return outcome.failure is not None and outcome.failure.error == "NotImplementedError"
 
 
-def _hand_out(exercise_id: str, **result) -> None:
+def _hand_out(exercise_id: str, **result: object) -> None:
     display({RESULT: {"exercise": exercise_id, **result}}, raw=True)

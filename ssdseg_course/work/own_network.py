@@ -1,7 +1,7 @@
 """Where the learner's own network of lesson 8 is kept: a folder for each set of functions that it is trained with.
 
-A training that has finished is found again as long as the functions stay as they are; a changed one begins in a folder
-of its own, and what was trained before stays.
+A training that has finished is found again as long as the functions stay the same; a changed one starts in a folder of
+its own, and what was trained before stays.
 """
 
 import hashlib
@@ -16,22 +16,24 @@ OWN_NETWORKS = "my_network"  # beside the notebook; git ignores it
 DIGITS = 8  # of a folder's name
 
 
-def run_folder(functions: Iterable[Callable | None], recipe, parent: str | Path = OWN_NETWORKS) -> Path:
+def run_folder(
+    functions: Iterable[Callable[..., object] | None], recipe: object, parent: str | Path = OWN_NETWORKS
+) -> Path:
     """The folder of a training.
 
     Args:
         functions: the learner's, in an order that stays; None where the reference's stands in.
-        recipe: of the training; what tells it from others is how it is written.
+        recipe: of the training; it is told from others by its `repr`.
         parent: of all such folders.
 
     Returns:
-        a folder whose name changes with what a function does, not with its comments or the place where it stands.
+        a folder whose name changes with what a function does, not with its comments or its place in the notebook.
     """
     what = [repr(recipe), *(_work_of(function) if function else "" for function in functions)]
     return Path(parent) / hashlib.sha256("\n".join(map(str, what)).encode()).hexdigest()[:DIGITS]
 
 
-def _work_of(function: Callable) -> tuple:
+def _work_of(function: Callable[..., object]) -> tuple[object, ...]:
     """What a function does, and those of its notebook that it calls, and the constants there that it reads."""
     function = inspect.unwrap(function)
     scope = function.__globals__
@@ -45,15 +47,15 @@ def _work_of(function: Callable) -> tuple:
     return tuple(work)
 
 
-def _code(code: CodeType, docstring: str | None = None) -> tuple:
+def _code(code: CodeType, docstring: str | None = None) -> tuple[object, ...]:
     """Steps and constants, without the docstring, the file and its lines."""
     constants = [constant for constant in code.co_consts if docstring is None or constant != docstring]
     return code.co_code.hex(), code.co_names, code.co_varnames, tuple(map(_constant, constants))
 
 
-def _constant(constant):
+def _constant(constant: object) -> object:
     if isinstance(constant, CodeType):
         return _code(constant)
-    if isinstance(constant, frozenset):  # whose order is another one in every process
+    if isinstance(constant, frozenset):  # whose order differs from one process to the next
         return tuple(sorted(map(repr, constant)))
     return repr(constant)

@@ -1,6 +1,6 @@
 """What the course remembers of a learner between two commands: hints given, and results of checks.
 
-It stands in `.ssdseg/record.json` of the course folder. Nothing depends on it: a record that is missing, damaged or
+It is kept in `.ssdseg/record.json` of the course folder. Nothing depends on it: a record that is missing, damaged or
 cannot be written costs a hint given again, or a check run again.
 """
 
@@ -10,14 +10,17 @@ import json
 import platform
 from collections.abc import Callable
 from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from ssdseg_course.manifest import LESSONS, Lesson
-from ssdseg_course.work.workspace import write_whole
+from ssdseg_ref.keeping import write_whole
 
 PACKAGES = ("ssdseg_course", "ssdseg_ref")
 LIBRARIES = ("numpy", "tensorflow", "keras")
+
+Record = dict[str, dict[str, Any]]  # what was noted, by kind and name
 
 
 def record_path(root: Path) -> Path:
@@ -25,12 +28,12 @@ def record_path(root: Path) -> Path:
     return root / ".ssdseg" / "record.json"
 
 
-def recall(root: Path, kind: str, name: str):
+def recall(root: Path, kind: str, name: str) -> Any:
     """What was noted under that name, None if nothing was."""
     return _read(root).get(kind, {}).get(name)
 
 
-def note(root: Path, kind: str, name: str, value) -> bool:
+def note(root: Path, kind: str, name: str, value: object) -> bool:
     """Remember a value (of json's kinds) under that name; whether the record could be written."""
     record = _read(root)
     record.setdefault(kind, {})[name] = value
@@ -45,7 +48,7 @@ def forget(root: Path, kind: str, is_meant: Callable[[str], bool]) -> None:
         _write(root, {**record, kind: kept})
 
 
-def _write(root: Path, record: dict[str, dict]) -> bool:
+def _write(root: Path, record: Record) -> bool:
     try:
         write_whole(record_path(root), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     except OSError:
@@ -53,7 +56,7 @@ def _write(root: Path, record: dict[str, dict]) -> bool:
     return True
 
 
-def _read(root: Path) -> dict[str, dict]:
+def _read(root: Path) -> Record:
     try:
         record = json.loads(record_path(root).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -64,11 +67,11 @@ def _read(root: Path) -> dict[str, dict]:
 
 
 def surroundings(code: str, lesson: Lesson, root: Path) -> str:
-    """Stands for all that a result depends on beside the code that was tried: another one, and it is no longer known.
+    """Stands for all that a result depends on besides the code that was tried: if it changes, so may the result.
 
     Args:
         code: the learner's.
-        lesson: in whose notebook it stands.
+        lesson: in whose notebook it is.
         root: the course folder.
     """
     digest = hashlib.sha256(course_version().encode())
@@ -86,7 +89,7 @@ def course_version() -> str:
     """Stands for the exercises, the reference, and what they compute with."""
     digest = hashlib.sha256()
     for package in PACKAGES:
-        folder = Path(find_spec(package).origin).parent
+        folder = Path(str(files(package)))
         for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.npy")]):
             digest.update(path.relative_to(folder).as_posix().encode())
             digest.update(path.read_bytes())

@@ -61,7 +61,7 @@ class LessonResult:
 
     @property
     def points(self) -> int:
-        """Points that there are."""
+        """Points available."""
         return sum(result.exercise.points for result in self.results)
 
     @property

@@ -19,7 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty
+from typing import Any
 
+from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
@@ -29,6 +31,7 @@ from ssdseg_course.checking.time_limit import LONGEST, SECONDS
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import ROOT, Lesson
 from ssdseg_course.sandboxed.definitions import Source, needed_for, statements
+from ssdseg_course.words import cut
 from ssdseg_course.work import in_kernel
 from ssdseg_course.work.fresh import handed_out
 from ssdseg_course.work.results import LessonResult, Result, State
@@ -39,7 +42,6 @@ from ssdseg_course.work.workspace import (
     NotebookError,
     cell_in_words,
     code_cells,
-    cut,
     grade_id,
     is_answer,
     parse_notebook,
@@ -65,6 +67,7 @@ HOW_TO_MEND = (
 FOUND_ALL_THE_SAME = "grading finds it right; run from its first cell to its last, the notebook says otherwise: {}"
 
 Progress = Callable[[int, int], None]
+Handed = dict[str, Any]  # what `in_kernel` hands out of a check
 
 
 class KernelError(ValueError):
@@ -83,12 +86,12 @@ def run_lesson(lesson: Lesson, root: Path, progress: Progress | None = None) -> 
         NotebookError: if there is no notebook that can be read.
         KernelError: if no process starts that could run it.
     """
-    notebook, release = read_lesson(lesson, root), _release(lesson)
+    notebook, release = read_lesson(lesson, root), release_of(lesson)
     run = _Run(notebook, release, list(exercises_of(lesson)), lesson.notebook(root).parent, progress)
-    return as_graded(lesson, root, run.result())
+    return as_graded(lesson, root, release, run.result())
 
 
-def _release(lesson: Lesson) -> Notebook | None:
+def release_of(lesson: Lesson) -> Notebook | None:
     """The lesson's notebook as it was handed out; None where there is no solution to make it from."""
     try:
         return parse_notebook(handed_out(lesson, ROOT), lesson.name)
@@ -96,24 +99,25 @@ def _release(lesson: Lesson) -> Notebook | None:
         return None
 
 
-def as_graded(lesson: Lesson, root: Path, result: LessonResult) -> LessonResult:
+def as_graded(lesson: Lesson, root: Path, release: Notebook | None, result: LessonResult) -> LessonResult:
     """The result as grading would have it, where that could be another one.
 
     Args:
         lesson: which.
         root: the course folder.
+        release: the lesson's notebook as it was handed out; None where that is not known, and nothing can be graded.
         result: of some or all of its exercises.
     """
-    if all(it.state is State.UNWRITTEN for it in result.results):
+    if release is None or all(one.state is State.UNWRITTEN for one in result.results):
         return result
     from ssdseg_course.grading.rehearsal import rehearsed  # with it come the tools of grading
 
-    endless = [it.exercise.id for it in result.results if it.state is State.TIMED_OUT]
-    found = rehearsed(lesson, root, endless)
+    endless = [one.exercise.id for one in result.results if one.state is State.TIMED_OUT]
+    found = rehearsed(lesson, root, release, endless)
     if not found:
         return result
-    notes = tuple(f"{name}: {it.note}" for name, it in found.items() if it.note)
-    results = tuple(_as_rehearsed(it, found[it.exercise.id].report) for it in result.results)
+    notes = tuple(f"{name}: {answer.note}" for name, answer in found.items() if answer.note)
+    results = tuple(_as_rehearsed(one, found[one.exercise.id].report) for one in result.results)
     return replace(result, results=results, notes=notes)
 
 
@@ -123,8 +127,8 @@ def _as_rehearsed(result: Result, report: Report) -> Result:
     if passes == report.passed or result.state is State.UNWRITTEN or report.helpers:
         return result
     if passes:
-        first, *lines = str(report).splitlines()
-        lines = (first, f"  {WOULD_BE_LOST}", *lines, f"  {HOW_TO_MEND}")
+        first, *others = str(report).splitlines()
+        lines = (first, f"  {WOULD_BE_LOST}", *others, f"  {HOW_TO_MEND}")
         return replace(result, state=State.LOST, text="\n".join(lines))
     otherwise = next((line.strip() for line in result.text.splitlines()[1:] if not line.startswith("  called")), "")
     return replace(result, state=State.PASSED, text=f"{report}\n  {FOUND_ALL_THE_SAME.format(otherwise)}")
@@ -136,24 +140,27 @@ class _Step:
 
     code: str
     seconds: float
-    place: int | None = None  # of a cell
+    place: int = -1  # of a cell; a check has none
     exercise: Exercise | None = None
 
 
-def _shortened(notebook: Notebook, release: Notebook | None) -> dict[int, str]:
+def shortened(notebook: Notebook, release: Notebook | None) -> dict[int, str]:
     """Of the course's own cells, by their places, what the learner's cells need: no figure, no training, no clock.
 
     Args:
         notebook: the learner's.
         release: as it was handed out; None where that is not known, and all is run as it stands.
     """
-    given = {cell["source"] for _, cell in code_cells(release) if not is_answer(cell)} if release else ()
-    courses = {place for place, cell in code_cells(notebook) if cell["source"] in given}
+    provided = {cell["source"] for _, cell in code_cells(release) if not is_answer(cell)} if release else set()
+    courses = {place for place, cell in code_cells(notebook) if cell["source"] in provided}
     sources = [
         Source(place, grade_id(cell), cell["source"], place not in courses) for place, cell in code_cells(notebook)
     ]
     needed = needed_for(statements(sources, "notebook"), "", whole=True)
-    return {place: "\n".join(ast.unparse(it.code) for it in needed if it.place == place) for place in courses}
+    return {
+        place: "\n".join(ast.unparse(statement.code) for statement in needed if statement.place == place)
+        for place in courses
+    }
 
 
 @dataclass
@@ -165,13 +172,13 @@ class _Run:
     progress: Progress | None
     results: dict[str, Result] = field(default_factory=dict)
     stops: dict[int, str] = field(default_factory=dict)  # by place of the cell
-    lethal: dict[str, Result] = field(default_factory=dict)  # of answers that must not be called again, by exercise
+    banned: dict[str, Result] = field(default_factory=dict)  # of answers that must not be called again, by exercise
     skipped: set[int] = field(default_factory=set)  # places of cells that cannot be run
 
     def result(self) -> LessonResult:
         steps = self._steps()
         while not self._get_through(steps):
-            self.results = dict(self.lethal)
+            self.results = dict(self.banned)
             self.stops = {place: stop for place, stop in self.stops.items() if place in self.skipped}
         results = tuple(self.results[exercise.id] for exercise in self.exercises)
         stops = tuple(
@@ -181,16 +188,16 @@ class _Run:
 
     def _steps(self) -> list[_Step]:
         steps, checked = [], set()
-        shortened = _shortened(self.notebook, self.release)
+        needed = shortened(self.notebook, self.release)
         by_check = {f"check_{exercise.name}": exercise for exercise in self.exercises}
         by_id = {exercise.id: exercise for exercise in self.exercises}
         for place, cell in code_cells(self.notebook):
             call = CHECK_CALL.fullmatch(cell["source"].strip())
-            exercise = by_check.get(grade_id(cell)) or by_id.get(call and call[1])
+            exercise = by_check.get(grade_id(cell) or "") or (by_id.get(call[1]) if call else None)
             if exercise:
                 steps.append(self._check_step(exercise))
                 checked.add(exercise.id)
-            elif code := shortened.get(place, cell["source"]):
+            elif code := needed.get(place, cell["source"]):
                 steps.append(_Step(code, CELL_SECONDS, place=place))
         steps += [self._check_step(exercise) for exercise in self.exercises if exercise.id not in checked]
         return steps
@@ -206,7 +213,7 @@ class _Run:
                     self.progress(number, len(steps))
                 if step.place in self.skipped:
                     continue
-                if step.exercise and step.exercise.id in self.lethal:
+                if step.exercise and step.exercise.id in self.banned:
                     kernel.run(_call("replace", step.exercise), step.seconds)
                     continue
                 reply = kernel.run(step.code, step.seconds)
@@ -226,26 +233,26 @@ class _Run:
         """Keep the result of a check; a better one, where the check stands in the notebook twice."""
         result = self._result_of(exercise, reply)
         if reply.kernel_lost or result.state is State.TIMED_OUT:
-            self.lethal[exercise.id] = result
+            self.banned[exercise.id] = result
         before = self.results.get(exercise.id)
         if not (before and before.state is State.PASSED):
             self.results[exercise.id] = result
 
     def _result_of(self, exercise: Exercise, reply: "_Reply") -> Result:
-        handed_out = next((result for result in reply.results if result.get("exercise") == exercise.id), None)
-        if handed_out and handed_out["state"] == in_kernel.TIMED_OUT and handed_out["text"]:
-            return Result(exercise, State.TIMED_OUT, handed_out["text"])
-        if reply.timed_out or (handed_out and handed_out["state"] == in_kernel.TIMED_OUT):
+        judged = next((result for result in reply.results if result.get("exercise") == exercise.id), None)
+        if judged and judged["state"] == in_kernel.TIMED_OUT and judged["text"]:
+            return Result(exercise, State.TIMED_OUT, judged["text"])
+        if reply.timed_out or (judged and judged["state"] == in_kernel.TIMED_OUT):
             return _failed(exercise, State.TIMED_OUT, f"it did not come to its end within {CHECK_SECONDS:.0f} seconds")
-        if reply.kernel_lost or not handed_out:
+        if reply.kernel_lost or not judged:
             return _failed(exercise, State.STOPPED, f"checking it was not possible: {reply.stopped}")
-        if handed_out["state"] == in_kernel.MISSING:
+        if judged["state"] == in_kernel.MISSING:
             return self._missing(exercise)
-        if handed_out["passed"]:
+        if judged["passed"]:
             state = State.PASSED
         else:
-            state = State.UNWRITTEN if handed_out["state"] == in_kernel.UNWRITTEN else State.WRONG
-        return Result(exercise, state, handed_out["text"], handed_out["cases"])
+            state = State.UNWRITTEN if judged["state"] == in_kernel.UNWRITTEN else State.WRONG
+        return Result(exercise, state, judged["text"], judged["cases"])
 
     def _missing(self, exercise: Exercise) -> Result:
         """The function is not there: because its cell failed, or because there is no such cell."""
@@ -256,7 +263,7 @@ class _Run:
         return _failed(
             exercise,
             State.MISSING,
-            f"the notebook has no function `{exercise.name}`; write it again, or start anew with "
+            f"the notebook has no function `{exercise.name}`; write it again, or start afresh with "
             f"`ssdseg reset {number}`, which keeps a copy of what you have",
         )
 
@@ -285,20 +292,26 @@ class _Reply:
 
     error: str = ""
     stopped: str = ""
-    results: tuple[dict, ...] = ()
+    results: tuple[Handed, ...] = ()
     timed_out: bool = False
     kernel_lost: bool = False
 
 
 class _Kernel:
-    def __init__(self, manager: KernelManager, client):
+    """A kernel of which each cell comes back, whatever it does.
+
+    By hand, because nbclient interrupts a cell that swallows interrupts for ever, or else gives up on every cell before
+    it has shown its result; it does not see that `exit()` ends the kernel, and takes seconds to import.
+    """
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient):
         self._manager = manager
         self._client = client
 
     def run(self, code: str, seconds: float) -> _Reply:
-        """Run code for so many seconds at most."""
+        """Run code for at most that many seconds."""
         request = self._client.execute(code, store_history=False, allow_stdin=False, stop_on_error=False)
-        results: list[dict] = []
+        results: list[Handed] = []
         interrupted = False
         deadline = time.monotonic() + seconds
         while not self._is_done(request, results):
@@ -311,7 +324,7 @@ class _Kernel:
                 interrupted, deadline = True, time.monotonic() + INTERRUPT_SECONDS
         return self._reply(request, tuple(results), _too_long(seconds) if interrupted else "")
 
-    def _is_done(self, request: str, results: list[dict]) -> bool:
+    def _is_done(self, request: str, results: list[Handed]) -> bool:
         """Take one message of the kernel, or wait a moment for it; whether it was the last one of this request."""
         try:
             message = self._client.get_iopub_msg(timeout=POLL_SECONDS)
@@ -322,9 +335,9 @@ class _Kernel:
         content = message["content"]
         if message["msg_type"] == "display_data" and in_kernel.RESULT in content["data"]:
             results.append(content["data"][in_kernel.RESULT])
-        return message["msg_type"] == "status" and content["execution_state"] == "idle"
+        return bool(message["msg_type"] == "status" and content["execution_state"] == "idle")
 
-    def _reply(self, request: str, results: tuple[dict, ...], too_long: str) -> _Reply:
+    def _reply(self, request: str, results: tuple[Handed, ...], too_long: str) -> _Reply:
         content = self._shell_reply(request)
         if any(payload.get("source") == "ask_exit" for payload in content.get("payload", ())):  # exit() or quit()
             return _Reply("exit", "it ended the process that runs the notebook", results, kernel_lost=True)
@@ -334,14 +347,15 @@ class _Kernel:
             return _Reply("timeout", too_long, results, timed_out=not results)
         return _Reply(content["ename"], _error_in_words(content["ename"], content["evalue"]), results)
 
-    def _shell_reply(self, request: str) -> dict:
+    def _shell_reply(self, request: str) -> dict[str, Any]:
         while True:  # it is sent before the message that ended the request
             try:
                 message = self._client.get_shell_msg(timeout=START_SECONDS)
             except Empty:
                 return {}
             if message["parent_header"].get("msg_id") == request:
-                return message["content"]
+                content: dict[str, Any] = message["content"]
+                return content
 
 
 class _ThisPython(KernelSpecManager):

@@ -1,4 +1,4 @@
-"""Where a learner stands in a lesson: by a check that runs now, or by an earlier one that is still true."""
+"""Where a learner stands in a lesson: by a check that runs now, or by an earlier one that still holds."""
 
 import hashlib
 from pathlib import Path
@@ -21,7 +21,7 @@ def check_now(lesson: Lesson, root: Path, progress: Progress | None = None) -> L
     """
     key = _key(lesson, root)  # of what is run, even if it is saved again meanwhile
     result = run_lesson(lesson, root, progress)
-    results = {it.exercise.id: {"state": it.state, "text": it.text, "cases": it.cases} for it in result.results}
+    results = {one.exercise.id: {"state": one.state, "text": one.text, "cases": one.cases} for one in result.results}
     note(root, KIND, lesson.name, {"key": key, "results": results, "stops": result.stops})
     return result
 
@@ -42,18 +42,20 @@ def last_result(lesson: Lesson, root: Path) -> LessonResult | None:
     noted = recall(root, KIND, lesson.name)
     try:
         results = tuple(
-            Result(EXERCISES[name], State(it["state"]), str(it["text"]), int(it["cases"]))
-            for name, it in noted["results"].items()
+            Result(EXERCISES[name], State(one["state"]), str(one["text"]), int(one["cases"]))
+            for name, one in noted["results"].items()
         )
+        if not isinstance(noted["stops"], list):
+            return None
         stops = tuple(map(str, noted["stops"]))
     except (TypeError, KeyError, AttributeError, ValueError):  # a record that we have not written
         return None
-    complete = [it.exercise for it in results] == list(exercises_of(lesson))
+    complete = [one.exercise for one in results] == list(exercises_of(lesson))
     return LessonResult(results, stops) if complete else None
 
 
 def _key(lesson: Lesson, root: Path) -> str:
-    """Stands for everything that the result of a check depends on: another one, and the check has to run again."""
+    """Stands for everything that the result of a check depends on: once it changes, the check has to run again."""
     cells = [cell for _, cell in code_cells(read_lesson(lesson, root))]
     text = repr([(grade_id(cell), cell["source"]) for cell in cells])
     # Answers of other lessons count where the learner takes them; the course's own cells judge nothing by them.

@@ -1,4 +1,4 @@
-"""How long functions take beside each other: in turn, several rounds, with the spread."""
+"""How long functions take, side by side: in turn, over several rounds, with the spread."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -38,41 +38,41 @@ class Timing:
 
 
 def in_turn(functions: Sequence[Callable[[], object]], seconds: float = SECONDS_IN_ALL) -> list[Timing]:
-    """The time of each function; a round of one, then of the next, so that whatever else the machine does hits all.
+    """The time of each function; a round of one, then of the next, so that whatever else the machine does affects all.
 
     Args:
         functions: of no arguments; each is called at least four times.
-        seconds: of work that all of it takes, about.
+        seconds: of work in all, roughly.
     """
-    goes, spent = zip(*map(_enough, functions), strict=True)
+    calls, spent = zip(*map(_enough, functions), strict=True)
     rounds = int(np.clip(seconds / max(sum(spent), SECONDS_A_ROUND), FEWEST_ROUNDS, MOST_ROUNDS))
     times = [
-        [_seconds(function, number) for function, number in zip(functions, goes, strict=True)] for _ in range(rounds)
+        [_seconds(function, number) for function, number in zip(functions, calls, strict=True)] for _ in range(rounds)
     ]
     return [Timing(*map(float, np.quantile(column, (0.5, 0.25, 0.75)))) for column in zip(*times, strict=True)]
 
 
 def _enough(function: Callable[[], object]) -> tuple[int, float]:
-    """How many goes make a round that a clock can measure, and the seconds that those took.
+    """How many calls make a round that a clock can measure, and the seconds that those took.
 
-    The clock may stand still for some milliseconds where a process has other threads, so that one go can take none.
+    The clock may stand still for some milliseconds where a process has other threads: one call can seem to take none.
     """
-    goes, began = 1, time.monotonic()
-    while (spent := goes * _seconds(function, goes)) < SECONDS_A_ROUND and time.monotonic() - began < LONGEST_WAIT:
-        goes *= 2
-    return goes, spent
+    calls, began = 1, time.monotonic()
+    while (spent := calls * _seconds(function, calls)) < SECONDS_A_ROUND and time.monotonic() - began < LONGEST_WAIT:
+        calls *= 2
+    return calls, spent
 
 
-def _seconds(function: Callable[[], object], goes: int) -> float:
-    """Processor time of one go, the mean of some."""
+def _seconds(function: Callable[[], object], calls: int) -> float:
+    """Processor time of one call, the mean of several."""
     start = time.process_time()
-    for _ in range(goes):
+    for _ in range(calls):
         function()
-    return (time.process_time() - start) / goes
+    return (time.process_time() - start) / calls
 
 
 def duration(seconds: float) -> str:
-    """Two digits, for more would be noise: 0.45 ms."""
+    """A time with two digits, since more would be noise: 0.45 ms."""
     for unit, factor in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
         if seconds * factor >= 1 or unit == "µs":
             digits = float(f"{seconds * factor:.2g}")

@@ -1,4 +1,4 @@
-"""A lesson begun anew, and a new version of the course: neither costs a learner any work.
+"""A lesson started afresh, and a new version of the course: neither costs a learner any work.
 
 Whatever is about to be replaced is copied to `backups` first. While git brings a new version, a journal in `.ssdseg`
 says which copies hold work that is not in the new notebooks yet, so that the next update can finish a killed one.
@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssdseg_course.manifest import Lesson
+from ssdseg_course.manifest import ROOT, Lesson
+from ssdseg_course.words import count
 from ssdseg_course.work.backups import back_up
 from ssdseg_course.work.carrying import carry_over
-from ssdseg_course.work.fresh import handed_out
+from ssdseg_course.work.fresh import hand_out, handed_out, kept
 from ssdseg_course.work.record import forget
 from ssdseg_course.work.workspace import (
     Notebook,
@@ -22,15 +23,16 @@ from ssdseg_course.work.workspace import (
     notebook_text,
     parse_notebook,
     read_notebook,
-    write_whole,
 )
+from ssdseg_ref.keeping import write_whole
 
 NOTEBOOKS = "lessons/*/*.ipynb"
 NEEDS_SETUP = ("pyproject.toml", "constraints.txt")
+DAMAGED = "your notebook was damaged, and a fresh one stands in its place"
 
 
 class UpdateError(ValueError):
-    """A new version that cannot be had; the message says why, and that nothing has changed."""
+    """A new version that did not arrive; the message says why, and that nothing has changed."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Moved:
     Attributes:
         lesson: name of the lesson.
         what: the same in words.
-        backup: the copy of what stood there before, if one was made.
+        backup: the copy of what was there before, if one was made.
     """
 
     lesson: str
@@ -54,21 +56,21 @@ class Update:
 
     Attributes:
         moved: the lessons that hold work of the learner's.
-        commits: number of commits that came; 0 if there was nothing new.
+        news: what arrived, in words; "" if there was nothing new.
         new_lessons: names of lessons that were not there before.
         needs_setup: whether the course needs other libraries now.
     """
 
     moved: tuple[Moved, ...]
-    commits: int = 0
+    news: str = ""
     new_lessons: tuple[str, ...] = ()
     needs_setup: bool = False
 
 
 def reset(lesson: Lesson, root: Path) -> str:
-    """Write the notebook of a lesson anew, as it was handed out, and keep a copy of what stood there.
+    """Write the notebook of a lesson afresh, as it was handed out, and keep a copy of what was there.
 
-    The hints to its exercises begin anew, too.
+    The hints to its exercises start afresh, too.
 
     Returns:
         what has been done, in words.
@@ -77,16 +79,16 @@ def reset(lesson: Lesson, root: Path) -> str:
         NotebookError: if there is nothing to make a fresh notebook from.
     """
     path = lesson.notebook(root)
-    fresh = handed_out(lesson, root).encode()
+    fresh = handed_out(lesson, root if lesson.solution(root).exists() else ROOT)
     forget(root, "hints", lambda exercise_id: exercise_id.startswith(f"{lesson.number:02d}."))
     forget(root, "checks", lambda name: name == lesson.name)
     if not path.exists():
-        write_whole(path, fresh)
+        hand_out(lesson, root, fresh)
         return f"{path} was missing, and is there again"
-    if path.read_bytes() == fresh:
+    if path.read_bytes() == fresh.encode():
         return f"{path} is as it was handed out: there is nothing to reset"
     backup = back_up(path, root)
-    write_whole(path, fresh)
+    hand_out(lesson, root, fresh)
     return f"{path} is as it was handed out; what you had is kept in {backup}"
 
 
@@ -107,18 +109,26 @@ def update_from_folder(old: Path, root: Path) -> Update:
 def _move(path: Path, old: Path, root: Path) -> Moved | None:
     """Carry one notebook from the old folder to the new one; None if there is nothing of the learner's in it."""
     name = path.stem
-    handed_out = old / "solutions" / name / f"{name}.ipynb"  # differs from the learner's in its answers alone
+    solution = old / "solutions" / name / f"{name}.ipynb"  # differs from what was handed out in its answers alone
     target = root / path.relative_to(old)
     try:
         notebook = read_notebook(path)
-        base = read_notebook(handed_out) if handed_out.exists() else None
+        base = read_notebook(solution) if solution.exists() else base_of(name, old)
     except NotebookError as error:
         return Moved(name, f"could not be carried: {error}", None)
     return _carry(notebook, base, target, root, spare=path)
 
 
+def base_of(name: str, root: Path) -> Notebook | None:
+    """A lesson as `ssdseg start` or an update has handed it out in that folder; None where that is not known."""
+    try:
+        return parse_notebook(kept(name, root) or "", name)
+    except NotebookError:
+        return None
+
+
 def _carry(old: Notebook, base: Notebook | None, target: Path, root: Path, spare: Path) -> Moved | None:
-    """Put work into the notebook that stands at `target`; `spare` is where that work can be found otherwise."""
+    """Put work into the notebook at `target`; `spare` is where that work can be found otherwise."""
     if not target.exists():
         return Moved(target.stem, f"this lesson is gone; your notebook: {spare}", None) if has_work(old) else None
     try:
@@ -140,7 +150,7 @@ def update_from_git(root: Path) -> Update:
 
     Raises:
         UpdateError: if git cannot; then all is as it was.
-        NotebookError: if this is no git clone.
+        NotebookError: if this is not a git clone.
     """
     _require_clone(root)
     finished = finish_interrupted(root)
@@ -151,8 +161,8 @@ def update_from_git(root: Path) -> Update:
     if _git(root, "rev-list", "--max-count=1", f"{new}..{head}"):
         raise UpdateError(
             f"{root} has commits of its own, so that a new version cannot simply replace it; merge them with "
-            "`git pull --rebase`, or get the new version into another folder and there run "
-            f"`ssdseg update --from {root}`"
+            "`git pull --rebase`, or put the new version into another folder and run "
+            f"`ssdseg update --from {root}` there"
         )
     changed = set(_changed_files(root, head, new))
     notebooks = [name for name in _changed_files(root, head) if name in changed and Path(name).match(NOTEBOOKS)]
@@ -160,14 +170,14 @@ def update_from_git(root: Path) -> Update:
     came = _changed_files(root, "--diff-filter=A", head, new)
     return Update(
         (*finished, *moved),
-        commits=int(_git(root, "rev-list", "--count", f"{head}..{new}")),
+        news=count(int(_git(root, "rev-list", "--count", f"{head}..{new}")), "commit"),
         new_lessons=tuple(Path(name).stem for name in came if Path(name).match(NOTEBOOKS)),
         needs_setup=any(name in changed for name in NEEDS_SETUP),
     )
 
 
 def _bring(root: Path, head: str, new: str, notebooks: Sequence[str]) -> tuple[Moved, ...]:
-    """Move the clone to the new commit, out of whose way the learner's notebooks step meanwhile."""
+    """Move the clone to the new commit, with the learner's notebooks out of its way meanwhile."""
     backups = {name: back_up(root / name, root) for name in notebooks if (root / name).exists()}
     _write_journal(root, head, backups)
     try:
@@ -181,12 +191,12 @@ def _bring(root: Path, head: str, new: str, notebooks: Sequence[str]) -> tuple[M
 
 
 def has_interrupted(root: Path) -> bool:
-    """Whether an update was killed before the learner's work was in the new notebooks."""
+    """Whether an update was killed before all the learner's work was in the new notebooks."""
     return _journal(root).exists()
 
 
 def finish_interrupted(root: Path) -> tuple[Moved, ...]:
-    """Carry what is still in backups into the notebooks, after a new version came; or what an update has left undone.
+    """Carry what is still only in backups into the notebooks: after a new version came, or an update was killed.
 
     Raises:
         UpdateError: if the journal cannot be read.
@@ -200,7 +210,7 @@ def finish_interrupted(root: Path) -> tuple[Moved, ...]:
         raise UpdateError(
             f"{_journal(root)} is damaged: copy your notebooks back from {root / 'backups'}, and delete it"
         ) from None
-    moved = [it for name, backup in backups.items() if (it := _finish(root, head, name, backup))]
+    moved = [found for name, backup in backups.items() if (found := _finish(root, head, name, backup))]
     _journal(root).unlink()
     return tuple(moved)
 
@@ -218,7 +228,7 @@ def _finish(root: Path, head: str, name: str, backup: Path) -> Moved | None:
     try:
         old = read_notebook(backup)
     except NotebookError:
-        return Moved(target.stem, "your notebook was damaged, and a fresh one stands in its place", backup)
+        return Moved(target.stem, DAMAGED, backup)
     moved = _carry(old, parse_notebook(handed_out, name), target, root, spare=backup)
     return moved and Moved(moved.lesson, moved.what, backup)
 
@@ -239,8 +249,8 @@ def _require_clone(root: Path) -> None:
         problem = str(error).splitlines()[0]
     if problem:
         raise NotebookError(
-            f"{root} is no git clone ({problem}): get the new version into a folder of its own, and there run "
-            f"`ssdseg update --from {root}`"
+            f"{root} is not a git clone ({problem}): put the new version into a folder of its own, and run "
+            f"`ssdseg update --from {root}` there"
         )
 
 

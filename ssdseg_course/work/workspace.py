@@ -1,4 +1,4 @@
-"""Where a learner's work stands, and how it is read and written without harm.
+"""Where a learner's work is, and how it is read and written without harm.
 
 Learners write into `lessons/NN_topic/NN_topic.ipynb` itself. Notebooks are read here as plain json: nbformat takes a
 second to import, which is a third of what a check takes.
@@ -10,16 +10,17 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from ssdseg_course.manifest import ROOT, Lesson
-from ssdseg_ref.keeping import write_whole as write_whole  # for whoever writes a notebook
+from ssdseg_course.manifest import PACKAGED, ROOT, Lesson
+from ssdseg_course.words import cut
 
 CHECKING = "SSDSEG_CHECKING"  # set in the environment of a notebook that a check runs, where nobody is watching
 CHECK_CALL = re.compile(r"""check\(\s*["'](\d\d\.(\w+))["']\s*,\s*\2\s*\)""")  # the cell that checks an answer
 PROVIDED_ID = "cell-"  # how the id of a cell begins that is neither the learner's nor nbgrader's
 
-Notebook = dict
-Cell = dict
+Notebook = dict[str, Any]  # as json has it
+Cell = dict[str, Any]
 
 
 class NotebookError(ValueError):
@@ -36,16 +37,24 @@ def being_checked() -> bool:
 
 
 def course_root() -> Path:
-    """The course folder: the nearest one at or above the working directory, else the one of this installation.
+    """The course folder: the nearest one at or above the working directory, else the repository of this installation.
 
     Raises:
         NotebookError: if there is none.
     """
     here = Path.cwd()
     for folder in (here, *here.parents, ROOT):
-        if any((folder / "lessons").glob("[0-9][0-9]_*/")):
+        if holds_course(folder) and folder != PACKAGED:  # nobody writes into the installation
             return folder
-    raise NotebookError(f"{here}: no course here or above; go to the folder that holds `lessons`, with cd")
+    raise NotebookError(
+        f"{here}: no course here or above; go to the folder that holds `lessons`, with cd, or make one: "
+        "`ssdseg start FOLDER`"
+    )
+
+
+def holds_course(folder: Path) -> bool:
+    """Whether there are lessons in that folder."""
+    return any((folder / "lessons").glob("[0-9][0-9]_*/"))
 
 
 def read_notebook(path: Path, remedy: str = "") -> Notebook:
@@ -72,7 +81,7 @@ def parse_notebook(text: str, name: str, remedy: str = "") -> Notebook:
     if not text.strip():
         raise NotebookError(f"{name}: the file is empty{remedy}")
     try:
-        notebook = json.loads(text)
+        notebook: Notebook = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
         raise NotebookError(f"{name}: the file is damaged, it is not a notebook{remedy}") from None
     if not _is_notebook(notebook):
@@ -82,13 +91,13 @@ def parse_notebook(text: str, name: str, remedy: str = "") -> Notebook:
     return notebook
 
 
-def _is_notebook(content) -> bool:
+def _is_notebook(content: object) -> bool:
     if not (isinstance(content, dict) and content.get("nbformat") == 4 and isinstance(content.get("cells"), list)):
         return False
     return all(isinstance(cell, dict) and _is_cell(cell) for cell in content["cells"])
 
 
-def _is_cell(cell: dict) -> bool:
+def _is_cell(cell: Cell) -> bool:
     source = cell.get("source")
     is_text = isinstance(source, str) or (isinstance(source, list) and all(isinstance(line, str) for line in source))
     return is_text and isinstance(cell.get("metadata"), dict) and isinstance(cell.get("cell_type"), str)
@@ -102,9 +111,7 @@ def read_lesson(lesson: Lesson, root: Path) -> Notebook:
         NotebookError: if it cannot be read, with the command that gives a fresh one.
     """
     path = lesson.notebook(root)
-    if not path.exists() and not lesson.source(root).exists():
-        if path.parent.is_dir():  # a course without its solutions, from which nothing fresh can be made
-            raise NotebookError(f"{path}: this notebook is missing; copy it again from where you have the course from")
+    if not path.parent.is_dir() and not lesson.source(root).exists():
         raise LessonMissingError(f"{path}: there is no such notebook; lesson {lesson.number} is not in this course yet")
     return read_notebook(path, f"; `ssdseg reset {lesson.number}` writes a fresh one")
 
@@ -112,13 +119,14 @@ def read_lesson(lesson: Lesson, root: Path) -> Notebook:
 def notebook_text(notebook: Notebook) -> str:
     """The text of a notebook's file, as nbformat writes it: a cell that did not change changes no line."""
     cells = [{**cell, "source": cell["source"].splitlines(keepends=True)} for cell in notebook["cells"]]
-    form = {"ensure_ascii": False, "indent": 1, "sort_keys": True, "separators": (",", ": ")}
-    return json.dumps({**notebook, "cells": cells}, **form) + "\n"
+    content = {**notebook, "cells": cells}
+    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True, separators=(",", ": ")) + "\n"
 
 
 def grade_id(cell: Cell) -> str | None:
     """What nbgrader calls the cell; for an answer that is the name of its function."""
-    return cell["metadata"].get("nbgrader", {}).get("grade_id")
+    name: str | None = cell["metadata"].get("nbgrader", {}).get("grade_id")
+    return name
 
 
 def is_answer(cell: Cell) -> bool:
@@ -167,8 +175,3 @@ def cell_in_words(notebook: Notebook, place: int) -> str:
     headings = [line.lstrip("# ") for line in above.splitlines() if line.startswith("#")]
     under = f', under "{headings[-1].split("  ·")[0].strip()}"' if headings else ""
     return f"the cell that begins with `{cut(first_line, 60)}`{under}"
-
-
-def cut(text: str, length: int) -> str:
-    """The text, shortened where it is longer than that."""
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -7,6 +7,7 @@ Source: Liu et al. 2016, "SSD", section 2.2 "Data augmentation".
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from ssdseg_ref.boxes import areas, to_pixels
@@ -55,7 +56,7 @@ def crop(sample: Sample, window: tuple[float, float, float, float], size: tuple[
     return Sample(np.asarray(image), boxes, sample.labels[kept], mask)
 
 
-def crop_boxes(boxes, window: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+def crop_boxes(boxes: ArrayLike, window: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Boxes as fractions of a window: those that enough is left of.
 
     Args:
@@ -72,9 +73,10 @@ def crop_boxes(boxes, window: tuple[float, float, float, float]) -> tuple[np.nda
     return cut[kept], kept
 
 
-def _in_window(boxes, window: tuple[float, float, float, float]) -> np.ndarray:
+def _in_window(boxes: ArrayLike, window: tuple[float, float, float, float]) -> np.ndarray:
     xmin, ymin, xmax, ymax = window
-    origin, extent = np.float32([xmin, ymin, xmin, ymin]), np.float32([xmax - xmin, ymax - ymin] * 2)
+    origin = np.array([xmin, ymin, xmin, ymin], np.float32)
+    extent = np.array([xmax - xmin, ymax - ymin] * 2, np.float32)
     return (np.asarray(boxes, np.float32).reshape(-1, 4) - origin) / extent
 
 
@@ -94,7 +96,7 @@ def colour(sample: Sample, rng: np.random.Generator) -> Sample:
     """Other light: brightness, contrast and white balance, each changed at random; shapes stay."""
     contrast = rng.uniform(0.75, 1.3)
     shift = rng.uniform(-24, 24)
-    gains = contrast * rng.uniform(0.9, 1.1, size=3)  # a gain a channel is another white balance
+    gains = contrast * rng.uniform(0.9, 1.1, size=3)  # one gain per channel changes the white balance
     levels = np.arange(256)[:, None]
     table = np.rint(np.clip((levels - 128) * gains + 128 + shift, 0, 255)).astype(
         np.uint8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssdseg_ref.data.drawing import Camera, Canvas, Colour, Dice, Frame, Point, cuboid, mix, shade, turn
+from ssdseg_ref.data.drawing import Camera, Colour, Dice, Frame, Point, SceneCanvas, cuboid, mix, shade, turn
 from ssdseg_ref.data.hall import GOODS, STEEL
 
 WOOD: Colour = (0.70, 0.56, 0.40)
@@ -11,7 +11,7 @@ PALE: Colour = (0.94, 0.93, 0.90)
 DRUMS: tuple[Colour, ...] = ((0.22, 0.42, 0.58), (0.62, 0.24, 0.20), (0.35, 0.50, 0.40), (0.75, 0.75, 0.73))
 
 
-def paint_pallet(canvas: Canvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
+def paint_pallet(canvas: SceneCanvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
     """A pallet with goods on it, or a stack of empty ones."""
     frame = Frame(x, z, *turn(dice.uniform(-0.12, 0.12)))
     empty = dice.chance(0.25)
@@ -40,7 +40,7 @@ def paint_pallet(canvas: Canvas, camera: Camera, x: float, z: float, dice: Dice)
             base += height + 0.01
 
 
-def paint_drum(canvas: Canvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
+def paint_drum(canvas: SceneCanvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
     """A standing steel drum."""
     colour = camera.through_haze(dice.pick(DRUMS), z)
     reach = camera.focal / z
@@ -55,7 +55,7 @@ def paint_drum(canvas: Canvas, camera: Camera, x: float, z: float, dice: Dice) -
     canvas.ellipse((left + radius, top), (radius, 0.0), (0.0, flat), shade(colour, 1.15))
 
 
-def paint_cone(canvas: Canvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
+def paint_cone(canvas: SceneCanvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
     """A traffic cone."""
     height = dice.uniform(0.55, 0.75)
     reach = camera.focal / z
@@ -70,7 +70,7 @@ def paint_cone(canvas: Canvas, camera: Camera, x: float, z: float, dice: Dice) -
         )
 
 
-def paint_hand_trolley(canvas: Canvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
+def paint_hand_trolley(canvas: SceneCanvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
     """A sack truck with a box on it."""
     side = dice.sign()
     colour = camera.through_haze(dice.pick(((0.72, 0.22, 0.20), (0.22, 0.38, 0.55), STEEL)), z)
@@ -85,7 +85,7 @@ def paint_hand_trolley(canvas: Canvas, camera: Camera, x: float, z: float, dice:
     canvas.ellipse(camera.project(x, 0.13, z), (wheel, 0.0), (0.0, wheel), (0.17, 0.17, 0.18))
 
 
-def paint_coat_stand(canvas: Canvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
+def paint_coat_stand(canvas: SceneCanvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
     """A stand with a coat on it: as tall as a person and as bright, but without head, arms or legs."""
     colour = camera.through_haze(
         dice.pick(((0.93, 0.86, 0.24), (0.95, 0.53, 0.20), (0.30, 0.36, 0.46), (0.55, 0.30, 0.25))), z
@@ -104,7 +104,7 @@ def paint_coat_stand(canvas: Canvas, camera: Camera, x: float, z: float, dice: D
         canvas.polygon(corners, shade(colour, tone), (-0.08, 0.0), grow=0.2)
 
 
-def paint_pillar(canvas: Canvas, camera: Camera, x: float, z: float, ceiling: float, dice: Dice) -> None:
+def paint_pillar(canvas: SceneCanvas, camera: Camera, x: float, z: float, ceiling: float, dice: Dice) -> None:
     """A pillar with a striped foot."""
     colour = dice.pick((STEEL, (0.76, 0.73, 0.68), (0.45, 0.52, 0.56)))
     frame = Frame(x, z)
@@ -114,7 +114,7 @@ def paint_pillar(canvas: Canvas, camera: Camera, x: float, z: float, ceiling: fl
         cuboid(canvas, camera, frame, (-0.19, 0.19), (-0.19, 0.19), (stripe * 0.2, stripe * 0.2 + 0.2), paint)
 
 
-def paint_duct(canvas: Canvas, camera: Camera, along: float, height: float, depth: float, dice: Dice) -> None:
+def paint_duct(canvas: SceneCanvas, camera: Camera, along: float, height: float, depth: float, dice: Dice) -> None:
     """A round air duct under the roof: it runs where a monorail could, but has no flanges and no hangers.
 
     Args:
@@ -146,7 +146,7 @@ def paint_duct(canvas: Canvas, camera: Camera, along: float, height: float, dept
     )
 
 
-def paint_pipes(canvas: Canvas, camera: Camera, z: float, ends: Point, height: float, dice: Dice) -> None:
+def paint_pipes(canvas: SceneCanvas, camera: Camera, z: float, ends: Point, height: float, dice: Dice) -> None:
     """Two thin pipes across the hall, from ends[0] to ends[1] (X in metres)."""
     reach = camera.focal / z
     for offset in (0.0, 0.22):

@@ -11,16 +11,18 @@ import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ssdseg_ref.data.files import LazySamples, read_json
 from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
-from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
+from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, box_around
+
+Record = Mapping[str, Any]  # an entry of one of the json's lists
 
 COURSE_CLASSES = {"person": ("person",), "truck": ("truck", "bus", "car"), "rail": ("railroad", "train")}
-IGNORE_KEY = "ignore"  # the entry of a class map whose categories no loss and no metric shall count
+IGNORE_KEY = "ignore"  # the entry of a class map whose categories no loss and no metric counts
 
 
 class Segment(NamedTuple):
@@ -71,7 +73,7 @@ def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]]) -> 
     content = read_json(json_path)
     if not isinstance(content, dict):
         kind = type(content).__name__
-        raise ValueError(f"{json_path}: not COCO's panoptic format: an object is wanted, this is a {kind}")
+        raise ValueError(f"{json_path}: not COCO's panoptic format: it must be an object, this is a {kind}")
     photographs, pngs = _photographs_folder(root, split), json_path.with_suffix("")
     try:
         labels = _labels_by_category(content["categories"], classes, json_path)
@@ -107,12 +109,12 @@ def _missing(error: KeyError | TypeError | AttributeError) -> str:
     return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
 
 
-def _by_id(records: Sequence[Mapping], kind: str, json_path: Path, key: str = "id") -> dict:
+def _by_id(records: Sequence[Record], kind: str, json_path: Path, key: str = "id") -> dict[int | str, Record]:
     """Records by their number, each of which has its own."""
-    found: dict = {}
+    found: dict[int | str, Record] = {}
     for record in records:
         if record[key] in found:
-            raise ValueError(f"{json_path}: two records are {kind} {record[key]!r}; each wants a number of its own")
+            raise ValueError(f"{json_path}: two records are {kind} {record[key]!r}; each needs a number of its own")
         found[record[key]] = record
     return found
 
@@ -126,7 +128,7 @@ def _photographs_folder(root: Path, split: str) -> Path:
 
 
 def _labels_by_category(
-    categories: Sequence[Mapping], classes: Mapping[str, Sequence[str]], json_path: Path
+    categories: Sequence[Record], classes: Mapping[str, Sequence[str]], json_path: Path
 ) -> dict[int, int]:
     """COCO's number of each mapped category -> the value of its pixels in our masks."""
     _by_id(categories, "category", json_path)
@@ -138,7 +140,7 @@ def _labels_by_category(
     labels: dict[int, int] = {}
     for name, members in classes.items():
         if isinstance(members, str) or not members:
-            raise ValueError(f"class {name!r} of the class map wants a list of COCO's categories, got {members!r}")
+            raise ValueError(f"class {name!r} of the class map needs a list of COCO's categories, got {members!r}")
         for member in members:
             if member not in numbers:
                 raise ValueError(f"{json_path} has no category {member!r}{_nearest(member, numbers)}")
@@ -154,7 +156,7 @@ def _nearest(name: str, known: Mapping[str, int]) -> str:
 
 
 def _segments_of_interest(
-    segments: Sequence[Mapping], labels: Mapping[int, int], known: Collection[int], where: str
+    segments: Sequence[Record], labels: Mapping[int, int], known: Collection[int], where: str
 ) -> Iterator[Segment]:
     numbers = set()
     for segment in segments:
@@ -167,7 +169,7 @@ def _segments_of_interest(
         if number in numbers:
             raise ValueError(f"{where}: two segments have the id {number}, so nobody knows whose its pixels are")
         if not _is_box(segment.get("bbox", (0, 0, 1, 1))):
-            raise ValueError(f"{where}: segment {number} has the bbox {segment['bbox']!r}, four numbers are wanted")
+            raise ValueError(f"{where}: segment {number} has the bbox {segment['bbox']!r}, it must be four numbers")
         numbers.add(number)
         label = labels.get(category, BACKGROUND)
         if label == BACKGROUND:
@@ -176,7 +178,7 @@ def _segments_of_interest(
         yield Segment(number, IGNORE if ignored else label, has_box=not ignored)
 
 
-def _is_box(bbox) -> bool:
+def _is_box(bbox: object) -> bool:
     """Whether it can be one; its numbers are not used, for the pixels say where a segment is."""
     return (
         isinstance(bbox, list | tuple)
@@ -204,7 +206,7 @@ def _read_sample(entry: Entry) -> Sample:
             raise ValueError(f"{entry.segments_png}: segment {segment.id} of the annotations has no pixel")
         mask[inside] = segment.label
         if segment.has_box:
-            boxes.append(_box_around(inside))
+            boxes.append(box_around(inside))
             labels.append(segment.label)
     return Sample(image, np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int32), mask)
 
@@ -212,14 +214,8 @@ def _read_sample(entry: Entry) -> Sample:
 def _segment_ids(path: Path) -> np.ndarray:
     """(H, W) uint32 numbers of segments: R + 256 G + 256² B."""
     red, green, blue = np.moveaxis(read_labels(path, modes=["RGB"]).astype(np.uint32), -1, 0)
-    return red + 256 * green + 256**2 * blue
-
-
-def _box_around(inside: np.ndarray) -> tuple[float, float, float, float]:
-    """The smallest box around the true pixels of (H, W), in fractions."""
-    height, width = inside.shape
-    columns, rows = np.flatnonzero(inside.any(axis=0)), np.flatnonzero(inside.any(axis=1))
-    return columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
+    numbers: np.ndarray = red + 256 * green + 256**2 * blue
+    return numbers
 
 
 def _size(image: np.ndarray) -> str:

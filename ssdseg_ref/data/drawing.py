@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 Colour = tuple[float, float, float]  # red, green, blue in 0..1
+Choice = TypeVar("Choice")
 Point = tuple[float, float]  # x, y in pixels, from the top left corner of the image
 
 MAX_SEED = 2**32 - 1
@@ -48,7 +50,7 @@ class Dice:
         """-1.0 or 1.0."""
         return 1.0 if self.chance(0.5) else -1.0
 
-    def pick(self, choices: Sequence):
+    def pick(self, choices: Sequence[Choice]) -> Choice:
         """One of the choices, each as likely as the others."""
         return choices[self.integer(len(choices))]
 
@@ -116,7 +118,7 @@ class Camera:
 
 
 @dataclass
-class Canvas:
+class SceneCanvas:
     """A picture in the making, and which instance owns each of its pixels.
 
     Attributes:
@@ -340,7 +342,7 @@ class Frame:
 
 
 def cuboid(
-    canvas: Canvas,
+    canvas: SceneCanvas,
     camera: Camera,
     frame: Frame,
     us: Point,

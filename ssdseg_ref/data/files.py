@@ -4,7 +4,7 @@ import codecs
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from ssdseg_ref.data.pictures import require_file
 from ssdseg_ref.data.sample import Sample
@@ -13,7 +13,7 @@ BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"
 
 
 class LazySamples(Sequence[Sample]):
-    """Samples that are read when they are asked for, each time anew; a slice reads nothing yet.
+    """Samples that are read when they are asked for, every time again; a slice reads nothing yet.
 
     Args:
         entries: what `read` needs to know about each sample.
@@ -27,7 +27,13 @@ class LazySamples(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "LazySamples": ...
+
+    def __getitem__(self, index: int | slice) -> "Sample | LazySamples":
         if isinstance(index, slice):
             return LazySamples(self._entries[index], self._read)
         return self._read(self._entries[index])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssdseg_ref.data.drawing import Camera, Canvas, Colour, Dice, mix, shade
+from ssdseg_ref.data.drawing import Camera, Colour, Dice, Point, SceneCanvas, mix, shade
 
 LEVEL_HEIGHT = 1.45  # metres between the shelves of a rack
 SLOT_WIDTH = 0.95  # metres of shelf that a stack of goods takes
@@ -71,7 +71,7 @@ class Hall:
     ceiling: float
 
 
-def draw_hall(dice: Dice) -> Hall:
+def sample_hall(dice: Dice) -> Hall:
     """A random hall."""
     return Hall(
         theme=dice.pick(THEMES),
@@ -82,7 +82,7 @@ def draw_hall(dice: Dice) -> Hall:
     )
 
 
-def paint_hall(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> None:
+def paint_hall(canvas: SceneCanvas, camera: Camera, hall: Hall, dice: Dice) -> None:
     """Everything that stands still, from back to front."""
     _paint_floor(canvas, camera, hall, dice)
     _paint_ceiling(canvas, camera, hall)
@@ -90,7 +90,7 @@ def paint_hall(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> None:
     _mirror_back_wall(canvas, camera, hall, dice.uniform(0.06, 0.22))
     for side, distance in ((-1.0, hall.left), (1.0, hall.right)):
         kind = dice.weighted((0.62, 0.38))
-        stock = _draw_stock(dice)
+        stock = _sample_stock(dice)
         if kind == 0:
             _paint_rack_wall(canvas, camera, hall, side * distance, stock)
         else:
@@ -98,7 +98,7 @@ def paint_hall(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> None:
     _paint_trusses_and_lamps(canvas, camera, hall, dice)
 
 
-def _paint_floor(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> None:
+def _paint_floor(canvas: SceneCanvas, camera: Camera, hall: Hall, dice: Dice) -> None:
     theme = hall.theme
     first = min(max(math.floor(camera.horizon), 0), canvas.height)
     z = (camera.focal * camera.height) / np.maximum(canvas.ys[first:] - camera.horizon, 0.5)  # (rows, 1)
@@ -144,14 +144,14 @@ def _paint_floor(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> None
 
 
 def _paint_floor_strip(
-    canvas: Canvas, camera: Camera, xs: tuple[float, float], zs: tuple[float, float], colour: Colour, alpha: float
+    canvas: SceneCanvas, camera: Camera, xs: tuple[float, float], zs: tuple[float, float], colour: Colour, alpha: float
 ) -> None:
     near, far = zs
     corners = [camera.project(x, 0.0, z) for x, z in ((xs[0], near), (xs[1], near), (xs[1], far), (xs[0], far))]
     canvas.polygon(corners, camera.through_haze(colour, 0.5 * (near + far)), alpha=alpha)
 
 
-def _paint_ceiling(canvas: Canvas, camera: Camera, hall: Hall) -> None:
+def _paint_ceiling(canvas: SceneCanvas, camera: Camera, hall: Hall) -> None:
     last = min(max(math.floor(camera.horizon), 0), canvas.height)
     if last == 0:
         return
@@ -161,7 +161,7 @@ def _paint_ceiling(canvas: Canvas, camera: Camera, hall: Hall) -> None:
     canvas.pixels[:, :last] = base + (haze - base) * (z / (z + 55.0))
 
 
-def _paint_trusses_and_lamps(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> None:
+def _paint_trusses_and_lamps(canvas: SceneCanvas, camera: Camera, hall: Hall, dice: Dice) -> None:
     spacing = dice.uniform(3.0, 4.0)
     steel = mix(hall.theme.ceiling, hall.theme.upright if dice.chance(0.5) else STEEL, 0.45)
     lamp_x = dice.uniform(0.9, 1.8)
@@ -189,7 +189,7 @@ def _paint_trusses_and_lamps(canvas: Canvas, camera: Camera, hall: Hall, dice: D
 
 
 def _paint_zigzag(
-    canvas: Canvas, left: float, top: float, right: float, bottom: float, half_width: float, colour: Colour
+    canvas: SceneCanvas, left: float, top: float, right: float, bottom: float, half_width: float, colour: Colour
 ) -> None:
     """The diagonals of a truss, as one field instead of one shape each."""
     t, b = max(math.floor(top), 0), min(math.ceil(bottom), canvas.height)
@@ -206,10 +206,10 @@ def _paint_zigzag(
     region += (np.array(colour, np.float32)[:, None, None] - region) * cover
 
 
-def _paint_back_wall(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> None:
+def _paint_back_wall(canvas: SceneCanvas, camera: Camera, hall: Hall, dice: Dice) -> None:
     theme, z = hall.theme, hall.depth
 
-    def box(x0: float, y0: float, x1: float, y1: float, colour: Colour, light=(0.0, 0.0)) -> None:
+    def box(x0: float, y0: float, x1: float, y1: float, colour: Colour, light: Point = (0.0, 0.0)) -> None:
         left, top = camera.project(x0, y1, z)
         right, bottom = camera.project(x1, y0, z)
         canvas.rectangle(left, top, right, bottom, camera.through_haze(colour, z), light)
@@ -254,7 +254,7 @@ def _paint_back_wall(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> 
             box(x - 0.07, 0.0, x + 0.07, 3 * LEVEL_HEIGHT + 0.2, theme.upright)
 
 
-def _mirror_back_wall(canvas: Canvas, camera: Camera, hall: Hall, strength: float) -> None:
+def _mirror_back_wall(canvas: SceneCanvas, camera: Camera, hall: Hall, strength: float) -> None:
     """The polished floor mirrors the back wall about its foot, ever fainter towards the camera."""
     foot = math.floor(camera.project(0.0, 0.0, hall.depth)[1] + 0.5)
     reach = min(foot, canvas.height - foot, math.floor(camera.focal * 3.5 / hall.depth))
@@ -276,7 +276,7 @@ class Stock:
     end: float
 
 
-def _draw_stock(dice: Dice) -> Stock:
+def _sample_stock(dice: Dice) -> Stock:
     levels = 3
     filled = dice.table(levels, SLOTS)
     heights = dice.table(levels, SLOTS) * 0.55 + 0.6
@@ -286,7 +286,7 @@ def _draw_stock(dice: Dice) -> Stock:
     return Stock(np.where(filled < 0.84, heights, np.float32(-1.0)), colours, levels, start, dice.uniform(14.0, 30.0))
 
 
-def _wall_columns(canvas: Canvas, camera: Camera, hall: Hall, x: float) -> tuple[int, int]:
+def _wall_columns(canvas: SceneCanvas, camera: Camera, hall: Hall, x: float) -> tuple[int, int]:
     """First and last (excluded) column of a side wall."""
     corner = camera.centre + camera.focal * x / hall.depth
     if x < 0.0:
@@ -295,10 +295,11 @@ def _wall_columns(canvas: Canvas, camera: Camera, hall: Hall, x: float) -> tuple
 
 
 def _clip(values: np.ndarray) -> np.ndarray:
-    return np.minimum(np.maximum(values, 0.0), 1.0)
+    clipped: np.ndarray = np.minimum(np.maximum(values, 0.0), 1.0)
+    return clipped
 
 
-def _paint_rack_wall(canvas: Canvas, camera: Camera, hall: Hall, x: float, stock: Stock) -> None:
+def _paint_rack_wall(canvas: SceneCanvas, camera: Camera, hall: Hall, x: float, stock: Stock) -> None:
     """A wall of racks that runs into depth, coloured pixel by pixel: each looks up what stands where it looks."""
     first, last = _wall_columns(canvas, camera, hall, x)
     if first >= last:
@@ -356,12 +357,12 @@ def _paint_rack_wall(canvas: Canvas, camera: Camera, hall: Hall, x: float, stock
     region += colour
 
 
-def _paint_plain_wall(canvas: Canvas, camera: Camera, hall: Hall, x: float, dice: Dice) -> None:
+def _paint_plain_wall(canvas: SceneCanvas, camera: Camera, hall: Hall, x: float, dice: Dice) -> None:
     """A painted wall with pilasters, and windows or loading gates between them."""
     theme = hall.theme
     side_light = 0.97 if x < 0.0 else 0.90
 
-    def panel(y0: float, y1: float, z0: float, z1: float, colour: Colour, light=(0.0, 0.0)) -> None:
+    def panel(y0: float, y1: float, z0: float, z1: float, colour: Colour, light: Point = (0.0, 0.0)) -> None:
         corners = [camera.project(x, y, z) for y, z in ((y0, z0), (y0, z1), (y1, z1), (y1, z0))]
         canvas.polygon(corners, camera.through_haze(shade(colour, side_light), 0.5 * (z0 + z1)), light, grow=0.2)
 

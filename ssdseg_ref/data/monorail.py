@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ssdseg_ref.data.drawing import Camera, Canvas, Colour, Dice, Frame, Point, cuboid, shade, turn
+from ssdseg_ref.data.drawing import Camera, Colour, Dice, Frame, Point, SceneCanvas, cuboid, shade, turn
 from ssdseg_ref.data.hall import GOODS, IRON
 
 RAILS: tuple[Colour, ...] = ((0.95, 0.74, 0.13), (0.92, 0.50, 0.14), (0.20, 0.44, 0.70), (0.76, 0.22, 0.18))
 
 
-def draw_rail_path(dice: Dice, half_width: float, depth: float, nearest: float) -> list[Point]:
+def sample_rail_path(dice: Dice, half_width: float, depth: float, nearest: float) -> list[Point]:
     """(X, Z) of the corners of a monorail's path: straight across, into depth, or round a bend.
 
     Args:
@@ -42,7 +42,7 @@ def draw_rail_path(dice: Dice, half_width: float, depth: float, nearest: float) 
 
 
 def paint_monorail(
-    canvas: Canvas, camera: Camera, path: list[Point], height: float, ceiling: float, dice: Dice
+    canvas: SceneCanvas, camera: Camera, path: list[Point], height: float, ceiling: float, dice: Dice
 ) -> None:
     """An overhead rail with its hangers and the hoist that runs on it: all of it is one instance.
 
@@ -77,7 +77,7 @@ def paint_monorail(
 
 
 def _paint_beam(
-    canvas: Canvas, camera: Camera, start: Point, end: Point, low: float, top: float, colour: Colour
+    canvas: SceneCanvas, camera: Camera, start: Point, end: Point, low: float, top: float, colour: Colour
 ) -> None:
     """A straight piece of an I beam: flange, web, flange."""
     (ax, az), (bx, bz) = start, end
@@ -107,7 +107,7 @@ def _paint_beam(
 
 
 def _paint_hoist(
-    canvas: Canvas, camera: Camera, frame: Frame, height: float, drop: float, colour: Colour, goods: Colour | None
+    canvas: SceneCanvas, camera: Camera, frame: Frame, height: float, drop: float, colour: Colour, goods: Colour | None
 ) -> None:
     """A trolley on the rail, a motor under it, a chain, and a hook or a load."""
     reach = camera.focal / frame.z

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssdseg_ref.data.drawing import Camera, Canvas, Colour, Dice, Point, shade, turn
+from ssdseg_ref.data.drawing import Camera, Colour, Dice, Point, SceneCanvas, shade, turn
 from ssdseg_ref.data.hall import CARTON
 
 SKIN: tuple[Colour, ...] = (
@@ -38,16 +38,18 @@ TO_US, AWAY = 0.0, 2.0  # where a person faces; -1.0 is left and 1.0 is right
 class Figure:
     """A person's own coordinates (in statures: x to the side, y up from the feet) on the canvas."""
 
-    def __init__(self, canvas: Canvas, camera: Camera, x: float, y: float, z: float, stature: float) -> None:
+    def __init__(self, canvas: SceneCanvas, camera: Camera, x: float, y: float, z: float, stature: float) -> None:
         self.canvas = canvas
         self.scale = stature * camera.focal / z
         self.origin = camera.project(x, y, z)
         self.camera, self.z = camera, z
 
     def at(self, point: Point) -> Point:
+        """The pixel of a point of the figure."""
         return self.origin[0] + point[0] * self.scale, self.origin[1] - point[1] * self.scale
 
     def tint(self, colour: Colour) -> Colour:
+        """The colour as it looks from the camera."""
         return self.camera.through_haze(colour, self.z)
 
     def limb(
@@ -59,6 +61,7 @@ class Figure:
         colour: Colour,
         bands: Sequence[tuple[float, float, Colour]] = (),
     ) -> None:
+        """A thick line with round ends, see `SceneCanvas.limb`."""
         self.canvas.limb(
             self.at(start),
             self.at(end),
@@ -70,6 +73,7 @@ class Figure:
         )
 
     def box(self, left: float, bottom: float, right: float, top: float, colour: Colour) -> None:
+        """An upright rectangle."""
         (x0, y0), (x1, y1) = self.at((left, top)), self.at((right, bottom))
         self.canvas.rectangle(x0, y0, x1, y1, self.tint(colour), (-0.07, -0.05))
 
@@ -79,6 +83,7 @@ class Figure:
         self.canvas.polygon([self.at(corner) for corner in corners], self.tint(colour), (-0.13, -0.04), grow=0.1)
 
     def disc(self, centre: Point, rx: float, ry: float, colour: Colour, keep_above: float | None = None) -> None:
+        """An ellipse; with `keep_above`, the part of it above that height."""
         row = None if keep_above is None else self.at((0.0, keep_above))[1]
         self.canvas.ellipse(
             self.at(centre), (rx * self.scale, 0.0), (0.0, ry * self.scale), self.tint(colour), (-0.10, -0.05), row
@@ -135,7 +140,7 @@ class Person:
     raised: float  # the side of that arm
 
 
-def draw_person(dice: Dice) -> Person:
+def sample_person(dice: Dice) -> Person:
     """A random person."""
     pose = dice.weighted((0.38, 0.27, 0.2, 0.15))
     shirt, trousers = dice.pick(SHIRTS), dice.pick(TROUSERS)
@@ -160,13 +165,13 @@ def draw_person(dice: Dice) -> Person:
     )
 
 
-def paint_person(canvas: Canvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
+def paint_person(canvas: SceneCanvas, camera: Camera, x: float, z: float, dice: Dice) -> None:
     """A person on the floor. What somebody carries is part of the person.
 
     Args:
         x, z: where the person stands, in metres.
     """
-    person = draw_person(dice)
+    person = sample_person(dice)
     figure = Figure(canvas, camera, x, 0.0, z, person.stature)
     if person.facing in (TO_US, AWAY):
         _paint_from_the_front(figure, person)
@@ -296,6 +301,7 @@ def _paint_torso_from_the_front(figure: Figure, person: Person) -> None:
 
 
 def paint_arm(figure: Figure, arm: tuple[Point, Point, Point], sleeve: Colour, skin: Colour) -> None:
+    """An arm from its shoulder, elbow and hand."""
     shoulder, elbow, hand = arm
     figure.limb(shoulder, elbow, 0.037, 0.031, sleeve)
     figure.limb(elbow, hand, 0.031, 0.025, shade(sleeve, 0.96))

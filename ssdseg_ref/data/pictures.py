@@ -1,7 +1,7 @@
 """Pictures as people have them, from phones, scanners and drawing programs: one place opens them all.
 
 What is trained on and what is predicted on goes through the same rules: a picture is turned upright as its EXIF data
-say, 16 bits a channel are scaled to 8, what is transparent lies on white, and of several frames the first counts.
+say, 16 bits per channel are scaled to 8, what is transparent lies on white, and of several frames the first counts.
 """
 
 import warnings
@@ -37,7 +37,7 @@ def read_photograph(source: Path | IO[bytes]) -> np.ndarray:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no picture, or damaged, or too large, or neither of 8 nor of 16 bits a channel. The
+        ValueError: if it is no picture, or damaged, or too large, or neither of 8 nor of 16 bits per channel. The
             sentence names the file.
     """
     picture, file_format, _ = _open(source)
@@ -46,7 +46,7 @@ def read_photograph(source: Path | IO[bytes]) -> np.ndarray:
         return np.repeat(grey[..., None], 3, axis=-1)
     if picture.mode in ("I", "F"):
         raise ValueError(
-            f"{_name(source)}: a picture of 8 or 16 bits a channel is wanted, this one has mode {picture.mode}"
+            f"{_name(source)}: a picture must have 8 or 16 bits per channel, this one has mode {picture.mode}"
         )
     try:
         if picture.has_transparency_data:
@@ -70,10 +70,10 @@ def read_labels(path: Path, modes: Sequence[str]) -> np.ndarray:
     """
     picture, file_format, raw_mode = _open(path)
     if file_format == "JPEG":
-        raise ValueError(f"{path}: labels want a format that keeps every number, such as PNG; this is a JPEG")
+        raise ValueError(f"{path}: labels need a format that keeps every number, such as PNG; this is a JPEG")
     if picture.mode not in modes or raw_mode in SHALLOW_GREY:
         mode = raw_mode if raw_mode in SHALLOW_GREY else picture.mode
-        raise ValueError(f"{path}: labels want a picture of mode {' or '.join(modes)}, this one has mode {mode}")
+        raise ValueError(f"{path}: labels need a picture of mode {' or '.join(modes)}, this one has mode {mode}")
     return np.array(picture).astype(np.uint8)
 
 

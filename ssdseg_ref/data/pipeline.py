@@ -1,4 +1,4 @@
-"""From samples to the batches that training eats: augment, bring to size, encode, batch, in threads ahead of time."""
+"""From samples to the batches that training consumes: augment, resize, encode, batch, in threads ahead of time."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssdseg_ref.coding import encode_targets
+from ssdseg_ref.config import Config
 from ssdseg_ref.data.augment import augment, crop
 from ssdseg_ref.data.sample import IGNORE, Sample
-from ssdseg_ref.multitask import Config
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -59,14 +59,14 @@ def batches(
     Args:
         samples: the data set.
         config: of the network.
-        batch_size: images a batch.
-        seed: for training: samples come shuffled and augmented, for ever, drawn from this seed and the epoch's number,
-            in batches that are all full. Without it every sample comes once, in order, as it is.
+        batch_size: images per batch.
+        seed: for training: samples come without end, shuffled and augmented by this seed and the epoch's number, in
+            batches that are all full. Without it every sample comes once, in order, as it is.
         first_batch: where a training that goes on starts; its batches are those that it would have had.
         zoom_share: share of the training's samples that are zoomed.
 
     Returns:
-        The data set, which prepares samples in parallel and ahead of the step that eats them.
+        The data set, which prepares samples in parallel and ahead of the step that uses them.
 
     Raises:
         ValueError: if there is no sample, or training gets less than one batch.
@@ -79,9 +79,9 @@ def batches(
     if training and len(samples) < batch_size:
         raise ValueError(f"{len(samples)} samples do not fill a batch of {batch_size}")
 
-    def load(position):
+    def load(position: np.ndarray) -> tuple[np.ndarray, ...]:
         epoch, place = divmod(int(position), len(samples))
-        if not training:
+        if seed is None:
             return prepare(samples[place], config)
         index = _shuffled(len(samples), seed, epoch)[place]
         return prepare(samples[index], config, np.random.default_rng((seed, epoch, index)), zoom_share)
@@ -90,7 +90,7 @@ def batches(
     height, width = config.image_size
     shapes = ((height, width, 3), (count,), (count, 4), (height, width))
 
-    def load_tensors(position):
+    def load_tensors(position: "tf.Tensor") -> tuple["tf.Tensor", dict[str, "tf.Tensor"]]:
         parts = tf.numpy_function(load, [position], (tf.uint8, tf.int32, tf.float32, tf.uint8), stateful=False)
         image, classes, offsets, mask = (
             tf.ensure_shape(part, shape) for part, shape in zip(parts, shapes, strict=True)

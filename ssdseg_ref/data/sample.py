@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+CLASSES = ("person", "forklift", "monorail")  # labels 1, 2, 3 of the course's own data
+IMAGE_SIZE = (160, 224)  # (height, width) in pixels of its scenes, unless another is asked for
 BACKGROUND = 0
 IGNORE = 255  # a mask's value for pixels that no loss and no metric counts
 
@@ -60,5 +62,12 @@ class Sample:
             raise ValueError(f"the mask holds the unknown class {unknown[0]}: the classes are 0 to {classes} and 255")
 
 
-def _in_words(box) -> str:
+def box_around(pixels: np.ndarray) -> tuple[float, float, float, float]:
+    """The smallest box around the true pixels of (H, W), at least one: corners in fractions of the image."""
+    height, width = pixels.shape
+    columns, rows = np.flatnonzero(pixels.any(axis=0)), np.flatnonzero(pixels.any(axis=1))
+    return columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
+
+
+def _in_words(box: list[float]) -> str:
     return "xmin {:.9g}, ymin {:.9g}, xmax {:.9g}, ymax {:.9g} (fractions of the image)".format(*box)

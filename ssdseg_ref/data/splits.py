@@ -5,7 +5,7 @@ folder of three files below `home()`:
 
     images.npy       (N, H, W, 3) uint8, mapped into memory when read
     masks.npy        (N, H, W) uint8, likewise
-    annotations.npz  counts (N,): boxes a scene; boxes (sum, 4) and labels (sum,): those of all scenes in a row
+    annotations.npz  counts (N,): boxes per scene; boxes (sum, 4) and labels (sum,): those of all scenes in a row
 
 The folder's name ends in a fingerprint of a few scenes, drawn afresh whenever a split is opened. A version number
 would have to be raised by hand, and the text of the source changes when a comment does; the scenes themselves
@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
@@ -37,7 +37,8 @@ from ssdseg_ref.keeping import bring_to_disk, sweep, whole_folder
 
 Render = Callable[[int, tuple[int, int]], Sample]  # (seed, (height, width)) -> Sample
 Progress = Callable[[int, int], None]  # (scenes drawn, scenes in all)
-Annotations = list[tuple[np.ndarray, np.ndarray]]  # boxes (M, 4) and labels (M,) a scene
+Annotations = list[tuple[np.ndarray, np.ndarray]]  # boxes (M, 4) and labels (M,) per scene
+Job = tuple[Path, int, range, tuple[int, int], Render]  # the arguments of `_draw_chunk`
 
 FINGERPRINT_SCENES = 3
 CHUNK = 16  # scenes that one process draws at a time: often enough for a smooth progress bar
@@ -148,7 +149,7 @@ def _make_cache(folder: Path, seeds: range, size: tuple[int, int], render: Rende
         if open_cache(folder, len(seeds), size) is None:  # else another process was quicker with the same scenes
             raise _cannot_keep(folder, error.strerror or str(error)) from error
     except BrokenProcessPool as error:
-        raise OSError("a process that draws scenes was ended from outside, perhaps for want of memory") from error
+        raise OSError("a process that draws scenes was ended from outside, perhaps for lack of memory") from error
 
 
 def _cannot_keep(folder: Path, reason: str) -> OSError:
@@ -165,8 +166,8 @@ def _discard(folder: Path) -> None:
 
 def _draw_all(folder: Path, seeds: range, size: tuple[int, int], render: Render, progress: Progress | None) -> None:
     """Draw every scene into the three files of `folder`, on all cores."""
-    for file, shape in (("images.npy", (len(seeds), *size, 3)), ("masks.npy", (len(seeds), *size))):
-        np.lib.format.open_memmap(folder / file, mode="w+", dtype=np.uint8, shape=shape).flush()
+    for name, shape in (("images.npy", (len(seeds), *size, 3)), ("masks.npy", (len(seeds), *size))):
+        np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=shape).flush()
     jobs = [(folder, first, seeds[first : first + CHUNK], size, render) for first in range(0, len(seeds), CHUNK)]
     annotations: dict[int, Annotations] = {}
     drawn = 0
@@ -206,9 +207,9 @@ def _write_rows(path: Path, first: int, rows: list[np.ndarray]) -> None:
         file.write(content.tobytes())
 
 
-def _run(jobs: Sequence[tuple]) -> Iterator[tuple[int, Annotations]]:
+def _run(jobs: Sequence[Job]) -> Generator[tuple[int, Annotations], None, None]:
     """Results of `_draw_chunk` in whatever order they come."""
-    workers = min(_cores(), len(jobs))
+    workers = min(cores(), len(jobs))
     if workers == 1:
         yield from (_draw_chunk(*job) for job in jobs)
         return
@@ -225,7 +226,7 @@ def _run(jobs: Sequence[tuple]) -> Iterator[tuple[int, Annotations]]:
             raise
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -245,11 +246,12 @@ def _main_hidden() -> Iterator[None]:
 
 
 def _live_and_stop_with_the_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it does, however it ends: a worker would wait for work for ever."""
+    """Leave Ctrl-C to the parent, and end when it does, however it ends: a worker would wait for work forever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
 def _end_with_the_parent() -> None:
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)

@@ -1,10 +1,10 @@
 """Reader and writer for lists of triples: a picture, its mask, and a table of its boxes.
 
 A data set is one json file, a list of `[image, mask, boxes]`, three file names each, absolute or relative to the json's
-folder. The image is any picture of 8 or 16 bits a channel; the mask a PNG whose pixels are numbers of classes (0
+folder. The image is any picture of 8 or 16 bits per channel; the mask a PNG whose pixels are numbers of classes (0
 background, 255 ignore); both are turned upright as their EXIF data say. The boxes are a csv file of
-`label,xmin,ymin,xmax,ymax` in pixels of the upright picture, a line a box, the label a number from 1, with or without a
-header line.
+`label,xmin,ymin,xmax,ymax` in pixels of the upright picture, one line per box, the label a number from 1, with or
+without a header line.
 """
 
 import dataclasses
@@ -21,10 +21,9 @@ from PIL import Image
 from ssdseg_ref.boxes import to_pixels
 from ssdseg_ref.data.files import LazySamples, read_json, read_text
 from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
-from ssdseg_ref.data.sample import IGNORE, Sample
+from ssdseg_ref.data.sample import CLASSES, IGNORE, Sample
 from ssdseg_ref.keeping import whole_folder
 
-CLASSES = ("person", "forklift", "monorail")  # of the data set that the format comes from
 COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax"]
 ROUNDING = 0.1  # pixels: a box that leaves its picture by no more was rounded on its way, and is cut at the border
 INDEX = "triples.json"  # the name of the list in a folder that `write` makes
@@ -57,7 +56,7 @@ def read(path: str | Path, classes: Sequence[str] = CLASSES) -> LazySamples:
         raise ValueError(f"a mask can tell 1 to {IGNORE - 1} classes apart, got {len(classes)}")
     content = read_json(path)
     if not isinstance(content, list):
-        raise ValueError(f"{path}: a list of [image, mask, boxes] is wanted, this is a {type(content).__name__}")
+        raise ValueError(f"{path}: it must be a list of [image, mask, boxes], this is a {type(content).__name__}")
     entries = [_triple(entry, number, path) for number, entry in enumerate(content, start=1)]
     return LazySamples(entries, partial(_read_sample, classes=classes))
 
@@ -122,7 +121,7 @@ def _read_boxes(path: Path, classes: Sequence[str], size: tuple[int, int]) -> tu
         except ValueError:
             box = []
         if len(box) != 4:
-            raise ValueError(f"{path}, line {number}: {','.join(COLUMNS)} is wanted, got {line!r:.80}")
+            raise ValueError(f"{path}, line {number}: expected {','.join(COLUMNS)}, got {line!r:.80}")
         if not 1 <= label <= len(classes):
             known = ", ".join(f"{index} {name}" for index, name in enumerate(classes, start=1))
             raise ValueError(f"{path}, line {number}: {label} is no class, the classes are {known}")

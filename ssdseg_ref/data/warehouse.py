@@ -25,15 +25,15 @@ from ssdseg_ref.data.clutter import (
     paint_pillar,
     paint_pipes,
 )
-from ssdseg_ref.data.drawing import MAX_SEED, Camera, Canvas, Dice, Frame, turn
+from ssdseg_ref.data.drawing import MAX_SEED, Camera, Dice, Frame, Point, SceneCanvas, turn
 from ssdseg_ref.data.forklift import paint_forklift
-from ssdseg_ref.data.hall import Hall, draw_hall, paint_hall
-from ssdseg_ref.data.monorail import draw_rail_path, paint_monorail
+from ssdseg_ref.data.hall import Hall, paint_hall, sample_hall
+from ssdseg_ref.data.monorail import paint_monorail, sample_rail_path
 from ssdseg_ref.data.people import paint_person
-from ssdseg_ref.data.sample import IGNORE, Sample
+from ssdseg_ref.data.sample import CLASSES as CLASSES
+from ssdseg_ref.data.sample import IGNORE, IMAGE_SIZE, Sample, box_around
 from ssdseg_ref.data.splits import cached_split
 
-CLASSES = ("person", "forklift", "monorail")
 SPLITS = {
     "train": range(0, 2000),
     "train_large": range(0, 8000),  # train and 6,000 more, for long trainings
@@ -62,10 +62,10 @@ class Thing:
 
     depth: float
     label: int
-    paint: Callable[[Canvas], None]
+    paint: Callable[[SceneCanvas], None]
 
 
-def render(seed: int, size: tuple[int, int] = (160, 224)) -> Sample:
+def render(seed: int, size: tuple[int, int] = IMAGE_SIZE) -> Sample:
     """Draw one scene.
 
     Args:
@@ -81,10 +81,10 @@ def render(seed: int, size: tuple[int, int] = (160, 224)) -> Sample:
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"a seed lies in 0 to {MAX_SEED}, got {seed}")
     dice = Dice(seed)
-    canvas = Canvas(int(height), int(width))
-    hall = draw_hall(dice)
+    canvas = SceneCanvas(int(height), int(width))
+    hall = sample_hall(dice)
     rails = dice.weighted((0.57, 0.38, 0.05))
-    camera = _draw_camera(canvas, hall, rails > 0, dice)
+    camera = _sample_camera(canvas, hall, rails > 0, dice)
     paint_hall(canvas, camera, hall, dice)
 
     things = _overhead(canvas, camera, hall, rails, dice) + _on_the_floor(canvas, camera, hall, dice)
@@ -101,7 +101,7 @@ def render(seed: int, size: tuple[int, int] = (160, 224)) -> Sample:
 
 
 def split(
-    name: str, size: tuple[int, int] = (160, 224), progress: Callable[[int, int], None] | None = None
+    name: str, size: tuple[int, int] = IMAGE_SIZE, progress: Callable[[int, int], None] | None = None
 ) -> Sequence[Sample]:
     """A split of the data set: drawn once, then read from the cache in `SSDSEG_HOME`.
 
@@ -143,20 +143,17 @@ def annotate(
             values[index] = IGNORE
             continue
         values[index] = label
-        rows, columns = np.flatnonzero(mine.any(axis=1)), np.flatnonzero(mine.any(axis=0))
-        left, right = int(columns[0]), int(columns[-1]) + 1
-        top, bottom = int(rows[0]), int(rows[-1]) + 1
-        boxes.append((left / width, top / height, right / width, bottom / height))
+        boxes.append(box_around(mine))
         kept.append(label)
     return np.array(boxes, np.float32).reshape(-1, 4), np.array(kept, np.int32), values[owner]
 
 
-def _scale(canvas: Canvas) -> float:
+def _scale(canvas: SceneCanvas) -> float:
     """Pixels per height of the view that the scene is composed for."""
     return min(float(canvas.height), canvas.width / DESIGN_ASPECT)
 
 
-def _draw_camera(canvas: Canvas, hall: Hall, looks_up: bool, dice: Dice) -> Camera:
+def _sample_camera(canvas: SceneCanvas, hall: Hall, looks_up: bool, dice: Dice) -> Camera:
     """A camera at the height of a person or of a mezzanine; it looks up a little where there is a rail to see."""
     scale = _scale(canvas)
     horizon = dice.uniform(0.40, 0.48) if looks_up else dice.uniform(0.32, 0.44)
@@ -169,7 +166,7 @@ def _draw_camera(canvas: Canvas, hall: Hall, looks_up: bool, dice: Dice) -> Came
     )
 
 
-def _overhead(canvas: Canvas, camera: Camera, hall: Hall, rails: int, dice: Dice) -> list[Thing]:
+def _overhead(canvas: SceneCanvas, camera: Camera, hall: Hall, rails: int, dice: Dice) -> list[Thing]:
     """Rails, and the duct and pipes that look a little like them."""
     things = []
     half_width = min(hall.left, hall.right)
@@ -177,10 +174,10 @@ def _overhead(canvas: Canvas, camera: Camera, hall: Hall, rails: int, dice: Dice
     for _ in range(rails):
         height = hall.ceiling - dice.uniform(0.95, 1.25)
         nearest = camera.focal * (height + 0.42 - camera.height) / (camera.horizon - view_top)
-        path = draw_rail_path(dice, half_width - 0.3, hall.depth - 0.8, nearest)
+        path = sample_rail_path(dice, half_width - 0.3, hall.depth - 0.8, nearest)
         depth = 0.5 * (min(z for _, z in path) + max(z for _, z in path))
 
-        def paint(canvas: Canvas, path=path, height=height) -> None:
+        def paint(canvas: SceneCanvas, path: list[Point] = path, height: float = height) -> None:
             paint_monorail(canvas, camera, path, height, hall.ceiling, dice)
 
         things.append(Thing(depth, MONORAIL, paint))
@@ -201,7 +198,7 @@ def _overhead(canvas: Canvas, camera: Camera, hall: Hall, rails: int, dice: Dice
     return things
 
 
-def _on_the_floor(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> list[Thing]:
+def _on_the_floor(canvas: SceneCanvas, camera: Camera, hall: Hall, dice: Dice) -> list[Thing]:
     """People, forklifts and clutter, each where it hides little of the others."""
     people = dice.weighted((0.17, 0.30, 0.25, 0.17, 0.11))
     forklifts = dice.weighted((0.44, 0.44, 0.12))
@@ -211,8 +208,8 @@ def _on_the_floor(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> lis
     things: list[Thing] = []
     taken: list[Rectangle] = []
     for label in wanted:
-        place = _find_place(label, focal, centre, camera, hall, taken, scale, dice)
-        heading = _draw_heading(dice)
+        place = _find_place(label, focal, centre, camera, hall, taken, dice)
+        heading = _sample_heading(dice)
         kind = dice.weighted((0.40, 0.16, 0.18, 0.10, 0.07, 0.09))
         if place is None:
             continue
@@ -222,7 +219,7 @@ def _on_the_floor(canvas: Canvas, camera: Camera, hall: Hall, dice: Dice) -> lis
     return things
 
 
-def _draw_heading(dice: Dice) -> tuple[float, float]:
+def _sample_heading(dice: Dice) -> tuple[float, float]:
     """Cosine and sine of where a forklift faces: mostly seen from the side, sometimes aslant, now and then head on."""
     kind = dice.weighted((0.7, 0.15, 0.15))
     tilt = dice.uniform(-0.22, 0.22) if kind == 0 else dice.uniform(-0.1, 0.1)
@@ -240,7 +237,6 @@ def _find_place(
     camera: Camera,
     hall: Hall,
     taken: list[Rectangle],
-    scale: float,
     dice: Dice,
 ) -> tuple[float, float] | None:
     """(X, Z) of a free place, or None. Works in units of the view's height, so it is the same at every size."""
@@ -280,7 +276,7 @@ def _overlap(a: Rectangle, b: Rectangle) -> float:
 
 def _painter(
     label: int, kind: int, camera: Camera, hall: Hall, x: float, z: float, heading: tuple[float, float], dice: Dice
-) -> Callable[[Canvas], None]:
+) -> Callable[[SceneCanvas], None]:
     if label == PERSON:
         return lambda canvas: paint_person(canvas, camera, x, z, dice)
     if label == FORKLIFT:
@@ -291,7 +287,7 @@ def _painter(
     return lambda canvas: paint(canvas, camera, x, z, dice)
 
 
-def _cast_shadow(canvas: Canvas, camera: Camera, x: float, z: float, half_width: float) -> None:
+def _cast_shadow(canvas: SceneCanvas, camera: Camera, x: float, z: float, half_width: float) -> None:
     reach = camera.focal / z
     centre = camera.project(x + 0.12 * half_width, 0.0, z)
     flat = max(reach * camera.height / z, 0.1 * reach)
@@ -316,7 +312,7 @@ def _develop(pixels: np.ndarray, dice: Dice) -> np.ndarray:
     rows = (np.arange(height, dtype=np.float32) + 0.5)[:, None] * (2.0 * down / height) + (1.0 - down)
     columns = (np.arange(width, dtype=np.float32) + 0.5) * (2.0 * across / width) - across
     balance = np.array((1.0 + warmth, 1.0, 1.0 - warmth), np.float32)[:, None, None] * exposure
-    image = pixels * (rows + columns)
+    image: np.ndarray = pixels * (rows + columns)
     image *= balance * 255.0
 
     along_columns = image[:, :-2], image[:, 1:-1], image[:, 2:]

@@ -25,7 +25,7 @@ CLASSES = (("1", 100), ("4", 20))
 
 
 def hand_in(folder: Path, lesson: Lesson, number: int) -> None:
-    """Write so many submissions, as nbgrader collects them."""
+    """Write that many submissions, as nbgrader collects them."""
     solved = json.loads(lesson.solution().read_text(encoding="utf-8"))
     kinds = [solved, json.loads(lesson.notebook().read_text(encoding="utf-8"))]
     for exercise in exercises_of(lesson):

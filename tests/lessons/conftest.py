@@ -1,9 +1,9 @@
-import copy
+import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -12,11 +12,15 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from ssdseg_course.manifest import Lesson
+from ssdseg_course.manifest import LESSONS, Lesson, find_lesson
+from ssdseg_course.work.workspace import CHECKING
+from ssdseg_ref.keeping import locked, write_whole
 
 CELL_TIMEOUT = 300  # seconds
 BEFORE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import drawn; drawn.watch()"
 AFTER = "drawn.tell()"
+SKIP, SHORT = "skip", "short"  # how to train, as `SSDSEG_TRAINING` says it
+TRAIN = ("7", "8")
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Run:
     Attributes:
         cells: with their outputs.
         panels: what `drawn` tells of the figures.
-        seconds: how long it took, the start of the kernel included.
+        seconds: of processor time that it took, which a busy machine does not lengthen.
     """
 
     cells: list[NotebookNode]
@@ -34,9 +38,25 @@ class Run:
     seconds: float
 
 
-@cache
-def _run(path: Path) -> Run:
-    notebook = copy.deepcopy(nbformat.read(path, as_version=4))
+def _run(path: Path, kept: Path, training: str = SKIP, **environment: str) -> Run:
+    """The run of a notebook, kept for the other workers of pytest-xdist and for their other tests."""
+    file = kept / f"{hashlib.sha256(path.read_bytes()).hexdigest()}-{training}.ipynb"
+    file.with_suffix("").mkdir(exist_ok=True)
+    while not file.exists():
+        try:
+            with locked(file.with_suffix("")):
+                if not file.exists():
+                    write_whole(file, nbformat.writes(_execute(path, {"SSDSEG_TRAINING": training, **environment})))
+        except ValueError:  # another worker is at it
+            time.sleep(0.2)
+    notebook = nbformat.read(file, as_version=4)
+    (told,) = notebook.cells[-1].outputs
+    assert told.output_type == "stream", told
+    return Run(notebook.cells[1:-1], **json.loads(told.text))
+
+
+def _execute(path: Path, environment: dict[str, str]) -> NotebookNode:
+    notebook = nbformat.read(path, as_version=4)
     notebook.cells = [new_code_cell(BEFORE), *notebook.cells, new_code_cell(AFTER)]
     client = NotebookClient(
         notebook,
@@ -45,29 +65,39 @@ def _run(path: Path) -> Run:
         resources={"metadata": {"path": str(path.parent)}},
         extra_arguments=["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"],
     )
-    start = time.perf_counter()
-    client.execute(env={**os.environ, "SSDSEG_TRAINING": "short"})
-    seconds = time.perf_counter() - start
-    (told,) = notebook.cells[-1].outputs
-    assert told.output_type == "stream", told
-    return Run(notebook.cells[1:-1], json.loads(told.text), seconds)
+    client.execute(env=os.environ | environment)
+    return notebook
 
 
 @pytest.fixture(scope="session")
-def run_solution():
-    """Runs the solution of a lesson, once for all tests."""
-
-    def run(lesson: Lesson) -> Run:
-        return _run(lesson.solution())
-
-    return run
+def kept_runs(tmp_path_factory) -> Path:
+    """A folder that all workers of this run of the tests share."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "executed_lessons"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def run_untouched():
-    """Runs a lesson in which no exercise is written, once for all tests."""
+def run_solution(kept_runs) -> Callable[[Lesson], Run]:
+    """Runs the solution of a lesson, once for all tests, without its training."""
+    return lambda lesson: _run(lesson.solution(), kept_runs)
 
-    def run(lesson: Lesson) -> Run:
-        return _run(lesson.notebook())
 
-    return run
+@pytest.fixture(
+    params=[
+        *((lesson, SKIP) for lesson in LESSONS),
+        *(pytest.param((find_lesson(number), SHORT), marks=pytest.mark.full) for number in TRAIN),
+    ],
+    ids=lambda run: f"{run[0].name}-{run[1]}",
+)
+def run(request, kept_runs) -> Run:
+    """The solution of each lesson, run once for all tests; and, in the full tests, with a short training."""
+    lesson, training = request.param
+    return _run(lesson.solution(), kept_runs, training)
+
+
+@pytest.fixture(scope="session")
+def run_untouched(kept_runs) -> Callable[[Lesson], Run]:
+    """Runs a lesson in which no exercise is written, once for all tests; its figures are not drawn."""
+    return lambda lesson: _run(lesson.notebook(), kept_runs, **{CHECKING: "1"})

@@ -138,26 +138,23 @@ def test_pictures_in_the_prose_have_alt_text(lesson):
 # Colours
 
 
-@every_lesson
-def test_figures_are_drawn_in_the_colours_of_okabe_and_ito_and_in_greys(lesson, run_solution):
-    for panel in run_solution(lesson).panels:
+def test_figures_are_drawn_in_the_colours_of_okabe_and_ito_and_in_greys(run):
+    for panel in run.panels:
         colours = {colour for _, colours in panel["marks"] for colour in colours}
         assert {colour for colour in colours if _is_chromatic(colour)} <= PALETTE, panel["alt"]
 
 
-@every_lesson
-def test_what_differs_in_colour_differs_in_style_too(lesson, run_solution):
+def test_what_differs_in_colour_differs_in_style_too(run):
     """Lines in dashes or marker, areas in hatch. Light and dark everyone can tell apart: greys count as no colour."""
-    for panel in run_solution(lesson).panels:
+    for panel in run.panels:
         by_style = defaultdict(set)
         for style, colours in panel["marks"]:
             by_style[style] |= {colour for colour in colours if _is_chromatic(colour)}
         assert {style: colours for style, colours in by_style.items() if len(colours) > 1} == {}, panel["alt"]
 
 
-@every_lesson
-def test_colours_of_one_panel_are_told_apart_by_colour_blind_readers(lesson, run_solution):
-    for panel in run_solution(lesson).panels:
+def test_colours_of_one_panel_are_told_apart_by_colour_blind_readers(run):
+    for panel in run.panels:
         colours = {colour for _, colours in panel["marks"] for colour in colours if _is_chromatic(colour)}
         assert _confused(colours) == [], panel["alt"]
 
@@ -264,7 +261,7 @@ def test_whatever_a_control_of_an_explorer_changes_is_said_in_its_status(explore
     module = sys.modules[explorer_class.__module__]
     (explore,) = [function for name, function in vars(module).items() if name.startswith("explore_")]
     explorer = explore()
-    controls = _controls(explorer._above)
+    controls = _controls(explorer.above)
     assert len(controls) >= 2
     for control in controls:
         before = _status(explorer)

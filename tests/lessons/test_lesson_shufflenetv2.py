@@ -7,7 +7,7 @@ import jupytext
 import numpy as np
 
 from ssdseg_course.manifest import find_lesson
-from ssdseg_course.work.running import _shortened
+from ssdseg_course.work.running import shortened
 from ssdseg_course.work.workspace import read_notebook
 
 LESSON = find_lesson("5")
@@ -27,7 +27,7 @@ def test_rivals_take_turns_and_the_first_rounds_do_not_count():
 
 def test_a_check_of_the_lesson_takes_no_times():
     """They take longer than all its answers."""
-    runs = "\n".join(_shortened(read_notebook(LESSON.solution()), read_notebook(LESSON.notebook())).values())
+    runs = "\n".join(shortened(read_notebook(LESSON.solution()), read_notebook(LESSON.notebook())).values())
     assert "def depthwise_bn" in runs
     assert "stopwatch" not in runs
     assert "figure" not in runs

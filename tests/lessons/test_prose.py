@@ -2,6 +2,7 @@
 
 import pkgutil
 import re
+from dataclasses import replace
 from importlib import import_module
 
 import jupytext
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 import ssdseg_ref
-from ssdseg_course.manifest import LESSONS
-from ssdseg_course.prose import ABOVE, BELOW, MARK, marked_numbers, printed_in, without_marks
+from ssdseg_course import EXERCISES
+from ssdseg_course.manifest import LESSONS, find_lesson
+from ssdseg_course.prose import ABOVE, BELOW, FACT, MARK, NUMBERS, as_learners_read_it, marked_numbers, printed_in
 from ssdseg_course.quiet import import_keras
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
@@ -45,7 +47,20 @@ def test_a_number_in_the_prose_is_what_the_output_beside_it_shows(lesson, names)
 @every_lesson
 def test_no_mark_is_left_for_a_learner_to_see(lesson):
     for path in (lesson.solution(), lesson.notebook()):
-        assert not MARK.search(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        assert not MARK.search(text)
+        assert not FACT.search(text)
+
+
+def test_a_lesson_says_how_long_it_takes_and_what_it_is_worth():
+    said = as_learners_read_it("**It takes** {time}.", replace(find_lesson("1"), minutes=99))
+    exercises = EXERCISES.of_lesson(1)
+    assert said == f"**It takes** about 99 minutes: {NUMBERS[len(exercises)]} exercises, 100 points."
+
+
+def test_an_exercise_of_another_lesson_has_no_heading_here():
+    with pytest.raises(ValueError, match=r"01_anchors has no exercise 02\.iou"):
+        as_learners_read_it("### {02.iou}", find_lesson("1"))
 
 
 def _nearest(outputs) -> str:
@@ -69,7 +84,7 @@ def test_a_mark_belongs_to_the_number_right_before_it():
         ("0.5", ABOVE),
         ("-3", BELOW),
     ]
-    assert without_marks(text) == "It has **2,257,984** parameters, 0.5 of those, and -3."
+    assert as_learners_read_it(text, find_lesson("1")) == "It has **2,257,984** parameters, 0.5 of those, and -3."
     with pytest.raises(ValueError, match="no number"):
         list(marked_numbers("many<!-- above -->"))
 

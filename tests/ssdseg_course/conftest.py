@@ -1,4 +1,9 @@
+import answers
 import pytest
+
+
+def pytest_configure(config):
+    answers.SEEDS = range(config.getoption("seeds"))
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def insert_behind(notebook: dict, name: str, *cells: dict) -> None:
     notebook["cells"][place:place] = cells
 
 
-IMPORTING, SHOWN_FIRST, EXPERIMENT = course_cells(handed_out())[:3]
+IMPORTING, _, EXPERIMENT = course_cells(handed_out())[:3]
 """Ids of the lesson's first cells of code."""
 
 

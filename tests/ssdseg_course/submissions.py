@@ -343,7 +343,7 @@ OUTPUTS = [
 
 def _merged_texts(one: dict, other: dict) -> str:
     """What `git merge` makes of two versions of a notebook."""
-    upper, lower = (notebook_text(it).splitlines(keepends=True) for it in (one, other))
+    upper, lower = (notebook_text(notebook).splitlines(keepends=True) for notebook in (one, other))
     parts = []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, upper, lower, autojunk=False).get_opcodes():
         if kind == "equal":
@@ -404,7 +404,7 @@ BROKEN = (
     Case("garbage", saved(bytes(range(256)) * 50), None, "damaged"),
     Case("nested", saved("[" * 100_000), None, "nested"),
     Case("syntax-error", attack("def ("), BUT_THE_TARGET, "Python cannot read its cell"),
-    Case("no-function", saved(solved(**{TARGET: f"{TARGET} = 3"})), BUT_THE_TARGET, "is no function"),
+    Case("no-function", saved(solved(**{TARGET: f"{TARGET} = 3"})), BUT_THE_TARGET, "is not a function"),
 )  # fmt: skip
 
 # Hostile ones: files.
@@ -451,8 +451,8 @@ FILES = (
     Case("neighbours-file", _hard_link, ALL),
     Case("link", _link, None, "links are not followed"),
     Case("linked-folder", _linked_folder, None, "1 link"),
-    Case("pipe", _pipe, None, "no plain file"),
-    Case("socket-file", _socket, None, "no plain file"),
+    Case("pipe", _pipe, None, "not a plain file"),
+    Case("socket-file", _socket, None, "not a plain file"),
     Case("oversized", saved(b" " * (21 * 2**20)), None, "more than 20 MiB"),
     Case("archive", saved(b"PK\x03\x04" + bytes(1000), name="work.zip"), None, "no notebook of this lesson"),
     Case("strays", _strays, BUT_THE_TARGET, "other files"),

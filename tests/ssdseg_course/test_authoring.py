@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from tiny_course import SOURCE, TINY, make_tiny_course
 
-from ssdseg_course import authoring
+from ssdseg_course import EXERCISES, authoring
 from ssdseg_course.authoring import LessonError, build, check_drift, make_learners, read_source
 from ssdseg_course.manifest import LESSONS
 
@@ -116,7 +116,16 @@ def test_a_cell_that_fails_is_named_and_nothing_is_written(tmp_path):
 
 
 def test_reading_a_source_twice_gives_the_same_notebook(built):
-    assert read_source(TINY.source(built)) == read_source(TINY.source(built))
+    assert read_source(TINY, built) == read_source(TINY, built)
+
+
+def test_what_an_exercise_says_of_itself_is_filled_in(tmp_path):
+    heading = SOURCE.replace("# # A tiny lesson\n", "# # A tiny lesson\n# ### {01.grid_centers}\n", 1)
+    make_tiny_course(tmp_path, heading.replace(', "points": 10', ""))
+    first, *_, graded, _, _ = read_source(TINY, tmp_path).cells
+    exercise = EXERCISES["01.grid_centers"]
+    assert f"### Exercise 1.1 - {exercise.title}  ·  {exercise.points} points" in first.source
+    assert graded.metadata.nbgrader["points"] == exercise.points
 
 
 def test_the_command_line_tells_of_an_unknown_lesson_in_one_sentence(capsys):
@@ -127,5 +136,5 @@ def test_the_command_line_tells_of_an_unknown_lesson_in_one_sentence(capsys):
 
 def test_a_lesson_that_is_built_leaves_the_environment_of_the_next_one_alone(monkeypatch):
     monkeypatch.delenv("SSDSEG_TRAINING", raising=False)
-    make_learners(read_source(LESSONS[1].source()), LESSONS[1])
+    make_learners(read_source(LESSONS[1]), LESSONS[1])
     assert "SSDSEG_TRAINING" not in os.environ  # nbgrader_config.py, which has been read, says skip

@@ -1,5 +1,7 @@
 """A build of the lessons takes no learner's work away."""
 
+from types import SimpleNamespace
+
 import pytest
 from learners import new_cell
 from tiny_course import SOURCE, TINY, make_tiny_course
@@ -11,7 +13,7 @@ from ssdseg_course.work.workspace import notebook_text, read_notebook
 @pytest.fixture
 def course(tmp_path, monkeypatch):
     """A course with the tiny lesson's learner's notebook; what takes time in a build is left out."""
-    monkeypatch.setattr(authoring, "_execute", lambda *_: None)
+    monkeypatch.setattr(authoring, "NotebookClient", lambda *_, **__: SimpleNamespace(execute=lambda: None))
     authoring.build(TINY, make_tiny_course(tmp_path))
     return tmp_path
 

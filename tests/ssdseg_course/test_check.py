@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ssdseg_course import EXERCISES, CheckFailed, Report, check, hint
-from ssdseg_course.check import _hints_given, report_on
+from ssdseg_course.check import hints_given, report_on
 from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
 from ssdseg_course.exercises import modules_of
 
@@ -234,7 +234,7 @@ def test_a_function_that_has_passed_is_not_tried_again_until_something_it_uses_c
 
 
 def test_hints_grow_stronger_and_the_last_one_stays(capsys):
-    _hints_given.clear()
+    hints_given.clear()
     for _ in range(4):
         hint("01.grid_centers")
     lines = capsys.readouterr().out.splitlines()

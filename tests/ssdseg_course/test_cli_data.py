@@ -134,7 +134,7 @@ def test_bad_input_ends_with_one_sentence(arguments, message):
 def test_a_folder_without_annotations_is_no_data_set(tmp_path):
     result = run("info", tmp_path)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "no COCO data set" in result.stderr
+    assert "not a COCO data set" in result.stderr
 
 
 def test_export_refuses_a_folder_that_holds_something(tmp_path):

@@ -1,5 +1,6 @@
-"""`ssdseg grade` and `ssdseg doctor` as one types them."""
+"""`ssdseg grade` and `ssdseg doctor` as people type them."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -7,18 +8,21 @@ import pytest
 import submissions
 from learners import LESSON, cell_of, handed_out, save
 from sandboxes import needs_sandbox
+from typer.testing import CliRunner
 
+from ssdseg_course.cli import app
+from ssdseg_course.cli.demo import show_grading
+from ssdseg_course.grading import nbgrader_course, sandbox
+from ssdseg_course.grading.sandbox import NO_BUBBLEWRAP, SandboxError
 from ssdseg_course.work.workspace import notebook_text, read_notebook
 
 
 def ssdseg(folder, *arguments, status=0) -> str:
     """What a command prints, in one line."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ssdseg_course", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
-    text = " ".join((done.stdout + done.stderr).split())
-    assert done.returncode == status, text
-    assert "Traceback" not in text
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(app, arguments)
+    text = " ".join(done.output.split())
+    assert done.exit_code == status, text
     return text
 
 
@@ -26,7 +30,11 @@ def ssdseg(folder, *arguments, status=0) -> str:
 def test_a_class_is_graded_and_what_could_not_be_is_said(tmp_path):
     empty = next(case for case in submissions.BROKEN if case.name == "empty")
     submissions.write_class(tmp_path / "submitted", (submissions.GOOD[0], submissions.GOOD[3], empty))
-    text = ssdseg(tmp_path, "grade", "submitted", "--workers", "1", status=1)
+    command = [sys.executable, "-m", "ssdseg_course", "grade", "submitted", "--workers", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    text = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 1, text
+    assert "Traceback" not in text
     assert "100 of 100" in text
     assert "90 of 100" in text
     assert "not graded: empty 01_anchors: the file is empty" in text
@@ -50,6 +58,23 @@ def test_a_class_is_graded_and_what_could_not_be_is_said(tmp_path):
 def test_bad_input_is_one_sentence(arguments, words, tmp_path):
     (tmp_path / "empty").mkdir()
     assert words in ssdseg(tmp_path, "grade", *arguments, status=1)
+
+
+def test_where_there_is_no_sandbox_the_demo_grades_by_plain_nbgrader_and_says_so(monkeypatch, capsys):
+    def no_sandbox(*_):
+        raise SandboxError(NO_BUBBLEWRAP)
+
+    def graded(lesson, hand_ins, progress):
+        return {student: (7, 100) for student in hand_ins}
+
+    monkeypatch.setattr(sandbox, "Sandbox", no_sandbox)
+    monkeypatch.setattr(nbgrader_course, "grade_in_temporary_course", graded)
+    show_grading()
+    text = " ".join(capsys.readouterr().out.split())
+    assert "graded by plain nbgrader" in text
+    assert text.count("7 of 100") == 2
+    assert "in the open, where `ssdseg grade` uses a sandbox: no sandbox: bubblewrap is not installed" in text
+    assert "--unsafe" not in text  # an option of another command
 
 
 def doctor_on(tmp_path, write, *arguments, status=0):
@@ -111,9 +136,7 @@ def test_a_missing_notebook_is_named(tmp_path):
 def test_the_doctor_knows_the_learners_notebook_by_its_lesson(name, tmp_path):
     save(handed_out(), tmp_path)
     text = ssdseg(tmp_path, "doctor", name)
-    assert "lessons/01_anchors/01_anchors.ipynb: all is well with it; 0 of 7 answers are written" in text.replace(
-        "\n", ""
-    )
+    assert "lessons/01_anchors/01_anchors.ipynb: all is well with it; 0 of 7 answers are written" in text
 
 
 @pytest.mark.parametrize(
@@ -126,7 +149,7 @@ def test_the_doctor_knows_the_learners_notebook_by_its_lesson(name, tmp_path):
     ],
 )
 def test_the_doctor_tries_answers_as_grading_will(name, status, words, tmp_path):
-    case = next(it for it in (*submissions.BROKEN, *submissions.HONEST) if it.name == name)
+    case = next(case for case in (*submissions.BROKEN, *submissions.HONEST) if case.name == name)
     place = tmp_path / "lessons" / LESSON.name
     place.mkdir(parents=True)
     case.write(place)

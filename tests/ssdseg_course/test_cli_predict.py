@@ -15,7 +15,7 @@ from ssdseg_course.cli import app, predict
 from ssdseg_course.cli.predict import coco_results
 from ssdseg_ref import multitask
 from ssdseg_ref.data import warehouse
-from ssdseg_ref.multitask import Prediction
+from ssdseg_ref.prediction import Prediction
 
 SEEDS = warehouse.SPLITS["test"][:3]
 SIZE = (240, 320)
@@ -114,8 +114,8 @@ def test_a_box_in_fractions_becomes_one_in_pixels():
         (["."], "no pictures in it; those end in .bmp"),
         (["one.png", "--out", "text.txt"], "text.txt: is a file, not a folder"),
         (["one.png", "--out", "text.txt/deeper"], "text.txt: is a file, not a folder"),
-        (["one.png", "--out", "/proc/nowhere"], "/proc: cannot be written into"),
-        (["one.png", "--out", "."], "holds the pictures themselves; take another folder with --out"),
+        (["one.png", "--out", "/proc/nowhere"], "/proc: cannot be written to"),
+        (["one.png", "--out", "."], "holds the pictures themselves; use another folder with --out"),
         (["one.png", "--network", "resnet"], "resnet: neither a file, nor a folder of a finished training"),
     ],
 )
@@ -131,7 +131,7 @@ def test_bad_input_gets_one_sentence(arguments, sentence, tmp_path, monkeypatch)
 
 
 def test_pictures_that_differ_in_their_suffix_alone_do_not_overwrite_one_another(tmp_path):
-    assert predict._names([tmp_path / "a.png", tmp_path / "a.jpg", tmp_path / "b.jpg"]) == ["a_png", "a_jpg", "b"]
+    assert predict.result_names([tmp_path / "a.png", tmp_path / "a.jpg", tmp_path / "b.jpg"]) == ["a_png", "a_jpg", "b"]
 
 
 @pytest.mark.parametrize(
@@ -139,16 +139,17 @@ def test_pictures_that_differ_in_their_suffix_alone_do_not_overwrite_one_another
     [("x.jpg", "x_mask.jpg"), ("x.jpg", "x.png", "x_png.jpg"), ("A.jpg", "a.png"), ("x.jpg", "x_mask.png", "x.png")],
 )
 def test_no_picture_s_results_are_written_over_another_s(pictures, tmp_path):
-    names = predict._names([tmp_path / picture for picture in pictures])
-    files = {file.casefold() for name in names for file in predict._files(name)}
+    names = predict.result_names([tmp_path / picture for picture in pictures])
+    files = {file.casefold() for name in names for file in predict.result_files(name)}
     assert len(files) == 2 * len(pictures)
 
 
 @pytest.mark.parametrize("pictures", [("1.jpg", "01.jpg", "1.png"), ("1.jpg", "one.jpg"), ("1.jpg", "².jpg")])
 def test_where_numbers_do_not_tell_pictures_apart_their_files_names_do(pictures, tmp_path):
-    assert predict._image_ids([tmp_path / picture for picture in pictures]) == list(pictures)
+    assert predict.image_ids([tmp_path / picture for picture in pictures]) == list(pictures)
 
 
+@pytest.mark.usefixtures("lesson")
 def test_a_picture_that_cannot_be_read_does_not_turn_numbers_into_names(tmp_path):
     Image.fromarray(warehouse.render(SEEDS[0], SIZE).image).save(tmp_path / "000139.png")
     (tmp_path / "broken.jpg").write_text("nonsense")
@@ -165,7 +166,7 @@ def test_a_wrong_network_leaves_no_empty_folder(tmp_path):
 
 
 def test_pictures_that_are_numbered_as_coco_s_keep_their_numbers(tmp_path):
-    assert predict._image_ids([tmp_path / "000000000139.jpg", tmp_path / "7.jpg"]) == [139, 7]
+    assert predict.image_ids([tmp_path / "000000000139.jpg", tmp_path / "7.jpg"]) == [139, 7]
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +223,7 @@ def test_odd_pictures_cost_no_other_picture_anything(tmp_path):
 def test_a_picture_without_enough_memory_is_left_out(tmp_path, monkeypatch):
     for name in ("a.png", "b.png"):
         Image.new("RGB", (8, 8)).save(tmp_path / name)
-    paint = predict._pictures_of
+    paint = predict.result_pictures
     sizes = iter((True, False))
 
     def hungry(*arguments):
@@ -230,7 +231,7 @@ def test_a_picture_without_enough_memory_is_left_out(tmp_path, monkeypatch):
             raise MemoryError
         return paint(*arguments)
 
-    monkeypatch.setattr(predict, "_pictures_of", hungry)
+    monkeypatch.setattr(predict, "result_pictures", hungry)
     out = tmp_path / "out"
     result = CliRunner().invoke(app, ["predict", str(tmp_path), "--out", str(out), "--network", "lesson"])
     assert "a.png: left out, not enough memory" in result.stderr.replace("\n", "")
@@ -241,7 +242,7 @@ def test_a_picture_without_enough_memory_is_left_out(tmp_path, monkeypatch):
 def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch):
     for number in range(3):
         Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
-    paint, painted = predict._pictures_of, []
+    paint, painted = predict.result_pictures, []
 
     def interrupted(*arguments):
         if painted:
@@ -249,7 +250,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch):
         painted.append(1)
         return paint(*arguments)
 
-    monkeypatch.setattr(predict, "_pictures_of", interrupted)
+    monkeypatch.setattr(predict, "result_pictures", interrupted)
     out = tmp_path / "out"
     result = CliRunner().invoke(app, ["predict", str(tmp_path), "--out", str(out), "--network", "lesson"])
     assert result.exit_code == 130

@@ -102,6 +102,7 @@ def test_a_viewer_without_widgets_gets_the_same_in_words(outputs):
     assert still["image/png"]["alt"] == said(CostState())
 
 
+@pytest.mark.alone
 def test_a_change_is_answered_quickly(record_property, capsys):
     """Reported, not held to 0.15 s: a busy machine is no reason to fail. A second is."""
     seconds = {}

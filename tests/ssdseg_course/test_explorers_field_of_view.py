@@ -20,7 +20,7 @@ def test_the_taps_inside_are_those_that_a_convolution_adds_up(rate, size):
     [
         (FieldState(18), "for 100% of the places the middle one alone"),
         (FieldState(1, row=0, col=0), "row 0, column 0, 4 of its 9 taps"),
-        (FieldState(6, "33 x 33", 1.0, 1.0), "row 32, column 32, 4 of its 9 taps"),
+        (FieldState(6, "33 × 33", 1.0, 1.0), "row 32, column 32, 4 of its 9 taps"),
     ],
 )
 def test_the_words_say_what_the_picture_shows(state, words):
@@ -29,7 +29,7 @@ def test_the_words_say_what_the_picture_shows(state, words):
     assert words in text
 
 
-@pytest.mark.parametrize(("rate", "map_size"), [(18, "10 x 14"), (12, "33 x 33"), (1, "12 x 16")])
+@pytest.mark.parametrize(("rate", "map_size"), [(18, "10 × 14"), (12, "33 × 33"), (1, "12 × 16")])
 def test_all_nine_taps_are_drawn_also_those_that_fall_beside_the_map(rate, map_size):
     corner, text = field_view(FieldState(rate, map_size, row=0.0, col=0.0))
     middle, _ = field_view(FieldState(rate, map_size))
@@ -44,7 +44,7 @@ def test_all_nine_taps_are_drawn_also_those_that_fall_beside_the_map(rate, map_s
 LOST_RIM, INK_RIM = (85, 85, 85), (0, 0, 0)
 
 
-@pytest.mark.parametrize(("control", "value"), [("rate", 2), ("map_size", "33 x 33"), ("row", 0.1), ("col", 0.9)])
+@pytest.mark.parametrize(("control", "value"), [("rate", 2), ("map_size", "33 × 33"), ("row", 0.1), ("col", 0.9)])
 def test_a_control_moves_picture_and_words(control, value):
     explorer = explore_field_of_view()
     before, said = explorer.picture.value, explorer.text.value

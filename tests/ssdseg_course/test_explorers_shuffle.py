@@ -39,9 +39,9 @@ def test_without_a_shuffle_half_of_the_channels_never_know():
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (ShuffleState(11, 4), "behind unit 4: 11. 1 do not know yet"),
-        (ShuffleState(0, 4), "behind unit 4: 1. 11 do not know yet"),
-        (ShuffleState(11, 4, shuffled=False), "never hear of each other"),
+        (ShuffleState(11, 4), "after unit 4: 11. 1 do not know of it yet"),
+        (ShuffleState(0, 4), "after unit 4: 1. 11 do not know of it yet"),
+        (ShuffleState(11, 4, shuffled=False), "never learn of each other"),
         (ShuffleState(3, 0), "no unit yet"),
     ],
 )

@@ -11,8 +11,16 @@ from tiny_course import TINY, make_tiny_course
 
 from ssdseg_course.authoring import build
 from ssdseg_course.exercises import exercises_of
-from ssdseg_course.grading import GradingError, grade_in_temporary_course
+from ssdseg_course.grading.nbgrader_course import GradingError, grade_in_temporary_course
 from ssdseg_course.manifest import LESSONS, ROOT
+
+
+@pytest.mark.parametrize("module", ["grading", "grading.grader", "grading.doctor", "grading.rehearsal"])
+def test_who_looks_at_one_notebook_waits_for_neither_nbgrader_nor_a_kernel_nor_a_database(module):
+    heavy = "{'nbgrader', 'nbconvert', 'nbclient', 'jupyter_client', 'sqlalchemy', 'distributed'}"
+    code = f"import sys, ssdseg_course.{module}; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +70,22 @@ def nbgrader(folder, *arguments) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("lesson", [LESSONS[number] for number in (0, 1, 5, 8)], ids=lambda lesson: lesson.name)
-def test_plain_nbgrader_gives_the_solution_all_points_and_the_untouched_lesson_none(lesson, tmp_path):
+@pytest.mark.parametrize(
+    "lesson",
+    [TINY, *(pytest.param(LESSONS[number], marks=pytest.mark.full) for number in (0, 1, 5, 8))],
+    ids=lambda lesson: lesson.name,
+)
+def test_plain_nbgrader_gives_the_solution_all_points_and_the_untouched_lesson_none(lesson, course, tmp_path):
+    root = course if lesson is TINY else ROOT
+    points = 30 if lesson is TINY else sum(exercise.points for exercise in exercises_of(lesson))
     shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
-    shutil.copytree(ROOT / "solutions" / lesson.name, tmp_path / "solutions" / lesson.name)
-    for student, notebook in (("ada", lesson.solution()), ("bob", lesson.notebook())):
+    shutil.copytree(root / "solutions" / lesson.name, tmp_path / "solutions" / lesson.name)
+    for student, notebook in (("ada", lesson.solution(root)), ("bob", lesson.notebook(root))):
         folder = tmp_path / "submitted" / student / lesson.name
         folder.mkdir(parents=True)
         shutil.copy(notebook, folder)
-    points = sum(exercise.points for exercise in exercises_of(lesson))
     nbgrader(tmp_path, "generate_assignment", lesson.name, "--force")
-    assert lesson.notebook(tmp_path).read_bytes() == lesson.notebook().read_bytes()
+    assert lesson.notebook(tmp_path).read_bytes() == lesson.notebook(root).read_bytes()
     nbgrader(tmp_path, "autograde", lesson.name)
     nbgrader(tmp_path, "export")
     header, *rows = [line.split(",") for line in (tmp_path / "grades.csv").read_text().splitlines()]

@@ -1,14 +1,14 @@
 """How a class did: counted by exercise, mistakes by their sentence."""
 
 from ssdseg_course.grading.class_report import as_markdown, summarise
-from ssdseg_course.grading.gradebook import Record, Result
+from ssdseg_course.grading.gradebook import ExerciseRecord, Record
 
 ADVICE = "this is what you get when x and y change places."
 
 
 def record(student, earned=0, first="", advice=""):
     """A submission of one exercise."""
-    return Record(student, "01_anchors", (Result("01.grid_centers", earned, 10, first, advice),), ())
+    return Record(student, "01_anchors", (ExerciseRecord("01.grid_centers", earned, 10, first, advice),), ())
 
 
 CLASS = [

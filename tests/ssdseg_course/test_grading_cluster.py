@@ -24,7 +24,7 @@ from ssdseg_course.grading.grader import NotGraded, Work
 from ssdseg_course.grading.grading import Options, grade_folder
 from ssdseg_course.grading.sandbox import SandboxError
 
-SEVERAL = 16
+SEVERAL = 8
 DASK = Path(sysconfig.get_path("scripts"), "dask")
 
 
@@ -123,7 +123,7 @@ def test_nobody_else_on_this_machine_can_use_our_own_cluster():
 
 
 def test_what_is_no_address_is_named():
-    with pytest.raises(ClusterError, match="foo: that is no address"), connected(None, "foo", False):
+    with pytest.raises(ClusterError, match="foo: that is not the address"), connected(None, "foo", False):
         pass
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from learners import LESSON, handed_out, new_cell, right_answers, with_answers
 
-from ssdseg_course.grading import intake
+from ssdseg_course.grading import intake, search
 from ssdseg_course.grading.bulk import MIB
 from ssdseg_course.grading.intake import Refusal, Submission, read_again, take_in
 from ssdseg_course.grading.names import Learner, Students
@@ -53,15 +53,18 @@ def packed(files, **options) -> bytes:
 def taken(folder, lesson=None, **options) -> dict:
     """What was taken in, by (learner, lesson)."""
     found = list(take_in(folder, lesson, **options))
-    result = {(it.student, it.lesson.name if isinstance(it, Submission) else it.lesson): it for it in found}
+    result = {
+        (hand_in.student, hand_in.lesson.name if isinstance(hand_in, Submission) else hand_in.lesson): hand_in
+        for hand_in in found
+    }
     assert len(result) == len(found)
     return result
 
 
 def one(folder, lesson=None, **options):
     """The one thing that was taken in."""
-    (it,) = take_in(folder, lesson, **options)
-    return it
+    (hand_in,) = take_in(folder, lesson, **options)
+    return hand_in
 
 
 def test_nbgraders_folders_are_understood(tmp_path):
@@ -70,7 +73,7 @@ def test_nbgraders_folders_are_understood(tmp_path):
     put(tmp_path / "bob" / NAME / NOTEBOOK)
     found = taken(tmp_path)
     assert list(found) == [("ada", NAME), ("ada", "02_matching"), ("bob", NAME)]
-    assert all(isinstance(it, Submission) and not it.remarks for it in found.values())
+    assert all(isinstance(hand_in, Submission) and not hand_in.remarks for hand_in in found.values())
 
 
 def test_one_lesson_alone_can_be_wanted(tmp_path):
@@ -114,8 +117,8 @@ WHEREVER = [
 @pytest.mark.parametrize("wanted", [None, LESSON], ids=["all", "one"])
 def test_a_notebook_is_found_wherever_it_stands_and_whatever_it_is_called(name, wanted, tmp_path):
     put(tmp_path / name, BEGUN)
-    it = one(tmp_path, wanted)
-    assert (it.student, it.lesson.name, it.content) == ("ada", NAME, BEGUN.encode())
+    hand_in = one(tmp_path, wanted)
+    assert (hand_in.student, hand_in.lesson.name, hand_in.content) == ("ada", NAME, BEGUN.encode())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32-be"])
@@ -148,10 +151,10 @@ ARCHIVES = {
 def test_a_notebook_is_found_in_an_archive_and_nothing_is_written(name, wanted, tmp_path):
     put(tmp_path / name, packed(ARCHIVES[name], compression=zipfile.ZIP_DEFLATED))
     before = set(tmp_path.rglob("*"))
-    it = one(tmp_path, wanted)
-    assert (it.student, it.lesson.name, it.content) == ("ada", NAME, BEGUN.encode())
+    hand_in = one(tmp_path, wanted)
+    assert (hand_in.student, hand_in.lesson.name, hand_in.content) == ("ada", NAME, BEGUN.encode())
     assert set(tmp_path.rglob("*")) == before
-    assert read_again(tmp_path, it) == it
+    assert read_again(tmp_path, hand_in) == hand_in
 
 
 BAD_ARCHIVES = {
@@ -168,17 +171,17 @@ BAD_ARCHIVES = {
 
 @pytest.mark.parametrize("name", BAD_ARCHIVES)
 def test_an_archive_that_cannot_be_read_is_named_with_its_reason(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(intake, "LARGEST_FILE", MIB)
-    monkeypatch.setattr(intake, "MOST_BYTES", 4 * MIB)
+    monkeypatch.setattr(search, "LARGEST_FILE", MIB)
+    monkeypatch.setattr(search, "MOST_BYTES", 4 * MIB)
     content, words = BAD_ARCHIVES[name]
     put(tmp_path / "ada" / name, content)
-    it = one(tmp_path, LESSON)
-    assert isinstance(it, Refusal)
-    assert words in it.reason
+    hand_in = one(tmp_path, LESSON)
+    assert isinstance(hand_in, Refusal)
+    assert words in hand_in.reason
 
 
 def test_an_environment_in_an_archive_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setattr(intake, "MOST_ENTRIES", 100)
+    monkeypatch.setattr(search, "MOST_ENTRIES", 100)
     files = [(f"course/.venv/lib/{number}.py", "") for number in range(1000)]
     put(tmp_path / "ada.zip", packed([*files, (f"course/lessons/{NAME}/{NOTEBOOK}", BEGUN)]))
     assert one(tmp_path).remarks == ()
@@ -213,7 +216,7 @@ def test_an_archive_of_a_whole_class_is_no_learners(tmp_path):
     assert "several learners; unpack it" in one(tmp_path).reason
 
 
-NOTHING = {
+NOT_GRADABLE = {
     "empty": (lambda folder: None, "is empty"),
     "lesson": (lambda folder: (folder / NAME).mkdir(), "is empty"),
     "folder": (lambda folder: (folder / NOTEBOOK).mkdir(), "is a folder"),
@@ -222,7 +225,7 @@ NOTHING = {
     "links": (lambda folder: (folder / "work").symlink_to("/etc"), "1 link (work)"),
     "link": (lambda folder: (folder / NOTEBOOK).symlink_to("/etc/passwd"), "links are not followed"),
     "round": (lambda folder: (folder / "round").symlink_to(folder), "1 link (round)"),
-    "pipe": (lambda folder: os.mkfifo(folder / NOTEBOOK), "no plain file"),
+    "pipe": (lambda folder: os.mkfifo(folder / NOTEBOOK), "not a plain file"),
     "other pipe": (lambda folder: os.mkfifo(folder / "x"), "1 device or pipe (x)"),
     "droppings": (lambda folder: put(folder / ".DS_Store", "x"), "no notebook"),
     "essay": (lambda folder: put(folder / "essay.ipynb", '{"cells": []}'), "which lesson"),
@@ -231,22 +234,22 @@ NOTHING = {
 }
 
 
-@pytest.mark.parametrize("name", NOTHING)
+@pytest.mark.parametrize("name", NOT_GRADABLE)
 def test_where_nothing_can_be_graded_it_is_said_why(name, tmp_path):
-    write, words = NOTHING[name]
+    write, words = NOT_GRADABLE[name]
     (tmp_path / "ada").mkdir()
     write(tmp_path / "ada")
     found = list(take_in(tmp_path))
-    assert all(isinstance(it, Refusal) and it.student == "ada" for it in found)
-    assert words in "; ".join(it.reason for it in found)
+    assert all(isinstance(hand_in, Refusal) and hand_in.student == "ada" for hand_in in found)
+    assert words in "; ".join(hand_in.reason for hand_in in found)
 
 
 def test_a_socket_is_named(tmp_path, monkeypatch):
     (tmp_path / "ada").mkdir()
     monkeypatch.chdir(tmp_path / "ada")  # a socket's path is short
-    with socket.socket(socket.AF_UNIX) as it:
-        it.bind(NOTEBOOK)
-        assert "no plain file" in one(tmp_path).reason
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(NOTEBOOK)
+        assert "not a plain file" in one(tmp_path).reason
 
 
 def test_what_is_no_learners_is_named_and_what_systems_leave_behind_is_not(tmp_path):
@@ -257,12 +260,12 @@ def test_what_is_no_learners_is_named_and_what_systems_leave_behind_is_not(tmp_p
     put(tmp_path / NAME / "bob" / NOTEBOOK)
     (tmp_path / "link").symlink_to("ada")
     os.mkfifo(tmp_path / "pipe")
-    found = {it.student: getattr(it, "reason", "") for it in take_in(tmp_path)}
+    found = {hand_in.student: getattr(hand_in, "reason", "") for hand_in in take_in(tmp_path)}
     assert set(found) == {"ada", "readme.txt", NAME, "link", "pipe"}
     assert "neither a learner's folder nor a notebook" in found["readme.txt"]
     assert f"ssdseg grade {tmp_path / NAME} --lesson 1" in found[NAME]
     assert "links are not followed" in found["link"]
-    assert "no plain file" in found["pipe"]
+    assert "not a plain file" in found["pipe"]
     assert found["ada"] == ""
 
 
@@ -280,14 +283,14 @@ def test_what_may_not_be_read_is_named(tmp_path):
 def test_an_error_of_ours_costs_one_learner_alone(tmp_path, monkeypatch):
     for name in ("ada", "bob", "cy"):
         put(tmp_path / name / NOTEBOOK)
-    real = intake._Search
+    real = intake.Search
 
-    def search(folder, entries):
+    def broken(folder, entries):
         if entries[0].name == "bob":
             raise RuntimeError("a\x1b[31mb\ud800")
         return real(folder, entries)
 
-    monkeypatch.setattr(intake, "_Search", search)
+    monkeypatch.setattr(intake, "Search", broken)
     found = taken(tmp_path)
     assert found["bob", ""].reason == "reading it stopped with RuntimeError: a\ufffd[31mb\ufffd"
     assert isinstance(found["cy", NAME], Submission)
@@ -305,10 +308,10 @@ def two(folder, first=OTHER, second=BEGUN):
 @pytest.mark.parametrize(("take", "content"), [("newest", BEGUN), ("oldest", OTHER), ("named", OTHER)])
 def test_of_several_versions_the_newest_counts_or_the_one_that_is_asked_for(take, content, tmp_path):
     two(tmp_path)
-    it = one(tmp_path, take=take)
-    assert it.content == content.encode()
-    assert "counts" in it.remarks[-1]
-    assert "left out" in it.remarks[-1]
+    hand_in = one(tmp_path, take=take)
+    assert hand_in.content == content.encode()
+    assert "counts" in hand_in.remarks[-1]
+    assert "left out" in hand_in.remarks[-1]
 
 
 def test_the_newest_counts_in_archives_and_beside_them(tmp_path):
@@ -321,46 +324,46 @@ def test_the_newest_counts_in_archives_and_beside_them(tmp_path):
 @pytest.mark.parametrize("newer", [TEXT, "", "\0\n"], ids=["untouched", "empty", "zeros"])
 def test_a_newer_one_in_which_nothing_is_written_does_not_count(newer, tmp_path):
     two(tmp_path, BEGUN, newer)
-    it = one(tmp_path)
-    assert it.content == BEGUN.encode()
-    assert "(1).ipynb" in it.remarks[-1]
+    hand_in = one(tmp_path)
+    assert hand_in.content == BEGUN.encode()
+    assert "(1).ipynb" in hand_in.remarks[-1]
 
 
 def test_the_notebook_of_the_right_name_counts_where_times_say_nothing(tmp_path):
     put(tmp_path / "ada" / NAME / NOTEBOOK, "right")
     put(tmp_path / "ada" / NAME / "01_anchors-Copy1.ipynb", "wrong")
     put(tmp_path / "ada" / NAME / ".ipynb_checkpoints" / "01_anchors-checkpoint.ipynb", "old")
-    it = one(tmp_path)
-    assert it.content == b"right"
-    assert "Copy1" in it.remarks[0]
+    hand_in = one(tmp_path)
+    assert hand_in.content == b"right"
+    assert "Copy1" in hand_in.remarks[0]
 
 
 def test_a_checkpoint_counts_only_where_nothing_else_is_left(tmp_path):
     put(tmp_path / "ada" / NOTEBOOK, OTHER, LONG_AGO)
     put(tmp_path / "ada" / ".ipynb_checkpoints" / "01_anchors-checkpoint.ipynb", BEGUN)
-    it = one(tmp_path)
-    assert (it.content, it.remarks) == (OTHER.encode(), ())
+    hand_in = one(tmp_path)
+    assert (hand_in.content, hand_in.remarks) == (OTHER.encode(), ())
     put(tmp_path / "ada" / NOTEBOOK, "")
-    it = one(tmp_path)
-    assert it.content == BEGUN.encode()
-    assert "the copy which Jupyter kept" in "; ".join(it.remarks)
+    hand_in = one(tmp_path)
+    assert hand_in.content == BEGUN.encode()
+    assert "the copy which Jupyter kept" in "; ".join(hand_in.remarks)
 
 
 def test_two_entries_of_one_learner_are_read_as_one(tmp_path):
     put(tmp_path / "ada" / NAME / NOTEBOOK, OTHER, LONG_AGO)
     put(tmp_path / "ada.ipynb", BEGUN)
     put(tmp_path / "ada.zip", packed([("x.ipynb", TEXT)]))
-    it = one(tmp_path)
-    assert it.content == BEGUN.encode()
-    assert "ada/01_anchors/01_anchors.ipynb" in it.remarks[-1]
-    assert "ada.zip/x.ipynb" in it.remarks[-1]
+    hand_in = one(tmp_path)
+    assert hand_in.content == BEGUN.encode()
+    assert "ada/01_anchors/01_anchors.ipynb" in hand_in.remarks[-1]
+    assert "ada.zip/x.ipynb" in hand_in.remarks[-1]
 
 
 def test_a_lesson_under_another_lessons_name_is_what_is_in_it(tmp_path):
     put(tmp_path / "ada" / "02_matching" / "02_matching.ipynb", BEGUN)
-    it = one(tmp_path)
-    assert it.lesson is LESSON
-    assert "is 01_anchors by what is in it" in it.remarks[0]
+    hand_in = one(tmp_path)
+    assert hand_in.lesson is LESSON
+    assert "is 01_anchors by what is in it" in hand_in.remarks[0]
     assert "it looks like 01_anchors" in one(tmp_path, find_lesson("2")).reason
     assert isinstance(one(tmp_path, LESSON), Submission)
 
@@ -397,9 +400,9 @@ def test_of_a_whole_course_what_was_begun_counts_and_never_the_solution(below, t
     assert "nothing is written in any" in one(tmp_path).reason
     assert isinstance(one(tmp_path, LESSON), Submission)  # it was asked for, and has no points
     put(LESSON.notebook(root), OTHER)
-    it = one(tmp_path)
-    assert (it.lesson, it.content) == (LESSON, OTHER.encode())
-    assert "not begun, and not graded: 02_matching" in it.remarks
+    hand_in = one(tmp_path)
+    assert (hand_in.lesson, hand_in.content) == (LESSON, OTHER.encode())
+    assert "not begun, and not graded: 02_matching" in hand_in.remarks
 
 
 def test_where_one_lesson_is_wanted_what_may_be_of_it_is_named(tmp_path):
@@ -441,9 +444,9 @@ def with_outputs(size: int, text: str = BEGUN) -> bytes:
 def test_many_outputs_are_left_out_and_the_answers_are_read(name, tmp_path):
     large = with_outputs(30 * MIB)
     put(tmp_path / "ada" / name, packed([("x.ipynb", large)], compression=8) if name.endswith("zip") else large)
-    it = one(tmp_path)
-    assert len(it.content) < MIB
-    sources = ["".join(cell["source"]) for cell in json.loads(it.content)["cells"]]
+    hand_in = one(tmp_path)
+    assert len(hand_in.content) < MIB
+    sources = ["".join(cell["source"]) for cell in json.loads(hand_in.content)["cells"]]
     assert sources[:-1] == ["".join(cell["source"]) for cell in json.loads(BEGUN)["cells"]]
 
 
@@ -452,7 +455,7 @@ def test_what_is_large_without_outputs_is_refused_at_once(tmp_path):
     put(tmp_path / "bob" / NOTEBOOK, b"[]," * (7 * MIB))
     with (tmp_path / "cy.ipynb").open("wb") as file:
         file.truncate(10**12)
-    reasons = {it.student: it.reason for it in take_in(tmp_path, LESSON)}
+    reasons = {hand_in.student: hand_in.reason for hand_in in take_in(tmp_path, LESSON)}
     assert "more than 20 MiB" in reasons["ada"]
     assert "values" in reasons["bob"]
     assert "more than 128 MiB" in reasons["cy"]
@@ -467,7 +470,7 @@ def test_a_learner_with_thousands_of_files_is_looked_at_in_part(tmp_path):
 
 
 def test_a_learner_takes_no_more_than_some_seconds(tmp_path, monkeypatch):
-    monkeypatch.setattr(intake, "MOST_SECONDS", 0)
+    monkeypatch.setattr(search, "MOST_SECONDS", 0)
     put(tmp_path / "ada" / NAME / NOTEBOOK)
     put(tmp_path / "ada" / "work.zip", packed([(NOTEBOOK, BEGUN)]))
     assert "0 seconds of work" in one(tmp_path, LESSON).reason
@@ -511,15 +514,19 @@ def test_any_name_is_taken_and_becomes_an_id_of_its_own(tmp_path):
     for name in PLATFORM:
         put(tmp_path / name / NOTEBOOK)
     found = list(take_in(tmp_path))
-    assert all(isinstance(it, Submission) for it in found)
-    ids = {it.student for it in found}
+    assert all(isinstance(hand_in, Submission) for hand_in in found)
+    ids = {hand_in.student for hand_in in found}
     assert len(ids) == len(PLATFORM)
     assert {"José", "प्रिया", "สมชาย", "李雷"} <= ids
-    for it in ids:
-        assert it[0].isalnum()
-        assert len(it) <= 100
-        (tmp_path / "feedback" / it).mkdir(parents=True)
-    assert {it.learner.name for it in found} >= {"Lovelace, Ada (5678)", "Miles O'Brien_123457", "=HYPERLINK(1)"}
+    for student in ids:
+        assert student[0].isalnum()
+        assert len(student) <= 100
+        (tmp_path / "feedback" / student).mkdir(parents=True)
+    assert {hand_in.learner.name for hand_in in found} >= {
+        "Lovelace, Ada (5678)",
+        "Miles O'Brien_123457",
+        "=HYPERLINK(1)",
+    }
 
 
 def test_one_name_written_in_two_ways_is_one_learner(tmp_path):
@@ -541,9 +548,9 @@ def test_capital_letters_tell_learners_apart_and_it_is_said(tmp_path):
 
 def test_two_names_never_become_one_id(tmp_path):
     put(tmp_path / "a<b" / NOTEBOOK)
-    (name,) = {it.student for it in take_in(tmp_path)}
+    (name,) = {hand_in.student for hand_in in take_in(tmp_path)}
     put(tmp_path / name / NOTEBOOK)
-    assert all("would stand for somebody else" in it.reason for it in take_in(tmp_path))
+    assert all("would stand for somebody else" in hand_in.reason for hand_in in take_in(tmp_path))
 
 
 CLASS = Students(
@@ -573,8 +580,8 @@ CLASS = Students(
 )
 def test_a_table_says_who_is_meant(name, student, tmp_path):
     put(tmp_path / name / NOTEBOOK)
-    it = one(tmp_path, students=CLASS)
-    assert (it.student, it.remarks) == (student, ())
+    hand_in = one(tmp_path, students=CLASS)
+    assert (hand_in.student, hand_in.remarks) == (student, ())
 
 
 def test_a_table_with_two_of_one_name_and_a_name_that_is_in_none(tmp_path):
@@ -608,8 +615,8 @@ def test_a_time_that_is_none_is_not_believed(text, tmp_path):
     put(tmp_path / "ada" / NAME / NOTEBOOK)
     put(tmp_path / "ada" / NAME / "timestamp.txt", text)
     put(tmp_path / "ada" / NAME / "submission_secret.txt", text)
-    it = one(tmp_path)
-    assert (it.timestamp, it.secret) == (None, "")
+    hand_in = one(tmp_path)
+    assert (hand_in.timestamp, hand_in.secret) == (None, "")
 
 
 def test_a_backup_of_hard_links_costs_nobody_anything_and_one_file_of_two_learners_is_known(tmp_path):
@@ -618,8 +625,8 @@ def test_a_backup_of_hard_links_costs_nobody_anything_and_one_file_of_two_learne
     os.link(tmp_path / "class" / "ada" / NOTEBOOK, tmp_path / "backup")
     (tmp_path / "class" / "cy").mkdir()
     os.link(tmp_path / "class" / "bob" / NOTEBOOK, tmp_path / "class" / "cy" / NOTEBOOK)
-    found = {it.student: it for it in take_in(tmp_path / "class")}
-    assert all(isinstance(it, Submission) for it in found.values())
+    found = {hand_in.student: hand_in for hand_in in take_in(tmp_path / "class")}
+    assert all(isinstance(hand_in, Submission) for hand_in in found.values())
     assert found["bob"].file == found["cy"].file != found["ada"].file
 
 
@@ -638,19 +645,19 @@ def test_files_beside_a_notebook_go_with_it_and_those_of_others_do_not(tmp_path)
     put(tmp_path / "ada" / NAME / "data" / "table.csv", "1,2")
     put(tmp_path / "ada" / NAME / "film.mp4", bytes(9 * MIB))
     put(tmp_path / "ada" / "other.py", "x = 2")
-    it = one(tmp_path)
-    assert it.beside == {"helper.py": b"x = 1", "data/table.csv": b"1,2"}
-    assert "film.mp4 is too large" in "; ".join(it.remarks)
+    hand_in = one(tmp_path)
+    assert hand_in.beside == {"helper.py": b"x = 1", "data/table.csv": b"1,2"}
+    assert "film.mp4 is too large" in "; ".join(hand_in.remarks)
     put(tmp_path / "bob.zip", packed([(f"a/{NOTEBOOK}", BEGUN), ("a/helper.py", "x = 1"), ("b/other.py", "")]))
     assert taken(tmp_path)["bob", NAME].beside == {"helper.py": b"x = 1"}
 
 
 def test_what_is_gone_when_it_is_read_again_is_said(tmp_path):
     path = put(tmp_path / "ada" / NOTEBOOK)
-    it = one(tmp_path)
+    hand_in = one(tmp_path)
     path.unlink()
     with pytest.raises(NotebookError, match="cannot be read: No such file"):
-        read_again(tmp_path, it)
+        read_again(tmp_path, hand_in)
 
 
 def test_an_empty_folder_holds_nothing(tmp_path):

@@ -48,7 +48,7 @@ def test_a_table_is_read_as_programs_write_it(content, encoding, tmp_path):
     path = tmp_path / "students.csv"
     path.write_bytes(content.encode(encoding))
     learners = read_students(path).learners
-    assert {it.id: (it.first_name, it.last_name, it.email) for it in learners.values()} == {
+    assert {learner.id: (learner.first_name, learner.last_name, learner.email) for learner in learners.values()} == {
         "s1": ("Ada", "Lovelace", "ada@x.org"),
         "s2": ("Jo", "Li", ""),
     }
@@ -59,8 +59,8 @@ def test_a_table_is_read_as_programs_write_it(content, encoding, tmp_path):
     [
         ("", "must name the columns"),
         ("name,mail\nada,x\n", "must name the columns"),
-        (HEADER + "../x,A,B,\n", "line 2: '../x' is no id"),
-        (HEADER + ",A,B,\n", "line 2: '' is no id"),
+        (HEADER + "../x,A,B,\n", "line 2: '../x' is not an id"),
+        (HEADER + ",A,B,\n", "line 2: '' is not an id"),
         (HEADER + "a,A,B,\na,C,D,\n", "line 3: a is there twice"),
     ],
 )

@@ -78,8 +78,8 @@ def test_what_is_far_too_large_without_its_outputs_is_refused(junk):
 
 
 def test_outputs_of_far_too_many_parts_are_refused(monkeypatch):
-    monkeypatch.setattr("ssdseg_course.grading.repair.MOST_TOKENS", 100)
+    monkeypatch.setattr("ssdseg_course.grading.bulk.MOST_TOKENS", 100)
     notebook = json.loads(notebook_text(SOLVED))
     cell_of(notebook, "grid_centers")["outputs"] = [[]] * 100
-    with pytest.raises(NotebookError, match="far too many parts"):
+    with pytest.raises(NotebookError, match="more than 100 values; clear its outputs"):
         repair(json.dumps(notebook).encode(), LESSON, RELEASE)

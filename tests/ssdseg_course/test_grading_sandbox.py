@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from answers import report_on
 from sandboxes import needs_sandbox
@@ -46,15 +47,19 @@ def sandbox():
 
 
 @needs_sandbox
-@every_lesson
+@pytest.mark.parametrize(
+    "lesson",
+    [lesson if lesson.number in (1, 6) else pytest.param(lesson, marks=pytest.mark.full) for lesson in LESSONS],
+    ids=lambda lesson: lesson.name,
+)
 def test_the_solution_gets_all_points_and_the_untouched_lesson_none(lesson):
     release = lesson.notebook().read_text(encoding="utf-8")
     for path, share in ((lesson.solution(), 1), (lesson.notebook(), 0)):
         graded = grader.grade(grader.Work("ada", lesson.name, path.read_bytes(), None, (), release, seed=5))
-        assert graded.earned == share * graded.points, [str(report) for report in graded.reports]
+        assert not [str(report) for report in graded.reports if report.earned != share * report.points]
         assert graded.remarks == ()
         assert len(graded.written) == share * len(graded.reports)
-    grader._close_sandbox()
+    grader.close_sandbox()
 
 
 @every_lesson
@@ -221,8 +226,10 @@ def test_an_answer_has_no_rights_and_no_other_user(sandbox):
 
 def test_a_sandbox_that_has_died_says_so():
     with Sandbox(find_lesson("1"), unsafe=True) as opened:
-        opened._process.kill()
-        opened._process.wait()
+        children = [child for child in psutil.Process().children() if "sandboxed" in " ".join(child.cmdline())]
+        process = max(children, key=lambda child: child.create_time())
+        process.kill()
+        process.wait()
         with pytest.raises(SandboxError, match="ended by itself"):
             probe(opened, GRID, "")
 
@@ -293,7 +300,7 @@ def grid_centers(rows, cols):
     pythons = [
         path
         for path in ("/root", "/home", "/opt", "/var", "/srv")
-        if any(str(it).startswith(f"{path}/") for it in sandboxes._shown())
+        if any(str(it).startswith(f"{path}/") for it in sandboxes.visible_paths())
     ]  # Python itself may stand there
     assert message == str(pythons), message
 
@@ -347,9 +354,6 @@ def test_more_than_may_come_out_is_refused():
     with Sandbox(find_lesson("1"), unsafe=True) as opened:
         text = "import numpy\n\n\ndef grid_centers(rows, cols):\n    return numpy.zeros(10**5)"
         assert "far more numbers" in probe(opened, GRID, text, most=10**5).trouble
-
-
-HELPER = b"import os\n\nHERE = os.getcwd()\n"
 
 
 def test_without_a_sandbox_files_stand_beside_the_notebook_too_and_are_gone_afterwards():

@@ -20,14 +20,15 @@ from sqlalchemy.exc import DataError, OperationalError
 from traitlets.config import Config
 
 from ssdseg_course.checking.report import Report
-from ssdseg_course.cli.grade import _show
+from ssdseg_course.cli.grade import show
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading import cluster, grading
+from ssdseg_course.grading import gradebook as books
 from ssdseg_course.grading.gradebook import GradebookError, Records, gradebook_url, open_gradebook
 from ssdseg_course.grading.grader import Graded, NotGraded
-from ssdseg_course.grading.grading import Options, _config, grade_folder
+from ssdseg_course.grading.grading import Options, grade_folder, read_config
 from ssdseg_course.grading.repair import repair
 from ssdseg_course.manifest import LESSONS, ROOT, find_lesson
-from ssdseg_course.work.running import exercises_of
 from ssdseg_course.work.workspace import NotebookError, grade_id, is_written, notebook_text, parse_notebook
 
 NAME = LESSON.name
@@ -55,8 +56,8 @@ class Grader:
             return NotGraded(work.student, work.lesson, f"{error}{said}")
         written = frozenset(grade_id(cell) for cell in notebook["cells"] if is_written(cell))
         reports = tuple(
-            Report(it.id, it.name in written, it.points, (f"well {said}",), work.seed, said)
-            for it in exercises_of(lesson)
+            Report(exercise.id, exercise.name in written, exercise.points, (f"well {said}",), work.seed, said)
+            for exercise in exercises_of(lesson)
         )
         remarks = (*work.remarks, *([said] if said else []))
         return Graded(work.student, work.lesson, reports, written, remarks, notebook, work.timestamp)
@@ -65,34 +66,34 @@ class Grader:
 @pytest.fixture
 def grader(monkeypatch):
     """The grader that knows no sandbox."""
-    it = Grader()
+    grader = Grader()
 
     class Future:
         def __init__(self, work):
             self.work = work
 
         def result(self):
-            return it.future(self.work)
+            return grader.future(self.work)
 
     def grade_all(client, works):
         for work in works:
-            it.graded += 1
-            yield work, cluster._result(Future(work), work)
+            grader.graded += 1
+            yield work, cluster.result_of(Future(work), work)
 
     monkeypatch.setattr(cluster, "grade_all", grade_all)
     monkeypatch.setattr(cluster, "connected", lambda *_: contextlib.nullcontext())
-    return it
+    return grader
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     """A gradebook that knows two lessons, and their notebooks as they are handed out: nbgrader takes seconds for it."""
     folder = tmp_path_factory.mktemp("prepared")
-    config = _config(folder)
+    config = read_config(folder)
     url = gradebook_url(config, None)
     with open_gradebook(url, config):
         return folder / "gradebook.db", {
-            it: grading._prepare(it, url, folder, config) for it in (LESSON, find_lesson("2"))
+            lesson: grading.prepare(lesson, url, folder, config) for lesson in (LESSON, find_lesson("2"))
         }
 
 
@@ -107,7 +108,7 @@ def empty_term(tmp_path, prepared):
 @pytest.fixture
 def term(empty_term, prepared, monkeypatch):
     """The same, where nbgrader knows the lessons."""
-    monkeypatch.setattr(grading, "_prepare", lambda lesson, *_: prepared[1][lesson])
+    monkeypatch.setattr(grading, "prepare", lambda lesson, *_: prepared[1][lesson])
     return empty_term
 
 
@@ -161,7 +162,7 @@ def test_an_earlier_grade_stays_where_what_came_later_cannot_be_graded(term, gra
     run(term)
     hand_in(term, "ada", "")
     tally = run(term)
-    assert [it.reason for it in tally.not_graded] == ["the file is empty"]
+    assert [refused.reason for refused in tally.not_graded] == ["the file is empty"]
     assert grades(term)["ada", NAME]["score"] == "100.0"
 
 
@@ -193,6 +194,36 @@ def test_a_due_date_that_is_set_later_or_extended_counts_at_once(term, grader):
     assert "less for being late" not in page(term, "ada")
 
 
+def test_who_is_late_when_graded_loses_what_nbgraders_plugin_says_and_who_has_no_time_is_not_late(term, grader):
+    with (term / "nbgrader_config.py").open("a") as config:
+        config.write(LATE)
+    with gradebook(term) as book:
+        book.update_or_create_assignment(NAME, duedate="2026-11-24 10:00:00 UTC")
+    hand_in(term, "ada", timestamp="2026-11-25 10:00:00 UTC")
+    hand_in(term, "bob")
+    assert run(term).graded == 2
+    columns = ("raw_score", "late_submission_penalty", "score")
+    found = {student: tuple(grades(term)[student, NAME][name] for name in columns) for student in ("ada", "bob")}
+    assert found == {"ada": ("100.0", "100.0", "0.0"), "bob": ("100.0", "0.0", "100.0")}
+
+
+def test_a_submission_whose_writing_fails_half_way_leaves_nothing(term, grader, monkeypatch):
+    for name in ("ada", "bob"):
+        hand_in(term, name)
+
+    def stop(*_):
+        raise OperationalError("insert", {}, Exception("disk I/O error"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(books, "insert", stop)
+        with pytest.raises(GradebookError, match=r"gradebook\.db.*disk I/O error"):
+            run(term)
+    with gradebook(term) as book:
+        assert book.assignment_submissions(NAME) == []
+    assert run(term).graded == 2
+    assert [grades(term)[student, NAME]["score"] for student in ("ada", "bob")] == ["100.0", "100.0"]
+
+
 def test_changed_points_of_an_exercise_are_noticed(empty_term, grader):
     term = empty_term
     hand_in(term, "ada")
@@ -210,7 +241,10 @@ def test_changed_points_of_an_exercise_are_noticed(empty_term, grader):
     (source / f"{NAME}.ipynb").write_text(json.dumps(notebook))
     tally = run(term)
     assert tally.graded == 2
-    assert {it.student: (it.earned, it.points) for it in tally.records} == {"ada": (105, 105), "bob": (0, 105)}
+    assert {record.student: (record.earned, record.points) for record in tally.records} == {
+        "ada": (105, 105),
+        "bob": (0, 105),
+    }
     assert (grades(term)["ada", NAME]["score"], grades(term)["ada", NAME]["max_score"]) == ("105.0", "105.0")
     assert f"{before + 5}/{before + 5}" in page(term, "ada")
     assert f"{before + 5}/{before + 5}" in (term / "autograded" / "ada" / NAME / f"{NAME}.ipynb").read_text()
@@ -221,10 +255,25 @@ def test_a_source_without_a_graded_cell_is_named(empty_term, grader):
     hand_in(term, "ada")
     (term / "solutions" / NAME).mkdir(parents=True)
     notebook = json.loads(LESSON.solution().read_text())
-    notebook["cells"] = [it for it in notebook["cells"] if it["metadata"].get("nbgrader", {}).get("grade_id") != TARGET]
+    notebook["cells"] = [
+        cell for cell in notebook["cells"] if cell["metadata"].get("nbgrader", {}).get("grade_id") != TARGET
+    ]
     (term / "solutions" / NAME / f"{NAME}.ipynb").write_text(json.dumps(notebook))
     with pytest.raises(grading.GradingError, match=f"cells of {TARGET} are missing"):
         run(term)
+
+
+def test_a_grade_given_by_hand_stays_and_is_marked_for_a_look(term, grader):
+    hand_in(term, "ada", UNTOUCHED)
+    run(term)
+    with gradebook(term) as book:
+        book.find_grade(f"check_{TARGET}", NAME, NAME, "ada").manual_score = 7
+        book.db.commit()
+    tally = run(term, again=True)
+    assert (tally.graded, tally.unchanged) == (1, 0)
+    with gradebook(term) as book:
+        grade = book.find_grade(f"check_{TARGET}", NAME, NAME, "ada")
+        assert (grade.manual_score, grade.auto_score, grade.needs_manual_grade, grade.score) == (7, 0, True, 7)
 
 
 def test_feedback_shows_comments_and_points_given_by_hand(term, grader):
@@ -246,7 +295,7 @@ def test_feedback_shows_comments_and_points_given_by_hand(term, grader):
 
 def api(term, **exchange) -> NbGraderAPI:
     """nbgrader, as its formgrader uses it in a term's folder."""
-    config = _config(term)
+    config = read_config(term)
     config.merge(Config({"Exchange": exchange}))
     return NbGraderAPI(CourseDirectory(config=config), config=config)
 
@@ -256,11 +305,14 @@ def test_the_formgrader_shows_the_lessons_and_what_was_graded(term, grader):
     hand_in(term, "प्रिया")
     run(term)
     nbgrader = api(term)
-    assert [it["name"] for it in nbgrader.get_assignments()] == [lesson.name for lesson in LESSONS]
+    assert [entry["name"] for entry in nbgrader.get_assignments()] == [lesson.name for lesson in LESSONS]
     lesson = nbgrader.get_assignment(NAME)
     assert (lesson["num_submissions"], lesson["max_score"], lesson["average_score"]) == (2, 100, 100)
     assert nbgrader.get_autograded_students(NAME) == {"ada", "प्रिया"}
-    assert {it["student"]: it["autograded"] for it in nbgrader.get_submissions(NAME)} == {"ada": True, "प्रिया": True}
+    assert {entry["student"]: entry["autograded"] for entry in nbgrader.get_submissions(NAME)} == {
+        "ada": True,
+        "प्रिया": True,
+    }
 
 
 def test_feedback_is_released_by_nbgrader_and_found_by_who_has_handed_in(term, grader, tmp_path_factory):
@@ -316,9 +368,9 @@ def test_an_error_of_a_worker_costs_one_submission(error, term, grader):
     grader.says["bob"] = error
     tally = run(term)
     assert tally.graded == 2
-    (it,) = tally.not_graded
-    assert it.student == "bob"
-    it.reason.encode()
+    (refused,) = tally.not_graded
+    assert refused.student == "bob"
+    refused.reason.encode()
 
 
 @pytest.mark.parametrize("name", ["record", "graded_notebook", "feedback_page"])
@@ -332,7 +384,7 @@ def test_an_error_while_recording_costs_one_submission(name, error, term, grader
     real = getattr(place, name)
 
     def breaking(*arguments):
-        student = next(it.student for it in arguments if hasattr(it, "student"))
+        student = next(refused.student for refused in arguments if hasattr(refused, "student"))
         if student == "bob":
             raise error
         return real(*arguments)
@@ -340,9 +392,9 @@ def test_an_error_while_recording_costs_one_submission(name, error, term, grader
     monkeypatch.setattr(place, name, breaking)
     tally = run(term)
     assert tally.graded == (3 if name == "feedback_page" else 2)
-    (it,) = tally.not_graded
-    assert it.student == "bob"
-    it.reason.encode()
+    (refused,) = tally.not_graded
+    assert refused.student == "bob"
+    refused.reason.encode()
     monkeypatch.setattr(place, name, real)
     tally = run(term)
     assert (tally.graded + tally.unchanged, tally.not_graded) == (3, [])
@@ -376,17 +428,15 @@ def test_a_plugin_that_fails_is_named(term, grader, monkeypatch):
 def test_what_goes_away_while_others_are_graded_is_named(term, grader, monkeypatch):
     for name in ("ada", "bob"):
         hand_in(term, name)
-    real = grading._look_through
 
-    def look(*arguments):
-        found = real(*arguments)
+    def connected(*_):
         shutil.rmtree(term / "submitted" / "ada")
-        return found
+        return contextlib.nullcontext()
 
-    monkeypatch.setattr(grading, "_look_through", look)
+    monkeypatch.setattr(cluster, "connected", connected)
     tally = run(term)
     assert tally.graded == 1
-    assert "cannot be read any more" in tally.not_graded[0].reason
+    assert "can no longer be read" in tally.not_graded[0].reason
 
 
 def test_no_text_of_a_submission_reaches_the_terminal_or_a_file_as_it_is(term, grader, capsys):
@@ -398,7 +448,7 @@ def test_no_text_of_a_submission_reaches_the_terminal_or_a_file_as_it_is(term, g
         grader.says[student] = HOSTILE
     grader.says["bob"] = HOSTILE
     tally = run(term)
-    _show(tally, term)
+    show(tally, term)
     printed = capsys.readouterr().out
     texts = [printed, page(term, "bob"), (term / "class_report.md").read_text(), (term / "grades.csv").read_text()]
     for text in texts:
@@ -415,8 +465,8 @@ def test_one_file_of_two_learners_is_said(term, grader, capsys):
     os.link(folder / f"{NAME}.ipynb", term / "submitted" / "bob" / f"{NAME}.ipynb")
     tally = run(term)
     assert tally.graded == 2
-    _show(tally, term)
-    assert "ada and bob have handed in one and the same file (a hard link)" in capsys.readouterr().out
+    show(tally, term)
+    assert "ada and bob handed in one and the same file (a hard link)" in capsys.readouterr().out
 
 
 def test_a_file_beside_the_notebook_that_changes_is_graded_again(term, grader):

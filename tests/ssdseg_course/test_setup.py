@@ -1,5 +1,6 @@
 """Is it said before anything is installed where the course cannot run, and do all places say the same?"""
 
+import ast
 import os
 import platform
 import re
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
-from importlib.metadata import metadata
+from importlib.metadata import metadata, packages_distributions
 
 import pytest
 
@@ -17,11 +18,56 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 FITS = re.search(r"define FITS\n(.*?)\nendef", MAKEFILE, re.DOTALL)[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
+IMPORTED_BY_OTHERS = {  # what our own packages need all the same
+    "cryptography": "distributed makes the certificates of its workers with it",
+    "ipykernel": "runs notebooks",
+    "jupyterlab": "`ssdseg lab` starts it",
+    "tensorboard": "TensorFlow writes the log of a training with it",
+}
+
+
+def plain(name: str) -> str:
+    """The name of a distribution, of which there are several spellings."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(requirements: list[str]) -> set[str]:
+    return {plain(re.match(r"[\w.-]+", requirement)[0]) for requirement in requirements}
+
+
+def imported(*folders: str) -> set[str]:
+    """The distributions whose modules are imported by the files of these folders."""
+    distributions = packages_distributions()
+    modules = set()
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                modules.add(node.module.partition(".")[0])
+    return {plain(name) for module in modules for name in distributions.get(module, ())} - {plain(PYPROJECT["name"])}
+
 
 def said():
     with pytest.raises(SystemExit) as stopped:
         exec(FITS, {})
     return stopped.value.code
+
+
+def test_every_library_that_is_imported_is_declared():
+    runtime = declared(PYPROJECT["dependencies"])
+    assert imported("ssdseg_ref", "ssdseg_course") - runtime == set()
+    assert imported("tests") - runtime - declared(PYPROJECT["optional-dependencies"]["dev"]) == set()
+
+
+def test_every_library_that_is_declared_is_imported_or_has_a_reason():
+    assert declared(PYPROJECT["dependencies"]) - imported("ssdseg_ref", "ssdseg_course") == set(IMPORTED_BY_OTHERS)
+
+
+def test_the_tested_version_of_every_library_is_pinned():
+    pinned = declared((ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()[1:])
+    for requirements in (PYPROJECT["dependencies"], *PYPROJECT["optional-dependencies"].values()):
+        assert declared(requirements) - pinned == set()
 
 
 def test_this_python_fits():

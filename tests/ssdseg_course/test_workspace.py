@@ -18,8 +18,8 @@ from ssdseg_course.work.workspace import (
     notebook_text,
     read_lesson,
     read_notebook,
-    write_whole,
 )
+from ssdseg_ref.keeping import write_whole
 
 
 def test_the_course_is_the_nearest_one_at_or_above_the_working_directory(tmp_path, monkeypatch):
@@ -99,17 +99,11 @@ def test_a_lesson_that_the_course_does_not_have_is_said_to_be_missing(tmp_path):
         read_lesson(LESSON, tmp_path)
 
 
-def test_a_notebook_deleted_from_a_course_without_solutions_is_said_to_be_missing(tmp_path):
-    LESSON.notebook(tmp_path).parent.mkdir(parents=True)
-    with pytest.raises(NotebookError, match=r"this notebook is missing; copy it again") as caught:
-        read_lesson(LESSON, tmp_path)
-    assert "not in this course yet" not in str(caught.value)
-
-
-def test_a_deleted_notebook_is_answered_with_the_way_out(tmp_path):
-    source = LESSON.source(tmp_path)
-    source.parent.mkdir(parents=True)
-    source.write_text("")
+@pytest.mark.parametrize("left", [LESSON.source, LESSON.notebook], ids=["its source", "its folder"])
+def test_a_deleted_notebook_of_which_something_is_left_is_answered_with_the_way_out(left, tmp_path):
+    left(tmp_path).parent.mkdir(parents=True)
+    if left == LESSON.source:
+        left(tmp_path).touch()
     with pytest.raises(NotebookError, match=r"there is no such notebook; `ssdseg reset 1` writes a fresh one"):
         read_lesson(LESSON, tmp_path)
 

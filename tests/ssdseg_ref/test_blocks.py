@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -37,3 +41,12 @@ def test_a_block_can_end_linearly():
     linear = keras.Model(inputs, conv_bn(inputs, 4, name="linear", activation=None))
     clipped = keras.Model(inputs, conv_bn(inputs, 4, name="clipped"))
     assert np.min(linear(x)) < 0 <= np.min(clipped(x))
+
+
+def test_keras_json_does_not_decide_where_the_channels_are(tmp_path):
+    """A file that another course has left; the numpy backend is quick to import."""
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
+    code = "import keras, ssdseg_ref.blocks; print(keras.config.image_data_format())"
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "numpy"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "channels_last\n"

@@ -6,7 +6,7 @@ import pytest
 from ssdseg_ref.data import Sample
 from ssdseg_ref.evaluation import BATCH_SIZE, Scores, evaluate, judge, predict
 from ssdseg_ref.metrics import mean_average_precision, mean_iou
-from ssdseg_ref.multitask import Prediction
+from ssdseg_ref.prediction import Prediction
 
 CLASSES = ("person", "forklift", "monorail")
 

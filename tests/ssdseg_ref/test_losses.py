@@ -394,5 +394,5 @@ def test_outputs_in_half_precision_are_summed_in_single(kind):
 @pytest.mark.parametrize("weights", [(1.0,), (1.0,) * 3, np.ones(5)])
 def test_as_many_weights_as_classes_are_wanted(weights):
     mask, logits = _random_masks(np.random.default_rng(0))
-    with pytest.raises(ValueError, match=rf"4 classes, .* want as many weights, got {len(weights)}"):
+    with pytest.raises(ValueError, match=rf"4 classes, .* need as many weights, got {len(weights)}"):
         weighted_cross_entropy(mask, logits, weights)

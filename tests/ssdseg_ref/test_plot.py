@@ -9,18 +9,18 @@ from matplotlib.patches import Rectangle
 
 from ssdseg_ref.data import Sample, warehouse
 from ssdseg_ref.data.statistics import describe
-from ssdseg_ref.multitask import Prediction
 from ssdseg_ref.plot import (
     CLASS_COLOURS,
     MOST_PAINTED,
-    _luminance,
     draw_boxes,
     draw_mask,
+    luminance,
     mask_palette,
     paint_prediction,
     plot_gallery,
     plot_statistics,
 )
+from ssdseg_ref.prediction import Prediction
 
 NAMES = ("person", "forklift", "monorail")
 
@@ -84,9 +84,7 @@ def test_twenty_classes_can_be_told_apart(axes):
     draw_boxes(axes, (20, 30), np.tile([0, 0, 0.5, 0.5], (20, 1)), labels, names)
     assert len({frame.get_edgecolor() for frame in _frames(axes)}) == 20
     for text in axes.texts:
-        ink, plate = (
-            _luminance(to_rgb(part)) for part in (text.get_color(), text.get_bbox_patch().get_facecolor()[:3])
-        )
+        ink, plate = (luminance(to_rgb(part)) for part in (text.get_color(), text.get_bbox_patch().get_facecolor()[:3]))
         assert (max(ink, plate) + 0.05) / (min(ink, plate) + 0.05) > 4.5  # WCAG 2's least contrast of small text
 
 

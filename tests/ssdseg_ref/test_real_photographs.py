@@ -14,10 +14,12 @@ import keras
 import pytest
 
 from ssdseg_ref.boxes import areas
+from ssdseg_ref.config import LESSON
 from ssdseg_ref.data import coco
 from ssdseg_ref.data.sample import IGNORE
 from ssdseg_ref.evaluation import evaluate
-from ssdseg_ref.multitask import LESSON, Predictor, build_network
+from ssdseg_ref.network import build_network
+from ssdseg_ref.prediction import Predictor
 from ssdseg_ref.training import Recipe, train
 
 COCO100 = Path(os.environ.get("SSDSEG_COCO100", Path(__file__).parents[3] / "shared" / "coco100"))

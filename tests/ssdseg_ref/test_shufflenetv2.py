@@ -130,12 +130,17 @@ def test_the_features_are_the_stages_of_each_stride():
 
 
 @pytest.fixture(scope="module")
-def all_outputs():
-    """A network that gives every feature map and the class scores, at an odd size."""
+def small_network():
     network = shufflenet_v2((*ODD_SIZE, 3), "0.5", classes=7)
     randomise(network, seed=5)
+    return network
+
+
+@pytest.fixture(scope="module")
+def all_outputs(small_network):
+    """Every feature map and the class scores, at an odd size."""
     names = ["stem_relu", "pool", "stage2_unit4_concat", "stage3_unit8_concat", "stage4_unit4_concat", "predictions"]
-    return keras.Model(network.input, {name: network.get_layer(name).output for name in names})
+    return keras.Model(small_network.input, {name: small_network.get_layer(name).output for name in names})
 
 
 def test_every_output_depends_on_the_image(all_outputs):
@@ -162,13 +167,6 @@ def test_every_weight_has_a_gradient(all_outputs):
     gradients = tape.gradient(loss, all_outputs.trainable_variables)
     for weight, gradient in zip(all_outputs.trainable_variables, gradients, strict=True):
         assert np.abs(gradient).max() > 0, weight.path
-
-
-@pytest.fixture(scope="module")
-def small_network():
-    network = shufflenet_v2((*ODD_SIZE, 3), "0.5", classes=7)
-    randomise(network, seed=5)
-    return network
 
 
 def test_a_saved_network_loads_without_custom_code(small_network, tmp_path):

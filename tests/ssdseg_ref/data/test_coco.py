@@ -142,7 +142,7 @@ def test_the_splits_of_a_folder_are_found_by_their_annotations(root):
         ({"person": ["persn"]}, r"panoptic_tiny\.json has no category 'persn', do you mean 'person'\?"),
         ({"cat": ["xyz"]}, "has no category 'xyz'$"),
         ({"person": ["person"], "human": ["person"]}, "uses the category 'person' twice"),
-        ({"person": "person"}, "class 'person' of the class map wants a list"),
+        ({"person": "person"}, "class 'person' of the class map needs a list"),
         ({"ignore": ["truck"]}, "names 1 to 254 classes, this one 0"),
     ],
 )

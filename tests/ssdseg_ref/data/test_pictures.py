@@ -71,7 +71,7 @@ def test_sixteen_bits_of_colour_are_scaled(tmp_path):
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_numbers_without_a_range_are_refused(tmp_path, mode):
     Image.new(mode, (4, 4)).save(tmp_path / "deep.tiff")
-    with pytest.raises(ValueError, match=rf"deep\.tiff: a picture of 8 or 16 bits .* mode {mode}"):
+    with pytest.raises(ValueError, match=rf"deep\.tiff: a picture must have 8 or 16 bits .* mode {mode}"):
         read_photograph(tmp_path / "deep.tiff")
 
 
@@ -152,10 +152,10 @@ def test_what_is_no_file_is_named(tmp_path, kind):
 
 def test_a_mask_whose_numbers_are_not_kept_is_refused(tmp_path):
     Image.fromarray(RAMP % 4).save(tmp_path / "mask.jpg")
-    with pytest.raises(ValueError, match=r"mask\.jpg: labels want a format that keeps every number"):
+    with pytest.raises(ValueError, match=r"mask\.jpg: labels need a format that keeps every number"):
         read_labels(tmp_path / "mask.jpg", ["L"])
     (tmp_path / "mask.png").write_bytes(png(4, 1, depth=2, data=b"\0\x1b"))  # the classes 0 to 3 in one byte
-    with pytest.raises(ValueError, match=r"mask\.png: labels want a picture of mode L, .* mode L;2"):
+    with pytest.raises(ValueError, match=r"mask\.png: labels need a picture of mode L, .* mode L;2"):
         read_labels(tmp_path / "mask.png", ["L"])
 
 

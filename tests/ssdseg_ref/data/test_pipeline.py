@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ssdseg_ref.coding import encode_targets
+from ssdseg_ref.config import LESSON
 from ssdseg_ref.data import Sample, warehouse
 from ssdseg_ref.data.augment import augment
 from ssdseg_ref.data.pipeline import batches, prepare
-from ssdseg_ref.multitask import LESSON
 
 CONFIG = replace(LESSON, image_size=(64, 96))
 ANCHORS = len(CONFIG.anchors)

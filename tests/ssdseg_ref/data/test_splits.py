@@ -50,7 +50,7 @@ def render_interrupted(seed: int, size: tuple[int, int]) -> Sample:
 def home(tmp_path, monkeypatch):
     """An empty place for the cache."""
     monkeypatch.setenv("SSDSEG_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(splits, "_cores", lambda: 2)
+    monkeypatch.setattr(splits, "cores", lambda: 2)
     return tmp_path / "home"
 
 
@@ -182,7 +182,7 @@ def test_a_script_without_a_main_guard_can_draw_on_all_cores(tmp_path):
             from ssdseg_ref.data import splits
 
             print("started")
-            splits._cores = lambda: 2
+            splits.cores = lambda: 2
             print(len(splits.cached_split("train", range(40), (6, 8), render)))
         """)
     )
@@ -195,7 +195,7 @@ import os, signal, sys
 from test_splits import MANY, SIZE, render
 from ssdseg_ref.data import splits
 
-splits._cores = lambda: 2
+splits.cores = lambda: 2
 def stop(done, total):
     print("drawing", flush=True)
     if sys.argv[1] != "wait":
@@ -270,7 +270,9 @@ def test_a_user_without_a_home_is_told_of_ssdseg_home(monkeypatch, named):
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_behind(home, monkeypatch):
-    monkeypatch.setattr(splits, "_write_rows", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        splits, "bring_to_disk", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(OSError, match=r"cannot be kept there \(No space left on device\)"):
         splits.cached_split("train", FEW, SIZE, render)
     assert list((home / "scenes").iterdir()) == []

@@ -93,11 +93,11 @@ def test_file_names_may_be_absolute(folder, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("2,5,2,20", "line 2: label,xmin,ymin,xmax,ymax is wanted, got '2,5,2,20'"),
-        ("2,5,2,20,10,1", "line 2: label,xmin"),
-        ("2;5;2;20;10", "line 2: label,xmin"),
-        ("person,5,2,20,10", "line 2: label,xmin"),
-        ("label,xmin,ymin,xmax,ymax", "line 2: label,xmin"),
+        ("2,5,2,20", "line 2: expected label,xmin,ymin,xmax,ymax, got '2,5,2,20'"),
+        ("2,5,2,20,10,1", "line 2: expected label,xmin"),
+        ("2;5;2;20;10", "line 2: expected label,xmin"),
+        ("person,5,2,20,10", "line 2: expected label,xmin"),
+        ("label,xmin,ymin,xmax,ymax", "line 2: expected label,xmin"),
         ("4,5,2,20,10", "line 2: 4 is no class, the classes are 1 person, 2 forklift, 3 monorail"),
         ("0,5,2,20,10", "line 2: 0 is no class"),
         ("99999999999999,5,2,20,10", "line 2: 99999999999999 is no class"),
@@ -139,7 +139,7 @@ def test_a_mask_of_another_size_is_blamed_on_the_mask(folder):
 
 def test_a_mask_in_colour_is_refused(folder):
     Image.new("RGB", (20, 10)).save(folder / "mask.png")
-    with pytest.raises(ValueError, match=r"mask\.png: labels want a picture of mode L or P or 1, .* RGB"):
+    with pytest.raises(ValueError, match=r"mask\.png: labels need a picture of mode L or P or 1, .* RGB"):
         read_one(folder)
 
 
@@ -186,7 +186,7 @@ def test_a_table_that_is_no_text_is_named(folder):
     [
         ("", "not a json file"),
         ("[[", "not a json file"),
-        ("{}", "a list of .* is wanted, this is a dict"),
+        ("{}", "it must be a list of .*, this is a dict"),
         ('[["a", "b"]]', "entry 1 should be three file names"),
         ('[["a", "b", 3]]', "entry 1 should be three file names"),
         ('[{"image": "a", "mask": "b", "boxes": "c"}]', "entry 1 should be three file names"),

@@ -1,0 +1,8 @@
+def pytest_addoption(parser):
+    parser.addoption(
+        "--seeds",
+        type=int,
+        default=10,
+        metavar="N",
+        help="at how many seeds right answers are tried (default: %(default)s; `make test-all`: 200)",
+    )

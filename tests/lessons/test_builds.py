@@ -1,0 +1,28 @@
+"""Two builds of a lesson are the same to the last byte, but for the outputs of the cells that are tagged `timed`."""
+
+import shutil
+
+import nbformat
+import pytest
+
+from ssdseg_course.authoring import build
+from ssdseg_course.manifest import Lesson, find_lesson
+
+
+def built(lesson: Lesson, root) -> tuple[str, bytes]:
+    """The solution without its times, and the learner's notebook, both built in a folder of their own."""
+    lesson.source(root).parent.mkdir(parents=True)
+    shutil.copy(lesson.source(), lesson.source(root))
+    build(lesson, root)
+    solution = nbformat.read(lesson.solution(root), as_version=4)
+    for cell in solution.cells:
+        if "timed" in cell.metadata.get("tags", ()):
+            cell.outputs = []
+    return nbformat.writes(solution), lesson.notebook(root).read_bytes()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("number", ["2", "6"])  # one in NumPy that takes times, one in Keras
+def test_a_second_build_gives_the_same_bytes_but_for_times(number, tmp_path):
+    lesson = find_lesson(number)
+    assert built(lesson, tmp_path / "one") == built(lesson, tmp_path / "other")
