@@ -294,6 +294,7 @@ def test_a_full_disk_under_tensorboard_s_log_gets_one_sentence(scenes, tmp_path)
     assert finished_epochs(tmp_path) == 1
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_sample_that_cannot_be_read_is_named_in_one_sentence(scenes, tmp_path):
     def read(entry):
         if entry == 3:

@@ -195,6 +195,7 @@ import os, signal, sys
 from test_splits import MANY, SIZE, render
 from ssdseg_ref.data import splits
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
 splits.cores = lambda: 2
 def stop(done, total):
     print("drawing", flush=True)
