@@ -399,7 +399,7 @@ BROKEN = (
     Case("merged", edited(_merged), ALL, "found in the cell of `map_anchors`"),
     Case("crlf", _crlf, ALL),
     Case("odd-cells", _odd_cells, ALL, "left out"),
-    Case("list", saved("[1, 2]"), None, "no notebook"),
+    Case("list", saved("[1, 2]"), None, "not a notebook"),
     Case("other-lesson", saved(OTHER_LESSON), None, "it looks like 02_matching"),
     Case("garbage", saved(bytes(range(256)) * 50), None, "damaged"),
     Case("nested", saved("[" * 100_000), None, "nested"),
