@@ -51,7 +51,7 @@ def start(folder: Path) -> None:
         raise ValueError(f"{folder}: is the folder that you are in; name a new one")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder}: there is something already; name a new folder")
-    with whole_folder(folder.absolute()) as draft:
+    with whole_folder(folder.resolve()) as draft:
         (draft / KEPT).mkdir(parents=True)
         for lesson in LESSONS:
             hand_out(lesson, draft, handed_out(lesson))

@@ -1,8 +1,5 @@
 """A course folder out of what is installed: all of it or nothing, and a new version costs no work."""
 
-import subprocess
-import sys
-
 import pytest
 from learners import (
     EXPERIMENT,
@@ -76,9 +73,11 @@ class TestStart:
         for lesson in LESSONS:
             assert lesson.notebook(root).read_bytes() == lesson.notebook().read_bytes()
 
-    def test_an_empty_folder_is_filled(self, tmp_path):
+    @pytest.mark.parametrize("name", ["empty", "link"])
+    def test_an_empty_folder_is_filled(self, tmp_path, name):
         (tmp_path / "empty").mkdir()
-        start(tmp_path / "empty")
+        (tmp_path / "link").symlink_to(tmp_path / "empty")
+        start(tmp_path / name)
         assert LESSON.notebook(tmp_path / "empty").exists()
 
     def test_what_is_there_stays_and_is_named(self, tmp_path):
@@ -210,12 +209,3 @@ def test_only_a_folder_that_was_started_is_updated_from_the_installation(root, t
     assert is_started(root)
     save(handed_out(), tmp_path / "other", find_lesson("02"))
     assert not is_started(tmp_path / "other")
-
-
-def test_the_version_is_told():
-    done = subprocess.run(
-        [sys.executable, "-m", "ssdseg_course", "--version"], capture_output=True, text=True, check=True
-    )
-    name, number = done.stdout.split()
-    assert name == "ssdseg"
-    assert number[0].isdigit()

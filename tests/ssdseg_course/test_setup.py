@@ -54,6 +54,12 @@ def said():
     return stopped.value.code
 
 
+def test_the_version_is_told():
+    command = [sys.executable, "-m", "ssdseg_course", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"ssdseg {PYPROJECT['version']}\n"
+
+
 def test_every_library_that_is_imported_is_declared():
     runtime = declared(PYPROJECT["dependencies"])
     assert imported("ssdseg_ref", "ssdseg_course") - runtime == set()
