@@ -21,6 +21,7 @@ BEFORE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import d
 AFTER = "drawn.tell()"
 SKIP, SHORT = "skip", "short"  # how to train, as `SSDSEG_TRAINING` says it
 TRAIN = ("7", "8")
+UNDRAWN = {CHECKING: "1"}
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,37 @@ class Run:
 
 
 def _run(path: Path, kept: Path, training: str = SKIP, **environment: str) -> Run:
-    """The run of a notebook, kept for the other workers of pytest-xdist and for their other tests."""
-    file = kept / f"{hashlib.sha256(path.read_bytes()).hexdigest()}-{training}.ipynb"
-    file.with_suffix("").mkdir(exist_ok=True)
-    while not file.exists():
-        try:
-            with locked(file.with_suffix("")):
-                if not file.exists():
-                    write_whole(file, nbformat.writes(_execute(path, {"SSDSEG_TRAINING": training, **environment})))
-        except ValueError:  # another worker is at it
+    """The run of a notebook, kept for the other workers of pytest-xdist and for their other tests.
+
+    While another worker runs it, this one runs those that will be wanted next.
+    """
+    others = iter(
+        [(lesson.solution(), {}) for lesson in LESSONS] + [(lesson.notebook(), UNDRAWN) for lesson in LESSONS]
+    )
+    while (file := _keep_run(path, kept, training, environment)) is None:
+        other, of_other = next(others, (None, {}))
+        if other:
+            _keep_run(other, kept, SKIP, of_other)
+        else:
             time.sleep(0.2)
     notebook = nbformat.read(file, as_version=4)
     (told,) = notebook.cells[-1].outputs
     assert told.output_type == "stream", told
     return Run(notebook.cells[1:-1], **json.loads(told.text))
+
+
+def _keep_run(path: Path, kept: Path, training: str, environment: dict[str, str]) -> Path | None:
+    """Run a notebook if that has not been done; gives the file of the run, None while another worker is at it."""
+    file = kept / f"{hashlib.sha256(path.read_bytes()).hexdigest()}-{training}.ipynb"
+    lock = file.with_suffix("")
+    lock.mkdir(exist_ok=True)
+    try:
+        with locked(lock):
+            if not file.exists():
+                write_whole(file, nbformat.writes(_execute(path, {"SSDSEG_TRAINING": training, **environment})))
+    except ValueError:
+        return None
+    return file
 
 
 def _execute(path: Path, environment: dict[str, str]) -> NotebookNode:
@@ -100,4 +118,4 @@ def run(request, kept_runs) -> Run:
 @pytest.fixture(scope="session")
 def run_untouched(kept_runs) -> Callable[[Lesson], Run]:
     """Runs a lesson in which no exercise is written, once for all tests; its figures are not drawn."""
-    return lambda lesson: _run(lesson.notebook(), kept_runs, **{CHECKING: "1"})
+    return lambda lesson: _run(lesson.notebook(), kept_runs, **UNDRAWN)
