@@ -108,7 +108,7 @@ def read_source(lesson: Lesson, root: Path = ROOT) -> NotebookNode:
         cell.metadata.pop("lines_to_next_cell", None)  # jupytext's note on the layout of the text
         cell.id = _cell_id(position, cell)
         if cell.cell_type == "markdown":
-            cell.source = as_learners_read_it(cell.source, lesson)
+            cell.source = as_learners_read_it(cell.source, lesson, root)
         if "nbgrader" in cell.metadata:
             written = cell.metadata.nbgrader
             graded = written.get("grade", False)

@@ -17,13 +17,11 @@ class Lesson:
         number: its place in the course; the ids of its exercises begin with it, in two digits.
         name: name of its folders and of its notebook.
         title: what the learner reads.
-        minutes: how long it takes to work through.
     """
 
     number: int
     name: str
     title: str
-    minutes: int
 
     def source(self, root: Path = ROOT) -> Path:
         """The one source: text with the answers in it."""
@@ -39,15 +37,15 @@ class Lesson:
 
 
 LESSONS = (
-    Lesson(0, "00_tour", "A tour: one network that detects and segments", 15),
-    Lesson(1, "01_anchors", "Anchors: where a detector looks", 140),
-    Lesson(2, "02_matching", "Matching and coding: what the network is asked to say", 140),
-    Lesson(3, "03_convolutions", "Depthwise-separable convolutions: the same view for a ninth of the price", 140),
-    Lesson(4, "04_mobilenetv2", "MobileNetV2: wide inside, narrow between", 125),
-    Lesson(5, "05_shufflenetv2", "ShuffleNetV2: what multiply-adds do not tell", 120),
-    Lesson(6, "06_ssdlite", "SSDLite: boxes from a map", 150),
-    Lesson(7, "07_deeplabv3plus", "DeepLabV3+: a class for every pixel", 165),
-    Lesson(8, "08_training", "Joint training: everything together", 145),
+    Lesson(0, "00_tour", "A tour: one network that detects and segments"),
+    Lesson(1, "01_anchors", "Anchors: where a detector looks"),
+    Lesson(2, "02_matching", "Matching and coding: what the network is asked to say"),
+    Lesson(3, "03_convolutions", "Depthwise-separable convolutions: the same view for a ninth of the price"),
+    Lesson(4, "04_mobilenetv2", "MobileNetV2: wide inside, narrow between"),
+    Lesson(5, "05_shufflenetv2", "ShuffleNetV2: what multiply-adds do not tell"),
+    Lesson(6, "06_ssdlite", "SSDLite: boxes from a map"),
+    Lesson(7, "07_deeplabv3plus", "DeepLabV3+: a class for every pixel"),
+    Lesson(8, "08_training", "Joint training: everything together"),
 )
 
 

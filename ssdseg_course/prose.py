@@ -13,15 +13,20 @@ build takes it out:
     A share of 52.9<!-- = 100 * 72 / 136 --> percent  an expression gives it, rounded to as many digits
 """
 
+import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from ssdseg_course.exercises import exercises_of
-from ssdseg_course.manifest import Lesson
+from ssdseg_course.manifest import ROOT, Lesson
 
 TIME = "time"
 FACT = re.compile(rf"\{{(\d\d\.\w+|{TIME})\}}")
+PROSE = re.compile(r"^# %% \[markdown\]\n((?:#.*\n)*)", re.M)
+WORDS_PER_MINUTE = 200  # that a reader who is new to the matter reads
+ROUNDED_TO = 5  # minutes
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 ABOVE, BELOW = "above", "below"
 MARK = re.compile(r"<!--\s*(above|below|=[^>]*?)\s*-->")
@@ -40,13 +45,22 @@ class MarkedNumber(NamedTuple):
     rule: str
 
 
-def as_learners_read_it(text: str, lesson: Lesson) -> str:
+def minutes_of(lesson: Lesson, root: Path = ROOT) -> int:
+    """How long a lesson takes: its exercises, and its words at 200 a minute, rounded up to 5 minutes."""
+    prose = "\n".join(PROSE.findall(lesson.source(root).read_text(encoding="utf-8")))
+    read = as_learners_read_it(re.sub(r"^# ?", "", prose, flags=re.M).replace(f"{{{TIME}}}", ""), lesson)
+    words = len(read.split())
+    minutes = sum(exercise.minutes for exercise in exercises_of(lesson)) + words / WORDS_PER_MINUTE
+    return math.ceil(minutes / ROUNDED_TO) * ROUNDED_TO
+
+
+def as_learners_read_it(text: str, lesson: Lesson, root: Path = ROOT) -> str:
     """The prose of a lesson with its facts filled in and its marks taken out.
 
     Raises:
         ValueError: if it names an exercise that the lesson does not have.
     """
-    filled = FACT.sub(lambda fact: _time(lesson) if fact[1] == TIME else _heading(fact[1], lesson), text)
+    filled = FACT.sub(lambda fact: _time(lesson, root) if fact[1] == TIME else _heading(fact[1], lesson), text)
     return MARK.sub("", filled)
 
 
@@ -60,11 +74,11 @@ def _heading(exercise_id: str, lesson: Lesson) -> str:
     raise ValueError(f"{lesson.name} has no exercise {exercise_id}")
 
 
-def _time(lesson: Lesson) -> str:
+def _time(lesson: Lesson, root: Path) -> str:
     exercises = exercises_of(lesson)
     points = sum(exercise.points for exercise in exercises)
     count = f"{NUMBERS[len(exercises)]} exercise{'s' * (len(exercises) != 1)}"
-    return f"about {lesson.minutes} minutes: {count}, {points} points"
+    return f"about {minutes_of(lesson, root)} minutes: {count}, {points} points"
 
 
 def marked_numbers(text: str) -> Iterator[MarkedNumber]:

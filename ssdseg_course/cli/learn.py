@@ -142,6 +142,7 @@ def progress() -> None:
     check; for the others, whose checks take longer, the result of the last
     check is shown.
     """
+    from ssdseg_course.prose import minutes_of
     from ssdseg_course.work.results import State
     from ssdseg_course.work.workspace import LessonMissingError, NotebookError
 
@@ -156,17 +157,19 @@ def progress() -> None:
         try:
             result, remark = _standing(lesson, root)
         except LessonMissingError:
-            table.add_row(str(lesson.number), lesson.title, str(lesson.minutes), "", "not here yet", style="dim")
+            table.add_row(str(lesson.number), lesson.title, str(minutes_of(lesson)), "", "not here yet", style="dim")
             continue
         except NotebookError as error:
             troubles.append(str(error))
-            table.add_row(str(lesson.number), lesson.title, str(lesson.minutes), "?", "cannot be read")
+            table.add_row(str(lesson.number), lesson.title, str(minutes_of(lesson)), "?", "cannot be read")
             continue
         troubles += [remark] if remark else []
         earned, points = earned + result.earned, points + result.points
         open_ones += [(lesson, one.exercise) for one in result.results if one.state is not State.PASSED]
         bar = ProgressBar(max(result.points, 1), result.earned, width=BAR_WIDTH)
-        table.add_row(str(lesson.number), lesson.title, str(lesson.minutes), f"{result.earned} of {result.points}", bar)
+        table.add_row(
+            str(lesson.number), lesson.title, str(minutes_of(lesson)), f"{result.earned} of {result.points}", bar
+        )
     table.add_section()
     table.add_row("", "together", "", f"{earned} of {points}", "")
     console.output.print(table)
@@ -326,6 +329,8 @@ def _show(lesson: Lesson, result: "LessonResult") -> None:
 
 def _what_comes_after(lesson: Lesson) -> str:
     """What to do once a lesson has all its points."""
+    from ssdseg_course.prose import minutes_of
+
     if lesson == LAST:
         return (
             "All of it is right, and this was the last lesson: `ssdseg assemble` builds the network out of your own "
@@ -333,7 +338,7 @@ def _what_comes_after(lesson: Lesson) -> str:
         )
     after = LESSONS[LESSONS.index(lesson) + 1]
     return (
-        f"All of it is right. Next: lesson {after.number}, {after.title} (about {after.minutes} minutes): "
+        f"All of it is right. Next: lesson {after.number}, {after.title} (about {minutes_of(after)} minutes): "
         f"`ssdseg lab {after.number}`"
     )
 

@@ -2,7 +2,6 @@
 
 import pkgutil
 import re
-from dataclasses import replace
 from importlib import import_module
 
 import jupytext
@@ -13,7 +12,17 @@ import pytest
 import ssdseg_ref
 from ssdseg_course import EXERCISES
 from ssdseg_course.manifest import LESSONS, find_lesson
-from ssdseg_course.prose import ABOVE, BELOW, FACT, MARK, NUMBERS, as_learners_read_it, marked_numbers, printed_in
+from ssdseg_course.prose import (
+    ABOVE,
+    BELOW,
+    FACT,
+    MARK,
+    NUMBERS,
+    as_learners_read_it,
+    marked_numbers,
+    minutes_of,
+    printed_in,
+)
 from ssdseg_course.quiet import import_keras
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
@@ -53,9 +62,10 @@ def test_no_mark_is_left_for_a_learner_to_see(lesson):
 
 
 def test_a_lesson_says_how_long_it_takes_and_what_it_is_worth():
-    said = as_learners_read_it("**It takes** {time}.", replace(find_lesson("1"), minutes=99))
+    lesson = find_lesson("1")
+    said = as_learners_read_it("**It takes** {time}.", lesson)
     exercises = EXERCISES.of_lesson(1)
-    assert said == f"**It takes** about 99 minutes: {NUMBERS[len(exercises)]} exercises, 100 points."
+    assert said == f"**It takes** about {minutes_of(lesson)} minutes: {NUMBERS[len(exercises)]} exercises, 100 points."
 
 
 def test_an_exercise_of_another_lesson_has_no_heading_here():

@@ -9,6 +9,7 @@ from ssdseg_course import EXERCISES
 from ssdseg_course.cli import app
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import LESSONS, ROOT
+from ssdseg_course.prose import minutes_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -17,7 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_table_of_lessons_has_each_with_its_exercises_and_minutes(lesson):
     row = next(line for line in README.splitlines() if line.startswith("|") and f"/{lesson.name}.ipynb)" in line)
     assert row.startswith(f"| [{lesson.number} ")
-    assert row.endswith(f"| {len(exercises_of(lesson))} | {lesson.minutes} |")
+    assert row.endswith(f"| {len(exercises_of(lesson))} | {minutes_of(lesson)} |")
     assert (ROOT / f"lessons/{lesson.name}/{lesson.name}.ipynb").exists()
 
 

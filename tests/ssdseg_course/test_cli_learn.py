@@ -15,6 +15,7 @@ from ssdseg_course.check import hints_given
 from ssdseg_course.cli import app, learn
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import LESSONS, find_lesson
+from ssdseg_course.prose import minutes_of
 from ssdseg_course.work import standing
 from ssdseg_course.work.results import LessonResult, Result, State
 from ssdseg_course.work.workspace import read_notebook
@@ -224,8 +225,8 @@ class TestProgress:
     def test_untouched_lessons_cost_nothing(self, course, runs):
         done = ssdseg("progress")
         assert done.exit_code == 0
-        assert row(done.output, "1", "Anchors: where a detector looks", str(find_lesson("01").minutes), "0 of 100")
-        assert row(done.output, "3", "Depthwise", str(find_lesson("03").minutes), "not here yet")
+        assert row(done.output, "1", "Anchors: where a detector looks", str(minutes_of(find_lesson("01"))), "0 of 100")
+        assert row(done.output, "3", "Depthwise", str(minutes_of(find_lesson("03"))), "not here yet")
         assert runs == []
 
     def test_a_lesson_is_run_once_and_then_known(self, course, runs):

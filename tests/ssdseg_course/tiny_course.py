@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ssdseg_course.manifest import Lesson
 
-TINY = Lesson(1, "01_tiny", "A tiny lesson", 5)
+TINY = Lesson(1, "01_tiny", "A tiny lesson")
 
 SOURCE = '''\
 # %% [markdown]
