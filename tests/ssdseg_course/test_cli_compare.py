@@ -106,7 +106,7 @@ class TestOneOfThem:
 
     def test_a_reference_that_the_check_wraps_is_shown_itself(self):
         output = ssdseg("compare", "1", "--yes").output
-        assert "def coverage(anchors, boxes, threshold: float = 0.5) -> float:" in output
+        assert "\ndef coverage(anchors" in output
         assert "lambda" not in output.partition("01.coverage")[2].partition("01.choose_anchors")[0]
 
 
