@@ -770,7 +770,7 @@ def _draw_pairs(rng: np.random.Generator) -> Arguments:
 
 CONFUSION_MATRIX = Exercise(
     id="07.confusion_matrix",
-    title="Who is taken for whom",
+    title="What is taken for what",
     points=15,
     difficulty="medium",
     minutes=20,

@@ -422,7 +422,7 @@ CLASS_CROSS_ENTROPY = Exercise(
         Mutant(_log_softmax_over(1), "the shares make 1 over axis 1; it is the last axis, however many there are: -1."),
         Mutant(
             _log_softmax_over(2),
-            "the shares make 1 over axis 2, which is the last one only of (B, N, C + 1): -1 always is.",
+            "the shares make 1 over axis 2, which is the last one only of (B, N, K + 1): -1 always is.",
         ),
         Mutant(
             lambda c, x: joint.class_cross_entropy(c, x) * ops.cast(c > 0, x.dtype),

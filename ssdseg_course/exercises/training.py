@@ -946,7 +946,7 @@ def _draw_gate(rng: np.random.Generator) -> Arguments:
 
 SEGMENTATION_GATE = Exercise(
     id="08.segmentation_gate",
-    title="The one head asks the other",
+    title="One head asks the other",
     points=10,
     difficulty="easy",
     minutes=10,
