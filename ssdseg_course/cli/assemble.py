@@ -68,7 +68,7 @@ def assemble(
     if max(off.values()) <= SAME and same == SCENES:
         print_plain("Its raw outputs are the reference's, too, but for rounding in the last digits.")
         return
-    for difference in _differences(right, yours, off):
+    for difference in differences(right, yours, off):
         print_plain(f"- {difference}")
     raise ValueError("the network out of your functions does not see what the reference sees")
 
@@ -99,7 +99,7 @@ def look_at_pieces() -> "Assembly":
         return assemble(progress=update)
 
 
-def _differences(right: "Outputs", yours: "Outputs", off: dict[str, float]) -> Iterator[str]:
+def differences(right: "Outputs", yours: "Outputs", off: dict[str, float]) -> Iterator[str]:
     """What differs between the outputs of two networks, in words."""
     import numpy as np
 

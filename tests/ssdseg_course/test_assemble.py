@@ -14,7 +14,7 @@ from ssdseg_course.assemble import Assembly, Piece, PieceError, assemble
 from ssdseg_course.checking.layer_graph import copy_weights
 from ssdseg_course.checking.report import Report
 from ssdseg_course.cli import app
-from ssdseg_course.cli.assemble import _differences
+from ssdseg_course.cli.assemble import differences
 from ssdseg_course.manifest import LESSONS
 from ssdseg_course.work.workspace import read_notebook
 from ssdseg_ref import anchors, boxes, coding, evaluation, matching, multitask, training
@@ -237,7 +237,7 @@ def test_differences_are_told_in_words():
     right = {key: rng.normal(size=(1, 8, size)) for key, size in (("classes", 4), ("offsets", 4), ("mask", 4))}
     yours = {**right, "classes": right["classes"][..., ::-1], "offsets": right["offsets"] + 3}
     off = {key: float(np.abs(right[key] - yours[key]).max()) for key in right}
-    told = list(_differences(right, yours, off))
+    told = list(differences(right, yours, off))
     assert [line.split()[0] for line in told] == ["100.0", "boxes"]
     assert "anchors are given another class" in told[0]
-    assert "look at what follows them" in next(_differences(right, right, dict.fromkeys(right, 0.0)))
+    assert "look at what follows them" in next(differences(right, right, dict.fromkeys(right, 0.0)))

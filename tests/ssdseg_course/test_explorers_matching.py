@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssdseg_course.explorers.canvas import PAPER, Canvas, _blank, draw_scene
+from ssdseg_course.explorers.canvas import PAPER, Canvas, blank_canvas, draw_scene
 from ssdseg_course.explorers.matching import ANCHOR_SPEC, MatchingState, explore_matching, matching_view
 from ssdseg_ref.anchors import make_anchors
 from ssdseg_ref.boxes import pairwise_iou, to_pixels
@@ -181,7 +181,7 @@ def test_a_change_is_answered_quickly(record_property, capsys):
         for _ in range(FASTEST_OF):
             explorer = explorer_at_person()
             draw_scene.cache_clear()  # a new scene has to be drawn, too
-            _blank.cache_clear()
+            blank_canvas.cache_clear()
             start = time.perf_counter()
             change(explorer)
             times.append(time.perf_counter() - start)

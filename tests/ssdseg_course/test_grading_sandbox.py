@@ -1,4 +1,4 @@
-"""The sandbox: honest answers of every lesson pass in it, the reference's are not to be had, and limits hold."""
+"""The sandbox: honest answers of every lesson pass in it, the reference's are not available, and limits hold."""
 
 import ast
 import inspect
@@ -166,7 +166,9 @@ def opened_for():
 
 
 @needs_sandbox
-@pytest.mark.parametrize("exercise", [it for it in EXERCISES.values() if it.home], ids=lambda exercise: exercise.id)
+@pytest.mark.parametrize(
+    "exercise", [exercise for exercise in EXERCISES.values() if exercise.home], ids=lambda exercise: exercise.id
+)
 def test_in_the_sandbox_no_answer_can_call_or_read_its_reference(exercise, opened_for):
     exercise = with_one_case(exercise)
     found = probe(opened_for(find_lesson(exercise.lesson)), exercise, stealing(exercise, *THEFTS))
@@ -293,14 +295,15 @@ def grid_centers(rows, cols):
     seen |= {f"/usr/local/{name}" for name in os.listdir("/usr/local")} if os.path.exists("/usr/local") else set()
     parts = {"bin", "sbin", "lib", "lib32", "lib64", "zoneinfo", "share", "local"}
     seen = {path for path in seen if os.path.basename(path) not in parts or path.startswith("/usr/local/share")}
-    raise ValueError(sorted(seen) + [it for it in ("/srv", "/home", "/root", "/var", "/opt") if os.path.exists(it)])
+    seen |= {path for path in ("/srv", "/home", "/root", "/var", "/opt") if os.path.exists(path)}
+    raise ValueError(sorted(seen))
 """
     failure = probe(sandbox, GRID, code.replace('os.listdir("/usr/share")', "os.listdir('/usr/share')"))
     message = failure.outcomes[0].failure.message
     pythons = [
         path
         for path in ("/root", "/home", "/opt", "/var", "/srv")
-        if any(str(it).startswith(f"{path}/") for it in sandboxes.visible_paths())
+        if any(str(visible).startswith(f"{path}/") for visible in sandboxes.visible_paths())
     ]  # Python itself may stand there
     assert message == str(pythons), message
 
