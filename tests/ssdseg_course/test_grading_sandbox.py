@@ -302,7 +302,7 @@ def grid_centers(rows, cols):
     message = failure.outcomes[0].failure.message
     pythons = [
         path
-        for path in ("/root", "/home", "/opt", "/var", "/srv")
+        for path in ("/home", "/opt", "/root", "/srv", "/var")
         if any(str(visible).startswith(f"{path}/") for visible in sandboxes.visible_paths())
     ]  # Python itself may stand there
     assert message == str(pythons), message
