@@ -14,6 +14,19 @@ LIST_OF_A_HELPER = (
 )
 
 
+def _with_other_variances(coding: Function, done: str) -> tuple[Mutant, ...]:
+    """What goes wrong with the variances in both directions; `done` says what is done by them."""
+    own = "have a variance of their own"
+    mistakes = {
+        (*VARIANCES[:2], 1, 1): f"the moves are right, but the stretches were not {done} by their variance, 0.2.",
+        (1, 1, *VARIANCES[2:]): f"the stretches are right, but the moves were not {done} by their variance, 0.1.",
+        (0.2, 0.2, 0.1, 0.1): "the variances have changed places: 0.1 belongs to the move, 0.2 to the stretch.",
+        (0.1,): f"all four were {done} by 0.1. That is for the moves; the stretches {own}.",
+        (0.2,): f"all four were {done} by 0.2. That is for the stretches; the moves {own}.",
+    }
+    return tuple(Mutant(coding(variances=variances), sentence) for variances, sentence in mistakes.items())
+
+
 # 02.encode
 
 
@@ -107,26 +120,7 @@ ENCODE = Exercise(
             "the offsets were multiplied by the roots of the variances. Encoding divides, and by the variances "
             "themselves.",
         ),
-        Mutant(
-            _encode(variances=(*VARIANCES[:2], 1, 1)),
-            "the moves are right, but the stretches were not divided by their variance, 0.2.",
-        ),
-        Mutant(
-            _encode(variances=(1, 1, *VARIANCES[2:])),
-            "the stretches are right, but the moves were not divided by their variance, 0.1.",
-        ),
-        Mutant(
-            _encode(variances=(0.2, 0.2, 0.1, 0.1)),
-            "the variances have changed places: 0.1 belongs to the move, 0.2 to the stretch.",
-        ),
-        Mutant(
-            _encode(variances=0.1),
-            "all four were divided by 0.1. That is for the moves; the stretches have a variance of their own.",
-        ),
-        Mutant(
-            _encode(variances=0.2),
-            "all four were divided by 0.2. That is for the stretches; the moves have a variance of their own.",
-        ),
+        *_with_other_variances(_encode, "divided"),
         Mutant(
             _encode(variances=(0.1, 0.2, 0.1, 0.2)),
             "the variances stand as for (x, width, y, height). The order is x, y, width, height.",
@@ -387,26 +381,7 @@ DECODE = Exercise(
             _decode(variances=np.square(VARIANCES)),
             "the offsets were multiplied by the variances twice. encode has divided by them once.",
         ),
-        Mutant(
-            _decode(variances=0.1),
-            "all four were multiplied by 0.1. That is for the moves; the stretches have a variance of their own.",
-        ),
-        Mutant(
-            _decode(variances=0.2),
-            "all four were multiplied by 0.2. That is for the stretches; the moves have a variance of their own.",
-        ),
-        Mutant(
-            _decode(variances=(0.2, 0.2, 0.1, 0.1)),
-            "the variances have changed places: 0.1 belongs to the move, 0.2 to the stretch.",
-        ),
-        Mutant(
-            _decode(variances=(*VARIANCES[:2], 1, 1)),
-            "the moves are right, but the stretches were not multiplied by their variance, 0.2.",
-        ),
-        Mutant(
-            _decode(variances=(1, 1, *VARIANCES[2:])),
-            "the stretches are right, but the moves were not multiplied by their variance, 0.1.",
-        ),
+        *_with_other_variances(_decode, "multiplied"),
         Mutant(
             lambda offsets, anchors: decode(offsets[:, [0, 2, 1, 3]], anchors),
             "the offsets were read as (x, width, y, height). The order is x, y, width, height.",

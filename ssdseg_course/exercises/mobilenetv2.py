@@ -10,8 +10,8 @@ import numpy as np
 from ssdseg_course.checking.compare import compare_whole_numbers
 from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
 from ssdseg_course.checking.home import new_name
-from ssdseg_course.checking.networks import KINDS, Layer, compare_networks, run_network
-from ssdseg_course.exercises.shared import HEAD_LAYERS, KERAS_ERRORS, maps_of_seed
+from ssdseg_course.checking.networks import Layer, compare_networks, run_network
+from ssdseg_course.exercises.shared import KERAS_ERRORS, maps_of_seed, place_in_network
 from ssdseg_course.lazy import LazyModule
 
 keras = LazyModule("keras")
@@ -192,13 +192,18 @@ def _conv_block(
         name = (fixed or activation) if activation else ("relu6" if always else None)
         x = layers.ZeroPadding2D(kernel_size // 2)(x) if around else x
         x = layers.Conv2D(filters, kernel_size, stride, padding, use_bias=bias)(x)
-        if name and first_activation:
-            x = layers.Activation(name)(x)
-        for _ in range(norms):
-            x = layers.BatchNormalization()(x)
-        return layers.Activation(name)(x) if name and not (first_activation or never) else x
+        return _finished(x, name, norms, first_activation, never)
 
     return block
+
+
+def _finished(x, name, norms, first_activation, never):
+    """What follows the convolution in both blocks: normalisations, and the activation last, first or never."""
+    if name and first_activation:
+        x = layers.Activation(name)(x)
+    for _ in range(norms):
+        x = layers.BatchNormalization()(x)
+    return layers.Activation(name)(x) if name and not (first_activation or never) else x
 
 
 def _as_they_are(*sizes):
@@ -294,11 +299,7 @@ def _depthwise_block(
         else:
             x = layers.DepthwiseConv2D(k, s, dilation_rate=d, **options)(x)
         x = layers.Conv2D(channels, 1, use_bias=False)(x) if mixed else x
-        if name and first_activation:
-            x = layers.Activation(name)(x)
-        for _ in range(norms):
-            x = layers.BatchNormalization()(x)
-        return layers.Activation(name)(x) if name and not (first_activation or never) else x
+        return _finished(x, name, norms, first_activation, never)
 
     return block
 
@@ -716,20 +717,10 @@ def _features_without_the_last(x, alpha, stages):
     return {stride: maps[stride] for stride in list(maps)[:-1]}
 
 
-def _where_in_the_table(index: int, rows: list[Layer]) -> str:
-    """The stem has two layers with weights; a bottleneck six, or four where it does not expand; a dense layer has a
-    head.
-    """
-    if index < 2:
-        return "(the stem)"
-    if index >= len(rows) - HEAD_LAYERS and rows[-1].kind == KINDS.index("Dense"):
-        return "(in the head)"
-    number, at = 0, 2
-    while at <= index:
-        number += 1
-        at += 6 if at + 2 < len(rows) and rows[at].kernel == 1 else 4
-    return f"(bottleneck {number})"
-
+# A bottleneck has six layers with weights, or four where it does not expand.
+_where_in_the_table = place_in_network(
+    "bottleneck", lambda layers: 6 if len(layers) > 2 and layers[0].kernel == 1 else 4
+)
 
 MOBILENET_V2_FEATURES = Exercise(
     id="04.mobilenet_v2_features",

@@ -1,8 +1,10 @@
-"""What the exercises of several lessons share: the maps that networks are tried on, and advice on Keras's errors."""
+"""What the exercises of several lessons share: maps to try networks on, names of places in them, Keras's errors."""
 
 from collections.abc import Callable
 
 import numpy as np
+
+from ssdseg_course.checking.networks import KINDS, Layer
 
 HEAD_LAYERS = 3  # with weights: the last convolution, its normalisation, and the dense layer
 
@@ -45,3 +47,25 @@ def maps_of_seed(seed: int) -> Callable[..., np.ndarray]:
     """
     rng = np.random.default_rng(seed)
     return lambda *shape: (4 * rng.normal(size=shape)).astype(np.float32)
+
+
+def place_in_network(block: str, layers_of: Callable[[list[Layer]], int]) -> Callable[[int, list[Layer]], str]:
+    """Names the place of a layer in a network: a stem of two layers with weights, blocks, and a head or none.
+
+    Args:
+        block: what a block is called, "bottleneck".
+        layers_of: the number of layers with weights of a block, from all layers that begin with its own.
+    """
+
+    def where(index: int, layers: list[Layer]) -> str:
+        if index < 2:
+            return "(the stem)"
+        if index >= len(layers) - HEAD_LAYERS and layers[-1].kind == KINDS.index("Dense"):
+            return "(in the head)"
+        number, at = 0, 2
+        while at <= index:
+            number += 1
+            at += layers_of(layers[at:])
+        return f"({block} {number})"
+
+    return where

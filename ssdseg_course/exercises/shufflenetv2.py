@@ -7,9 +7,9 @@ import numpy as np
 from ssdseg_course.checking.compare import Complaint
 from ssdseg_course.checking.exercise import Arguments, Exercise, Mutant
 from ssdseg_course.checking.home import new_name
-from ssdseg_course.checking.networks import KINDS, Layer, Network, compare_networks, run_network
+from ssdseg_course.checking.networks import Network, compare_networks, run_network
 from ssdseg_course.checking.values import Plain
-from ssdseg_course.exercises.shared import HEAD_LAYERS, KERAS_ERRORS, maps_of_seed
+from ssdseg_course.exercises.shared import KERAS_ERRORS, maps_of_seed, place_in_network
 from ssdseg_course.lazy import LazyModule
 
 keras = LazyModule("keras")
@@ -585,18 +585,10 @@ def _pool_same(x):
     return layers.MaxPooling2D(3, 2, "same")(x)
 
 
-def _where_in_the_network(index: int, rows: list[Layer]) -> str:
-    """The stem has two layers with weights, a unit of stride 2 ten, one of stride 1 six; a dense layer has a head."""
-    if index < 2:
-        return "(the stem)"
-    if index >= len(rows) - HEAD_LAYERS and rows[-1].kind == KINDS.index("Dense"):
-        return "(in the head)"
-    number, at = 0, 2
-    while at <= index:
-        number += 1
-        at += 10 if any(row.stride == 2 for row in rows[at : at + 6]) else 6
-    return f"(unit {number})"
-
+# A unit of stride 2 has ten layers with weights, one of stride 1 six.
+_where_in_the_network = place_in_network(
+    "unit", lambda layers: 10 if any(layer.stride == 2 for layer in layers[:6]) else 6
+)
 
 SHUFFLENET_V2_FEATURES = Exercise(
     id="05.shufflenet_v2_features",
