@@ -95,10 +95,13 @@ class Assembly:
         A configuration keeps the anchors that it has made; take a fresh one, `dataclasses.replace(config)`, for the
         learner's.
         """
+        # What is first imported inside would keep the learner's functions for good.
+        from ssdseg_ref import evaluation, network, training  # noqa: F401
+
+        originals = [function_at(EXERCISES[piece.exercise_id].home) for piece in self.pieces]
         changed = []
         try:
-            for piece in self.pieces:
-                original = function_at(EXERCISES[piece.exercise_id].home)
+            for piece, original in zip(self.pieces, originals, strict=True):
                 note = functools.partial(self.called.add, piece.exercise_id)
                 changed += _replace_everywhere(original, _adapted(piece, original, note))
             yield

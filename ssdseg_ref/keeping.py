@@ -74,6 +74,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
     draft, lock = _new_draft_folder(target)
     try:
         yield draft
+        if os.name == "nt":  # there nothing takes the place of a folder, not even of an empty one
+            with suppress(OSError):
+                target.rmdir()
         draft.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -53,10 +53,16 @@ def show_network(out: Path) -> None:
 def show_grading() -> None:
     """Grade the solution and the untouched lesson as a class is graded here, and print their points."""
     from ssdseg_course.grading.nbgrader_course import grade_in_temporary_course
+    from ssdseg_course.work.fresh import handed_out
 
     lesson = find_lesson("01_anchors")
-    hand_ins = {"the solution": lesson.solution(), "the untouched lesson": lesson.notebook()}
-    with console.progress(f"grading {lesson.name}") as update:
+    with (
+        console.progress(f"grading {lesson.name}") as update,
+        tempfile.TemporaryDirectory(prefix="ssdseg-demo-") as place,
+    ):
+        untouched = Path(place, lesson.notebook().name)  # whatever has been written into the one in lessons/
+        untouched.write_text(handed_out(lesson), encoding="utf-8")
+        hand_ins = {"the solution": lesson.solution(), "the untouched lesson": untouched}
         why_open = _why_no_sandbox(lesson)
         grade = grade_in_temporary_course if why_open else _grade_in_a_sandbox
         grades = grade(lesson, hand_ins, update)

@@ -5,7 +5,6 @@ import ctypes
 import functools
 import hashlib
 import logging
-import os
 import re
 import signal
 import tempfile
@@ -26,6 +25,7 @@ from ssdseg_course.grading.grader import Graded, NotGraded, Work, grade
 from ssdseg_course.grading.sandbox import Sandbox, SandboxError
 from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
 from ssdseg_course.manifest import LESSONS
+from ssdseg_ref.data.splits import cores
 
 AT_ONCE = 4  # submissions that wait for each worker: enough to keep it busy, few enough to hold in memory
 SECONDS_OF_A_WORKER = 900  # of its processor, for a submission; answers run elsewhere, and the rest takes seconds
@@ -70,11 +70,10 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
             Sandbox(LESSONS[0], unsafe).close()  # or say at once that there is none
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="ssdseg-dask-"))
             stack.enter_context(dask.config.set({"temporary-directory": scratch}))
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
             security = Security.temporary()  # others on this machine can reach a port, but have no certificate
             scheduler = stack.enter_context(
                 LocalCluster(
-                    n_workers=workers or cores or 1,
+                    n_workers=workers or cores(),
                     threads_per_worker=1,
                     host="127.0.0.1",
                     security=security,
