@@ -1,3 +1,6 @@
+import os
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--seeds",
@@ -6,3 +9,7 @@ def pytest_addoption(parser):
         metavar="N",
         help="at how many seeds right answers are tried (default: %(default)s; `make test-all`: 200)",
     )
+
+
+def pytest_configure():
+    os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have it, and a console keeps it for good

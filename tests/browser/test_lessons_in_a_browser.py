@@ -58,7 +58,12 @@ def explorer_cells(lesson) -> list[int]:
 
 
 with_explorers = pytest.mark.parametrize(
-    "lesson", [lesson for lesson in LESSONS if explorer_cells(lesson)], ids=lambda lesson: lesson.name
+    "lesson",
+    [
+        pytest.param(lesson, marks=() if lesson.number == 1 else (pytest.mark.full,), id=lesson.name)
+        for lesson in LESSONS
+        if explorer_cells(lesson)
+    ],
 )
 
 

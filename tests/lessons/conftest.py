@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from length import LONG, of_length
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
@@ -44,9 +45,8 @@ def _run(path: Path, kept: Path, training: str = SKIP, **environment: str) -> Ru
 
     While another worker runs it, this one runs those that will be wanted next.
     """
-    others = iter(
-        [(lesson.solution(), {}) for lesson in LESSONS] + [(lesson.notebook(), UNDRAWN) for lesson in LESSONS]
-    )
+    short = [lesson for lesson in LESSONS if lesson.number not in LONG]
+    others = iter([(lesson.solution(), {}) for lesson in short] + [(lesson.notebook(), UNDRAWN) for lesson in short])
     while (file := _keep_run(path, kept, training, environment)) is None:
         other, of_other = next(others, (None, {}))
         if other:
@@ -104,7 +104,7 @@ def run_solution(kept_runs) -> Callable[[Lesson], Run]:
 
 @pytest.fixture(
     params=[
-        *((lesson, SKIP) for lesson in LESSONS),
+        *(pytest.param((lesson, SKIP), marks=of_length(lesson)) for lesson in LESSONS),
         *(pytest.param((find_lesson(number), SHORT), marks=pytest.mark.full) for number in TRAIN),
     ],
     ids=lambda run: f"{run[0].name}-{run[1]}",

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from length import of_length
 
 from ssdseg_course.manifest import ROOT, find_lesson
 
@@ -23,7 +24,9 @@ CLAIMS = [
 ]
 
 
-@pytest.mark.parametrize(("number", "said", "printed"), CLAIMS)
+@pytest.mark.parametrize(
+    ("number", "said", "printed"), [pytest.param(*claim, marks=of_length(find_lesson(claim[0]))) for claim in CLAIMS]
+)
 def test_a_number_in_the_prose_is_what_a_cell_prints(number, said, printed, run_solution):
     lesson = find_lesson(number)
     cells = run_solution(lesson).cells

@@ -55,6 +55,9 @@ def conv_cost(kind, size, k, in_channels, out_channels, stride):
 }
 
 
+pytestmark = pytest.mark.full
+
+
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory, run_solution):
     """The lesson's cells, run with these answers."""

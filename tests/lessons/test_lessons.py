@@ -4,6 +4,7 @@ import re
 
 import nbformat
 import pytest
+from length import of_length
 from nbgrader import utils
 from nbgrader.nbgraderformat import MetadataValidator
 
@@ -14,6 +15,9 @@ from ssdseg_course.manifest import LESSONS, find_lesson
 from ssdseg_course.prose import minutes_of
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+every_lesson_is_run = pytest.mark.parametrize(
+    "lesson", [pytest.param(lesson, marks=of_length(lesson), id=lesson.name) for lesson in LESSONS]
+)
 
 PROCESSOR_SECONDS = 180  # about a minute on two quiet cores, with room for what a busy machine adds
 
@@ -103,7 +107,7 @@ def test_the_solution_runs_to_its_end_in_about_a_minute(run, record_property):
     assert run.seconds < PROCESSOR_SECONDS
 
 
-@every_lesson
+@every_lesson_is_run
 def test_where_nothing_is_written_only_the_checks_fail(lesson, run_untouched):
     for cell in run_untouched(lesson).cells:
         if _graded(cell):
@@ -113,7 +117,7 @@ def test_where_nothing_is_written_only_the_checks_fail(lesson, run_untouched):
             assert not _failed(cell), f"cell {cell.id} has an error or a warning among its outputs"
 
 
-@every_lesson
+@every_lesson_is_run
 def test_where_nothing_is_written_the_reference_does_not_give_it_away(lesson, run_untouched):
     given_away = [
         (cell.id, exercise.name)

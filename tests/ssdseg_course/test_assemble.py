@@ -65,7 +65,10 @@ def test_every_piece_is_the_learners_where_every_exercise_is_solved(assembly):
     assert "the reference's" not in assembly.table()
 
 
-@pytest.mark.parametrize("name", list(multitask.SHIPPED))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "lesson" else (pytest.mark.full,)) for name in multitask.SHIPPED],
+)
 def test_the_learners_network_gives_the_references_output_with_the_shipped_weights(assembly, name):
     config = multitask.SHIPPED[name]
     shipped = multitask.load_network(name)
@@ -96,6 +99,7 @@ def test_the_learners_scores_are_the_references(assembly):
     np.testing.assert_allclose(got.ious, expected.ious, atol=1e-6)
 
 
+@pytest.mark.full
 def test_a_network_trains_on_the_learners_functions(assembly, tmp_path):
     recipe = training.Recipe(epochs=1, batch_size=4, ema_momentum=0.5)
     losses = []

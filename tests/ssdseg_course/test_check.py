@@ -13,6 +13,7 @@ import pytest
 
 from ssdseg_course import EXERCISES, CheckFailed, Report, check, hint
 from ssdseg_course.check import hints_given, report_on
+from ssdseg_course.checking.exercise import call
 from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
 from ssdseg_course.exercises import modules_of
 
@@ -253,7 +254,13 @@ def test_the_hint_of_an_unknown_exercise_is_answered_with_the_nearest_ones():
         hint("coverage")
 
 
-@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+@pytest.mark.parametrize(
+    "exercise",
+    [
+        pytest.param(exercise, id=exercise.id, marks=() if exercise.run is call else (pytest.mark.full,))
+        for exercise in EXERCISES.values()
+    ],
+)
 def test_a_check_answers_at_once(exercise):
     """In half a second, or in some where it builds networks; held to more than that, for machines are noisy."""
     check(exercise.id, exercise.reference)
@@ -272,7 +279,14 @@ def _seconds(exercise) -> float:
     return time.process_time() - start
 
 
-@pytest.mark.parametrize("exercise_id", ["04.mobilenet_v2", "05.shufflenet_v2", "08.joint_network"])
+@pytest.mark.parametrize(
+    "exercise_id",
+    [
+        "08.joint_network",
+        pytest.param("04.mobilenet_v2", marks=pytest.mark.full),
+        pytest.param("05.shufflenet_v2", marks=pytest.mark.full),
+    ],
+)
 def test_networks_that_are_kept_for_the_next_check_survive_a_cleared_session(exercise_id):
     import keras
 

@@ -139,6 +139,7 @@ def hurry(hang):
     cluster.grade, cluster.SECONDS_OF_A_WORKER = hang, 1
 
 
+@pytest.mark.full
 @needs_sandbox
 def test_a_submission_at_which_a_worker_stands_still_costs_its_owner_alone():
     with connected(1, None, False) as client:

@@ -122,6 +122,7 @@ def end_in_the_middle(root, how: signal.Signals, more: int) -> None:
     )
 
 
+@pytest.mark.full
 @needs_sandbox
 def test_grading_goes_on_where_it_was(tmp_path):
     """Killed in the middle, then stopped, then run to its end: every grade is there, and none was written twice."""

@@ -347,6 +347,7 @@ def every_loss() -> list[float]:
     ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("backend", "needs"), [("numpy", ("scipy", "jax")), ("jax", ("jax",)), ("torch", ("torch",))])
 def test_another_backend_computes_the_same_losses(backend, needs):
     missing = [package for package in needs if find_spec(package) is None]
