@@ -260,6 +260,7 @@ def shown_picture(cell) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
 
 
+@pytest.mark.full
 def test_all_cells_of_lesson_1_run_and_their_figures_are_shown(course, page, open_notebook):
     notebook = open_notebook(find_lesson("01").solution(course))
     notebook.run_all()

@@ -1,10 +1,10 @@
-"""Which lessons `make test` runs: those that take half a minute or more are for `make test-all`."""
+"""Which lessons `make test` runs: those that take a quarter of a minute or more are for `make test-all`."""
 
 import pytest
 
 from ssdseg_course.manifest import Lesson
 
-LONG = range(5, 9)  # numbers of lessons
+LONG = range(4, 9)  # numbers of lessons
 
 
 def of_length(lesson: Lesson) -> tuple[pytest.MarkDecorator, ...]:
