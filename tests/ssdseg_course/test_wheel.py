@@ -28,7 +28,9 @@ BETTER = "# Lesson 1, better - Anchors"
 def run(*command, cwd, status=0) -> str:
     """What a program prints that knows nothing of this repository."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
-    environment.update(COLUMNS="150", NO_COLOR="1")
+    # The programs of the libraries, such as nbgrader's alembic, stand where the libraries were borrowed from.
+    borrowed = os.pathsep.join([sysconfig.get_path("scripts"), environment.get("PATH", os.defpath)])
+    environment.update(COLUMNS="150", NO_COLOR="1", PATH=borrowed)
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
