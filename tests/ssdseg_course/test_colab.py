@@ -16,10 +16,21 @@ START = ROOT / "colab" / "start.ipynb"
 HAS = {"IPython", "PIL", "h5py", "ipywidgets", "keras", "matplotlib", "numpy", "platformdirs", "tensorflow"}  # on Colab
 
 
-def told(repository, capsys):
+def clone(command) -> subprocess.CompletedProcess:
+    """Stands in for git, which would need a network: the lessons of this repository."""
+    folder = Path(command[-1])
+    for lesson in LESSONS:
+        lesson.notebook(folder).parent.mkdir(parents=True)
+        lesson.notebook(folder).touch()
+    return subprocess.CompletedProcess(command, 0)
+
+
+def told(repository, capsys, git=clone):
     (cell,) = (cell for cell in json.loads(START.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code")
     code = "".join(cell["source"]).replace('REPOSITORY = ""', f"REPOSITORY = {repository!r}")
-    exec(code, {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "run", git)
+        exec(code, {})
     return capsys.readouterr().out
 
 
@@ -44,6 +55,11 @@ def test_a_repository_elsewhere_gets_the_other_way(capsys):
 def test_without_an_address_it_asks_for_one(capsys):
     with pytest.raises(SystemExit, match="Fill in REPOSITORY first"):
         told("", capsys)
+
+
+def test_an_address_that_git_cannot_fetch_is_named(capsys):
+    with pytest.raises(SystemExit, match=r"git cannot fetch https://git\.example\.org/nowhere: is that its address"):
+        told("https://git.example.org/nowhere", capsys, lambda command: subprocess.CompletedProcess(command, 128))
 
 
 def test_the_first_cell_makes_the_course_importable_without_installing_it(capsys, tmp_path):
