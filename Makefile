@@ -43,7 +43,7 @@ demo: $(READY)  ## Detect, segment, and grade the first lesson; at most two minu
 
 # One process per core and one more, for many tests wait for processes of their own; tests that measure time come after
 # them, one by one.
-TOGETHER := -n $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() + 1, 8))") --dist worksteal
+TOGETHER = -n $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() + 1, 8))") --dist worksteal
 
 test: $(READY)  ## Run the tests, but those of `test-all`.
 	$(BIN)/python -m pytest $(TOGETHER) -m "not alone and not full and not slow"

@@ -1,8 +1,6 @@
 """The lessons of the course, in order, and where their files are."""
 
-import tomllib
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 PACKAGED = Path(__file__).resolve().parent / "_course"  # in an installed wheel; setup.py puts it there
@@ -51,6 +49,9 @@ LESSONS = (
 
 def version() -> str:
     """The version of the course: that of the repository, or that of the package which is installed."""
+    import tomllib  # every command imports this module, and one asks for the version
+    from importlib import metadata
+
     project = ROOT / "pyproject.toml"
     if project.exists():
         return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])

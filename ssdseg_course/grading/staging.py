@@ -4,6 +4,7 @@ import ast
 import json
 import shutil
 from collections.abc import Set
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +70,19 @@ def _allowed(lesson: Lesson) -> set[tuple[str, str]]:
 def _definition(home: str) -> tuple[str, str]:
     """The module of `ssdseg_ref` that defines something, whichever module it was imported from, and its name there."""
     module, _, name = home.rpartition(".")
-    for node in ast.parse((REFERENCE / _file(module)).read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ssdseg_ref."):
-            for imported in node.names:
-                if name == (imported.asname or imported.name):
-                    return _definition(f"{node.module.removeprefix('ssdseg_ref.')}.{imported.name}")
-    return module, name
+    elsewhere = _imported_by(module).get(name)
+    return _definition(elsewhere) if elsewhere else (module, name)
+
+
+@cache
+def _imported_by(module: str) -> dict[str, str]:
+    """What a module of `ssdseg_ref` imports from others of its functions: by the name there, the home."""
+    return {
+        imported.asname or imported.name: f"{node.module.removeprefix('ssdseg_ref.')}.{imported.name}"
+        for node in ast.parse((REFERENCE / _file(module)).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ssdseg_ref.")
+        for imported in node.names
+    }
 
 
 def _file(module: str) -> Path:
