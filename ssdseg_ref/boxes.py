@@ -90,9 +90,8 @@ def pairwise_iou(a: ArrayLike, b: ArrayLike) -> np.ndarray:
         a_areas, b_areas = _areas(a), _areas(b)
         union = a_areas[:, None] + b_areas
         union -= intersection
-        iou: np.ndarray = np.divide(
-            intersection, union, out=intersection, where=union > 0
-        )  # it is 0 already where the union is
+        # Where the union is 0, the intersection is 0 already.
+        iou: np.ndarray = np.divide(intersection, union, out=intersection, where=union > 0)
     for table, its_areas in ((iou, a_areas), (iou.T, b_areas)):
         if not np.isfinite(its_areas).all():
             table[~np.isfinite(its_areas)] = 0

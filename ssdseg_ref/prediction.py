@@ -65,7 +65,7 @@ class Predictor:
         self.max_detections = max_detections
         self.gate_pixels = gate_pixels
 
-    def __call__(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> list[Prediction]:
         """Predict for some images at once.
 
         Args:

@@ -54,9 +54,9 @@ def assemble(
         samples, _ = open_samples(WAREHOUSE, "test", config.image_size, None)
         images = np.stack([samples[index].image for index in range(SCENES)])
         right, yours = shipped.predict_on_batch(images), built.predict_on_batch(images)
-        expected = multitask.Predictor(shipped, config)(list(images))
+        expected = multitask.Predictor(shipped, config)(images)
         with assembly.in_place():
-            got = multitask.Predictor(built, replace(config))(list(images))
+            got = multitask.Predictor(built, replace(config))(images)
     console.output.print(pieces_table(assembly.at_work, f"the pieces of the network {network}"))
     same = sum(_agree(*pair) for pair in zip(got, expected, strict=True))
     found = sum(len(prediction.boxes) for prediction in got)
