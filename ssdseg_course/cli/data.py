@@ -28,9 +28,6 @@ class Pixels(NamedTuple):
     width: int
 
 
-WAREHOUSE_SIZE = Pixels(160, 224)  # of the scenes that `warehouse.split` draws by itself
-
-
 def parse_size(text: str) -> Pixels:
     """`160x224` -> (160, 224)."""
     height, by, width = text.lower().partition("x")
@@ -59,14 +56,15 @@ Classes = Annotated[
 def list_data_sets(size: Size = None) -> None:
     """List the data sets: what is drawn already, where it is stored, and how to read your own."""
     from ssdseg_ref.data import splits, warehouse
+    from ssdseg_ref.data.sample import IMAGE_SIZE
 
-    size = size or WAREHOUSE_SIZE
+    size = size or Pixels(*IMAGE_SIZE)
     title = f"warehouse, {size[0]} x {size[1]} (height x width)"
     where = Column("folder, or how to draw it", overflow="fold")
     table = Table("split", "scenes", "drawn", "on disk", where, title=title)
     for name, seeds in warehouse.SPLITS.items():
         folder = splits.cache_folder(f"{WAREHOUSE}-{name}", seeds, size, warehouse.render)
-        how = f"ssdseg data make --split {name}" + (f" --size {size[0]}x{size[1]}" if size != WAREHOUSE_SIZE else "")
+        how = f"ssdseg data make --split {name}" + (f" --size {size[0]}x{size[1]}" if size != IMAGE_SIZE else "")
         drawn = splits.open_cache(folder, len(seeds), size) is not None
         state = ("yes", _megabytes(folder), folder.name) if drawn else ("no", "", how)
         table.add_row(name, f"{len(seeds):,}", *state)
@@ -88,7 +86,7 @@ def make(
     from ssdseg_ref.data import warehouse
 
     for name in split or warehouse.SPLITS:
-        samples = _warehouse(name, size or WAREHOUSE_SIZE)
+        samples = _warehouse(name, size)
         console.output.print(f"{name}: {len(samples):,} scenes are ready")
 
 
@@ -145,7 +143,7 @@ def open_samples(
 
     if name == WAREHOUSE:
         _refuse(classes, "--classes", "a triples json")
-        return _warehouse(split or "train", size or WAREHOUSE_SIZE), tuple(warehouse.CLASSES)
+        return _warehouse(split or "train", size), tuple(warehouse.CLASSES)
     _refuse(size, "--size", "the warehouse")
     path = Path(name)
     if path.is_dir():
@@ -175,13 +173,14 @@ def _only_split(folder: Path) -> str:
     return splits[0]
 
 
-def _warehouse(split: str, size: tuple[int, int]) -> Sequence["Sample"]:
+def _warehouse(split: str, size: tuple[int, int] | None) -> Sequence["Sample"]:
     from ssdseg_ref.data import warehouse
+    from ssdseg_ref.data.sample import IMAGE_SIZE
 
     if split not in warehouse.SPLITS:
         raise ValueError(f"the warehouse has no split {split!r}, it has {', '.join(warehouse.SPLITS)}")
     with console.progress(f"drawing {split}") as update:
-        return warehouse.split(split, size, update)
+        return warehouse.split(split, size or IMAGE_SIZE, update)
 
 
 def _megabytes(folder: Path) -> str:

@@ -154,22 +154,21 @@ def progress() -> None:
     troubles, open_ones = [], []
     earned = points = 0
     for lesson in LESSONS:
+        about = str(lesson.number), lesson.title, str(minutes_of(lesson))
         try:
             result, remark = _standing(lesson, root)
         except LessonMissingError:
-            table.add_row(str(lesson.number), lesson.title, str(minutes_of(lesson)), "", "not here yet", style="dim")
+            table.add_row(*about, "", "not here yet", style="dim")
             continue
         except NotebookError as error:
             troubles.append(str(error))
-            table.add_row(str(lesson.number), lesson.title, str(minutes_of(lesson)), "?", "cannot be read")
+            table.add_row(*about, "?", "cannot be read")
             continue
         troubles += [remark] if remark else []
         earned, points = earned + result.earned, points + result.points
         open_ones += [(lesson, one.exercise) for one in result.results if one.state is not State.PASSED]
         bar = ProgressBar(max(result.points, 1), result.earned, width=BAR_WIDTH)
-        table.add_row(
-            str(lesson.number), lesson.title, str(minutes_of(lesson)), f"{result.earned} of {result.points}", bar
-        )
+        table.add_row(*about, f"{result.earned} of {result.points}", bar)
     table.add_section()
     table.add_row("", "together", "", f"{earned} of {points}", "")
     console.output.print(table)
