@@ -1,7 +1,9 @@
-"""Import Keras without the log of the libraries under it, which tells a learner nothing."""
+"""Keras without the log of the libraries under it, which tells a learner nothing."""
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def import_keras() -> None:
@@ -21,18 +23,11 @@ def import_keras() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if not os.path.isabs(os.path.expanduser("~")):  # Keras would make a folder called "~" in the working folder
         os.environ.setdefault("KERAS_HOME", os.devnull)
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+    with stderr_away():
         import keras
         import tensorflow
 
         tensorflow.get_logger().setLevel("ERROR")
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"Keras runs on {keras.backend.backend()} here, the course needs TensorFlow: set KERAS_BACKEND=tensorflow, "
@@ -40,3 +35,18 @@ def import_keras() -> None:
         )
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
+
+
+@contextmanager
+def stderr_away() -> Iterator[None]:
+    """Turn away what libraries write to stderr, also from C++; exceptions pass."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
