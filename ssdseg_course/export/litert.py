@@ -104,13 +104,14 @@ class LiteRTNetwork:
         content = model if isinstance(model, bytes) else model.read_bytes()
         self._interpreter = open_interpreter(content, name, num_threads=threads)
         signatures: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
-        found = next(iter(signatures.values()), {"inputs": [], "outputs": []})
-        if len(found["inputs"]) != 1 or set(found["outputs"]) != set(OUTPUTS):
+        found = next(iter(signatures.values()), {})
+        inputs, outputs = found.get("inputs", []), found.get("outputs", [])
+        if len(inputs) != 1 or set(outputs) != set(OUTPUTS):
             raise ValueError(
                 f"{name}: a LiteRT file, but not a network of the course: its outputs are called "
-                f"{', '.join(sorted(found['outputs'])) or 'nothing'}, not {', '.join(OUTPUTS)}"
+                f"{', '.join(sorted(outputs)) or 'nothing'}, not {', '.join(OUTPUTS)}"
             )
-        (self._input,) = found["inputs"]
+        self._input = inputs[0]
         self._run = self._interpreter.get_signature_runner(next(iter(signatures)))
         self.image_size: tuple[int, int] = tuple(self._run.get_input_details()[self._input]["shape"][1:3].tolist())
         self.rows: tuple[int, int] = tuple(self._run.get_output_details()["classes"]["shape"][1:].tolist())
