@@ -1,11 +1,11 @@
 """LiteRT, once called TensorFlow Lite: convert a network to a `.tflite`, and run one.
 
-The batch is fixed to one image: a batch of unknown size keeps XNNPACK's fast kernels away, and the runtime of the
-browser refuses it. The outputs are taken by the names in the file's signature: their order is the converter's, and
-`classes` and `offsets` of three classes have one shape.
+The batch is fixed to one image, already where the network is traced. With a batch of unknown size the converter
+computes shapes at run time, takes dilated convolutions apart, and leaves their batch normalisations unfolded; and the
+runtime of the browser refuses the file. The outputs are taken by the names in the file's signature: their order is the
+converter's, and `classes` and `offsets` of three classes have one shape.
 """
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,10 +54,12 @@ def convert(
         for image in calibration:
             yield [np.asarray(image, np.float32)[None]]
 
-    with tempfile.TemporaryDirectory(prefix="ssdseg-export-") as folder, stderr_away():
-        # What `from_keras_model` does, too, but that it prints a page.
-        static_twin(network).export(folder, format="tf_saved_model", verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+    one_image = tf.TensorSpec((1, *network.input_shape[1:]), tf.float32, name=INPUT)
+    holder = tf.Module()
+    holder.variables_of_network = [variable.value for variable in network.variables]  # or the file has no weights
+    with stderr_away():
+        function = tf.function(lambda image: network(image, training=False), (one_image,), autograph=False)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], holder)
         if bits < 32:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if bits == 16:
@@ -67,20 +69,10 @@ def convert(
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         try:
             converted: bytes = converter.convert()
-        except (tf.lite.python.convert.ConverterError, RuntimeError) as error:
+        except Exception as error:  # of TensorFlow's converter, which has several and says pages
             reason = str(error).strip().partition("\n")[0]
             raise ValueError(f"TensorFlow cannot convert this network to LiteRT: {reason}") from error
     return converted
-
-
-def static_twin(network: "keras.Model") -> "keras.Model":
-    """The same network with the same weights, for batches of one image."""
-    import keras
-
-    image = keras.Input(network.input_shape[1:], batch_size=1, name=INPUT)
-    twin = keras.models.clone_model(network, input_tensors=image)
-    twin.set_weights(network.get_weights())
-    return twin
 
 
 class LiteRTNetwork:
