@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssdseg_course.export.tracing import OUTPUTS, as_function, tool
 from ssdseg_course.quiet import stderr_away
 
 if TYPE_CHECKING:
     import keras
 
-OUTPUTS = ("classes", "offsets", "mask")
-INPUT = "image"
 BITS = (32, 16, 8)
-MISSING = 'pip install "ssdseg-course[export]"'
 
 
 def convert(
@@ -54,12 +52,9 @@ def convert(
         for image in calibration:
             yield [np.asarray(image, np.float32)[None]]
 
-    one_image = tf.TensorSpec((1, *network.input_shape[1:]), tf.float32, name=INPUT)
-    holder = tf.Module()
-    holder.variables_of_network = [variable.value for variable in network.variables]  # or the file has no weights
     with stderr_away():
-        function = tf.function(lambda image: network(image, training=False), (one_image,), autograph=False)
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], holder)
+        function, module = as_function(network, batch=1)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], module)
         if bits < 32:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if bits == 16:
@@ -120,13 +115,10 @@ def open_interpreter(content: bytes, name: str, **options: Any) -> Any:
     Raises:
         ValueError: if it is not a LiteRT file, or LiteRT is not installed.
     """
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise ValueError(f"to run a .tflite file, LiteRT is needed: {MISSING}") from error
+    runtime = tool("ai_edge_litert.interpreter")
     with stderr_away():  # it tells of its kernels
         try:
-            interpreter = Interpreter(model_content=content, **options)
+            interpreter = runtime.Interpreter(model_content=content, **options)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"{name}: damaged, or not a LiteRT file") from error
