@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ssdseg_course.cli import assemble, compare, console, data, demo, grade, keep, learn, networks, predict
+from ssdseg_course.cli import assemble, compare, console, data, demo, export, grade, keep, learn, networks, predict
 from ssdseg_course.manifest import version
 
 
@@ -70,6 +70,7 @@ app.add_typer(data.app, name="data")
 app.command()(networks.train)
 app.command()(networks.evaluate)
 app.command()(predict.predict)
+app.command()(export.export)
 app.command()(assemble.assemble)
 app.command()(grade.grade)
 app.command()(grade.doctor)

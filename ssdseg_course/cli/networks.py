@@ -25,6 +25,7 @@ from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
 if TYPE_CHECKING:
     import keras
 
+    from ssdseg_course.export.folder import Exported
     from ssdseg_ref.config import Config
     from ssdseg_ref.evaluation import Scores
 
@@ -220,7 +221,7 @@ def _must_go_on_as_begun(folder: Path, wanted: TrainingRun) -> None:
 def evaluate(
     name: Annotated[
         str,
-        typer.Argument(help="A shipped network, such as mobilenetv2, or what `train` has written."),
+        typer.Argument(help="A shipped network, such as mobilenetv2, or what `train` or `export` has written."),
     ],
     split: Annotated[str, typer.Option(help="Of the Warehouse: train, train_large, validation or test.")] = "test",
 ) -> None:
@@ -229,31 +230,37 @@ def evaluate(
     score(network, config, split)
 
 
-def open_network(name: str) -> tuple["keras.Model", "Config"]:
+def open_network(name: str) -> tuple["keras.Model | Exported", "Config"]:
     """A network, and the configuration that it was built from.
 
     Args:
-        name: of a shipped network, of a `.keras` file, or of a folder that `train` wrote one into.
+        name: of a shipped network, of a `.keras` file, of a folder that `train` wrote one into, of what `export` has
+            written, or of a `.tflite` or `.onnx` file.
 
     Raises:
         ValueError: if there is none, its training has not finished, or it was built from no preset. One with another
             number of classes counts as a preset's; their names are not known, so they are numbered.
     """
+    from ssdseg_course.export.folder import is_export, open_export
+    from ssdseg_ref.config import SHIPPED
+
     path = Path(name)
+    if name not in SHIPPED and path.exists() and is_export(path):
+        return open_export(path)
     path = path / NETWORK_FILE if path.is_dir() else path
     console.import_keras()
     import keras
 
     from ssdseg_ref import multitask
 
-    if name in multitask.SHIPPED:
-        return multitask.load_network(name), multitask.SHIPPED[name]
+    if name in SHIPPED:
+        return multitask.load_network(name), SHIPPED[name]
     if not path.exists() and any((Path(name) / part).exists() for part in (RUN_FILE, CHECKPOINTS)):
         raise ValueError(f"{name}: its training has not finished; `ssdseg train {name}` goes on with it")
     if not path.is_file():
         raise ValueError(
             f"{name}: neither a file, nor a folder of a finished training, nor a shipped network; those are "
-            f"{', '.join(multitask.SHIPPED)}"
+            f"{', '.join(SHIPPED)}"
         )
     try:
         network = keras.models.load_model(path, compile=False)
@@ -270,7 +277,7 @@ def open_network(name: str) -> tuple["keras.Model", "Config"]:
     raise ValueError(f"{path}: a Keras network, but built from none of the presets {', '.join(multitask.PRESETS)}")
 
 
-def score(network: "keras.Model", config: "Config", split: str) -> None:
+def score(network: "keras.Model | Exported", config: "Config", split: str) -> None:
     """Print a network's scores on a split of the Warehouse.
 
     Raises:

@@ -33,7 +33,12 @@ Detection = dict[str, Any]  # one box, as COCO's result files have it
 def predict(
     source: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
     out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("out/predictions"),
-    network: Annotated[str, typer.Option(help="A shipped network, or what `train` has written.")] = "mobilenetv2",
+    network: Annotated[
+        str,
+        typer.Option(
+            "--network", "--model", help="A shipped network, what `train` or `export` has written, a .tflite or .onnx."
+        ),
+    ] = "mobilenetv2",
     least_score: Annotated[float, typer.Option(min=0, max=1, help="The least score of a box that is drawn.")] = 0.4,
 ) -> None:
     """Detect and segment in pictures of your own.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,7 @@ DESCRIPTION = "model.json"
 FORMAT = "ssdseg-export"
 LABELS = "labels.txt"
 ANCHORS = "anchors.bin"
+DRAFT = re.compile(r"[^\0]*/\.[^/]+\.[0-9a-f]{32}(?=/|$)")  # the path of the folder that `whole_folder` gives
 LEAST_SCORE = 0.4  # of a box that is shown, as in `ssdseg predict`
 
 Exported = litert.LiteRTNetwork | onnx.OnnxNetwork | savedmodel.SavedModelNetwork
@@ -144,10 +146,12 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
                 must_be_free(folder)  # still
                 old = folder.with_name(f".{folder.name}.{uuid4().hex}")
                 os.replace(folder, old)
-    except BaseException:
+    except BaseException as error:
         if old is not None and not folder.exists():
             with suppress(OSError):
                 os.replace(old, folder)
+        if isinstance(error, OSError) and DRAFT.search(str(error.filename)):  # nobody knows that name
+            error.filename = DRAFT.sub(str(folder), str(error.filename), count=1)
         raise
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)

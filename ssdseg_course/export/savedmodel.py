@@ -1,5 +1,6 @@
 """TensorFlow's SavedModel: write a network as one, for any number of images at a time, and run one."""
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,9 @@ def save(network: "keras.Model", folder: Path) -> None:
         try:
             tf.saved_model.save(module, str(folder), signatures=function.get_concrete_function())
         except tf.errors.OpError as error:  # such as a full disk
-            raise OSError(f"{folder}: cannot be written ({error.message.partition(chr(10))[0]})") from error
+            raise OSError(
+                errno.EIO, f"cannot be written ({error.message.partition(chr(10))[0]})", str(folder)
+            ) from error
 
 
 class SavedModelNetwork:

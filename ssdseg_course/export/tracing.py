@@ -1,5 +1,7 @@
 """What all formats start from: the network as one TensorFlow function, its outputs by their names."""
 
+from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +37,21 @@ def tool(name: str) -> ModuleType:
     Raises:
         ValueError: if it is not installed.
     """
-    from importlib import import_module
-
+    package = name.partition(".")[0]
+    must_be_installed(package)
     try:
         with stderr_away():
             return import_module(name)
     except ImportError as error:
-        package = name.partition(".")[0].replace("_", "-")
-        raise ValueError(f"{package} is needed for this, and not installed: {INSTALL}") from error
+        raise ValueError(f"{package} cannot be imported ({error}); install it again: {INSTALL}") from error
+
+
+def must_be_installed(*packages: str) -> None:
+    """Look for optional tools without importing them, which may take seconds.
+
+    Raises:
+        ValueError: if one is missing.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise ValueError(f"{package.replace('_', '-')} is needed for this, and not installed: {INSTALL}")
