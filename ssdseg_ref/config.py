@@ -1,5 +1,6 @@
 """What decides the shape of the joint network: two presets, and the configurations of the networks that are shipped."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
@@ -115,3 +116,21 @@ def preset(name: str, backbone: str = "mobilenetv2") -> Config:
     if name not in PRESETS:
         raise ValueError(f"there is no preset {name!r}; there is {', '.join(PRESETS)}")
     return replace(PRESETS[name], backbone=backbone)
+
+
+def fitting_preset(image_size: Sequence[int | None], rows: Sequence[int | None]) -> Config | None:
+    """The preset whose networks have these shapes; None if there is none.
+
+    A network of another number of classes counts as a preset's: their names are not known, so they are numbered.
+
+    Args:
+        image_size: (height, width) of the images that go in.
+        rows: (N, C + 1) of the class logits that come out.
+    """
+    for config in PRESETS.values():
+        anchors, values = rows
+        if tuple(image_size) == config.image_size and anchors == len(config.anchors) and values:
+            if values == len(config.classes) + 1:
+                return config
+            return replace(config, classes=tuple(f"class {label}" for label in range(1, values)))
+    return None

@@ -242,7 +242,7 @@ def open_network(name: str) -> tuple["keras.Model | Exported", "Config"]:
             number of classes counts as a preset's; their names are not known, so they are numbered.
     """
     from ssdseg_course.export.folder import is_export, open_export
-    from ssdseg_ref.config import SHIPPED
+    from ssdseg_ref.config import SHIPPED, fitting_preset
 
     path = Path(name)
     if name not in SHIPPED and path.exists() and is_export(path):
@@ -268,12 +268,9 @@ def open_network(name: str) -> tuple["keras.Model | Exported", "Config"]:
         raise ValueError(f"{path}: not a network that Keras can read; `ssdseg train` writes {NETWORK_FILE}") from error
     outputs = getattr(network, "output", None)
     if isinstance(outputs, dict) and {"classes", "offsets", "mask"} <= set(outputs):
-        for config in multitask.PRESETS.values():
-            *_, values = outputs["classes"].shape
-            rows = (None, len(config.anchors), values)
-            if network.input_shape == (None, *config.image_size, 3) and outputs["classes"].shape == rows:
-                numbered = tuple(f"class {label}" for label in range(1, values))
-                return network, config if len(numbered) == len(config.classes) else replace(config, classes=numbered)
+        config = fitting_preset(network.input_shape[1:3], outputs["classes"].shape[1:])
+        if config and network.input_shape == (None, *config.image_size, 3):
+            return network, config
     raise ValueError(f"{path}: a Keras network, but built from none of the presets {', '.join(multitask.PRESETS)}")
 
 

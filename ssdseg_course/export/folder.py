@@ -18,7 +18,7 @@ from ssdseg_course.export.recipes import readme
 from ssdseg_course.export.tracing import INPUT
 from ssdseg_course.manifest import version
 from ssdseg_ref.coding import VARIANCES
-from ssdseg_ref.config import PRESETS, Config
+from ssdseg_ref.config import PRESETS, Config, fitting_preset
 from ssdseg_ref.keeping import whole_folder
 from ssdseg_ref.prediction import Predictor
 
@@ -217,9 +217,9 @@ def open_export(path: Path) -> tuple[Exported, Config]:
         if _fits(network, config):
             return network, config
         raise ValueError(f"{path}: not the network that {path.parent / DESCRIPTION} describes")
-    for config in PRESETS.values():
-        if _fits(network, config):
-            return network, config
+    found = fitting_preset(network.image_size, network.rows)
+    if found:
+        return network, found
     raise ValueError(
         f"{path}: there is no {DESCRIPTION} beside it to say how it was built, and it has the shapes of none of the "
         f"presets {', '.join(PRESETS)}"

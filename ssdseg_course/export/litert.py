@@ -87,7 +87,7 @@ class LiteRTNetwork:
     """
 
     def __init__(self, model: bytes | Path, threads: int = 1):
-        name = "the model" if isinstance(model, bytes) else str(model)
+        self._name = name = "the model" if isinstance(model, bytes) else str(model)
         content = model if isinstance(model, bytes) else model.read_bytes()
         self._interpreter = open_interpreter(content, name, num_threads=threads)
         signatures: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
@@ -104,8 +104,15 @@ class LiteRTNetwork:
         self.rows: tuple[int, int] = tuple(self._run.get_output_details()["classes"]["shape"][1:].tolist())
 
     def predict_on_batch(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The raw outputs for (B, H, W, 3) images, pixels in 0..255, one image after the other."""
-        each = [self._run(**{self._input: np.asarray(image, np.float32)[None]}) for image in images]
+        """The raw outputs for (B, H, W, 3) images, pixels in 0..255, one image after the other.
+
+        Raises:
+            ValueError: if the file opens but does not run.
+        """
+        try:
+            each = [self._run(**{self._input: np.asarray(image, np.float32)[None]}) for image in images]
+        except RuntimeError as error:
+            raise ValueError(f"{self._name}: damaged, it opens but does not run") from error
         return {name: np.concatenate([outputs[name] for outputs in each]) for name in OUTPUTS}
 
 
