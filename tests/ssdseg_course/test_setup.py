@@ -12,6 +12,8 @@ from importlib.metadata import metadata, packages_distributions
 
 import pytest
 
+from ssdseg_course.cli.export import NEEDED
+from ssdseg_course.export.tracing import INSTALL
 from ssdseg_course.manifest import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -32,7 +34,8 @@ def plain(name: str) -> str:
 
 
 def declared(requirements: list[str]) -> set[str]:
-    return {plain(re.match(r"[\w.-]+", requirement)[0]) for requirement in requirements}
+    names = {plain(re.match(r"[\w.-]+", requirement)[0]) for requirement in requirements}
+    return names - {plain(PYPROJECT["name"])}  # with its own extras
 
 
 def imported(*folders: str) -> set[str]:
@@ -68,6 +71,13 @@ def test_every_library_that_is_imported_is_declared():
 
 def test_every_library_that_is_declared_is_imported_or_has_a_reason():
     assert declared(PYPROJECT["dependencies"]) - imported("ssdseg_ref", "ssdseg_course") == set(IMPORTED_BY_OTHERS)
+
+
+def test_the_tools_of_an_export_are_declared_where_their_absence_is_answered_with_that_extra():
+    needed = {plain(package) for packages in NEEDED.values() for package in packages}
+    assert declared(PYPROJECT["optional-dependencies"]["export"]) == needed
+    assert f'pip install "{PYPROJECT["name"]}[export]"' == INSTALL
+    assert f"{PYPROJECT['name']}[export]" in PYPROJECT["optional-dependencies"]["dev"]
 
 
 def test_the_tested_version_of_every_library_is_pinned():

@@ -41,5 +41,3 @@ def tiny_network(config: Config = TINY, seed: int = 0) -> keras.Model:
     for variable in network.trainable_variables:  # heads begin near zero, where nothing could be told apart
         variable.assign(variable + keras.random.normal(variable.shape, stddev=0.1, seed=len(variable.shape)))
     return network
-
-
