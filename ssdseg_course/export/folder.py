@@ -150,8 +150,8 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         if old is not None and not folder.exists():
             with suppress(OSError):
                 os.replace(old, folder)
-        if isinstance(error, OSError) and DRAFT.search(str(error.filename)):  # nobody knows that name
-            error.filename = DRAFT.sub(str(folder), str(error.filename), count=1)
+        if isinstance(error, OSError) and error.strerror:  # a full disk names no file, others the draft
+            error.filename = DRAFT.sub(str(folder), str(error.filename or folder), count=1)
         raise
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)

@@ -26,9 +26,8 @@ def save(network: "keras.Model", folder: Path) -> None:
         try:
             tf.saved_model.save(module, str(folder), signatures=function.get_concrete_function())
         except tf.errors.OpError as error:  # such as a full disk
-            raise OSError(
-                errno.EIO, f"cannot be written ({error.message.partition(chr(10))[0]})", str(folder)
-            ) from error
+            reason = error.message.rpartition("; ")[2].partition(" [Op:")[0]  # behind the names of its own parts
+            raise OSError(errno.EIO, f"cannot be written ({reason})", str(folder)) from error
 
 
 class SavedModelNetwork:
