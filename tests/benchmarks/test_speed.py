@@ -3,18 +3,22 @@
 `make bench` runs this; `make test` does not, for a machine that is busy would fail it. Figures are in the README.
 """
 
+import os
+from contextlib import contextmanager
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from ssdseg_course.export import litert, onnx
 from ssdseg_ref.anchors import AnchorSpec, make_anchors
 from ssdseg_ref.coding import encode_targets
 from ssdseg_ref.data import warehouse
 from ssdseg_ref.data.pipeline import batches, prepare
 from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.metrics import average_precisions
-from ssdseg_ref.multitask import LESSON, Predictor, build_network
+from ssdseg_ref.multitask import LESSON, SHIPPED, Predictor, build_network, load_network
 from ssdseg_ref.training import LESSON_RECIPE, JointTraining, optimizer
 
 CLASSES = 3
@@ -152,3 +156,48 @@ def test_prediction(benchmark, scenes):
     predictor = Predictor(build_network(LESSON), LESSON)
     images = [scene.image for scene in scenes]
     benchmark.pedantic(predictor, (images,), rounds=5, warmup_rounds=1)
+
+
+shipped = cache(load_network)
+RUNTIMES = {
+    "litert": lambda name: litert.LiteRTNetwork(litert.convert(shipped(name))),
+    "litert_int8": lambda name: litert.LiteRTNetwork(litert.convert(shipped(name), 8, calibration(name))),
+    "peer_onnxruntime": lambda name: onnx.OnnxNetwork(onnx.convert(shipped(name))),
+    "peer_keras_predict_on_batch": shipped,
+}
+
+
+def calibration(name):
+    return np.stack([warehouse.render(seed, SHIPPED[name].image_size).image for seed in range(20)])
+
+
+@contextmanager
+def one_core():
+    """All threads of this process on one core: TensorFlow's number of threads is fixed when it starts."""
+    threads = {int(task): os.sched_getaffinity(int(task)) for task in os.listdir("/proc/self/task")}
+    for thread, cores in threads.items():
+        os.sched_setaffinity(thread, {min(cores)})
+    try:
+        yield
+    finally:
+        for thread, cores in threads.items():
+            os.sched_setaffinity(thread, cores)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads cannot be kept to one core here")
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.benchmark(group=f"one picture by {name}, one core"))
+        for name in ("mobilenetv2", "shufflenetv2")
+    ],
+)
+def test_one_picture(benchmark, name, runtime):
+    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("tf2onnx")
+    network = RUNTIMES[runtime](name)
+    image = warehouse.render(0, SHIPPED[name].image_size).image[None].astype(np.float32)
+    network.predict_on_batch(image)  # all threads are there now
+    with one_core():
+        benchmark.pedantic(network.predict_on_batch, (image,), rounds=100, warmup_rounds=10)
