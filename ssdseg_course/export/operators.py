@@ -1,8 +1,7 @@
 """What a `.tflite` is made of: its operators, and the time that each takes.
 
 The interpreter for Python tells no times. So each operator is cut out into a file of its own, with its weights, and run
-alone. Together they take about as long as the whole: what each finds in the cache is a little more, what is spent on
-calls is a little more, too.
+alone, together with what LiteRT makes one operator of: a padding and the convolution behind it.
 """
 
 import time
@@ -17,6 +16,7 @@ from ssdseg_course.export.tracing import tool
 
 ROUNDS = 20  # of which the fastest counts
 SECONDS = 0.02  # that an operator is timed for at least
+CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Operator:
     """One operator of a file.
 
     Attributes:
-        kind: such as "CONV_2D".
+        kind: such as "CONV_2D", or "PAD + CONV_2D".
         name: of the layer that it comes from, or of the network's output that it makes.
         shape: of what it makes.
         milliseconds: that it takes alone.
@@ -41,7 +41,7 @@ def operators(
 ) -> list[Operator]:
     """The operators of a file, in their order, each timed.
 
-    What unpacks weights once, when the file is loaded, is no operator of its own here.
+    What unpacks weights once, when the file is loaded, is none of its own here.
 
     Args:
         content: of the file.
@@ -53,24 +53,27 @@ def operators(
     """
     schema = tool("ai_edge_litert.schema_py_generated")
     model = tool("ai_edge_litert.tools.flatbuffer_utils").read_model_from_bytearray(bytearray(content))
-    kinds = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    codes = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
     graph = model.subgraphs[0]
     outputs = {tensor.tensorIndex: tensor.name.decode() for tensor in model.signatureDefs[0].outputs}
-    unpacked: dict[int, Any] = {}  # by the tensor that they make
+    taken_along: dict[int, Any] = {}  # by what they make
     found = []
     for done, operator in enumerate(graph.operators):
         progress(done, len(graph.operators))
-        code = model.operatorCodes[operator.opcodeIndex]
-        kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        (made, *_) = operator.outputs
-        if kind == "DEQUANTIZE" and _is_constant(model, operator.inputs[0]):
-            unpacked[made] = operator
+        kind, made = codes[operator.opcodeIndex], operator.outputs[0]
+        behind = [codes[other.opcodeIndex] for other in graph.operators if made in other.inputs]
+        if (kind == "DEQUANTIZE" and _is_constant(model, operator.inputs[0])) or (
+            kind == "PAD" and len(behind) == 1 and behind[0] in CONVOLUTIONS
+        ):
+            taken_along[made] = operator
             continue
-        needed = [unpacked[tensor] for tensor in operator.inputs if tensor in unpacked]
-        alone = _cut_out(model, [*needed, operator])
+        before = [taken_along[tensor] for tensor in operator.inputs if tensor in taken_along]
+        if any(codes[other.opcodeIndex] == "PAD" for other in before):
+            kind = f"PAD + {kind}"
         name = outputs.get(made) or _layer(graph.tensors[made].name.decode())
         shape = tuple(int(side) for side in graph.tensors[made].shape)
-        found.append(Operator(kind, name, shape, _milliseconds(alone, threads)))
+        found.append(Operator(kind, name, shape, _milliseconds(_cut_out(model, [*before, operator]), threads)))
     progress(len(graph.operators), len(graph.operators))
     return found
 

@@ -25,13 +25,13 @@ TINY = Config(
 
 
 def tiny_network(config: Config = TINY, seed: int = 0) -> keras.Model:
-    """Strides 8, 16 and 32, each with its heads; a dilated convolution, a shuffle and a resizing on the way."""
+    """Strides 8, 16 and 32, each with its heads; padding, dilated convolutions, shuffles and a resizing on the way."""
     keras.utils.set_random_seed(seed)
     image = keras.Input((*config.image_size, 3), name="image")
-    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    x = layers.ZeroPadding2D(1)(layers.Rescaling(1 / 127.5, offset=-1)(image))
     maps = []
-    for index, stride in enumerate((8, 2, 2)):
-        x = layers.Conv2D(8, 3, stride, "same", activation="relu")(x)
+    for index, (stride, padding) in enumerate(((8, "valid"), (2, "same"), (2, "same"))):
+        x = layers.Conv2D(8, 3, stride, padding, activation="relu")(x)
         x = channel_shuffle(depthwise_bn(x, dilation=2, name=f"dilated{index}"))
         maps.append(x)
     classes = len(config.classes)
