@@ -165,7 +165,8 @@ def _try_out(model: "keras.Model", exported: "Exported", config: "Config", bits:
     ):
         raise ValueError("what was written does not compute what the network computes, so nothing was kept")
     if len(config.classes) != len(warehouse.CLASSES):
-        print_plain("It knows other classes than the Warehouse, so there is no score.")
+        ranges = " Its ranges come from the Warehouse's scenes all the same." if bits == 8 else ""
+        print_plain(f"It knows other classes than the Warehouse, so there is no score.{ranges}")
         return
     table = Table("", title=f"{len(samples)} validation scenes of the Warehouse")
     for heading in ("mAP@.5", "mAP@[.5:.95]", "mIoU"):

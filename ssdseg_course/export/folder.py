@@ -138,6 +138,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         OSError: if it cannot be written.
     """
     must_be_free(folder)
+    folder = Path(os.path.realpath(folder))  # a link stays one
     old = None
     try:
         with whole_folder(folder) as draft:
@@ -161,10 +162,13 @@ def must_be_free(folder: Path) -> None:
     """Refuse a place where something is that an export must not write over.
 
     Raises:
-        ValueError: if it is a file, or a folder that holds anything but an export.
+        ValueError: if it is a file, a folder that holds anything but an export, or the working folder, which would be
+            gone under the user's feet.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: is a file, not a folder")
+    if os.path.realpath(folder) == os.path.realpath(os.curdir):
+        raise ValueError(f"{folder}: is the working folder; use another folder with --out")
     if folder.is_dir() and any(folder.iterdir()) and read_description(folder) is None:
         raise ValueError(f"{folder}: holds something other than an export; use another folder with --out")
 

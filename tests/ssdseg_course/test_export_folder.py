@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,6 +233,20 @@ def test_a_folder_that_holds_something_else_is_not_written_over(name, tmp_path):
     with pytest.raises(ValueError, match="out: holds something other than an export"):
         write_into(tmp_path / "out", raises(AssertionError("nothing is to be done")))
     only(tmp_path / "out", name)
+
+
+def test_the_working_folder_is_not_taken_away(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="is the working folder; use another folder"):
+        write_into(Path("."), lambda draft: None)
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there", target_is_directory=True)
+    write_into(tmp_path / "link", lambda draft: None)
+    assert (tmp_path / "link").is_symlink()
+    only(tmp_path / "there", "new")
 
 
 def test_what_appears_in_the_meantime_is_not_written_over(tmp_path):
