@@ -30,7 +30,7 @@ DESCRIPTION = "model.json"
 FORMAT = "ssdseg-export"
 LABELS = "labels.txt"
 ANCHORS = "anchors.bin"
-DRAFT = re.compile(r"[^\0]*/\.[^/]+\.[0-9a-f]{32}(?=/|$)")  # the path of the folder that `whole_folder` gives
+DRAFT = re.compile(r".*[\\/]\.[^\\/]+\.[0-9a-f]{32}(?=[\\/]|$)")  # the path of the folder that `whole_folder` gives
 LEAST_SCORE = 0.4  # of a box that is shown, as in `ssdseg predict`
 
 Exported = litert.LiteRTNetwork | onnx.OnnxNetwork | savedmodel.SavedModelNetwork
@@ -152,7 +152,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
             with suppress(OSError):
                 os.replace(old, folder)
         if isinstance(error, OSError) and error.strerror:  # a full disk names no file, others the draft
-            error.filename = DRAFT.sub(str(folder), str(error.filename or folder), count=1)
+            error.filename = DRAFT.sub(lambda _: str(folder), str(error.filename or folder))
         raise
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)

@@ -141,7 +141,8 @@ val session = environment.createSession(context.assets.open("$model").readBytes(
 val image = OnnxTensor.createTensor(environment, FloatBuffer.wrap(floats), longArrayOf(1, $height, $width, 3))
 val outputs = session.run(mapOf("image" to image))
 val (classes, offsets, mask) = listOf("classes", "offsets", "mask").map { name ->
-    (outputs.get(name).get() as OnnxTensor).floatBuffer.let { FloatArray(it.remaining()).also(it::get) }
+    val buffer = (outputs.get(name).get() as OnnxTensor).floatBuffer
+    FloatArray(buffer.remaining()).also { buffer.get(it) }
 }
 """
     + KOTLIN_DECODING,
