@@ -91,11 +91,7 @@ def export(
     _must_be_a_network(model, network)
     name, number = Path(network).absolute().name, int(bits or (16 if to is Format.WEB else 32))
     if to is Format.WEB:
-        from ssdseg_course.export.page import write_page
-
-        write_page({name: (model, config)}, out, bits=number, one_file=one_file)
-        print_plain(f"written: {out}")
-        return
+        raise ValueError("--to web: the page is not written yet; take litert, onnx or savedmodel")
     with exports.replaced_folder(out) as draft:
         calibration = _calibration(config) if number == 8 else None
         with console.output.status("converting" + ("; 8 bits take a minute" if number == 8 else "")):

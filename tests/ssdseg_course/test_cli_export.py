@@ -2,7 +2,6 @@
 
 import json
 import sys
-import types
 from dataclasses import replace
 
 import numpy as np
@@ -172,15 +171,3 @@ def test_a_network_of_other_classes_is_exported_without_a_score(tmp_path, monkey
     status, _, errors = run("evaluate", tmp_path / "out")
     assert status == 1
     assert "the network knows 2 classes, the Warehouse has 3" in errors
-
-
-def test_a_page_is_written_by_the_module_for_pages(tiny, network, tmp_path, monkeypatch):
-    calls = []
-    page = types.SimpleNamespace(write_page=lambda *given, **options: calls.append((given, options)))
-    monkeypatch.setitem(sys.modules, "ssdseg_course.export.page", page)
-    assert run("export", "tiny", "--to", "web", "--out", tmp_path / "out")[0] == 0
-    assert run("export", "tiny", "--to", "web", "--bits", "8", "--one-file", "--out", tmp_path / "out")[0] == 0
-    assert calls == [
-        (({"tiny": (network, TINY)}, tmp_path / "out"), {"bits": 16, "one_file": False}),
-        (({"tiny": (network, TINY)}, tmp_path / "out"), {"bits": 8, "one_file": True}),
-    ]
