@@ -53,7 +53,7 @@ test-all: $(READY)  ## Run all tests: also what takes longer, such as built whee
 	$(BIN)/python -m pytest $(TOGETHER) --seeds 200 -m "not alone and not slow"
 	$(BIN)/python -m pytest -m alone
 
-slow: $(READY)  ## Train on real photographs, and evaluate: an hour.
+slow: $(READY)  ## Run what `test-all` leaves out, such as a training on photographs: an hour.
 	$(BIN)/python -m pytest -m slow -s
 
 bench: $(READY)  ## Measure speed, next to a peer where there is one.

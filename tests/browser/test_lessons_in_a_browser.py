@@ -57,10 +57,13 @@ def explorer_cells(lesson) -> list[int]:
     return [k for k, cell in enumerate(cells) if cell.cell_type == "code" and re.search("^explore_", cell.source, re.M)]
 
 
+WHEN = {1: (), 2: pytest.mark.full, 8: pytest.mark.full}  # a lesson's explorers are looked at; all others: slow
+
+
 with_explorers = pytest.mark.parametrize(
     "lesson",
     [
-        pytest.param(lesson, marks=() if lesson.number == 1 else (pytest.mark.full,), id=lesson.name)
+        pytest.param(lesson, marks=WHEN.get(lesson.number, pytest.mark.slow), id=lesson.name)
         for lesson in LESSONS
         if explorer_cells(lesson)
     ],

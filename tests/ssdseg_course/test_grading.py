@@ -72,7 +72,11 @@ def nbgrader(folder, *arguments) -> str:
 
 @pytest.mark.parametrize(
     "lesson",
-    [TINY, *(pytest.param(LESSONS[number], marks=pytest.mark.full) for number in (0, 1, 5, 8))],
+    [
+        TINY,
+        *(pytest.param(LESSONS[number], marks=pytest.mark.full) for number in (1, 5)),
+        *(pytest.param(LESSONS[number], marks=pytest.mark.slow) for number in (0, 8)),
+    ],
     ids=lambda lesson: lesson.name,
 )
 def test_plain_nbgrader_gives_the_solution_all_points_and_the_untouched_lesson_none(lesson, course, tmp_path):
