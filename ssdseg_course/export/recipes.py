@@ -84,7 +84,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-image = Image.open("picture.jpg").convert("RGB").resize(($width, $height))
+image = Image.open("picture.jpg").convert("RGB").resize(($width, $height), Image.BILINEAR)
 outputs = Interpreter("$model").get_signature_runner()(image=np.float32(image)[None])
 """
     + PYTHON_DECODING,
@@ -125,7 +125,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-image = Image.open("picture.jpg").convert("RGB").resize(($width, $height))
+image = Image.open("picture.jpg").convert("RGB").resize(($width, $height), Image.BILINEAR)
 names = ["classes", "offsets", "mask"]
 session = onnxruntime.InferenceSession("$model")
 outputs = dict(zip(names, session.run(names, {"image": np.float32(image)[None]})))
@@ -167,7 +167,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-image = Image.open("picture.jpg").convert("RGB").resize(($width, $height))
+image = Image.open("picture.jpg").convert("RGB").resize(($width, $height), Image.BILINEAR)
 network = tf.saved_model.load("$model")
 outputs = network.signatures["serving_default"](image=tf.constant(np.float32(image)[None]))
 outputs = {name: output.numpy() for name, output in outputs.items()}
