@@ -5,8 +5,8 @@
     python tests/benchmarks/device.py --peer detector.tflite
 
 Each time is of one picture, pixels in, raw outputs out, measured in a process of its own: 20 pictures to warm up, then
-200, the fastest of three such runs. Memory is what the process holds afterwards, less what it held before the network was opened. A peer is any other
-`.tflite`: it gets random pixels of its own size, and no score.
+200, the fastest of three such runs. Memory is what the process holds afterwards, less what it held before the network
+was opened. A peer is any other `.tflite`: it gets random pixels of its own size, and no score.
 """
 
 import argparse
@@ -142,7 +142,7 @@ def row(title: str, path: str, times: list[dict[str, float]], scores: str) -> st
 
 
 def fastest(paths: list[str]) -> list[list[dict[str, float]]]:
-    """For each file and number of threads the fastest of some passes, in turns: a busy minute slows one pass of many."""
+    """For each file and number of threads the fastest of some passes, in turns: a busy minute slows one pass."""
     passes = [[[in_own_process(path, threads) for threads in THREADS] for path in paths] for _ in range(PASSES)]
     return [
         [min(runs, key=lambda run: run["median"]) for runs in zip(*several, strict=True)]
