@@ -11,7 +11,7 @@ and 3; LiteRT's specification of 8-bit quantisation.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ssdseg_ref.convolution import same_padding
+from ssdseg_ref.convolution import conv2d, depthwise_conv2d
 
 MANTISSA_BITS = 31  # of the multiplier that stands for a real factor
 KERNEL_LIMIT = 127  # kernels leave -128 out, so that they are symmetric
@@ -177,33 +177,21 @@ def conv2d_int8(q: ArrayLike, kernel: ArrayLike, bias: ArrayLike, zero_point: in
     Returns:
         (ceil(H / stride), ceil(W / stride), Cout) int32, in the bias's units.
     """
-    return _sums(q, kernel, bias, zero_point, stride, depthwise=False)
+    convolved = conv2d(_from_zero(q, zero_point), np.asarray(kernel, np.int32), stride)
+    return np.asarray(convolved + bias, np.int32)
 
 
 def depthwise_conv2d_int8(
     q: ArrayLike, kernel: ArrayLike, bias: ArrayLike, zero_point: int, stride: int = 1
 ) -> np.ndarray:
-    """The same for a depthwise kernel (kh, kw, C): each channel has its own."""
-    return _sums(q, kernel, bias, zero_point, stride, depthwise=True)
+    """The same for a depthwise kernel (kh, kw, C, 1): each channel has its own."""
+    convolved = depthwise_conv2d(_from_zero(q, zero_point), np.asarray(kernel, np.int32), stride)
+    return np.asarray(convolved + bias, np.int32)
 
 
-def _sums(
-    q: ArrayLike, kernel: ArrayLike, bias: ArrayLike, zero_point: int, stride: int, depthwise: bool
-) -> np.ndarray:
-    values, weights = np.asarray(q, np.int32) - np.int32(zero_point), np.asarray(kernel, np.int32)
-    rows, cols = (
-        same_padding(side, size, stride) for side, size in zip(values.shape[:2], weights.shape[:2], strict=True)
-    )
-    height, width = (-(-side // stride) for side in values.shape[:2])
-    padded = np.pad(values, (rows, cols, (0, 0)))  # with 0: the zero point is subtracted already
-    bias = np.asarray(bias, np.int32)
-    sums: np.ndarray = np.zeros((height, width, len(bias)), np.int32) + bias
-    for row in range(weights.shape[0]):
-        for col in range(weights.shape[1]):
-            window = padded[row:, col:][: height * stride : stride, : width * stride : stride]
-            tap = weights[row, col]
-            sums += window * tap if depthwise else window @ tap
-    return sums
+def _from_zero(q: ArrayLike, zero_point: int) -> np.ndarray:
+    """Counted from the zero point, in which the zeros of a padding are right; int8 has no room for the difference."""
+    return np.asarray(q, np.int32) - np.int32(zero_point)
 
 
 def least_error_range(values: ArrayLike, bits: int = 8, steps: int = 64) -> tuple[float, float]:

@@ -17,6 +17,7 @@ MODULES = (
     ("ssdlite",),
     ("deeplabv3plus",),
     ("training",),
+    ("on_device",),
 )
 """Of each lesson, by its number; each has its `EXERCISES`, and perhaps what else is `ALLOWED` in the lesson."""
 

@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 
-from ssdseg_ref.config import SHIPPED
 from ssdseg_ref.convolution import conv2d
-from ssdseg_ref.data import warehouse
 from ssdseg_ref.network import load_network
 from ssdseg_ref.quantization import (
     conv2d_int8,
-    depthwise_conv2d_int8,
     dequantize,
     fixed_point,
     fold_batch_norm,
@@ -139,29 +136,6 @@ class TestConvolution:
         assert sums.dtype == np.int32
         assert np.abs(sums * scale * scales - wanted).max() < 0.02 * np.abs(wanted).max()
 
-    @pytest.mark.parametrize("depthwise", [False, True])
-    @pytest.mark.parametrize(("size", "side", "stride"), [((12, 14), 3, 1), ((11, 9), 3, 2), ((7, 8), 1, 1)])
-    def test_it_equals_litert_to_the_last_bit(self, size, side, stride, depthwise):
-        layer = one_layer(size, side, stride, depthwise)
-        content = converted(layer, [np.random.default_rng(seed).normal(size=(1, *size, 8)) for seed in range(20)])
-        assert_equal_to_litert(content, stride, depthwise)
-
-    def test_the_first_layer_of_the_shipped_network_equals_litert_to_the_last_bit(self, network):
-        import keras
-
-        scenes = [warehouse.render(seed, SHIPPED[NAME].image_size).image[None] for seed in range(10)]
-        stem = keras.Model(network.input, network.get_layer("stem_relu6").output)
-        scaled = keras.Input((*SHIPPED[NAME].image_size, 3))
-        x = scaled
-        for name in ("stem_conv", "stem_bn", "stem_relu6"):
-            x = network.get_layer(name)(x)
-        content = converted(keras.Model(scaled, x), [np.asarray(scene / 127.5 - 1) for scene in scenes])
-        got, scale, zero_point = assert_equal_to_litert(
-            content, stride=2, depthwise=False, picture=scenes[0] / 127.5 - 1
-        )
-        wanted = np.asarray(stem(scenes[0].astype(np.float32)))[0]
-        assert np.abs(dequantize(got, scale, zero_point) - wanted).mean() < scale
-
 
 def test_a_range_may_be_better_narrower_than_its_outliers():
     values = np.append(np.random.default_rng(0).normal(size=10_000), [-40.0, 60.0])
@@ -174,76 +148,3 @@ def test_a_range_may_be_better_narrower_than_its_outliers():
 def test_no_values_have_no_range():
     with pytest.raises(ValueError, match="no values"):
         least_error_range([])
-
-
-def one_layer(size, side, stride, depthwise):
-    """A convolution, a batch normalisation whose statistics are not fresh, and a ReLU6."""
-    import keras
-    from keras import layers
-
-    rng = np.random.default_rng(side)
-    image = keras.Input((*size, 8))
-    if depthwise:
-        x = layers.DepthwiseConv2D(side, stride, "same", use_bias=False)(image)
-    else:
-        x = layers.Conv2D(16, side, stride, "same", use_bias=False)(image)
-    norm = layers.BatchNormalization()
-    x = layers.Activation("relu6")(norm(x))
-    channels = x.shape[-1]
-    norm.set_weights(
-        [
-            rng.uniform(0.5, 2, channels),
-            rng.normal(size=channels),
-            rng.normal(size=channels),
-            rng.uniform(0.5, 2, channels),
-        ]
-    )
-    return keras.Model(image, x)
-
-
-def converted(model, samples) -> bytes:
-    """A `.tflite` in whole numbers, also at its borders."""
-    import tensorflow as tf
-
-    from ssdseg_course.export.tracing import as_function
-    from ssdseg_course.quiet import stderr_away
-
-    with stderr_away():
-        function, module = as_function(model, batch=1)
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], module)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([np.asarray(sample, np.float32)] for sample in samples)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-        return converter.convert()
-
-
-def assert_equal_to_litert(content, stride, depthwise, picture=None):
-    """LiteRT's output, beside ours from the same kernel, bias and scales; returns ours with scale and zero point."""
-    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(model_content=content)
-    interpreter.allocate_tensors()
-    (come_in,), (go_out,) = interpreter.get_input_details(), interpreter.get_output_details()
-    (scale_in, zero_in), (scale_out, zero_out) = come_in["quantization"], go_out["quantization"]
-    if picture is None:
-        picture = np.random.default_rng(99).normal(size=come_in["shape"])
-    q = quantize(picture, scale_in, zero_in)
-    interpreter.set_tensor(come_in["index"], q)
-    interpreter.invoke()
-    channels = go_out["shape"][-1]
-    constants = [
-        (interpreter.get_tensor(entry["index"]), entry["quantization_parameters"]["scales"].astype(np.float64))
-        for entry in interpreter.get_tensor_details()
-        if entry["index"] not in (come_in["index"], go_out["index"]) and len(entry["quantization_parameters"]["scales"])
-    ]
-    kernel, scales = next(pair for pair in constants if pair[0].dtype == np.int8)
-    bias = next(value for value, _ in constants if value.dtype == np.int32 and value.shape == (channels,))
-    multipliers, shifts = np.transpose([fixed_point(scale_in * scale / scale_out) for scale in scales])
-    if depthwise:
-        sums = depthwise_conv2d_int8(q[0], kernel[0], bias, zero_in, stride)
-    else:
-        sums = conv2d_int8(q[0], kernel.transpose(1, 2, 3, 0), bias, zero_in, stride)
-    largest = min(127, int(quantize(6.0, scale_out, zero_out)))
-    got = requantize(sums, multipliers, shifts, zero_out, int(quantize(0.0, scale_out, zero_out)), largest)
-    assert len(np.unique(got)) > 20
-    np.testing.assert_array_equal(got, interpreter.get_tensor(go_out["index"])[0])
-    return got, scale_out, zero_out
