@@ -105,8 +105,8 @@ if LITERT and MODE != "skip":
         panel.set_title(f"{title}: {size[title] / 1e6:.2f} MB", fontsize=10)
     show(
         figure,
-        alt=f"The same warehouse scene twice, each with boxes, scores and masks: {counts[0]} boxes on the left, by Keras "
-        f"in 32 bits, {counts[1]} on the right, in whole numbers of 8 bits. They are nearly the same.",
+        alt=f"The same warehouse scene twice, each with boxes, scores and masks: {counts[0]} boxes on the left, by "
+        f"Keras in 32 bits, {counts[1]} on the right, in whole numbers of 8 bits. They are nearly the same.",
     )
 
 # %% [markdown]

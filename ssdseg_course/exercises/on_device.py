@@ -544,7 +544,7 @@ QUANTIZE_KERNEL = Exercise(
 def _exactly(value: Plain, expected: np.ndarray) -> Complaint | None:
     """As `compare_whole_numbers`, to the last bit: a multiplier of ten digits is nearly right with any last four."""
     complaint = compare_whole_numbers(value, expected)
-    if complaint is None and not np.array_equal(value, expected):
+    if complaint is None and isinstance(value, np.ndarray) and not np.array_equal(value, expected):
         return Complaint((f"but it should be {int(expected):,} exactly, and yours is {int(value):,}",), kind="numbers")
     return complaint
 
@@ -692,7 +692,8 @@ def _shift_as_a_factor(sums, multiplier, shift, zero_point, low, high):
 
 def _sums_of(factors: np.ndarray, rng: np.random.Generator, rows: int) -> np.ndarray:
     """Sums whose results lie in int8 and a bit outside."""
-    return np.round(rng.uniform(-200, 200, (rows, 3, len(factors))) / factors).astype(np.int32)
+    sums: np.ndarray = np.round(rng.uniform(-200, 200, (rows, 3, len(factors))) / factors).astype(np.int32)
+    return sums
 
 
 def _scales(*factors: float) -> Arguments:

@@ -67,7 +67,7 @@ def quantization_view(state: QuantizationState) -> tuple[np.ndarray, str]:
     draw = ImageDraw.Draw(image)
     draw.text((LEFT, 30), f"the picture in {state.bits} bits, 0 to {state.high:g}", INK, LARGE, anchor="lm")
     seen = Image.fromarray(np.round(np.clip(back, 0, 1) * GREY_LEVELS).astype(np.uint8)).resize(
-        SHOWN[::-1], Image.NEAREST
+        SHOWN[::-1], Image.Resampling.NEAREST
     )
     image.paste(seen.convert("RGB"), (LEFT, TOP))
     _draw_histogram(draw, LEFT + SHOWN[1] + 2 * GAP, WIDTH - GAP, values, state, scale)
@@ -87,8 +87,8 @@ def quantization_view(state: QuantizationState) -> tuple[np.ndarray, str]:
         f"A drawn warehouse in shades of grey, its brightness between 0 and 1, kept in {state.bits} bits over a range "
         f"from 0 to {state.high:g}. The scale is {scale:.4f} and the zero point {zero_point}; {used} of the "
         f"{2**state.bits} whole numbers are in use. {np.mean(cut):.1%} of the pixels are cut off at the top. The error "
-        f"is {error:.2f} of {GREY_LEVELS} grey levels, as the root of its mean square; of that square {1 - share:.0%} comes from rounding and "
-        f"{share:.0%} from what is cut off."
+        f"is {error:.2f} of {GREY_LEVELS} grey levels, as the root of its mean square; of that square {1 - share:.0%} "
+        f"comes from rounding and {share:.0%} from what is cut off."
     )
     return np.asarray(image), text
 
@@ -145,5 +145,5 @@ def _draw_histogram(
                 draw.line([x, AXIS_BOTTOM, x, AXIS_BOTTOM + 12], LEVELS, 1)
     draw.line([left, AXIS_BOTTOM, right, AXIS_BOTTOM], INK, 3)
     for value in (0, 0.5, 1):
-        anchor = {0: "lm", 1: "rm"}.get(value, "mm")
+        anchor = {0.0: "lm", 1.0: "rm"}.get(value, "mm")
         draw.text((place(value), AXIS_BOTTOM + 32), f"{value:g}", INK, SMALL, anchor=anchor)
