@@ -93,7 +93,7 @@ def _runtime(threaded: bool) -> Iterator[tuple[str, bytes]]:
         worker += b"\n" + (HERE / name).read_bytes()
     yield "worker", gzip.compress(worker, 9, mtime=0)
     for name in (*ONE_THREAD, *(THREADED if threaded else ())):
-        yield name, (HERE / "runtime" / f"{name}.gz").read_bytes()
+        yield name.replace(".", "-"), (HERE / "runtime" / f"{name}.gz").read_bytes()
 
 
 def _describe(name: str, config: Config, bits: int) -> dict[str, Any]:

@@ -63,7 +63,7 @@ async function startWorker() {
   worker = null;
   ready = busy = false;
   veil("Loading the runtime");
-  const [code, glue, wasm] = await Promise.all([unpack("worker"), unpack(`${kind}.js`), unpack(`${kind}.wasm`)]);
+  const [code, glue, wasm] = await Promise.all([unpack("worker"), unpack(`${kind}-js`), unpack(`${kind}-wasm`)]);
   if (mine !== starts) return; // another choice was made meanwhile
   const address = URL.createObjectURL(new Blob([code], {type: "text/javascript"}));
   worker = new Worker(address);
@@ -100,7 +100,7 @@ const answers = {
     if (answer.fresh) {
       busy = false;
       [asked, judged] = [judged, asked];
-      live.frames++;
+      live.frames++; live.around = answer.around;
       pace.add(answer.milliseconds);
     }
     live.answered++;

@@ -29,6 +29,7 @@ async function start(message) {
   if (backend !== "webgpu") { // or the runtime would wake the graphics card for nothing
     Object.defineProperty(self.navigator, "gpu", {value: undefined, configurable: true});
   }
+  delete WebAssembly.Suspending; // this build cannot suspend; it must not share a network between WebGPU and itself
   const address = URL.createObjectURL(new Blob([message.runtime.glue], {type: "text/javascript"}));
   const quiet = () => {};
   self.Module = {wasmBinary: message.runtime.wasm, mainScriptUrlOrBlob: address, print: quiet, printErr: quiet};
@@ -40,17 +41,21 @@ async function load({model, anchors, about}) {
   last = null;
   network?.model.delete();
   network = null;
-  let ran = backend, compiled;
-  try {
-    compiled = await LiteRT.loadAndCompile(model, {accelerator: backend, cpuOptions: {numThreads: threads}});
-  } catch (error) {
-    if (backend !== "webgpu") throw error;
-    ran = "wasm";
-    compiled = await LiteRT.loadAndCompile(model, {accelerator: ran, cpuOptions: {numThreads: threads}});
+  let compiled = null, ran = backend;
+  if (backend === "webgpu") {
+    compiled = await compile(model, "webgpu", about).catch(() => null);
+    if (!compiled) ran = "wasm";
   }
-  ran = compiled.isFullyAccelerated === false ? "wasm" : ran;
+  compiled ??= await compile(model, "wasm", about);
   network = {model: compiled, anchors, about};
   self.postMessage({is: "ready", backend: ran});
+}
+
+// A compiled network that has been tried: some fail on WebGPU only when they run.
+async function compile(model, accelerator, about) {
+  const compiled = await LiteRT.loadAndCompile(model, {accelerator, cpuOptions: {numThreads: threads}});
+  await run(compiled, new Float32Array(about.input.reduce((product, side) => product * side)), about.input);
+  return compiled;
 }
 
 async function look({picture, width, height, thresholds, turn}) {
@@ -59,7 +64,7 @@ async function look({picture, width, height, thresholds, turn}) {
   const begun = performance.now();
   const input = fitPicture(new Uint8ClampedArray(picture), width, height, inWidth, inHeight);
   const asked = performance.now();
-  const outputs = await run(input);
+  const outputs = await run(network.model, input, about.input);
   const milliseconds = performance.now() - asked;
   const values = about.labels.length;
   last = {
@@ -71,9 +76,9 @@ async function look({picture, width, height, thresholds, turn}) {
   tell(thresholds, {milliseconds, around: performance.now() - begun - milliseconds, fresh: true});
 }
 
-async function run(input) {
-  const tensor = new LiteRT.Tensor(input, network.about.input);
-  const results = await network.model.run({image: tensor});
+async function run(model, input, shape) {
+  const tensor = new LiteRT.Tensor(input, shape);
+  const results = await model.run({image: tensor});
   tensor.delete();
   const outputs = {};
   for (const name of ["classes", "offsets", "mask"]) {
