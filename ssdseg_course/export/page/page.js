@@ -78,7 +78,7 @@ async function sendNetwork() {
   turn++; // answers about earlier pictures no longer count
   veil(`Loading ${about.networks[index].name}`);
   const [model, anchors] = await Promise.all([unpack(`network${index}`), unpack(`anchors${index}`)]);
-  if (to !== worker || index !== byId("network").selectedIndex) return;
+  if (!to || to !== worker || index !== byId("network").selectedIndex) return;
   const message = {do: "network", model, anchors: new Float32Array(anchors.buffer), about: about.networks[index]};
   to.postMessage(message, [model.buffer, anchors.buffer]);
 }
@@ -100,12 +100,13 @@ const answers = {
     if (answer.fresh) {
       busy = false;
       [asked, judged] = [judged, asked];
-      live.frames++; live.around = answer.around;
+      live.frames++;
       pace.add(answer.milliseconds);
+      if (!document.hidden) askIfFree(performance.now()); // the worker is at the next one while this one is drawn
     }
     live.answered++;
     Object.assign(live, {found: answer.found, raised: answer.raised, source: source.kind});
-    shown = answer;
+    shown = {...answer, about: network()};
     paintMask(answer);
     veil("");
     draw();
@@ -315,8 +316,12 @@ function ask(now) {
   worker.postMessage({do: "look", picture: buffer, width, height, thresholds: thresholds(), turn}, [buffer]);
 }
 
-function tick(now) {
+function askIfFree(now) {
   if (ready && !busy && (!paused || source.fresh)) ask(now);
+}
+
+function tick(now) {
+  askIfFree(now);
   requestAnimationFrame(tick);
 }
 
@@ -367,7 +372,7 @@ function draw() {
     const [left, top, wide, high] = place(thing);
     view.strokeStyle = view.fillStyle = rgb(thing.label);
     view.strokeRect(left, top, wide, high);
-    const words = `${network().labels[thing.label]} ${Math.round(100 * thing.score)} %`;
+    const words = `${shown.about.labels[thing.label]} ${Math.round(100 * thing.score)} %`;
     const tag = view.measureText(words).width + 10 * dots, tall = size + 7 * dots;
     const x = Math.max(0, Math.min(left - view.lineWidth / 2, canvas.width - tag)), y = top < tall ? top : top - tall;
     view.fillRect(x, y, tag, tall);
@@ -376,7 +381,7 @@ function draw() {
   }
 }
 
-const colour = label => network().colours[label - 1];
+const colour = label => shown.about.colours[label - 1];
 const rgb = label => `rgb(${colour(label).join(" ")})`;
 const isLight = label => colour(label).reduce((sum, part, k) => sum + part * [0.299, 0.587, 0.114][k], 0) > 120;
 
