@@ -9,8 +9,8 @@ const byId = id => document.getElementById(id);
 const about = JSON.parse(byId("about").textContent);
 const quiet = matchMedia("(prefers-reduced-motion: reduce)");
 
-// What a test or a curious reader may look at; `found` is of the picture that is shown.
-const live = window.live = {frames: 0, found: [], raised: [], source: "", network: "", backend: "", answered: 0};
+// What a test or a curious reader may look at; `found` and what follows are of the picture that is shown.
+const live = window.live = {frames: 0, answers: 0, found: [], raised: [], mask: null, source: "", network: "", backend: ""};
 
 const packs = new Map();
 window.pack = (name, text) => packs.set(name, text);
@@ -104,8 +104,8 @@ const answers = {
       pace.add(answer.milliseconds);
       if (!document.hidden) askIfFree(performance.now()); // the worker is at the next one while this one is drawn
     }
-    live.answered++;
-    Object.assign(live, {found: answer.found, raised: answer.raised, source: source.kind});
+    live.answers++;
+    Object.assign(live, {found: answer.found, raised: answer.raised, mask: answer.mask, source: source.kind});
     shown = {...answer, about: network()};
     paintMask(answer);
     veil("");
@@ -395,7 +395,7 @@ function tellFound(found) {
     if (!count) return [];
     const part = document.createElement("span"), mark = document.createElement("i");
     mark.style.background = rgb(label);
-    part.append(mark, `${count} ${labels[label]}`);
+    part.append(mark, count > 1 ? `${labels[label]} × ${count}` : labels[label]);
     return [part];
   });
   byId("found").replaceChildren(...(parts.length ? parts : ["nothing"]));
