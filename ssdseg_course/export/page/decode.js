@@ -1,5 +1,5 @@
-// What turns a picture into the network's input and its outputs into boxes and a mask: the same steps, in the same order
-// and with the same thresholds as `ssdseg_ref.prediction.Predictor`, so that both find the same. Pure functions.
+// What turns a picture into the network's input and its outputs into boxes and a mask: the same steps, in the same
+// order and with the same thresholds as `ssdseg_ref.prediction.Predictor`, so that both find the same. Pure functions.
 "use strict";
 
 // Weights of bilinear resizing along one side, as Pillow has them: a triangle that widens where a picture shrinks.
@@ -117,8 +117,8 @@ function nonMaxSuppression(boxes, shares, values, label, thresholds, most) {
   return kept;
 }
 
-// (h, w, values) logits -> the class of each of height x width pixels. The logits are resized, not the classes, so edges
-// stay smooth.
+// (h, w, values) logits -> the class of each of height x width pixels. The logits are resized, not the classes, so
+// edges stay smooth.
 function classesOfPixels(logits, fromWidth, fromHeight, values, width, height) {
   const classes = new Uint8Array(width * height);
   let wide = logits, down = null;

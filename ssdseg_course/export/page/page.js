@@ -1,5 +1,5 @@
-// The page: takes pictures from a camera, a video, files or drawn scenes, hands them one by one to the worker, and draws
-// what it finds. Everything that takes long happens there, so the page answers meanwhile.
+// The page: takes pictures from a camera, a video, files or drawn scenes, hands them one by one to the worker, and
+// draws what it finds. Everything that takes long happens there, so the page answers meanwhile.
 "use strict";
 
 const LIVE_SIDE = 640, STILL_SIDE = 2048; // pixels at most, of the longer side of a picture that moves, or does not
@@ -10,7 +10,8 @@ const about = JSON.parse(byId("about").textContent);
 const quiet = matchMedia("(prefers-reduced-motion: reduce)");
 
 // What a test or a curious reader may look at; `found` and what follows are of the picture that is shown.
-const live = window.live = {frames: 0, answers: 0, found: [], raised: [], mask: null, source: "", network: "", backend: ""};
+const live = {frames: 0, answers: 0, found: [], raised: [], mask: null, source: "", network: "", backend: ""};
+window.live = live;
 
 const packs = new Map();
 window.pack = (name, text) => packs.set(name, text);
@@ -37,7 +38,7 @@ async function unpack(name) {
 
 const notes = new Map();
 function note(topic, sentence) {
-  if (notes.get(topic) === sentence) return;
+  if ((notes.get(topic) ?? "") === sentence) return;
   notes.delete(topic);
   if (sentence) notes.set(topic, sentence);
   byId("notes").replaceChildren(...[...notes.values()].map(words => {
@@ -181,7 +182,8 @@ function picturesSource(kind, images, moves) {
       const phase = 2 * Math.PI * (now - begun) / (4 * SCENE_STAYS), part = moves ? 0.9 : 1; // a slow look around
       const width = image.width * part, height = image.height * part;
       const along = share => (1 - part) * (0.5 + 0.5 * share);
-      return {image, width, height, left: image.width * along(Math.sin(phase)), top: image.height * along(Math.cos(phase))};
+      const left = image.width * along(Math.sin(phase)), top = image.height * along(Math.cos(phase));
+      return {image, width, height, left, top};
     },
   };
 }
@@ -196,6 +198,11 @@ async function openScenes() {
   return picturesSource("scenes", scenes, !quiet.matches);
 }
 
+const CAMERA_ERRORS = {
+  NotAllowedError: "The camera was not allowed",
+  NotReadableError: "The camera does not start: another program may have it",
+};
+
 async function openCamera() {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new Error("This browser gives a camera only to pages from the disk, from this machine or from https");
@@ -206,10 +213,7 @@ async function openCamera() {
       video: {width: {ideal: LIVE_SIDE}, height: {ideal: 480}, facingMode: "environment"},
     });
   } catch (error) {
-    const denied = error.name === "NotAllowedError" || error.name === "SecurityError";
-    const taken = error.name === "NotReadableError" || error.name === "AbortError";
-    throw new Error(denied ? "The camera was not allowed" : taken ? "The camera does not start: another program may have it"
-      : "There is no camera here");
+    throw new Error(CAMERA_ERRORS[error.name] ?? "There is no camera here");
   }
   const video = player();
   video.srcObject = stream;
@@ -237,14 +241,15 @@ async function openFiles(files) {
     }
   }
   if (refused.length) {
-    const many = refused.length > 1;
-    note("files", `${refused.join(", ")}: ${many ? "no pictures or videos" : "no picture or video"} that this browser can read.`);
+    const what = refused.length > 1 ? "no pictures or videos" : "no picture or video";
+    note("files", `${refused.join(", ")}: ${what} that this browser can read.`);
   } else {
     note("files", "");
   }
   if (images.length && video) note("files", "Pictures and a video came together; the pictures are shown.");
-  if (images.length) return video?.close(), picturesSource("files", images, false);
-  return video;
+  if (!images.length) return video;
+  video?.close();
+  return picturesSource("files", images, false);
 }
 
 async function openVideo(file) {
@@ -262,7 +267,11 @@ async function openVideo(file) {
     URL.revokeObjectURL(address);
     throw error;
   }
-  return videoSource("files", video, () => { video.pause(); video.removeAttribute("src"); URL.revokeObjectURL(address); });
+  return videoSource("files", video, () => {
+    video.pause();
+    video.removeAttribute("src");
+    URL.revokeObjectURL(address);
+  });
 }
 
 function player() {
@@ -304,7 +313,7 @@ function ask(now) {
   if (!picture) return;
   const most = source.kind === "files" && source.still ? STILL_SIDE : LIVE_SIDE;
   const scale = Math.min(1, most / Math.max(picture.width, picture.height));
-  const width = Math.max(Math.round(picture.width * scale), 1), height = Math.max(Math.round(picture.height * scale), 1);
+  const [width, height] = [picture.width, picture.height].map(side => Math.max(Math.round(side * scale), 1));
   const {canvas} = asked;
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, {width, height});
   asked.fillStyle = "#fff"; // what is transparent lies on white, as in Python
@@ -387,7 +396,7 @@ const isLight = label => colour(label).reduce((sum, part, k) => sum + part * [0.
 
 let told = "";
 function tellFound(found) {
-  const labels = network().labels, counts = labels.map((_, label) => found.filter(thing => thing.label === label).length);
+  const {labels} = shown.about, counts = labels.map((_, label) => found.filter(thing => thing.label === label).length);
   const words = JSON.stringify([labels, counts]);
   if (words === told) return;
   told = words;
@@ -498,7 +507,11 @@ async function begin() {
   await offerBackends();
   requestAnimationFrame(tick);
   setInterval(() => pace.tell(), 250);
-  await Promise.all([startWorker(), choose("scenes").then(() => choose("camera"))]);
+  const look = async () => {
+    await choose("scenes");
+    if (choices === 1) await choose("camera"); // else something was chosen or dropped meanwhile
+  };
+  await Promise.all([startWorker(), look()]);
 }
 
 begin().catch(stop);
