@@ -215,7 +215,7 @@ def must_see_the_same(page, name, size):
             boxes = np.array([thing["box"] for thing in found])
             assert np.abs((boxes - right.boxes) * (*size[::-1], *size[::-1])).max() < 0.5  # pixels
             assert np.abs([thing["score"] for thing in found] - right.scores).max() < 0.01
-        mask = np.array(page("Array.from(live.mask)"), np.uint8).reshape(size)
+        mask = np.frombuffer(page("new TextDecoder().decode(live.mask)").encode(), np.uint8).reshape(size)
         assert (mask == right.mask).mean() > SAME_MASK
 
 

@@ -1,7 +1,8 @@
 // The network at work, in a thread of its own, so that the page answers while it computes.
 //
 // In come {do: "start", runtime, backend, threads}, {do: "network", model, anchors, about}, {do: "look", picture,
-// width, height, thresholds, turn} and {do: "decide", thresholds}; out go {is: "started" | "ready" | "found" | "wrong", ...}.
+// width, height, thresholds, turn} and {do: "decide", thresholds};
+// out go {is: "started" | "ready" | "found" | "wrong", ...}.
 "use strict";
 
 let network = null; // {model, anchors, about, backend}
