@@ -7,6 +7,7 @@ import webbrowser
 from contextlib import suppress
 from pathlib import Path
 
+import ssdseg_ref
 from ssdseg_course.cli import console
 from ssdseg_course.cli.console import print_plain
 from ssdseg_course.manifest import version
@@ -38,10 +39,10 @@ def _kept_page() -> Path:
     from ssdseg_course.export import page
     from ssdseg_course.export.folder import read_description
     from ssdseg_ref.data.splits import home
-    from ssdseg_ref.network import WEIGHTS
 
+    weights = Path(ssdseg_ref.__file__).parent / "weights"  # not from the module that loads them: it imports Keras
     digest = hashlib.sha256()
-    for path in sorted((*page.HERE.glob("*.*"), *WEIGHTS.iterdir())):
+    for path in sorted((*page.HERE.glob("*.*"), *weights.iterdir())):
         digest.update(path.read_bytes())
     folder = home() / "page" / f"{version()}-{BITS}-{digest.hexdigest()[:10]}"
     if read_description(folder) is None:
