@@ -300,7 +300,7 @@ async function choose(kind, files) {
     pace.clear();
     setPaused(false);
   }
-  note("source", why);
+  if (next) note("source", why);
   if (kind !== "files") note("files", "");
   const radio = document.querySelector(`[name="source"][value="${source.kind}"]`);
   if (source.kind === "files") radio.disabled = false;
@@ -435,7 +435,7 @@ async function offerBackends() {
   if (window.crossOriginIsolated && threads > 1 && complete) {
     list.add(new Option(`WebAssembly, ${threads} threads`, `wasm ${threads}`, true, true));
   } else if (threads > 1) {
-    hint("threads", `One thread here; \`ssdseg demo --live\` opens the page with ${threads}.`);
+    hint("threads", `One thread here; “ssdseg demo --live” opens the page with ${threads}.`);
   }
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
   if (adapter) list.add(new Option("WebGPU", "webgpu 1"));
