@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.data import WAREHOUSE, open_samples
+from ssdseg_course.cli.live import show_live
 from ssdseg_course.cli.networks import scores_table
 from ssdseg_course.manifest import Lesson, find_lesson
 from ssdseg_ref.keeping import whole_file
@@ -23,8 +24,14 @@ GALLERY_DPI = 110
 
 def demo(
     out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("out/gallery.png"),
+    live: Annotated[
+        bool, typer.Option("--live", help="Instead, open a page in which the networks look through a camera.")
+    ] = False,
 ) -> None:
     """Detect and segment in scenes that the network has never seen, draw a gallery, and grade the first lesson."""
+    if live:
+        show_live()
+        return
     out.parent.mkdir(parents=True, exist_ok=True)  # or say at once that it cannot be
     console.import_keras()
     show_network(out)

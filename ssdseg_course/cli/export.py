@@ -78,20 +78,28 @@ def export(
     \b
     ssdseg export mobilenetv2 --to litert --bits 8 --out out/phone
     ssdseg evaluate out/phone
+
+    For the web it writes a page with a live camera, which needs no server and no network, and in which the shipped
+    networks can be chosen as well.
+
+    \b
+    ssdseg export my_run --to web --one-file --out out/page
     """
     _refuse_what_does_not_fit(to, bits, one_file, explain)
     must_be_writable(out)  # before the seconds that a network takes
     from ssdseg_course.export import folder as exports
     from ssdseg_course.export.tracing import must_be_installed
+    from ssdseg_ref.config import SHIPPED
 
     must_be_installed(*NEEDED[to])
-    if to is not Format.WEB:
-        exports.must_be_free(out)
+    exports.must_be_free(out)
     model, config = open_network(network)
     _must_be_a_network(model, network)
     name, number = Path(network).absolute().name, int(bits or (16 if to is Format.WEB else 32))
     if to is Format.WEB:
-        raise ValueError("--to web: the page is not written yet; take litert, onnx or savedmodel")
+        own = f"{name} (yours)" if name in SHIPPED and network not in SHIPPED else name
+        _write_page(own, model, config, out, number, one_file)
+        return
     with exports.replaced_folder(out) as draft:
         calibration = _calibration(config) if number == 8 else None
         with console.output.status("converting" + ("; 8 bits take a minute" if number == 8 else "")):
@@ -102,6 +110,41 @@ def export(
     print_plain(f"written: {out} ({size:.1f} MB); README.md there shows how to use it")
     if explain:
         _explain((out / exports.MODELS[to]).read_bytes())
+
+
+def _write_page(name: str, model: "keras.Model", config: "Config", out: Path, bits: int, one_file: bool) -> None:
+    """Write the page with this network and the shipped ones; this one is tried out, the others are known."""
+    from functools import cache
+
+    from ssdseg_course.export import litert
+    from ssdseg_course.export.page import write_page
+    from ssdseg_course.export.tracing import must_be_installed
+    from ssdseg_ref import multitask
+
+    calibration = cache(_calibration)
+
+    def convert(title: str, network: "keras.Model", its_config: "Config", bits: int) -> bytes:
+        images = calibration(its_config) if bits == 8 else None
+        with console.output.status(f"converting {title}" + ("; 8 bits take a minute" if bits == 8 else "")):
+            content = litert.convert(network, bits, images)
+        if title == name:
+            try:
+                must_be_installed("ai_edge_litert")
+            except ValueError as error:
+                print_plain(f"not tried out beside the network: {error}")
+            else:
+                _try_out(network, litert.LiteRTNetwork(content), its_config, bits)
+        return content
+
+    shipped = {
+        other: (multitask.load_network(other), shape) for other, shape in multitask.SHIPPED.items() if other != name
+    }
+    write_page({name: (model, config), **shipped}, out, bits, one_file, convert)
+    page = out / "index.html"
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
+    print_plain(
+        f"written: {out} ({size:.1f} MB); open {page} in a browser" + ("; it needs no other file" if one_file else "")
+    )
 
 
 def _refuse_what_does_not_fit(to: Format, bits: Bits | None, one_file: bool, explain: bool) -> None:

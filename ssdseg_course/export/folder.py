@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MODELS = {"litert": "model.tflite", "onnx": "model.onnx", "savedmodel": "saved_model"}
 DESCRIPTION = "model.json"
 FORMAT = "ssdseg-export"
+PAGE = "index.html"  # in the place of a model: what `ssdseg export --to web` writes
 LABELS = "labels.txt"
 ANCHORS = "anchors.bin"
 DRAFT = re.compile(r".*[\\/]\.[^\\/]+\.[0-9a-f]{32}(?=[\\/]|$)")  # the path of the folder that `whole_folder` gives
@@ -204,6 +205,8 @@ def open_export(path: Path) -> tuple[Exported, Config]:
     description = read_description(path) if path.is_dir() else None
     if description is not None:
         model = str(description.get("model"))
+        if model == PAGE:
+            raise ValueError(f"{path}: a page for a browser, which nothing else runs; open {path / PAGE} in one")
         if model not in MODELS.values():
             raise ValueError(f"{path / DESCRIPTION}: damaged; export the network again")
         path /= model

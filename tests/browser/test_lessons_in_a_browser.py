@@ -10,7 +10,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,23 +21,13 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from browsers import playwright, start
 from PIL import Image
 
 from ssdseg_course.manifest import LESSONS, find_lesson
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
 expect = playwright.expect
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = (
-    "--no-sandbox",  # or it does not start for root, as in a container
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 LAPTOP, NARROW = {"width": 1280, "height": 800}, {"width": 800, "height": 800}  # pixels
 SERVER_STARTS, KERNEL_RUNS, PAGE_ANSWERS = 120, 180, 60  # seconds at most; on a quiet machine a tenth of it
 expect.set_options(timeout=1000 * PAGE_ANSWERS)
@@ -74,20 +63,9 @@ with_explorers = pytest.mark.parametrize(
 def browser():
     """Whichever browser there is. Closed with the module: Playwright's loop would be in the way of other tests'."""
     with playwright.sync_playwright() as driver:
-        started = _start(driver.chromium)
+        started = start(driver.chromium)
         yield started.new_context(viewport=LAPTOP)  # one for all, so that JupyterLab itself is loaded once
         started.close()
-
-
-def _start(chromium):
-    paths = [path for path in map(shutil.which, BROWSERS) if path]
-    for path in [*paths, None]:  # None is the one that Playwright has downloaded itself
-        try:
-            return chromium.launch(executable_path=path, args=FLAGS)
-        except playwright.Error:
-            continue
-    found = f"none of {', '.join(paths)} starts" if paths else "none found"
-    pytest.skip(f"no browser, {found}: apt-get install chromium, or playwright install chromium")
 
 
 @pytest.fixture(scope="module")
