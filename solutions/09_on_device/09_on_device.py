@@ -40,7 +40,6 @@ import numpy as np
 from PIL import Image
 
 from ssdseg_course import check, hint
-from ssdseg_course.cli.networks import open_network
 from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.diagrams import MAP, WORK, draw_flow
 from ssdseg_course.explorers.figures import after, draw_image, panels, show
@@ -67,8 +66,8 @@ if not LITERT:
 # ## 1. The result, first
 #
 # Both pictures below are predictions. The left one comes from Keras, in numbers of 32 bits. The right one comes from a
-# file that a phone could run, and in it **every number between the first layer and the last is a whole number from -128
-# to 127**. If you trained a network in lesson 8, it is yours.
+# file that a phone could run, and in it **every weight and every map is made of whole numbers from -128 to 127**. If
+# you trained a network in lesson 8, it is yours.
 
 
 # %%
@@ -76,11 +75,9 @@ def my_network():
     """The newest network that you trained in lesson 8, or the small one that comes with the course."""
     kept = Path("../08_training/my_network").glob("*/network.keras")
     newest = max(kept, key=lambda path: path.stat().st_mtime, default=None)
-    try:
-        return open_network(str(newest) if newest else "lesson")[0], "your own" if newest else "the course's"
-    except ValueError as error:
-        print(error)
+    if newest is None:
         return load_network("lesson"), "the course's"
+    return keras.models.load_model(newest, compile=False), "your own"
 
 
 network, whose = my_network()
@@ -119,7 +116,7 @@ if LITERT and MODE != "skip":
 # %% [markdown]
 # ## 2. A layer that need not be there
 #
-# First, something that costs nothing at all. Behind each convolution stands a batch normalisation. In training it is
+# First, something that costs nothing at all. After each convolution comes a batch normalisation. In training it is
 # busy; afterwards it is four fixed numbers per channel, and does nothing but multiply and add. The convolution before
 # it multiplies and adds anyway:
 
@@ -224,10 +221,10 @@ with after("9.1"):
 #
 # $$x \approx s\,(q - z)$$
 #
-# $q$ is the whole number that is kept, from -128 to 127. The **scale** $s$ is the distance of two marks. The **zero
-# point** $z$ is the mark at which $x = 0$ lies. That has to be a mark: padding is made of zeros, and ReLU begins there,
-# and an error in a number that stands everywhere is an error everywhere. So the range is widened to hold 0, if it does
-# not, and $z$ is rounded to a whole number.
+# $q$ is the whole number that is kept, from -128 to 127. The **scale** $s$ is the distance between two marks. The
+# **zero point** $z$ is the mark at which $x = 0$ lies. That has to be a mark: padding is made of zeros, and ReLU begins
+# there, and an error in a number that stands everywhere is an error everywhere. So the range is widened to hold 0, if
+# it does not, and $z$ is rounded to a whole number.
 #
 # *Take a pencil:* with 4 bits, $q$ goes from -8 to 7. Lay that over the range from -1 to 2. Scale? Zero point?
 #
@@ -253,9 +250,9 @@ explore_quantization(bits=3)
 # ### {09.quantization_parameters}
 #
 # Write `quantization_parameters(low, high, bits)` for a range with `low < high`. Widen it to hold 0. Return two
-# numbers: the scale, for which the lowest and the highest whole number of so many bits lie at the ends of the range;
-# and the zero point, the whole number nearest to where 0 lies. Whole numbers go from -2<sup>bits - 1</sup> to
-# 2<sup>bits - 1</sup> - 1.
+# numbers: the scale, with which the lowest whole number stands for the low end and the highest for the high end; and
+# the zero point, the whole number nearest to where 0 lies. Whole numbers go from -2<sup>bits - 1</sup> to 2<sup>bits -
+# 1</sup> - 1.
 
 
 # %% nbgrader={"grade_id": "quantization_parameters", "solution": true}
@@ -303,7 +300,8 @@ values = probe.predict(calibration, batch_size=10, verbose=0)
 def there_and_back(x, low, high, bits):
     """What is left of values that are kept in so many bits."""
     scale, zero_point = quantization_parameters(low, high, bits)
-    return float(scale) * (quantize(x, scale, int(zero_point), bits).astype(np.float64) - int(zero_point))
+    whole = np.asarray(quantize(x, scale, int(zero_point), bits), np.float64)
+    return float(scale) * (whole - int(zero_point))
 
 
 def rms(errors):
@@ -321,8 +319,10 @@ with after("9.2", "9.3"):
         print(f"{bits:4}{scale:9.3f}{error:20.4f}{scale / np.sqrt(12):15.4f}")
 
 # %% [markdown]
-# The last two columns agree. A value may lie anywhere between two marks, so the error of rounding is spread evenly from
-# minus half a step to plus half a step, and the rms of that is a step divided by √12. Each bit less doubles it.
+# With 8 and with 6 bits the last two columns agree. A value may lie anywhere between two marks, so the error of
+# rounding is spread evenly from minus half a step to plus half a step, and the rms of that is a step divided by √12.
+# Each bit less doubles it. With 4 bits a step is wider than the values' own spread: most of them share two or three
+# marks, and the rule no longer holds.
 
 # %% [markdown]
 # ## 4. Kernels: a scale for each channel
@@ -340,9 +340,10 @@ with after("9.1"):
     axes[0].bar(np.arange(len(largest)), largest, color=figures.BLUE, edgecolor="black", linewidth=0.6)
     step = largest[0] / 127
     axes[0].axhline(step, color=figures.VERMILION, linestyle="--", linewidth=2)
-    words = "dashed, at the bottom: one step of the largest channel"
-    axes[0].text(len(largest) - 0.5, 0.9 * largest[0], words, ha="right", fontsize=9)
+    ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    axes[0].text(len(largest) - 0.5, 1.2 * step, "one step of the largest channel", ha="right", fontsize=9, bbox=ground)
     axes[0].set(xlabel="channels, the largest first", ylabel="largest weight", xlim=(-1, len(largest)))
+    axes[0].set(yscale="log", ylim=(0.5 * step, 1.5 * largest[0]))
     show(
         figure,
         alt=f"Bars for {len(largest)} channels, from {largest[0]:.2f} down to {largest[-1]:.2f}. A dashed line lies at "
@@ -435,13 +436,13 @@ with after("9.1", "9.4"):
 #
 # Kernels are known. Maps are not: they depend on the picture. Behind a ReLU6 we know the range, 0 to 6. Behind a linear
 # bottleneck we do not. So one lets the network look at some pictures, a hundred say, and notes what occurs. That is
-# **calibration**. Of all these values, which range should be laid down: from the least to the largest?
+# **calibration**. Of all these values, which range should be laid down: from the smallest to the largest?
 
 # %% jupyter={"source_hidden": true}
 with after("9.2", "9.3"):
     sample = np.append(np.random.default_rng(0).choice(values.ravel(), 200_000), [low, high]).astype(np.float64)
     choices = {
-        "least to largest": (low, high),
+        "smallest to largest": (low, high),
         "of one scene": (float(values[0].min()), float(values[0].max())),
         "least error in 8 bits": least_error_range(sample, 8),
         "least error in 4 bits": least_error_range(sample, 4),
@@ -452,7 +453,9 @@ with after("9.2", "9.3"):
     for (name, ends), (style, color) in zip(choices.items(), lines, strict=True):
         for end in ends:
             axes[0].axvline(end, color=color, linestyle=style, linewidth=2, label=name if end == ends[0] else None)
-    axes[0].legend(fontsize=9)
+    figure.set_figheight(figure.get_figheight() + 0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    axes[0].grid(axis="y", linewidth=0.5)
     axes[0].set(xlabel="value", ylabel="how many (each line ten times more)")
     show(
         figure,
@@ -467,12 +470,12 @@ with after("9.2", "9.3"):
         print(f"{name:23}{ends[0]:9.1f}{ends[1]:7.1f}{cut:10.3%}{errors[0]:29.4f}{errors[1]:12.4f}")
 
 # %% [markdown]
-# Least and largest are decided by **two values** out of millions, and every other value pays for them with coarser
+# Smallest and largest are decided by **two values** out of millions, and every other value pays for them with coarser
 # steps. A range that cuts off a few in a hundred thousand is better; in four bits, one that cuts off a few in a
 # thousand has less than half of the error. With eight bits there is room enough, so that the simple rule costs little,
 # and LiteRT's converter keeps to it. The best range is found here by trying 64 of them (`least_error_range`).
 #
-# The range of *one* scene does not even do badly here: it happens to cut off a little, and that is good. But this is
+# The range of *one* scene does not do badly at all here: it happens to cut off a little, and that is good. But this is
 # luck, the next scene gives another one. Calibrate on as many pictures as it takes for the range to settle, and on such
 # as the device will see. Night is not in a range that was learned by day.
 
@@ -483,7 +486,7 @@ with after("9.2", "9.3"):
 #
 # $$\sum w\,x + b = s_x s_w \Big( \sum (q_x - z_x)\, q_w + q_b \Big), \qquad q_b = \frac{b}{s_x s_w}$$
 #
-# Inside of the brackets everything is whole: products of bytes, summed up in **32 bits**, and a bias in the same unit.
+# Inside the brackets everything is whole: products of bytes, summed up in **32 bits**, and a bias in the same unit.
 # A scale a channel is no trouble, since each sum belongs to one output channel. (Were there one scale for each *input*
 # channel, it could not be taken out of the sum.) What comes out must be a map in eight bits again, with a scale $s_y$
 # and zero point $z_y$ of its own:
@@ -526,7 +529,8 @@ show(
 #
 # Write `fixed_point(factor)` for a factor above 0: return the multiplier, from 2<sup>30</sup> to 2<sup>31</sup> - 1,
 # rounded to the nearest, and the shift; both are whole numbers. `np.frexp(factor)` gives a mantissa from 0.5 to 1 and
-# an exponent, with factor = mantissa · 2<sup>exponent</sup>.
+# an exponent, with factor = mantissa · 2<sup>exponent</sup>. (A mantissa just below 1 may be rounded to 2<sup>31</sup>,
+# which has no room: then halve it, and shift one less.)
 
 
 # %% nbgrader={"grade_id": "fixed_point", "solution": true}
@@ -534,7 +538,8 @@ def fixed_point(factor):
     """Multiplier of 31 bits and shift: factor = multiplier / 2**shift, very nearly."""
     ### BEGIN SOLUTION
     mantissa, exponent = np.frexp(factor)
-    return round(float(mantissa) * 2**31), 31 - int(exponent)
+    multiplier, shift = round(float(mantissa) * 2**31), 31 - int(exponent)
+    return (multiplier, shift) if multiplier < 2**31 else (multiplier // 2, shift - 1)
     ### END SOLUTION
 
 
@@ -547,15 +552,15 @@ check("09.fixed_point", fixed_point)
 # *Room.* A sum of 32 bits times a multiplier of 31 has up to 62: compute that product in `int64`.
 #
 # *Rounding.* A shift to the right, `>>`, rounds **down**, also below zero: `-3 >> 1` is -2. Add half of what is divided
-# by, first, and it rounds to the nearest, halves up: `(-3 + 1) >> 1` is -1. That is how LiteRT's fast kernels do it.
+# by, first, and it rounds to the nearest, halves up: `(-3 + 1) >> 1` is -1.
 #
 # The activation comes for free: a ReLU6 is nothing but clipping, at the whole numbers that stand for 0 and for 6.
 #
 # ### {09.requantize}
 #
 # Write `requantize(sums, multiplier, shift, zero_point, low, high)`: sums (..., Cout) in int32, multiplier and shift
-# (Cout,), in int64. Multiply, add half, shift; then add the zero point; then clip to `low` and `high`. Return whole
-# numbers.
+# (Cout,), both in int64 already. Multiply and shift, to the nearest; add the zero point; clip to `low` and `high`.
+# Return whole numbers.
 
 
 # %% nbgrader={"grade_id": "requantize", "solution": true}
@@ -605,24 +610,29 @@ with after("9.1", "9.3", "9.4", "9.5", "9.6", "9.7"):
     if LITERT and MODE != "skip":
         layer = convert_layer(network, ("stem_conv", "stem_bn", "stem_relu6"), calibration[:20])
         (in_scale, in_zero), (out_scale, out_zero) = layer.come_in, layer.go_out
-        q = quantize(scenes[0].image / 127.5 - 1, in_scale, in_zero, 8).astype(np.int8)
+        q = np.asarray(quantize(scenes[0].image / 127.5 - 1, in_scale, in_zero, 8), np.int8)
         sums = conv2d_int8(q, layer.kernel, layer.bias, in_zero, 2)
         points = [fixed_point(in_scale * scale / out_scale) for scale in layer.kernel_scales]
         multiplier, shift = np.array(points, np.int64).T
-        zero, six = (int(quantize(np.array(end), out_scale, out_zero, 8)) for end in (0.0, 6.0))
+        zero, six = np.asarray(quantize(np.array([0.0, 6.0]), out_scale, out_zero, 8)).tolist()
         mine = np.asarray(requantize(np.asarray(sums), multiplier, shift, out_zero, zero, six))
         theirs = layer(q)
         print(f"your layer and LiteRT's: {np.sum(mine != theirs):,} of {theirs.size:,} whole numbers differ")
-        kernel, scales = quantize_kernel(np.asarray(folded(*pairs[0])[0]))
+        kernel = np.asarray(quantize_kernel(np.asarray(folded(*pairs[0])[0]))[0])
         print(f"your kernel and LiteRT's: {np.sum(kernel != layer.kernel)} of {kernel.size} whole numbers differ")
         (real,) = keras.Model(network.input, network.get_layer("stem_relu6").output)(scenes[0].image[None]).numpy()
         error = rms(out_scale * (mine.astype(float) - out_zero) - real)
         print(f"beside the layer in 32 bits: rms of the difference {error:.4f}, a step is {out_scale:.4f}")
 
 # %% [markdown]
-# Not "close": equal. You know now what happens in every one of the millions of multiplications of a quantised network.
-# (LiteRT's older kernels round twice, once behind the product's upper half, once behind the shift. They differ from
-# this by one, in a few of ten thousand numbers. It is worth knowing when two phones disagree.)
+# Not "close": equal, each of them. You know now what happens in every one of the millions of multiplications of a
+# quantised network. (The last line is more than a step / √12, for not only this map was rounded: the picture and the
+# kernel were, too.)
+#
+# Why "each of them", and not "always"? LiteRT has three sets of kernels, and they disagree on **exact halves**: its own
+# take them up, as you do; its slow reference takes them away from zero; XNNPACK, which runs a file on most processors,
+# multiplies with a float of 32 bits and takes them to the even neighbour. With scales as they come from real pictures
+# an exact half hardly ever occurs. Should two phones ever disagree by one, you know where to look.
 
 # %% [markdown]
 # ## 7. What it costs, what it brings
@@ -633,8 +643,8 @@ with after("9.1", "9.3", "9.4", "9.5", "9.6", "9.7"):
 # |---|---|---|---|
 # | float32 | 32 bits | 32 bits | nothing |
 # | float16 | 16 bits | 32 bits, in most places | nothing |
-# | weights only | 8 bits a channel | 32 bits | nothing |
-# | int8 | 8 bits a channel | 8 bits | pictures for the calibration |
+# | weights only | 8 bits, a scale a channel | 32 bits | nothing |
+# | int8 | 8 bits, a scale a channel | 8 bits | pictures for the calibration |
 #
 # All are run by LiteRT, for one picture at a time, with one thread and with two. It takes about five minutes, once; the
 # files and the table are kept in the folder `my_exports`, beside this notebook.
@@ -719,17 +729,18 @@ if len(tables) == 2:
 # %% [markdown]
 # Read the columns one by one.
 #
-# *Size.* Half, a quarter, a third: int8 is somewhat more than a quarter, for scales, biases and the graph itself do not
-# shrink.
+# *Size.* Half, three tenths, a third. Both files of 8 bits keep more than a quarter, for the graph itself and the
+# biases do not shrink; int8 has, in addition, a scale for each map.
 #
 # *Scores.* They move by a few thousandths, in either direction. A hundred pictures to calibrate on were enough.
 #
-# *Time.* Here it depends on your processor. float16 and weights-only files are unpacked to floats before they are
-# multiplied, so they save memory, and time only by accident; weights-only even has to find each map's range anew, for
-# every picture. And int8? A processor multiplies bytes faster than floats only if it has **instructions for that**: on
-# desktops they are called VNNI, and on a machine without them int8 is no faster than float32, or slower. Nearly every
-# phone's processor has them (Arm calls them dot product instructions), and its special chips often do nothing else.
-# This table says nothing about your phone: run the file *there*.
+# *Time.* Here it depends on your processor. float16 weights are unpacked to floats when the file is opened: half of the
+# file, the same time. With weights only, maps stay floats, but each is rounded to bytes just before it is multiplied,
+# and its range has to be found first, anew for every picture. And int8? A processor multiplies bytes faster than floats
+# only if it has **instructions for that**: on desktops they are called VNNI, and on a machine without them int8 is no
+# faster than float32, or slower. Phones' processors have had them since about 2018 (Arm calls them dot product
+# instructions), and their special chips often do nothing else. This table says nothing about your phone: run the file
+# *there*.
 
 # %% [markdown]
 # ## 8. The last mile
@@ -821,8 +832,8 @@ if MODE == "full" and LITERT:
     print(f"your candidate: {row['1 thread']:.1f} ms, mAP {row['mAP']:.3f}, mIoU {row['mIoU']:.3f}")
 
 # %% [markdown]
-# Smaller pictures alone make it faster and much worse: its boxes do not fit any more, since it has never seen things at
-# that size. So there is something to win:
+# Smaller pictures alone make it faster, and its boxes much worse, since it has never seen things at that size; the mask
+# hardly minds. So there is something to win:
 #
 # - **Train it there.** Some epochs with the smaller `config`, from these weights, as in lesson 8.
 # - **Fake quantisation.** Put `there_and_back` into the network while it trains (forwards rounded, backwards as if
@@ -845,7 +856,7 @@ if MODE == "full" and LITERT:
 # - **Zero has to be exact.**
 # - Kernels: symmetric, a scale for each **output** channel. Maps: a scale and a zero point, from a calibration on
 #   pictures such as the device will see.
-# - Products of bytes, sums of 32 bits, a multiplier and a shift, one rounding: the same bits on every machine.
+# - Products of bytes, sums of 32 bits, a multiplier and a shift, one rounding: whole numbers all the way.
 # - int8 is smaller everywhere, and faster **where there are instructions for it**. Measure on the device, from end to
 #   end.
 #

@@ -60,8 +60,7 @@ def compare_whole_numbers(value: Plain, expected: np.ndarray) -> Complaint | Non
     example = f": {float(first[0])}" if first.size else ""
     return Complaint(
         (f"its value is right, but it should be {what} in type, too (int), and yours is {value.dtype}{example}",),
-        "sides, numbers of channels and indices are whole numbers, and what uses them takes no float: `//` of whole "
-        "numbers gives one, and so does `int(...)` in the end.",
+        WHOLE_ARRAY if expected.ndim > 1 else WHOLE,
         kind="type",
     )
 
@@ -93,6 +92,11 @@ def compare_parts(
 
 LONGEST_ROW = 12  # numbers of a row that is told in full
 
+WHOLE = (
+    "sides, numbers of channels and indices are whole numbers, and what uses them takes no float: `//` of whole "
+    "numbers gives one, and so does `int(...)` in the end."
+)
+WHOLE_ARRAY = "what uses them takes no floats: `.astype(np.int32)` makes whole numbers of an array."
 STRANGE_NUMBERS = (
     "inf comes from a division by 0, from the logarithm of 0 or from a number too large, as exp(1000) is; nan from 0 / "
     "0, inf - inf, 0 * inf or the root of a negative number."

@@ -17,6 +17,7 @@ from ssdseg_ref.quantization import (
     quantization_parameters,
     quantize,
     quantize_kernel,
+    requantize,
 )
 
 _RNG = np.random.default_rng(9)  # of the fixed cases: always the same
@@ -30,6 +31,11 @@ def compare_by_type(value: Plain, expected: np.ndarray) -> Complaint | None:
 def _cut_off(x):
     """What stands behind the point is lost, as `int` and `astype` do it."""
     return np.trunc(x)
+
+
+def _the_other_way_round(function):
+    """What should be returned together, in the other order."""
+    return lambda *arguments: function(*arguments)[::-1]
 
 
 # 09.fold_batch_norm
@@ -154,6 +160,10 @@ FOLD_BATCH_NORM = Exercise(
             "the kernel is what it was. The factor belongs into it, and into the mean's part of the bias.",
         ),
         Mutant(
+            _the_other_way_round(fold_batch_norm),
+            "both are right, but in the other order: the kernel comes first, then the bias.",
+        ),
+        Mutant(
             _along_the_channels_that_come_in,
             "the factor runs along the channels that come in. A batch normalisation has one for each that goes out, "
             "the kernel's last axis.",
@@ -183,6 +193,10 @@ def _parameters(
 
 def _symmetric(low, high, bits):
     return max(abs(low), abs(high)) / limits(bits)[1], 0
+
+
+def _of_eight_bits(low, high, bits):
+    return quantization_parameters(low, high, 8)
 
 
 def _steps_a_unit(low, high, bits):
@@ -274,6 +288,22 @@ QUANTIZATION_PARAMETERS = Exercise(
             "the zero point was cut off: `int` goes towards 0. The nearest whole number is wanted.",
         ),
         Mutant(
+            _parameters(zero_point=lambda least, low, scale: int(np.floor(least - low / scale))),
+            "the zero point was rounded down. The nearest whole number is wanted.",
+        ),
+        Mutant(
+            _parameters(zero_point=lambda least, low, scale: int(np.ceil(least - low / scale))),
+            "the zero point was rounded up. The nearest whole number is wanted.",
+        ),
+        Mutant(
+            _of_eight_bits,
+            "that is right for 8 bits, whatever `bits` says.",
+        ),
+        Mutant(
+            _the_other_way_round(quantization_parameters),
+            "both are right, but in the other order: the scale comes first, then the zero point.",
+        ),
+        Mutant(
             _parameters(zero_point=lambda least, low, scale: least - low / scale),
             "the zero point has a fraction. It is one of the whole numbers itself: round it.",
         ),
@@ -339,7 +369,6 @@ QUANTIZE = Exercise(
         (_row(-10, 10, 3, -3), 0.9, -2, 4),
         (np.array([[0.3, 254.9], [128.2, 90.7]]), 1.0, -128, 8),
         (_row(-127.9, -127.2), 1.0, 0, 8),
-        (np.zeros((0, 3)), 0.1, 0, 8),
     ),
     draw=_draw_values,
     hints=(
@@ -384,6 +413,10 @@ QUANTIZE = Exercise(
         Mutant(
             _quantized(clipped=lambda whole, bits: np.clip(whole, 0, 2**bits - 1)),
             "these ends are those of numbers without a sign. Ours begin at -2**(bits - 1).",
+        ),
+        Mutant(
+            _quantized(clipped=lambda whole, bits: np.clip(whole, -(2 ** (bits - 1)), 2 ** (bits - 1))),
+            "the largest whole number is 2**(bits - 1) - 1, one less than yours: 0 is one of them.",
         ),
         Mutant(
             _clipped_too_early,
@@ -432,6 +465,28 @@ def _per_channel_that_comes_in(kernel):
     return np.clip(np.round(kernel / scales), -127, 127).astype(np.int64), scales
 
 
+def _per_pair_of_channels(kernel):
+    largest = np.abs(kernel).max(axis=(0, 1))
+    scales = np.where(largest > 0, largest / 127, 1.0)
+    return np.round(kernel / scales).astype(np.int64), scales
+
+
+def _first_largest_then_steps(kernel):
+    largest = np.abs(kernel).max(axis=(0, 1, 2))
+    scales = np.where(largest > 0, largest, 1.0)
+    return np.round(kernel / scales).astype(np.int64), scales
+
+
+def _zeros_with_the_scale_of_ones(kernel):
+    whole, scales = quantize_kernel(kernel)
+    return whole, np.where(whole.any(axis=(0, 1, 2)), scales, 1 / 127)
+
+
+def _in_int8(x):
+    """What has no room comes out at the other end."""
+    return np.round(x).astype(np.int64).astype(np.int8)
+
+
 def _zeros_with_scale_zero(kernel):
     whole, scales = quantize_kernel(kernel)
     return whole, np.where(whole.any(axis=(0, 1, 2)), scales, 0.0)
@@ -465,8 +520,8 @@ QUANTIZE_KERNEL = Exercise(
     returns=("kernel", "scales"),
     compare=lambda value, expected: compare_parts(value, expected, ("kernel", "scales"), compare_by_type),
     fixed_cases=(
-        (np.array([[[[127.0], [-63.2]]]]),),
         (np.array([[[[1.27, 12.7], [0.637, -3.04]]]]),),
+        (np.array([[[[127.0], [-63.2]]]]),),
         (np.array([[[[-2.54, 0.0], [1.012, 0.0]]]]),),
         (np.array([[[[12.7, 0.5], [-5.03, -0.25 / 1.27]], [[0.72, 0.1], [3.0, 0.05]]]]),),
         (_uneven_kernel(_RNG, 3, 2, 2),),
@@ -493,6 +548,36 @@ QUANTIZE_KERNEL = Exercise(
         Mutant(
             _kernel_by(largest=lambda kernel: np.maximum(kernel.max(axis=(0, 1, 2)), 1e-9)),
             "only weights above 0 were looked at. The largest may be one below 0: np.abs.",
+        ),
+        Mutant(
+            _kernel_by(largest=lambda kernel: kernel.max(axis=(0, 1, 2)), whole=_in_int8),
+            "only weights above 0 were looked at, and those below had no room in int8 then. The largest may be one "
+            "below 0: np.abs.",
+        ),
+        Mutant(
+            _per_pair_of_channels,
+            "`max` went over rows and columns only, so each pair of channels has a scale. Only the output channels "
+            "have one: let it go over three axes.",
+        ),
+        Mutant(
+            _first_largest_then_steps,
+            "the largest weight of each channel is 1 here. It should become 127: the scale is a 127th of it.",
+        ),
+        Mutant(
+            _kernel_by(steps=128, whole=_in_int8),
+            "the largest weight becomes 128, and came out as -128, for int8 ends at 127.",
+        ),
+        Mutant(
+            _zeros_with_the_scale_of_ones,
+            "a channel of zeros has the scale 1 / 127 here. It should be 1.",
+        ),
+        Mutant(
+            lambda kernel: (quantize_kernel(kernel)[0] * quantize_kernel(kernel)[1], quantize_kernel(kernel)[1]),
+            "these are the real numbers again, whole ones times their scales. Return the whole ones themselves.",
+        ),
+        Mutant(
+            _the_other_way_round(quantize_kernel),
+            "both are right, but in the other order: the whole numbers come first, then the scales.",
         ),
         Mutant(
             _kernel_by(largest=lambda kernel: np.ptp(kernel, axis=(0, 1, 2)) / 2),
@@ -543,10 +628,9 @@ QUANTIZE_KERNEL = Exercise(
 
 def _exactly(value: Plain, expected: np.ndarray) -> Complaint | None:
     """As `compare_whole_numbers`, to the last bit: a multiplier of ten digits is nearly right with any last four."""
-    complaint = compare_whole_numbers(value, expected)
-    if complaint is None and isinstance(value, np.ndarray) and not np.array_equal(value, expected):
-        return Complaint((f"but it should be {int(expected):,} exactly, and yours is {int(value):,}",), kind="numbers")
-    return complaint
+    if isinstance(value, tuple) or np.ndim(value) or not np.isfinite(value) or np.array_equal(value, expected):
+        return compare_whole_numbers(value, expected)
+    return Complaint((f"it should be {int(expected):,} exactly, and yours is {float(value):,.10g}",), kind="numbers")
 
 
 def _compare_fixed_point(value: Plain, expected: np.ndarray) -> Complaint | None:
@@ -568,6 +652,20 @@ def _point(bits=31, rounded=round):
         return rounded(float(mantissa) * 2**bits), bits - int(exponent)
 
     return point
+
+
+def _without_a_carry(factor):
+    mantissa, exponent = np.frexp(factor)
+    return round(float(mantissa) * 2**31), 31 - int(exponent)
+
+
+def _carried_without_the_shift(factor):
+    multiplier, shift = _without_a_carry(factor)
+    return (multiplier // 2, shift) if multiplier == 2**31 else (multiplier, shift)
+
+
+def _in_float32(factor):
+    return fixed_point(float(np.float32(factor)))
 
 
 def _shift_of_all(factor):
@@ -603,14 +701,27 @@ FIXED_POINT = Exercise(
     home="quantization.fixed_point",
     returns=("multiplier", "shift"),
     compare=_compare_fixed_point,
-    fixed_cases=((0.75,), (0.3,), (0.25,), (0.5,), (0.001,), (1.0,), (1.7,), (7.3,), (2e-5,), (1 / 3,), (0.0007,)),
+    fixed_cases=(
+        (0.75,),
+        (0.3,),
+        (0.25,),
+        (0.5,),
+        (0.001,),
+        (1.0,),
+        (1.7,),
+        (7.3,),
+        (2e-5,),
+        (1 / 3,),
+        (0.0007,),
+        (1 - 2**-40,),
+    ),
     draw=lambda rng: (float(10 ** rng.uniform(-6, 0.5)),),
     hints=(
         "np.frexp(12.0) gives (0.75, 4), for 12 = 0.75 · 2**4. What does it give for your factor?",
         "With factor = mantissa · 2**exponent the multiplier is mantissa · 2**31, rounded. By how much must its "
         "product be shifted back to the right?",
         "mantissa, exponent = np.frexp(factor); the multiplier is round(mantissa * 2**31), and the shift "
-        "31 - exponent, both as int.",
+        "31 - exponent, both as int. If the multiplier has become 2**31, halve it, and shift one less.",
     ),
     mutants=(
         Mutant(
@@ -646,6 +757,23 @@ FIXED_POINT = Exercise(
         Mutant(
             _exponent_alone,
             "the shift takes back the exponent alone. The mantissa was multiplied with 2**31: take that back, too.",
+        ),
+        Mutant(
+            _without_a_carry,
+            "a mantissa just below 1 was rounded up to 2**31, which has no room in int32. Halve it then, and shift one "
+            "less.",
+        ),
+        Mutant(
+            _carried_without_the_shift,
+            "a multiplier that was rounded up to 2**31 was halved, but the shift stayed: it is one less then.",
+        ),
+        Mutant(
+            _in_float32,
+            "the factor went through float32, which keeps 24 bits. Keep it in Python's floats or float64.",
+        ),
+        Mutant(
+            _the_other_way_round(fixed_point),
+            "both are right, but in the other order: the multiplier comes first, then the shift.",
         ),
         Mutant(
             _as_many_zeros_as_there_are,
@@ -685,6 +813,15 @@ def _away_from_zero(x):
     return np.sign(x) * np.floor(np.abs(x) + 0.5)
 
 
+def _all_in_float32(sums, multiplier, shift, zero_point, low, high):
+    real = np.float32(sums) * np.float32(multiplier) / np.float32(2) ** np.float32(shift)
+    return np.clip(np.floor(real + np.float32(0.5)).astype(np.int64) + zero_point, low, high)
+
+
+def _first_channel_for_all(sums, multiplier, shift, zero_point, low, high):
+    return requantize(sums, multiplier[:1], shift[:1], zero_point, low, high)
+
+
 def _shift_as_a_factor(sums, multiplier, shift, zero_point, low, high):
     whole = np.round(np.float64(sums) * multiplier / shift).astype(np.int64)
     return np.clip(whole + zero_point, low, high)
@@ -720,6 +857,7 @@ REQUANTIZE = Exercise(
         (np.array([[100], [-100], [300]], np.int32), *_scales(0.25), 0, -128, 127),
         (np.array([[3], [7], [-3], [-7], [9]], np.int32), *_scales(0.3), 0, -128, 127),
         (np.array([[1], [3], [5], [-1], [-3], [-5]], np.int32), *_scales(0.5), 0, -128, 127),  # halves
+        (np.array([[1], [3], [5]], np.int32), np.array([2**31 - 1]), np.array([32]), 0, -128, 127),  # hardly less
         (np.array([[1000], [-1000], [40]], np.int32), *_scales(0.3), 20, -128, 127),
         (np.array([[100, 100], [-100, -100]], np.int32), *_scales(0.3, 0.02), -5, -128, 127),
         (np.array([[-400], [-10], [10], [400]], np.int32), *_scales(0.3), -20, -20, 90),  # ReLU6
@@ -764,7 +902,23 @@ REQUANTIZE = Exercise(
         ),
         Mutant(
             _requantized(finished=lambda whole, zero_point, low, high: np.clip(whole, low, high)),
-            "the zero point is left out: a sum of 0 should become the zero point.",
+            "the zero point is left out, or was added before the shift, which takes it away again: a sum of 0 should "
+            "become the zero point.",
+        ),
+        Mutant(
+            _all_in_float32,
+            "nearly right: in float32 a sum of 24 bits times a multiplier of 31 loses its last bits. Stay with whole "
+            "numbers, in int64.",
+        ),
+        Mutant(
+            _first_channel_for_all,
+            "all channels were multiplied with the first one's multiplier. Each has its own: the last axis.",
+        ),
+        Mutant(
+            _requantized(
+                finished=lambda whole, zero_point, low, high: np.clip((whole + zero_point).astype(np.int8), low, high)
+            ),
+            "what had no room in int8 came out at its other end: clip first, and make int8 of it then.",
         ),
         Mutant(
             _requantized(finished=lambda whole, zero_point, low, high: np.clip(whole, low, high) + zero_point),
@@ -922,6 +1076,10 @@ CONV2D_INT8 = Exercise(
         Mutant(
             _convolved(convolve=lambda image, kernel, stride: conv2d(image, kernel, 1)),
             "the stride is left out: every stride-th row and column has an output.",
+        ),
+        Mutant(
+            _convolved(biased=lambda sums, bias: np.clip(sums + bias, -128, 127)),
+            "the sums were clipped to eight bits. They keep 32; `requantize` brings them back.",
         ),
         Mutant(
             _convolved(biased=lambda sums, bias: sums),

@@ -7,7 +7,7 @@ import tensorflow as tf
 from answers import assert_passes, assert_told, every_mistake, every_variant, exercises_of
 
 from ssdseg_ref.convolution import conv2d
-from ssdseg_ref.quantization import quantize_kernel
+from ssdseg_ref.quantization import fixed_point, quantize_kernel
 
 # Right answers, written in another way
 
@@ -97,20 +97,25 @@ def kernel_in_rows(kernel):
 
 def point_by_halving(factor):
     shift = 0
-    while factor < 2**30:
+    while factor < 2**30 or round(factor) < 2**30:
         factor *= 2
         shift += 1
-    return round(factor), shift
+    return (round(factor), shift) if round(factor) < 2**31 else (2**30, shift - 1)
 
 
 def point_by_logarithm(factor):
     shift = 30 - math.floor(math.log2(factor))
-    return int(np.round(factor * 2.0**shift)), shift
+    multiplier = int(np.round(factor * 2.0**shift))
+    while multiplier >= 2**31:
+        multiplier, shift = multiplier // 2, shift - 1
+    return multiplier, shift
 
 
 def point_by_math(factor):
     mantissa, exponent = math.frexp(factor)
-    return np.int64(np.rint(mantissa * (1 << 31))), np.int64(31 - exponent)
+    multiplier = np.int64(np.rint(mantissa * (1 << 31)))
+    carry = multiplier >> 31
+    return multiplier >> carry, np.int64(31 - exponent) - carry
 
 
 def requantize_in_python(sums, multiplier, shift, zero_point, low, high):
@@ -242,8 +247,12 @@ def mantissa_as_it_is(factor):
 
 
 def shift_first(factor):
-    mantissa, exponent = math.frexp(factor)
-    return 31 - exponent, round(mantissa * 2**31)
+    return fixed_point(factor)[::-1]
+
+
+def nearly_right(factor):
+    multiplier, shift = fixed_point(factor)
+    return multiplier + 100_000, shift
 
 
 def sums_of_32_bits(sums, multiplier, shift, zero_point, low, high):
@@ -257,6 +266,11 @@ def shifted_only(sums, multiplier, shift, zero_point, low, high):
 
 def numpy_rounds(sums, multiplier, shift, zero_point, low, high):
     return np.clip(np.round(sums * multiplier / 2.0**shift).astype(int) + zero_point, low, high)
+
+
+def in_float32(sums, multiplier, shift, zero_point, low, high):
+    real = sums.astype(np.float32) * (multiplier / 2.0**shift).astype(np.float32)
+    return np.clip(np.floor(real + np.float32(0.5)).astype(int) + zero_point, low, high)
 
 
 def moved_in_eight_bits(q, kernel, bias, zero_point, stride):
@@ -293,12 +307,14 @@ MISTAKES = {
     ),
     "09.fixed_point": (
         (mantissa_as_it_is, "multiplier"),
-        (shift_first, "multiplier"),
+        (shift_first, "in the other order"),
+        (nearly_right, "it should be 1,610,612,736 exactly, and yours is 1,610,712,736"),
     ),
     "09.requantize": (
         (sums_of_32_bits, "no room in 32 bits"),
         (shifted_only, "Add half of what is divided by first"),
         (numpy_rounds, "all is right but for halves"),
+        (in_float32, "in float32"),
     ),
     "09.conv2d_int8": (
         (moved_in_eight_bits, "no room in eight bits"),
