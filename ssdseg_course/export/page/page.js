@@ -63,6 +63,7 @@ async function startWorker() {
   worker?.terminate();
   worker = null;
   ready = busy = false;
+  turn++; // what the old one still says no longer counts
   veil("Loading the runtime");
   const [code, glue, wasm] = await Promise.all([unpack("worker"), unpack(`${kind}-js`), unpack(`${kind}-wasm`)]);
   if (mine !== starts) return; // another choice was made meanwhile
@@ -76,7 +77,7 @@ async function startWorker() {
 async function sendNetwork() {
   const index = byId("network").selectedIndex, to = worker;
   ready = busy = false;
-  turn++; // answers about earlier pictures no longer count
+  turn++;
   veil(`Loading ${about.networks[index].name}`);
   const [model, anchors] = await Promise.all([unpack(`network${index}`), unpack(`anchors${index}`)]);
   if (!to || to !== worker || index !== byId("network").selectedIndex) return;
