@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from ssdseg_course.cli import export as command
 from ssdseg_course.export import folder as exports
 from ssdseg_course.export import page as web
 from ssdseg_course.export.page import serving, write_page
+from ssdseg_course.manifest import ROOT
 from ssdseg_ref import multitask
 
 RUNTIME = web.HERE / "runtime"
@@ -211,7 +213,7 @@ main()
 
 def test_the_demo_keeps_the_page_serves_it_and_ends_at_ctrl_c(tmp_path, monkeypatch):
     monkeypatch.setenv("SSDSEG_HOME", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(web.HERE).parents[2]}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parent, ROOT))))
     written = []
     for _ in range(2):
         demo = subprocess.Popen([sys.executable, "-c", LIVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -63,6 +63,7 @@ async function startWorker() {
   worker?.terminate();
   worker = null;
   ready = busy = false;
+  turn++; // what the old one still says no longer counts
   veil("Loading the runtime");
   const [code, glue, wasm] = await Promise.all([unpack("worker"), unpack(`${kind}-js`), unpack(`${kind}-wasm`)]);
   if (mine !== starts) return; // another choice was made meanwhile
@@ -76,7 +77,7 @@ async function startWorker() {
 async function sendNetwork() {
   const index = byId("network").selectedIndex, to = worker;
   ready = busy = false;
-  turn++; // answers about earlier pictures no longer count
+  turn++;
   veil(`Loading ${about.networks[index].name}`);
   const [model, anchors] = await Promise.all([unpack(`network${index}`), unpack(`anchors${index}`)]);
   if (!to || to !== worker || index !== byId("network").selectedIndex) return;
@@ -176,10 +177,11 @@ function picturesSource(kind, images, moves) {
     kind, fresh: true, still: !moves,
     close() { if (kind === "files") for (const image of images) image.close(); },
     picture(now) {
-      const index = Math.floor((now - begun) / SCENE_STAYS) % images.length, image = images[index];
+      const past = Math.max(now - begun, 0); // a frame's time may lie a little before the moment it is asked in
+      const index = Math.floor(past / SCENE_STAYS) % images.length, image = images[index];
       if (!moves && index === before && !this.fresh) return null;
       before = index;
-      const phase = 2 * Math.PI * (now - begun) / (4 * SCENE_STAYS), part = moves ? 0.9 : 1; // a slow look around
+      const phase = 2 * Math.PI * past / (4 * SCENE_STAYS), part = moves ? 0.9 : 1; // a slow look around
       const width = image.width * part, height = image.height * part;
       const along = share => (1 - part) * (0.5 + 0.5 * share);
       const left = image.width * along(Math.sin(phase)), top = image.height * along(Math.cos(phase));
@@ -234,7 +236,9 @@ async function openFiles(files) {
       images.push(await createImageBitmap(file));
     } catch {
       try {
-        video ??= await openVideo(file);
+        const opened = await openVideo(file);
+        if (video) opened.close(); // the first is shown
+        else video = opened;
       } catch {
         refused.push(file.name);
       }
@@ -330,8 +334,8 @@ function askIfFree(now) {
 }
 
 function tick(now) {
-  askIfFree(now);
   requestAnimationFrame(tick);
+  askIfFree(now);
 }
 
 // ---- what is seen
