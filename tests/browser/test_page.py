@@ -23,6 +23,7 @@ from ssdseg_course.export.page import serving
 from ssdseg_ref import multitask
 from ssdseg_ref.data import warehouse
 from ssdseg_ref.data.splits import cores
+from ssdseg_ref.keeping import locked
 
 NETWORK, AGAIN = "shufflenetv2", "the same again"  # a second one to choose that takes no time to convert
 PATIENCE = 60  # seconds at most; on a quiet machine a fiftieth of it
@@ -74,13 +75,25 @@ def converted(name):
     return web.convert(name, *network(name), 32)
 
 
+def write_pages(root):
+    networks = {name: network(NETWORK) for name in (NETWORK, AGAIN)}
+    for name in ("folder", "one"):
+        if not (root / name).exists():
+            web.write_page(networks, root / name, 32, name == "one", lambda *_: converted(NETWORK))
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """The addresses of the page: a folder that is served, the same from the disk, and one file from the disk."""
-    root = tmp_path_factory.mktemp("pages")
-    networks = {name: network(NETWORK) for name in (NETWORK, AGAIN)}
-    for name in ("folder", "one"):
-        web.write_page(networks, root / name, 32, name == "one", lambda *_: converted(NETWORK))
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "pages"  # all workers share them
+    root.mkdir(exist_ok=True)
+    while not (root / "one").exists():
+        try:
+            with locked(root):
+                write_pages(root)
+        except ValueError:  # another worker is at it
+            time.sleep(0.2)
     server = serving.open_server(root / "folder")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield {

@@ -22,6 +22,7 @@ BEFORE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import d
 AFTER = "drawn.tell()"
 SKIP, SHORT = "skip", "short"  # how to train, as `SSDSEG_TRAINING` says it
 TRAIN = ("7", "8", "9")
+LONGEST = find_lesson("8")  # takes two minutes even without its training
 UNDRAWN = {CHECKING: "1"}
 
 
@@ -104,7 +105,10 @@ def run_solution(kept_runs) -> Callable[[Lesson], Run]:
 
 @pytest.fixture(
     params=[
-        *(pytest.param((lesson, SKIP), marks=of_length(lesson)) for lesson in LESSONS),
+        *(
+            pytest.param((lesson, SKIP), marks=pytest.mark.slow if lesson == LONGEST else of_length(lesson))
+            for lesson in LESSONS
+        ),
         *(pytest.param((find_lesson(number), SHORT), marks=pytest.mark.full) for number in TRAIN),
     ],
     ids=lambda run: f"{run[0].name}-{run[1]}",
