@@ -45,7 +45,7 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def progress_in_bytes() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a callback `(what, bytes done, bytes in all)`: a bar for each `what`, or now and then a line."""
+    """Give a callback `(what, bytes done, bytes in all)`: a bar for the latest `what`, or now and then a line."""
     last = time.monotonic()
     columns = (
         TextColumn("{task.description}"),
@@ -61,6 +61,8 @@ def progress_in_bytes() -> Iterator[Callable[[str, int, int], None]]:
             nonlocal last
             if errors.is_terminal:
                 if what not in tasks:
+                    for finished in tasks.values():
+                        bar.update(finished, visible=False)
                     tasks[what] = bar.add_task(what)
                 bar.update(tasks[what], completed=done, total=total)
             elif time.monotonic() - last >= SECONDS_BETWEEN_LINES:

@@ -24,7 +24,7 @@ def get(
     from ssdseg_ref.data import downloads
 
     data_set = downloads.find(name)
-    there = downloads.folder(name).is_dir()
+    there = downloads.is_there(name)
     try:
         with console.progress_in_bytes() as update:
             folder = downloads.get(data_set, source, keep, update, lambda text: print_plain(text, console.errors))
@@ -48,7 +48,7 @@ def print_data_sets() -> None:
     table = Table("name", "there", "download", where, title="data sets of photographs")
     for name, data_set in downloads.DATA_SETS.items():
         size = sum(archive.size for archive in data_set.archives)
-        there = downloads.folder(name).is_dir()
+        there = downloads.is_there(name)
         state = "yes" if there else f"{downloads.downloaded(data_set) / size:.0%}"
         place = f"datasets/{name}" if there else f"ssdseg data get {name}"
         table.add_row(name, "no" if state == "0%" else state, f"{size / 1e6:,.0f} MB", place)

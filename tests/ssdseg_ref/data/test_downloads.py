@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
 from faulty_server import PIECE, serve
 
@@ -246,15 +247,15 @@ def test_an_archive_that_is_refused_leaves_no_folder(server, home):
 def test_space_is_looked_at_before_anything_is_fetched(server, monkeypatch, home):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, 10**9))
-    with pytest.raises(OSError, match=r"^small needs 2.0 GB, and \S+ has 1.0 GB free; make room, or set SSDSEG_HOME"):
+    with pytest.raises(OSError, match=r"^small needs 2.1 GB, and \S+ has 1.0 GB free; make room, or set SSDSEG_HOME"):
         get(data_set(server, unpacked=2 * 10**9))
     assert not server.asked
 
 
 def test_what_is_there_already_needs_no_space(server, monkeypatch, home):
     usage = namedtuple("usage", "total used free")
-    small = data_set(server)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, small.archives[0].unpacked + 10))
+    small = data_set(server, unpacked=10**6)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, round(10**6 * downloads.BLOCKS) + 10))
     with pytest.raises(OSError, match="needs"):
         get(small)
     (home / "downloads" / "small" / "archive.zip.part").write_bytes(CONTENT[:-10])
@@ -275,6 +276,47 @@ def test_a_disk_that_fills_up_says_so_and_keeps_what_came(server, monkeypatch, h
     monkeypatch.setattr(fetching._Resuming, "_take", full)
     with pytest.raises(OSError, match=r"cannot be kept there \(No space left on device\); set SSDSEG_HOME"):
         get(data_set(server))
+
+
+@pytest.mark.parametrize("step", ["checking", "unpacking"])
+def test_ctrl_c_after_the_download_does_not_lose_it(server, home, step):
+    def interrupt(what, *_):
+        if what.startswith(step):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(data_set(server), progress=interrupt, patience=QUICK)
+    assert downloads.downloaded(data_set(server)) == len(CONTENT)
+    assert not downloads.is_there("small")
+    get(data_set(server, "missing"), patience=QUICK)
+    assert not server.asked["missing"]
+    assert list((home / "downloads").iterdir()) == []
+
+
+def test_ctrl_c_while_pooch_compares_hashes_does_not_lose_the_download(server, monkeypatch, home):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pooch.core, "hash_matches", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            get(data_set(server), patience=QUICK)
+    assert [path.name for path in (home / "downloads" / "small").iterdir()] == ["archive.zip.part"]
+    get(data_set(server, "missing"), patience=QUICK)
+    assert not server.asked["missing"]
+
+
+def test_what_a_killed_process_has_left_is_cleared_away(server, home):
+    store = home / "downloads" / "small"
+    store.mkdir(parents=True)
+    (store / "tmp1234").write_bytes(CONTENT)
+    get(data_set(server), keep=True, patience=QUICK)
+    assert [path.name for path in store.iterdir()] == ["archive.zip"]
+
+
+def test_an_empty_folder_is_no_data_set(server, home):
+    (home / "datasets" / "small").mkdir(parents=True)
+    assert (get(data_set(server), patience=QUICK) / "data" / "more.bin").read_bytes() == b"more"
 
 
 def test_two_processes_do_not_spoil_each_other(server, home):
@@ -375,3 +417,10 @@ def test_a_locked_store_is_free_again_afterwards(server, home):
     get(data_set(server), keep=True, patience=QUICK)
     with locked(home / "downloads" / "small"):
         pass
+
+
+def test_the_card_of_coco_has_the_hashes_that_are_compared():
+    card = (Path(__file__).parents[3] / "datasets" / "coco.md").read_text(encoding="utf-8")
+    for name in ("coco-val", "coco-train"):
+        for archive in DATA_SETS[name].archives:
+            assert f"| {archive.name} | {archive.size:,} | `{archive.sha256}` |" in card
