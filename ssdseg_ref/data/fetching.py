@@ -163,7 +163,7 @@ class _Resuming:
             except requests.TooManyRedirects:
                 raise _Failed("its redirects never end") from None
             except requests.exceptions.SSLError:
-                raise _Failed("its certificate is not accepted") from None
+                raise _Failed("no secure connection can be made to it") from None
             except (requests.ConnectionError, requests.Timeout) as error:
                 if not self.came and type(next(iter(error.args), None)).__name__ == "MaxRetryError":
                     raise _Unreachable("cannot be reached") from None  # rather than waited for

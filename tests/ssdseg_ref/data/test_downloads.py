@@ -173,6 +173,13 @@ def test_without_a_network_that_is_said(tmp_path):
         download(archive_of(CONTENT, *addresses), tmp_path, patience=QUICK)
 
 
+def test_a_server_that_cannot_be_trusted_leaves_it_to_the_next(server, tmp_path):
+    told = []
+    addresses = (server.address("good").replace("http", "https"), server.address("good"))
+    download(archive_of(CONTENT, *addresses), tmp_path, tell=told.append, patience=QUICK)
+    assert told[0].endswith("no secure connection can be made to it; trying the next address")
+
+
 def test_progress_ends_with_the_size(server, tmp_path):
     seen = []
     archive = archive_of(CONTENT, server.address("cut"))
@@ -417,6 +424,45 @@ def test_a_locked_store_is_free_again_afterwards(server, home):
     get(data_set(server), keep=True, patience=QUICK)
     with locked(home / "downloads" / "small"):
         pass
+
+
+def test_of_coco_one_split_is_unpacked_as_its_reader_wants_it(tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    masks = io.BytesIO()
+    with zipfile.ZipFile(masks, "w") as archive:
+        archive.writestr("panoptic_val2017/000000000139.png", b"png")
+        archive.writestr("__MACOSX/panoptic_val2017/._000000000139.png", b"not wanted")
+    held = {
+        "val2017.zip": {"val2017/000000000139.jpg": b"jpg"},
+        "annotations_trainval2017.zip": {
+            f"annotations/{kind}_{split}.json": b"{}"
+            for kind in ("instances", "captions")
+            for split in ("train2017", "val2017")
+        },
+        "panoptic_annotations_trainval2017.zip": {
+            "annotations/panoptic_val2017.json": b"{}",
+            "annotations/panoptic_val2017.zip": masks.getvalue(),
+            "annotations/panoptic_train2017.json": b"{}",
+            "annotations/panoptic_train2017.zip": b"is not looked into",
+        },
+    }
+    archives = []
+    for archive in DATA_SETS["coco-val"].archives:
+        path = own / archive.name
+        with zipfile.ZipFile(path, "w") as writer:
+            for name, content in held[archive.name].items():
+                writer.writestr(name, content)
+        known = hashlib.sha256(path.read_bytes()).hexdigest()
+        archives.append(replace(archive, size=path.stat().st_size, sha256=known))
+    folder = get(DataSet("coco-val", tuple(archives)), own)
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == [
+        "annotations/captions_val2017.json",
+        "annotations/instances_val2017.json",
+        "annotations/panoptic_val2017.json",
+        "annotations/panoptic_val2017/000000000139.png",
+        "val2017/000000000139.jpg",
+    ]
 
 
 def test_the_card_of_coco_has_the_hashes_that_are_compared():
