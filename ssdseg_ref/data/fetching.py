@@ -270,8 +270,9 @@ def _difference(archive: Archive, path: Path) -> str | None:
                 if name not in inside:
                     return f"{name} is missing"
                 with inside[name].open() as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != known:  # type: ignore[arg-type]
-                        return f"{name} is another file"
+                    digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # it has `readinto`
+                if digest.hexdigest() != known:
+                    return f"{name} is another file"
     except ValueError as error:  # damaged, or refused
         return str(error)
     return None
