@@ -6,7 +6,16 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 SECONDS_BETWEEN_LINES = 5  # of progress that goes to a file, where a bar makes no sense
 
@@ -32,6 +41,35 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
             yield update
     else:
         yield _occasional_lines(description)
+
+
+@contextmanager
+def progress_in_bytes() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a callback `(what, bytes done, bytes in all)`: a bar for the latest `what`, or now and then a line."""
+    last = time.monotonic()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def update(what: str, done: int, total: int) -> None:
+            nonlocal last
+            if errors.is_terminal:
+                if what not in tasks:
+                    for finished in tasks.values():
+                        bar.update(finished, visible=False)
+                    tasks[what] = bar.add_task(what)
+                bar.update(tasks[what], completed=done, total=total)
+            elif time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                print_plain(f"{what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", errors)
+
+        yield update
 
 
 def tracked(items: Collection[Item], description: str) -> Iterator[Item]:

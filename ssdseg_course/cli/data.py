@@ -1,4 +1,4 @@
-"""`ssdseg data`: list, draw, look at and export data sets."""
+"""`ssdseg data`: list, draw, download, look at and export data sets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ssdseg_course.cli import console
+from ssdseg_course.cli import console, get
 from ssdseg_course.cli.console import print_plain
 from ssdseg_ref.keeping import whole_file
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 WAREHOUSE = "warehouse"
 
-app = typer.Typer(help="List, draw, look at and export data sets.", no_args_is_help=True)
+app = typer.Typer(help="List, draw, download, look at and export data sets.", no_args_is_help=True)
+app.command()(get.get)
 
 
 class Pixels(NamedTuple):
@@ -69,8 +70,9 @@ def list_data_sets(size: Size = None) -> None:
         state = ("yes", _megabytes(folder), folder.name) if drawn else ("no", "", how)
         table.add_row(name, f"{len(seeds):,}", *state)
     console.output.print(table)
+    get.print_data_sets()
     print_plain(
-        f"Drawn scenes are stored in {splits.home()}; set SSDSEG_HOME to keep them elsewhere.\n"
+        f"Scenes and photographs are stored in {splits.home()}; set SSDSEG_HOME to keep them elsewhere.\n"
         "Where a command takes a data set, it also takes\n"
         "  a folder with COCO 2017's photographs and panoptic annotations, see datasets/coco.md;\n"
         "  a json list of [image, mask, boxes] files, see datasets/triples.md."
