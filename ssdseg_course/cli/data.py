@@ -55,7 +55,7 @@ Classes = Annotated[
 @app.command("list")
 def list_data_sets(size: Size = None) -> None:
     """List the data sets: what is drawn already, where it is stored, and how to read your own."""
-    from ssdseg_ref.data import splits, warehouse
+    from ssdseg_ref.data import registry, splits, warehouse
     from ssdseg_ref.data.sample import IMAGE_SIZE
 
     size = size or Pixels(*IMAGE_SIZE)
@@ -72,8 +72,7 @@ def list_data_sets(size: Size = None) -> None:
     print_plain(
         f"Drawn scenes are stored in {splits.home()}; set SSDSEG_HOME to keep them elsewhere.\n"
         "Where a command takes a data set, it also takes\n"
-        "  a folder with COCO 2017's photographs and panoptic annotations, see datasets/coco.md;\n"
-        "  a json list of [image, mask, boxes] files, see datasets/triples.md."
+        + "\n".join(f"  {known.looks}: {known.name}, see datasets/{known.card}" for known in registry.FORMATS)
     )
 
 
@@ -139,38 +138,35 @@ def open_samples(
     Raises:
         ValueError, FileNotFoundError: if there is no such data set, or an option does not fit it.
     """
-    from ssdseg_ref.data import coco, triples, warehouse
+    from ssdseg_ref.data import registry, warehouse
 
     if name == WAREHOUSE:
-        _refuse(classes, "--classes", "a triples json")
+        _refuse(classes, "--classes", "data sets of your own")
         return _warehouse(split or "train", size), tuple(warehouse.CLASSES)
     _refuse(size, "--size", "the warehouse")
-    path = Path(name)
-    if path.is_dir():
-        _refuse(classes, "--classes", "a triples json")
-        samples = coco.read(path, split or _only_split(path), coco.COURSE_CLASSES)
-        return samples, coco.label_names(coco.COURSE_CLASSES)
-    if not path.exists():
+    if not Path(name).exists():
         raise FileNotFoundError(f"{name}: neither 'warehouse' nor a folder nor a file")
-    _refuse(split, "--split", "the warehouse and COCO")
-    names = tuple(part.strip() for part in classes.split(",")) if classes else tuple(warehouse.CLASSES)
-    return triples.read(path, names), names
+    opened = registry.open_data_set(name, split, class_names(classes))
+    return opened.samples, opened.classes
+
+
+def class_names(text: str | None) -> tuple[str, ...] | None:
+    """`person, dog` -> ("person", "dog").
+
+    Raises:
+        ValueError: if one is empty, or stands there twice.
+    """
+    if text is None:
+        return None
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"--classes needs different names with commas between them, got {text!r}")
+    return names
 
 
 def _refuse(value: object, option: str, owner: str) -> None:
     if value is not None:
         raise ValueError(f"{option} is for {owner} only")
-
-
-def _only_split(folder: Path) -> str:
-    from ssdseg_ref.data import coco
-
-    splits = coco.available_splits(folder)
-    if not splits:
-        raise FileNotFoundError(f"{folder}: not a COCO data set, it has no annotations/panoptic_*.json")
-    if len(splits) > 1:
-        raise ValueError(f"{folder}: say which split you mean, --split {' or --split '.join(splits)}")
-    return splits[0]
 
 
 def _warehouse(split: str, size: tuple[int, int] | None) -> Sequence["Sample"]:

@@ -116,7 +116,7 @@ def test_a_folder_with_one_coco_split_needs_no_split_named(tmp_path):
             ["info", "warehouse", "--split", "tests"],
             "ssdseg: the warehouse has no split 'tests', it has train, validation",
         ),
-        (["info", "warehouse", "--classes", "a,b"], "ssdseg: --classes is for a triples json only"),
+        (["info", "warehouse", "--classes", "a,b"], "ssdseg: --classes is for data sets of your own only"),
         (["info", ".", "--size", "8x10"], "ssdseg: --size is for the warehouse only"),
         (
             ["info", "warehouse", "--plot", "no/such/folder.png"],
@@ -134,7 +134,7 @@ def test_bad_input_ends_with_one_sentence(arguments, message):
 def test_a_folder_without_annotations_is_no_data_set(tmp_path):
     result = run("info", tmp_path)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "not a COCO data set" in result.stderr
+    assert "not a data set that can be read" in result.stderr
 
 
 def test_export_refuses_a_folder_that_holds_something(tmp_path):
