@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ssdseg_ref.data import coco, triples
+from ssdseg_ref.data import coco, coco_instances, triples
 from ssdseg_ref.data.reports import STRICT, Report
 from ssdseg_ref.data.sample import CLASSES, Sample
 
@@ -115,12 +115,29 @@ def _no_splits(_: Path) -> list[str]:
 def _open_panoptic(path: Path, split: str | None, classes: Sequence[str] | None, report: Report) -> DataSet:
     assert split is not None  # a folder of this format has one
     mapped = {name: [name] for name in classes} if classes else coco.COURSE_CLASSES
-    return DataSet(coco.read(path, split, mapped, report), coco.label_names(mapped))
+    root = path if path.is_dir() else path.absolute().parent.parent
+    return DataSet(coco.read(root, split, mapped, report), coco.label_names(mapped))
+
+
+def _panoptic_splits(path: Path) -> list[str]:
+    """Those of a folder, or the one of a json that lies in it."""
+    if path.is_dir():
+        return coco.available_splits(path)
+    name = path.name
+    if name.startswith("panoptic_") and path.suffix == ".json" and path.absolute().parent.name == "annotations":
+        return [path.stem.removeprefix("panoptic_")]
+    return []
+
+
+def _open_instances(path: Path, split: str | None, classes: Sequence[str] | None, report: Report) -> DataSet:
+    json_path = path if split is None else coco_instances.annotation_files(path)[split]
+    return DataSet(*coco_instances.read(json_path, classes, report))
 
 
 def _open_triples(path: Path, split: str | None, classes: Sequence[str] | None, report: Report) -> DataSet:
     names = tuple(classes or CLASSES)
-    return DataSet(triples.read(path, names, report), names)
+    json_path = path / triples.INDEX if path.is_dir() else path
+    return DataSet(triples.read(json_path, names, report), names)
 
 
 FORMATS: tuple[Format, ...] = (  # the first that recognises a path has it
@@ -128,15 +145,25 @@ FORMATS: tuple[Format, ...] = (  # the first that recognises a path has it
         name="COCO panoptic",
         looks="a folder with photographs and annotations/panoptic_*.json",
         card="coco.md",
-        recognises=lambda path: path.is_dir() and bool(coco.available_splits(path)),
-        splits=coco.available_splits,
+        recognises=lambda path: bool(_panoptic_splits(path)),
+        splits=_panoptic_splits,
         open=_open_panoptic,
+    ),
+    Format(
+        name="COCO instances",
+        looks="a folder as annotation tools export it with a json in COCO's format, or that json",
+        card="coco.md",
+        recognises=lambda path: (
+            bool(coco_instances.annotation_files(path)) if path.is_dir() else coco_instances.begins_as_annotations(path)
+        ),
+        splits=lambda path: list(coco_instances.annotation_files(path)) if path.is_dir() else [],
+        open=_open_instances,
     ),
     Format(
         name="triples",
         looks="a json list of [image, mask, boxes] files",
         card="triples.md",
-        recognises=Path.is_file,
+        recognises=lambda path: path.is_file() or (path / triples.INDEX).is_file(),
         splits=_no_splits,
         open=_open_triples,
     ),
