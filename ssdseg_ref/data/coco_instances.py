@@ -137,8 +137,8 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
     - a crowd is 255 in the mask and has no box;
     - one of a class that is not asked for is background.
 
-    A pixel belongs to a polygon if its middle does, by the even-odd rule. COCO's own code draws the border in steps of a
-    fifth of a pixel first, so its masks may differ from these in pixels whose middle is that close to the border.
+    A pixel belongs to a polygon if its middle does, by the even-odd rule. COCO's own code draws the border in steps of
+    a fifth of a pixel first, so its masks may differ from these in pixels whose middle is that close to the border.
 
     Photographs are looked for beside the json, in `images/`, and for a json in `annotations/` in `images/{split}/`,
     `{split}/`, `images/` and the folder itself.

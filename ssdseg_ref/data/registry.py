@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ssdseg_ref.data import coco, coco_instances, triples
+from ssdseg_ref.data import coco, coco_instances, pennfudan, triples
 from ssdseg_ref.data.reports import STRICT, Report
 from ssdseg_ref.data.sample import CLASSES, Sample
 
@@ -37,7 +37,7 @@ class Format(NamedTuple):
         looks: what to give a command that takes a data set, for `ssdseg data list`.
         card: its page in datasets/.
         recognises: whether a path, which exists, is a data set of this format; looks at names, or at the first bytes.
-        splits: names of the splits of such a path, sorted; none where the format knows no splits.
+        splits: names of the splits of such a path, in their order; none where the format knows no splits.
         open: (path, split, names of the classes, report) -> the data set. The split is one of `splits`, or None where
             there are none; the names are None where none are asked for.
     """
@@ -134,6 +134,13 @@ def _open_instances(path: Path, split: str | None, classes: Sequence[str] | None
     return DataSet(*coco_instances.read(json_path, classes, report))
 
 
+def _open_pennfudan(path: Path, split: str | None, classes: Sequence[str] | None, report: Report) -> DataSet:
+    assert split is not None
+    if classes not in (None, pennfudan.CLASSES):
+        raise ValueError(f"{path}: Penn-Fudan has the one class {pennfudan.CLASSES[0]}, not {', '.join(classes or ())}")
+    return DataSet(pennfudan.read(path, split, report), pennfudan.CLASSES)
+
+
 def _open_triples(path: Path, split: str | None, classes: Sequence[str] | None, report: Report) -> DataSet:
     names = tuple(classes or CLASSES)
     json_path = path / triples.INDEX if path.is_dir() else path
@@ -158,6 +165,14 @@ FORMATS: tuple[Format, ...] = (  # the first that recognises a path has it
         ),
         splits=lambda path: list(coco_instances.annotation_files(path)) if path.is_dir() else [],
         open=_open_instances,
+    ),
+    Format(
+        name="Penn-Fudan",
+        looks="the folder PennFudanPed",
+        card="pennfudan.md",
+        recognises=lambda path: bool(pennfudan.available_splits(path)),
+        splits=pennfudan.available_splits,
+        open=_open_pennfudan,
     ),
     Format(
         name="triples",
