@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ssdseg_ref.data import coco, coco_instances, pennfudan, triples
+from ssdseg_ref.data import coco, coco_instances, pennfudan, triples, voc
 from ssdseg_ref.data.reports import STRICT, Report
 from ssdseg_ref.data.sample import CLASSES, Sample
 
@@ -141,6 +141,10 @@ def _open_pennfudan(path: Path, split: str | None, classes: Sequence[str] | None
     return DataSet(pennfudan.read(path, split, report), pennfudan.CLASSES)
 
 
+def _open_voc(path: Path, split: str | None, classes: Sequence[str] | None, report: Report) -> DataSet:
+    return DataSet(*voc.read(path, split, classes, report))
+
+
 def _open_triples(path: Path, split: str | None, classes: Sequence[str] | None, report: Report) -> DataSet:
     names = tuple(classes or CLASSES)
     json_path = path / triples.INDEX if path.is_dir() else path
@@ -173,6 +177,14 @@ FORMATS: tuple[Format, ...] = (  # the first that recognises a path has it
         recognises=lambda path: bool(pennfudan.available_splits(path)),
         splits=pennfudan.available_splits,
         open=_open_pennfudan,
+    ),
+    Format(
+        name="PASCAL VOC",
+        looks="a folder with Annotations/*.xml, or with xml files beside photographs",
+        card="voc.md",
+        recognises=lambda path: path.is_dir() and voc.find_folder(path) is not None,
+        splits=voc.available_splits,
+        open=_open_voc,
     ),
     Format(
         name="triples",
