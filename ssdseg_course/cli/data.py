@@ -1,4 +1,4 @@
-"""`ssdseg data`: list, draw, look at and export data sets."""
+"""`ssdseg data`: list, draw, check, look at and export data sets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WAREHOUSE = "warehouse"
 
-app = typer.Typer(help="List, draw, look at and export data sets.", no_args_is_help=True)
+app = typer.Typer(help="List, draw, check, look at and export data sets.", no_args_is_help=True)
 
 
 class Pixels(NamedTuple):
@@ -111,6 +111,37 @@ def info(
         with whole_file(plot) as draft:
             plot_statistics(statistics).savefig(draft, format="png", dpi=120)
         console.output.print(f"figures: {escape(str(plot))}", soft_wrap=True)
+
+
+@app.command()
+def check(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A folder or a json, see `ssdseg data list`.")],
+    split: Annotated[str | None, typer.Option(help="Only this one. Default: all of them.")] = None,
+    classes: Classes = None,
+) -> None:
+    """Read all of a data set and list what is wrong, a sentence and a file each; then the exit status is 1."""
+    from ssdseg_ref.data.check import check as read_all
+    from ssdseg_ref.data.check import splits_to_check
+
+    told: set[str] = set()  # splits may share files
+    count = {"wrong": 0, "look at": 0}
+    summary = []
+    for name in splits_to_check(path, split):
+        with console.progress(f"reading {name or path}") as update:
+            found = read_all(path, name, class_names(classes), update)
+        for kind, sentences in (("wrong", found.faults), ("look at", found.doubts)):
+            for sentence in dict.fromkeys(sentences):
+                if sentence not in told:
+                    told.add(sentence)
+                    count[kind] += 1
+                    print_plain(f"{kind}: {sentence}")
+        summary.append(
+            (f"{name}: " if name else "")
+            + f"{found.images:,} images, {found.images_without_boxes:,} of them without a box; {found.boxes:,} boxes"
+        )
+    print_plain("\n".join([*summary, f"{count['wrong']:,} wrong, {count['look at']:,} to look at"]))
+    if count["wrong"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -130,7 +130,7 @@ def _compare_with_text(
         report.wrong(f"{entry.text}: it has boxes of the people {sorted(said)}, {entry.mask.name} has {list(numbers)}")
         return
     height, width = size
-    for number, box in zip(numbers, boxes * [width, height, width, height], strict=True):
+    for number, box in zip(numbers, np.rint(boxes * [width, height, width, height]), strict=True):
         first_x, first_y, last_x, last_y = map(int, said[number])
         corners = (first_x - 1, first_y - 1, last_x, last_y)
         if max(abs(box - corners)) > DISAGREEMENT:

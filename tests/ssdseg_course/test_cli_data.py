@@ -1,5 +1,6 @@
 """`ssdseg data`, with a small stand-in for the Warehouse so that nothing takes long."""
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -165,7 +166,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
     assert isinstance(run("make").exception, ZeroDivisionError)
 
 
-@pytest.mark.parametrize("command", [[], ["list"], ["make"], ["info"], ["export"]])
+@pytest.mark.parametrize("command", [[], ["list"], ["make"], ["info"], ["check"], ["export"]])
 def test_every_command_explains_itself(command):
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -184,3 +185,37 @@ def test_bad_input_ends_the_process_with_one_sentence():
     assert result.returncode == 2
     assert "HEIGHTxWIDTH" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def folder_of_instances(tmp_path, **wrong):
+    """COCO's instances with one photograph and one annotation."""
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 5, 1, 5, 5, 1, 5]]} | wrong
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 10, "height": 8}],
+        "categories": [{"id": 1, "name": "cup"}],
+        "annotations": [annotation],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    Image.new("RGB", (10, 8)).save(tmp_path / "a.png")
+    return tmp_path
+
+
+def test_check_counts_and_says_that_nothing_is_wrong(tmp_path):
+    result = run("check", folder_of_instances(tmp_path))
+    assert result.exit_code == 0
+    assert result.stdout == "annotations: 1 images, 0 of them without a box; 1 boxes\n0 wrong, 0 to look at\n"
+
+
+def test_check_lists_faults_and_ends_with_one(tmp_path):
+    result = run("check", folder_of_instances(tmp_path, category_id="1"))
+    assert result.exit_code == 1
+    first, second, _, last = result.stdout.splitlines()
+    assert first.startswith(f"wrong: {tmp_path / 'annotations.json'}: annotation 1 has category_id '1', a text")
+    assert second.startswith("look at: ")
+    assert last == "1 wrong, 1 to look at"
+
+
+def test_check_of_nothing_is_one_sentence(tmp_path):
+    result = run("check", tmp_path / "nowhere")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "there is no such data set" in result.stderr
