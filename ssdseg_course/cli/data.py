@@ -1,4 +1,4 @@
-"""`ssdseg data`: list, draw, check, look at and export data sets."""
+"""`ssdseg data`: list, draw, check, look at and convert data sets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +13,14 @@ from ssdseg_course.cli.console import print_plain
 from ssdseg_ref.keeping import whole_file
 
 if TYPE_CHECKING:
+    from ssdseg_ref.data.convert import Difference
+    from ssdseg_ref.data.registry import DataSet
     from ssdseg_ref.data.sample import Sample
     from ssdseg_ref.data.statistics import Statistics
 
 WAREHOUSE = "warehouse"
 
-app = typer.Typer(help="List, draw, check, look at and export data sets.", no_args_is_help=True)
+app = typer.Typer(help="List, draw, check, look at and convert data sets.", no_args_is_help=True)
 
 
 class Pixels(NamedTuple):
@@ -145,6 +147,58 @@ def check(
 
 
 @app.command()
+def convert(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(help="The folder to write to, new or empty.")],
+    to: Annotated[str, typer.Option("--to", help="The format: coco (instances), voc or triples.")],
+    split: Annotated[
+        list[str] | None, typer.Option(help="May be given several times, but for triples. Default: as for info.")
+    ] = None,
+    size: Size = None,
+    classes: Classes = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Write only this many images of each split.")] = None,
+) -> None:
+    """Write a data set in another format, read it again, and say what the format could not say."""
+    from ssdseg_ref.data import convert, registry
+
+    if to not in convert.TARGETS:
+        raise ValueError(f"--to is one of {', '.join(convert.TARGETS)}, got {to!r}")
+    target = convert.TARGETS[to]
+    if split and len(split) > 1 and not target.takes_splits:
+        raise ValueError(f"{target.name} have one split, so give --split once and write each to a folder of its own")
+    chosen: list[str | None] = [*split] if split else [_default_split(name)]
+    opened = {wanted or "all": open_data(name, wanted, size, classes) for wanted in chosen}
+    sources = {key.replace("/", "-"): data.samples[:count] for key, data in opened.items()}
+    known, has_masks = next(iter(opened.values())).classes, any(data.has_masks for data in opened.values())
+    if any(data.classes != known for data in opened.values()):
+        raise ValueError(f"{name}: its splits have different classes; name them by --classes")
+    tracked = {key: console.tracked(samples, f"writing {key}") for key, samples in sources.items()}
+    where = target.write(tracked, known, folder, has_masks)
+    console.output.print(f"written: {escape(str(where))}", soft_wrap=True)
+    for key, samples in sources.items():
+        again = registry.open_data_set(where, key if target.takes_splits else None, known).samples
+        lost = convert.compare(samples, console.tracked(again, f"reading {key} again"))
+        print_plain(f"{key}: {len(samples):,} images, {lost.boxes:,} boxes{_lost_in_words(lost, target.name)}")
+    if to == "triples":
+        print_plain(f"classes: --classes {','.join(known)}")
+
+
+def _default_split(name: str) -> str | None:
+    from ssdseg_ref.data import registry
+
+    return "train" if name == WAREHOUSE else registry.choose_split(name)
+
+
+def _lost_in_words(lost: "Difference", target: str) -> str:
+    if not (lost.other_boxes or lost.other_pixels):
+        return ", all of it the same when it is read again"
+    return (
+        f"; {target} could not say it all: {lost.other_boxes:,} boxes come back elsewhere, by up to "
+        f"{lost.farthest:.3g} pixels, and {lost.other_pixels / lost.pixels:.2%} of the pixels in another class"
+    )
+
+
+@app.command()
 def export(
     name: Name,
     folder: Annotated[Path, typer.Argument(help="The folder to write to, new or empty.")],
@@ -169,16 +223,25 @@ def open_samples(
     Raises:
         ValueError, FileNotFoundError: if there is no such data set, or an option does not fit it.
     """
+    opened = open_data(name, split, size, classes)
+    return opened.samples, opened.classes
+
+
+def open_data(name: str, split: str | None, size: tuple[int, int] | None, classes: str | None) -> "DataSet":
+    """The data set that a command's arguments name; the same as `open_samples`, and whether there are masks.
+
+    Raises:
+        ValueError, FileNotFoundError: if there is no such data set, or an option does not fit it.
+    """
     from ssdseg_ref.data import registry, warehouse
 
     if name == WAREHOUSE:
         _refuse(classes, "--classes", "data sets of your own")
-        return _warehouse(split or "train", size), tuple(warehouse.CLASSES)
+        return registry.DataSet(_warehouse(split or "train", size), tuple(warehouse.CLASSES))
     _refuse(size, "--size", "the warehouse")
     if not Path(name).exists():
         raise FileNotFoundError(f"{name}: neither 'warehouse' nor a folder nor a file")
-    opened = registry.open_data_set(name, split, class_names(classes))
-    return opened.samples, opened.classes
+    return registry.open_data_set(name, split, class_names(classes))
 
 
 def class_names(text: str | None) -> tuple[str, ...] | None:

@@ -166,7 +166,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
     assert isinstance(run("make").exception, ZeroDivisionError)
 
 
-@pytest.mark.parametrize("command", [[], ["list"], ["make"], ["info"], ["check"], ["export"]])
+@pytest.mark.parametrize("command", [[], ["list"], ["make"], ["info"], ["check"], ["convert"], ["export"]])
 def test_every_command_explains_itself(command):
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -219,3 +219,33 @@ def test_check_of_nothing_is_one_sentence(tmp_path):
     result = run("check", tmp_path / "nowhere")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "there is no such data set" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [("coco", "annotations/instances_test.json"), ("voc", "labelmap.txt"), ("triples", "triples.json")],
+)
+def test_convert_writes_reads_again_and_says_so(tmp_path, target, path):
+    result = run("convert", "warehouse", tmp_path / "out", "--to", target, "--split", "test", "--size", "8x10")
+    assert (result.exit_code, (tmp_path / "out" / path).is_file()) == (0, True)
+    assert "test: 3 images, 3 boxes, all of it the same when it is read again" in result.stdout
+    classes = [] if target != "triples" else ["--classes", "person,forklift,monorail"]
+    assert row(run("info", tmp_path / "out", *classes).output, "person", "1", "1")
+
+
+def test_convert_takes_several_splits(tmp_path):
+    arguments = ["convert", "warehouse", tmp_path / "out", "--size", "8x10", "--split", "test", "--split", "train"]
+    assert "give --split once" in run(*arguments, "--to", "triples").stderr
+    result = run(*arguments, "--to", "voc", "--count", "2")
+    assert (result.exit_code, result.stdout.count("2 images, 2 boxes")) == (0, 2)
+
+
+def test_convert_says_what_is_lost(tmp_path):
+    source = folder_of_instances(tmp_path, segmentation=[], bbox=[1, 1, 4.5, 4.5])
+    result = run("convert", source, tmp_path / "out", "--to", "voc")
+    assert "VOC could not say it all: 1 boxes come back elsewhere, by up to 0.5 pixels, and 0.00%" in result.stdout
+
+
+def test_convert_to_what_is_no_format_is_refused(tmp_path):
+    result = run("convert", "warehouse", tmp_path / "out", "--to", "yolo")
+    assert (result.exit_code, result.stderr) == (1, "ssdseg: --to is one of coco, voc, triples, got 'yolo'\n")
