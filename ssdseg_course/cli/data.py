@@ -97,21 +97,26 @@ def info(
     split: Split = None,
     size: Size = None,
     classes: Classes = None,
-    plot: Annotated[Path | None, typer.Option(help="Also draw the figures into this PNG file.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Also draw figures, and a page of samples with boxes and masks, into this PNG file."),
+    ] = None,
 ) -> None:
     """Count what is in a data set: instances, sizes, shapes, pixels, and weights that make up for rare classes."""
     from ssdseg_ref.data.statistics import describe
 
     if plot and not plot.parent.is_dir():  # before the minutes that counting may take
         raise FileNotFoundError(2, "No such file or directory", str(plot))
-    samples, names = open_samples(name, split, size, classes)
+    samples, names, has_masks = open_data(name, split, size, classes)
     statistics = describe(console.tracked(samples, "counting"), names)
     _print_statistics(statistics)
+    if not has_masks:
+        print_plain("There are boxes alone: all masks are 255, so nothing can be learnt for them.")
     if plot:
-        from ssdseg_ref.plot import plot_statistics
+        from ssdseg_ref.plot import plot_data_set
 
         with whole_file(plot) as draft:
-            plot_statistics(statistics).savefig(draft, format="png", dpi=120)
+            plot_data_set(statistics, samples, names).savefig(draft, format="png", dpi=120)
         console.output.print(f"figures: {escape(str(plot))}", soft_wrap=True)
 
 

@@ -249,3 +249,12 @@ def test_convert_says_what_is_lost(tmp_path):
 def test_convert_to_what_is_no_format_is_refused(tmp_path):
     result = run("convert", "warehouse", tmp_path / "out", "--to", "yolo")
     assert (result.exit_code, result.stderr) == (1, "ssdseg: --to is one of coco, voc, triples, got 'yolo'\n")
+
+
+def test_info_says_that_there_are_boxes_alone(tmp_path):
+    result = run(
+        "info", folder_of_instances(tmp_path, segmentation=[], bbox=[1, 1, 4, 4]), "--plot", tmp_path / "p.png"
+    )
+    assert result.exit_code == 0
+    assert "There are boxes alone: all masks are 255" in result.stdout
+    assert (tmp_path / "p.png").is_file()
