@@ -39,10 +39,10 @@ def parse_size(text: str) -> Pixels:
 
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="'warehouse', a folder with COCO panoptic annotations, or a triples json.")
+    str, typer.Argument(metavar="NAME", help="'warehouse', or a folder or file of your own, see `ssdseg data list`.")
 ]
 Split = Annotated[
-    str | None, typer.Option(help="Such as train, or val2017 for COCO. Default: train, or the only one there is.")
+    str | None, typer.Option(help="Such as train, or val2017 for COCO. Default: the only one there is, or train.")
 ]
 Size = Annotated[
     Pixels | None,
@@ -50,7 +50,10 @@ Size = Annotated[
 ]
 Classes = Annotated[
     str | None,
-    typer.Option(help="Names of the classes of a triples json, comma-separated. Default: those of the Warehouse."),
+    typer.Option(
+        help="Names of labels 1, 2, ..., with commas between them. Default: all that the data set names; "
+        "for triples, which name none, those of the Warehouse."
+    ),
 ]
 
 

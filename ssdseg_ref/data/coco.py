@@ -45,7 +45,13 @@ class Entry(NamedTuple):
     size: tuple[int, int] | None
 
 
-def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]], report: Report = STRICT) -> LazySamples:
+def read(
+    root: str | Path,
+    split: str,
+    classes: Mapping[str, Sequence[str]],
+    report: Report = STRICT,
+    content: Mapping[str, Any] | None = None,
+) -> LazySamples:
     """Samples of one split, in the order of its annotations; photographs are read when asked for.
 
     What becomes of a segment:
@@ -64,6 +70,7 @@ def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]], rep
         classes: our class -> COCO's names of its categories. The first class has label 1, and so on. The special
             class "ignore" has no label.
         report: what to do about annotations that make no sense; those that it passes over are left out.
+        content: of the json, where `read_content` has read it already.
 
     Raises:
         FileNotFoundError: if a folder or a file is missing.
@@ -72,11 +79,8 @@ def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]], rep
     A sample that cannot be read raises the same errors when it is asked for.
     """
     root = Path(root)
-    json_path = root / "annotations" / f"panoptic_{split}.json"
-    content = read_json(json_path)
-    if not isinstance(content, dict):
-        kind = type(content).__name__
-        raise ValueError(f"{json_path}: not COCO's panoptic format: it must be an object, this is a {kind}")
+    json_path = _json_path(root, split)
+    content = read_content(root, split) if content is None else content
     photographs, pngs = _photographs_folder(root, split), json_path.with_suffix("")
     try:
         labels = _labels_by_category(content["categories"], classes, json_path)
@@ -99,6 +103,38 @@ def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]], rep
     return LazySamples(entries, partial(_read_sample, report=report))
 
 
+def read_content(root: str | Path, split: str) -> dict[str, Any]:
+    """What the json of a split holds: for official data sets that takes a while, and need not be done twice.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is no object.
+    """
+    json_path = _json_path(Path(root), split)
+    content = read_json(json_path)
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise ValueError(f"{json_path}: not COCO's panoptic format: it must be an object, this is a {kind}")
+    return content
+
+
+def default_classes(content: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+    """The course's own class map where a json has all of its categories, else each category as a class, by the ids."""
+    categories = content.get("categories")
+    if not isinstance(categories, list) or not all(isinstance(category, dict) for category in categories):
+        return COURSE_CLASSES  # `read` says what is wrong
+    numbers = {
+        category["name"]: category["id"]
+        for category in categories
+        if isinstance(category.get("name"), str) and isinstance(category.get("id"), int)
+    }
+    if len(numbers) < max(1, len(categories)) or all(
+        member in numbers for members in COURSE_CLASSES.values() for member in members
+    ):
+        return COURSE_CLASSES
+    return {name: (name,) for name in sorted(numbers, key=lambda name: numbers[name])}
+
+
 def label_names(classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Names of labels 1, 2, ... of a class map."""
     return tuple(name for name in classes if name != IGNORE_KEY)
@@ -107,6 +143,10 @@ def label_names(classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 def available_splits(root: str | Path) -> list[str]:
     """Names of the splits whose panoptic annotations lie in a folder, sorted."""
     return sorted(path.stem.removeprefix("panoptic_") for path in Path(root).glob("annotations/panoptic_*.json"))
+
+
+def _json_path(root: Path, split: str) -> Path:
+    return root / "annotations" / f"panoptic_{split}.json"
 
 
 def missing(error: KeyError | TypeError | AttributeError) -> str:

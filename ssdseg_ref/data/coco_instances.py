@@ -20,6 +20,7 @@ import numpy as np
 
 from ssdseg_ref.data.coco import Record, by_id, missing, nearest
 from ssdseg_ref.data.files import LazySamples, read_json
+from ssdseg_ref.data.pictures import MOST_PIXELS
 from ssdseg_ref.data.reports import STRICT, Report, read_photograph_of
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, cut_to_image
 
@@ -265,6 +266,11 @@ def _class_names(
     by_id(real, "the category", json_path, key="name")
     if any(not isinstance(category["id"], int) or isinstance(category["id"], bool) for category in categories):
         raise ValueError(f"{json_path}: the ids of categories are whole numbers, got {categories[0]['id']!r}")
+    for category in real:
+        if not isinstance(category["name"], str) or not category["name"].strip():
+            raise ValueError(
+                f"{json_path}: category {category['id']!r} has the name {category['name']!r:.60}, not a text"
+            )
     names = tuple(category["name"] for category in sorted(real, key=lambda category: category["id"]))
     for name in wanted or ():
         if name not in names:
@@ -281,10 +287,11 @@ def _sizes(images: Mapping[int | str, Record], json_path: Path, report: Report) 
     names: dict[str, object] = {}
     for number, image in images.items():
         height, width, name = image["height"], image["width"], image["file_name"]
-        if not (_is_whole(height) and _is_whole(width) and height > 0 and width > 0):
+        whole = _is_whole(height) and _is_whole(width)
+        if not (whole and height > 0 and width > 0 and height * width <= MOST_PIXELS):
             report.wrong(
-                f"{json_path}: image {number!r}: width and height are whole numbers of pixels, "
-                f"these are {width!r} and {height!r}"
+                f"{json_path}: image {number!r}: width and height are whole numbers of pixels, {MOST_PIXELS:,} at most "
+                f"in all, these are {width!r:.40} and {height!r:.40}"
             )
             continue
         if not isinstance(name, str) or not name:

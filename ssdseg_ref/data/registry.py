@@ -114,9 +114,10 @@ def _no_splits(_: Path) -> list[str]:
 
 def _open_panoptic(path: Path, split: str | None, classes: Sequence[str] | None, report: Report) -> DataSet:
     assert split is not None  # a folder of this format has one
-    mapped = {name: [name] for name in classes} if classes else coco.COURSE_CLASSES
     root = path if path.is_dir() else path.absolute().parent.parent
-    return DataSet(coco.read(root, split, mapped, report), coco.label_names(mapped))
+    content = coco.read_content(root, split)
+    mapped = {name: (name,) for name in classes} if classes else coco.default_classes(content)
+    return DataSet(coco.read(root, split, mapped, report, content), coco.label_names(mapped))
 
 
 def _panoptic_splits(path: Path) -> list[str]:

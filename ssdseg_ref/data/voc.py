@@ -28,6 +28,7 @@ CLASSES = (
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 TOLERANCE = 1.0  # pixels that a box may leave its image by; some tools count from 0, where VOC counts from 1
+MOST_DIGITS = 9  # of a whole number; Python refuses those of thousands
 VOID = (224, 224, 192)  # the colour of 255 in VOC's palette
 PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".tif", ".tiff", ".webp")
 LABELMAP = "labelmap.txt"  # CVAT's list of classes
@@ -197,7 +198,7 @@ def _thing(element: ElementTree.Element, size: tuple[int, int], where: str) -> T
 
 def _whole(top: ElementTree.Element, name: str, path: Path) -> int:
     said = (top.findtext(name) or "").strip()
-    if not said.isdecimal() or int(said) == 0:
+    if not said.isdecimal() or len(said) > MOST_DIGITS or int(said) == 0:
         raise ValueError(f"{path}: {name} must be a whole number of pixels, it is {said!r:.40}")
     return int(said)
 
@@ -302,7 +303,9 @@ def _labelmap(path: Path) -> tuple[tuple[str, ...], dict[tuple[int, ...], int]]:
         name, *rest = line.split(":")
         value = 0 if name == "background" else len(names) + 1
         parts = rest[0].split(",") if rest and rest[0] else []
-        if parts and not (len(parts) == 3 and all(part.strip().isdecimal() for part in parts)):
+        if parts and not (
+            len(parts) == 3 and all(part.strip().isdecimal() and len(part) <= MOST_DIGITS for part in parts)
+        ):
             raise ValueError(f"{path}, line {number}: expected NAME:R,G,B::, got {line!r:.60}")
         if parts:
             colours[tuple(map(int, parts))] = value

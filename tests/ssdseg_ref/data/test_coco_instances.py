@@ -221,6 +221,8 @@ BREAKS = {
     "two records are image 7": lambda c: c["images"].append(dict(c["images"][0])),
     "two records are category 1": lambda c: c["categories"].append({"id": 1, "name": "human"}),
     "two records are the category 'dog'": lambda c: c["categories"].append({"id": 3, "name": "dog"}),
+    "category 1 has the name None, not a text": lambda c: c["categories"][1].update(name=None),
+    "134,217,728 at most in all, these are 1000": lambda c: c["images"][0].update(width=10**40),
     "the ids of categories are whole": lambda c: c["categories"][0].update(id="18"),
     "'categories' is missing": lambda c: c.pop("categories"),
     "'annotations' must be a list of objects": lambda c: c.update(annotations=[1]),

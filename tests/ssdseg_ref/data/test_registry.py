@@ -1,6 +1,7 @@
 """How a path finds its reader, and a command its split."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,23 @@ def panoptic(tmp_path):
 
 def test_a_folder_with_panoptic_annotations_is_recognised_by_their_names(panoptic):
     assert registry.recognise(panoptic).name == "COCO panoptic"
+
+
+def test_a_panoptic_json_is_its_own_split(panoptic):
+    json_path = panoptic / "annotations" / "panoptic_val2017.json"
+    assert registry.recognise(json_path).name == "COCO panoptic"
+    assert registry.choose_split(json_path) == "val2017"
+
+
+def test_a_folder_that_triples_were_written_to_will_do(tmp_path):
+    (tmp_path / "triples.json").write_text("[]")
+    assert registry.recognise(tmp_path).name == "triples"
+    assert len(registry.open_data_set(tmp_path).samples) == 0
+
+
+def test_an_object_is_coco_and_in_a_folder_too(tmp_path):
+    (tmp_path / "result.json").write_text('\ufeff {"images": []}', encoding="utf-16")
+    assert registry.recognise(tmp_path / "result.json").name == registry.recognise(tmp_path).name == "COCO instances"
 
 
 def test_a_list_is_triples(tmp_path):
@@ -60,7 +78,5 @@ def test_a_format_without_splits_refuses_one(tmp_path):
 
 
 def test_every_format_has_a_card():
-    from pathlib import Path
-
     cards = Path(__file__).parents[3] / "datasets"
     assert [known.card for known in registry.FORMATS if not (cards / known.card).is_file()] == []

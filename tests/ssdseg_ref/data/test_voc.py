@@ -176,6 +176,7 @@ DAMAGE = {
     "size/width must be a whole number of pixels, it is ''": "<annotation/>",
     "size/height must be a whole number of pixels, it is '8.5'": xml(size=(10, 8.5)),
     "size/width must be a whole number of pixels, it is '0'": xml(size=(0, 0)),
+    "size/width must be a whole number of pixels, it is '999": xml(size=("9" * 5000, 8)),
     "object 1 has no name": xml(thing("")),
     "object 2, 'dog': xmin must be a number, it is 'left'": xml(thing(), thing("dog", ("left", 1, 2, 2))),
     "object 1, 'person': ymax must be a number, it is ''": xml(thing(corners=(1, 1, 2, ""))),
