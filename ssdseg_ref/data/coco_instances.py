@@ -101,7 +101,7 @@ def annotation_files(root: str | Path) -> dict[str, Path]:
     if not found:
         others = [*root.glob("annotations/*.json"), *root.glob("*.json")]
         found = {
-            path.stem: path
+            path.stem.removeprefix("instances_"): path
             for path in others
             if not path.name.startswith((".", *OTHER_ANNOTATIONS)) and begins_as_annotations(path)
         }
@@ -141,8 +141,8 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
     A pixel belongs to a polygon if its middle does, by the even-odd rule. COCO's own code draws the border in steps of
     a fifth of a pixel first, so its masks may differ from these in pixels whose middle is that close to the border.
 
-    Photographs are looked for beside the json, in `images/`, and for a json in `annotations/` in `images/{split}/`,
-    `{split}/`, `images/` and the folder itself.
+    Photographs are looked for in `images/{split}/`, `{split}/`, `images/` and the folder itself: the json's, or the one
+    around its `annotations/`.
 
     Args:
         json_path: the file.
@@ -416,12 +416,9 @@ def _is_whole(value: object) -> bool:
 
 
 def _photograph_folders(json_path: Path) -> list[Path]:
-    here = json_path.parent
-    folders = [here, here / "images"]
-    if here.name == "annotations":
-        root, split = here.parent, json_path.stem.removeprefix("instances_")
-        folders = [root / "images" / split, root / split, root / "images", root, *folders]
-    return folders
+    here, split = json_path.parent, json_path.stem.removeprefix("instances_")
+    root = here.parent if here.name == "annotations" else here
+    return list(dict.fromkeys([root / "images" / split, root / split, root / "images", root, here, here / "images"]))
 
 
 def _photograph(entry: Entry, folders: Sequence[Path]) -> Path:

@@ -23,7 +23,9 @@ CLASSES = ("person",)
 SPLITS = ("train", "validation", "test")
 DISAGREEMENT = 2.0  # pixels between a box of the text and its pixels that make `data check` doubt them
 MASK_ENDING = "_mask"
-BOX = re.compile(r"Bounding box for object (\d+) .*?: \((\d+), (\d+)\) - \((\d+), (\d+)\)")  # from 1, both included
+BOX = re.compile(  # its sides count from 1, and the last is included
+    r"Bounding box for object (\d{1,9}) .*?: \((\d{1,9}), (\d{1,9})\) - \((\d{1,9}), (\d{1,9})\)"
+)
 
 
 class Entry(NamedTuple):
