@@ -27,6 +27,8 @@ from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, cut_to_image
 OTHER_ANNOTATIONS = ("panoptic_", "captions_", "person_keypoints_", "stuff_", "image_info_")  # COCO's, beside instances
 TOLERANCE = 1.0  # pixels: how far boxes and polygons may leave their image; exporters round, and some count from 1
 DISAGREEMENT = 2.0  # pixels between a bbox and its segment that make `data check` doubt them
+LISTS = ("images", "categories", "annotations")
+HEAD = 2**16  # bytes at the beginning of a file, by which it is told what it is
 LEAST_POLYGON = 6  # numbers: three points
 
 Polygons = tuple[np.ndarray, ...]  # (N, 2) float64 points (x, y) in pixels, each
@@ -93,7 +95,7 @@ def annotation_files(root: str | Path) -> dict[str, Path]:
     - any other json in `annotations/`, or in the folder itself such as Label Studio's `result.json` and labelme's
       `annotations.json`: its own name is the split's.
 
-    Only names are looked at, and in a folder without any of the first two, whether a json begins as an object.
+    Only names are looked at, and in a folder without any of the first two, the beginning of each json.
     """
     root = Path(root)
     official = {path.stem.removeprefix("instances_"): path for path in root.glob("annotations/instances_*.json")}
@@ -103,26 +105,27 @@ def annotation_files(root: str | Path) -> dict[str, Path]:
         found = {
             path.stem.removeprefix("instances_"): path
             for path in others
-            if not path.name.startswith((".", *OTHER_ANNOTATIONS)) and begins_as_annotations(path)
+            if not path.name.startswith((".", *OTHER_ANNOTATIONS)) and begins_as_annotations(path, names=True)
         }
     return dict(sorted(found.items()))
 
 
-def begins_as_annotations(path: Path) -> bool:
-    """Whether a file may be such a json: an object, by its first character that is no space."""
+def begins_as_annotations(path: Path, names: bool = False) -> bool:
+    """Whether a file may be such a json: an object, by its first character that is no space.
+
+    Args:
+        path: the file; only its beginning is read.
+        names: whether one of the three lists must be named there, too, which tells it from other objects.
+    """
     try:
         with path.open("rb") as file:
-            head = file.read(1024)
+            head = file.read(HEAD)
     except OSError:
         return False
-    return (
-        head.removeprefix(b"\xef\xbb\xbf")
-        .replace(b"\xff\xfe", b"")
-        .replace(b"\xfe\xff", b"")
-        .replace(b"\0", b"")
-        .lstrip()[:1]
-        == b"{"
-    )
+    for mark in (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"):
+        head = head.removeprefix(mark)
+    head = head.replace(b"\0", b"").lstrip()  # of UTF-16
+    return head[:1] == b"{" and (not names or any(f'"{key}"'.encode() in head for key in LISTS))
 
 
 def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Report = STRICT) -> Instances:
@@ -161,7 +164,7 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
     if not isinstance(content, dict):
         raise ValueError(f"{json_path}: not COCO's format: it must be an object, this is a {type(content).__name__}")
     try:
-        images, categories, annotations = (_records(content, key) for key in ("images", "categories", "annotations"))
+        images, categories, annotations = (_records(content, key) for key in LISTS)
         names = _class_names(categories, {record.get("category_id") for record in annotations}, classes, json_path)
         labels = {record["id"]: 1 + names.index(record["name"]) for record in categories if record["name"] in names}
         sizes = _sizes(by_id(images, "image", json_path, report), json_path, report)

@@ -2,7 +2,8 @@
 
 A data set's folder holds `Annotations/NAME.xml`, `JPEGImages/NAME.jpg` (or any other picture), for masks
 `SegmentationClass/NAME.png`, and in `ImageSets/Main/SPLIT.txt` the names of each split. Tools have ways of their own:
-CVAT adds `labelmap.txt`, labelImg writes xml files beside the photographs, Roboflow does so in a folder a split.
+CVAT adds `labelmap.txt`, labelImg writes xml files beside the photographs, Roboflow does so in a folder a split,
+Label Studio calls the photographs' folder `images`.
 
 Source: Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge"; the format is described in the
 development kit, http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/.
@@ -335,7 +336,7 @@ def _photograph(entry: Annotated, folder: Path) -> Path:
     said = entry.photograph.replace("\\", "/")
     if said and not entry.xml.with_name(f"{Path(said).stem}.xml").exists():
         names.append(said)
-    for place in (folder / "JPEGImages", entry.xml.parent):
+    for place in (folder / "JPEGImages", folder / "images", entry.xml.parent):
         for name in names:
             if (path := place / name).is_file():
                 return path

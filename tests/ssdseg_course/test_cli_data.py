@@ -215,6 +215,10 @@ def test_check_lists_faults_and_ends_with_one(tmp_path):
     assert last == "1 wrong, 1 to look at"
 
 
+def test_check_of_the_warehouse_says_that_there_is_nothing_to_check():
+    assert "drawn by the course itself" in run("check", "warehouse").stderr
+
+
 def test_check_of_nothing_is_one_sentence(tmp_path):
     result = run("check", tmp_path / "nowhere")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

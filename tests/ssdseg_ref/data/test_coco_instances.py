@@ -169,6 +169,13 @@ def test_hidden_files_and_other_annotations_are_no_splits(content, write, tmp_pa
     assert coco_instances.annotation_files(tmp_path) == {}
 
 
+def test_other_objects_in_a_folder_are_no_splits(content, write, tmp_path):
+    write({"version": "5.5", "shapes": [], "imagePath": "a.png", "imageData": "x"}, "a.json")  # labelme's own
+    assert coco_instances.annotation_files(tmp_path) == {}
+    path = write(content, "all.json")
+    assert coco_instances.annotation_files(tmp_path) == {"all": path}
+
+
 def test_opening_a_data_set_reads_no_photograph(content, write, tmp_path):
     path = write(content)
     (tmp_path / "a.png").unlink()

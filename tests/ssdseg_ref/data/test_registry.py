@@ -34,7 +34,7 @@ def test_a_folder_that_triples_were_written_to_will_do(tmp_path):
 
 
 def test_an_object_is_coco_and_in_a_folder_too(tmp_path):
-    (tmp_path / "result.json").write_text('\ufeff {"images": []}', encoding="utf-16")
+    (tmp_path / "result.json").write_text(' {"images": []}', encoding="utf-16")
     assert registry.recognise(tmp_path / "result.json").name == registry.recognise(tmp_path).name == "COCO instances"
 
 

@@ -164,6 +164,11 @@ def test_xml_files_beside_photographs_have_no_splits(tmp_path):
     assert len(registry.open_data_set(tmp_path).samples[0].boxes) == 1
 
 
+def test_label_studios_folder_of_photographs_will_do(root):
+    (root / "JPEGImages").rename(root / "images")
+    assert len(voc.read(root, "train").samples[0].boxes) == 2
+
+
 def test_a_box_counted_from_zero_is_cut_at_the_border(root):
     add(root, "a", xml(thing(corners=(0, 0, 10, 8))))
     box = voc.read(root, "train").samples[0].boxes[0]
