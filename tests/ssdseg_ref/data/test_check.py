@@ -1,6 +1,7 @@
 """`data check` finds every fault that people's data sets have, each with its file, and counts what is there."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_lines_of_triples_are_listed_one_by_one(tmp_path):
     (tmp_path / "boxes.csv").write_text("1,1,1,5,5\n1,5,5,1,1\n9,1,1,5,5\n1,1,1,50,5\none,1,1,5,5\n")
     (tmp_path / "list.json").write_text(json.dumps([["a.png", "mask.png", "boxes.csv"], ["a.png"]]))
     found = check(tmp_path / "list.json", classes=["cup"])
-    starts = [sentence.removeprefix(f"{tmp_path}/")[:18] for sentence in found.faults]
+    starts = [sentence.removeprefix(f"{tmp_path}{os.sep}")[:18] for sentence in found.faults]
     assert starts == ["list.json: entry 2", *(f"boxes.csv, line {number}:"[:18] for number in (2, 3, 4, 5))]
     assert (found.images, found.boxes) == (1, 1)
 

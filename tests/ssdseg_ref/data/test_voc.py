@@ -1,5 +1,7 @@
 """The reader for PASCAL VOC, on a data set of a few photographs of 10 x 8 pixels, damaged in many ways."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -99,7 +101,7 @@ def test_the_lists_are_the_splits_and_those_of_single_classes_are_none(root):
 def test_the_folder_around_it_will_do(root, tmp_path_factory):
     around = tmp_path_factory.mktemp("devkit")
     (around / "VOCdevkit").mkdir()
-    (around / "VOCdevkit" / "VOC2012").symlink_to(root)
+    root.rename(around / "VOCdevkit" / "VOC2012")
     assert len(voc.read(around, "train").samples) == 2
 
 
@@ -251,7 +253,7 @@ def test_a_listing_has_every_fault_and_the_rest_is_read(root):
     report = Listing()
     (sample,) = voc.read(root, "train", report=report).samples
     assert len(sample.boxes) == 1
-    assert [sentence.split(": ")[0].rsplit("/")[-1] for sentence in report.faults] == [
+    assert [Path(sentence.split(": ")[0]).name for sentence in report.faults] == [
         "train.txt, line 3",
         "a.xml",
         "a.xml",
