@@ -4,13 +4,14 @@ Colours are those of Okabe and Ito 2008, "Color Universal Design", which colour-
 says anything by colour alone. Figures are made without pyplot, which would keep each of them until it is closed.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -23,6 +24,10 @@ from ssdseg_ref.prediction import Prediction
 
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#000000")
 INK = "#000000"
+PAGE_WIDTH = 10  # inches
+PAGE_COLUMNS, PAGE_SAMPLES = 4, 12
+LEAST_TOLD = 0.005  # share of a mask: less would read 0 %
+PAGE_PIXELS = 600  # of the longer side of a sample on a page
 CLASS_COLOURS = tuple(OKABE_ITO[k] for k in (0, 1, 6, 2, 5, 3, 4))  # by label, from 1; see `class_colour`
 SHADES = (1.0, 0.6, 0.35)  # of those colours, for the first seven labels, the next, and so on
 CLASS_LINES = ("-", "--", ":")  # one line style per label, so that colour is never the only sign
@@ -37,8 +42,57 @@ DARK = 0.18  # luminance below which black is hard to read on a colour
 
 def plot_statistics(statistics: Statistics) -> Figure:
     """Four panels: instances, pixel shares, sizes and shapes of the boxes, a line for each class."""
+    figure = Figure(figsize=(PAGE_WIDTH, _statistics_height(statistics)), layout="constrained")
+    _draw_statistics(figure, statistics)
+    return figure
+
+
+def plot_data_set(statistics: Statistics, samples: Sequence[Sample], names: Sequence[str]) -> Figure:
+    """The panels of `plot_statistics`, and below them a page of samples with their boxes and masks.
+
+    Args:
+        statistics: of the whole data set.
+        samples: at least one; `PAGE_SAMPLES` of them are drawn, evenly from the first to the last.
+        names: of the classes; name 0 belongs to label 1.
+    """
+    places = np.unique(np.linspace(0, len(samples) - 1, PAGE_SAMPLES).astype(int))
+    rows = -(-len(places) // PAGE_COLUMNS)
+    heights = (_statistics_height(statistics), 2.2 * rows + 0.5)
+    figure = Figure(figsize=(PAGE_WIDTH, sum(heights)), layout="constrained")
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights).ravel()
+    _draw_statistics(above, statistics)
+    frames = below.subplots(rows, PAGE_COLUMNS, squeeze=False).ravel()
+    for axes, place in itertools.zip_longest(frames, places.tolist()):
+        axes.set_axis_off()
+        if place is not None:
+            sample = samples[place]
+            image, mask = _small(sample)
+            draw_mask(axes, image, mask)
+            draw_boxes(axes, mask.shape, sample.boxes, sample.labels, names)
+            ignored = np.mean(mask == IGNORE)
+            title = f"{place}   {ignored:.0%} ignored" if ignored >= LEAST_TOLD else f"{place}"
+            axes.set_title(title, fontsize=7, loc="left")
+    below.suptitle("samples, by their number from 0")
+    return figure
+
+
+def _small(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Image and mask, their longer side no more than what a page shows."""
+    height, width = sample.mask.shape
+    scale = PAGE_PIXELS / max(height, width)
+    if scale >= 1:
+        return sample.image, sample.mask
+    size = max(1, round(scale * width)), max(1, round(scale * height))
+    image = np.asarray(Image.fromarray(sample.image).resize(size, Image.Resampling.BOX))
+    return image, np.asarray(Image.fromarray(sample.mask).resize(size, Image.Resampling.NEAREST))
+
+
+def _statistics_height(statistics: Statistics) -> float:
+    return 2.4 + 0.7 * (len(statistics.classes) + 1)
+
+
+def _draw_statistics(figure: FigureBase, statistics: Statistics) -> None:
     names = [entry.name for entry in statistics.classes]
-    figure = Figure(figsize=(10, 2.4 + 0.7 * (len(names) + 1)), layout="constrained")
     (instances, shares), (sizes, shapes) = figure.subplots(2, 2)
     _bars(instances, names, [entry.instances for entry in statistics.classes], "{:,.0f}")
     instances.set(title="instances", xlabel="boxes")
@@ -51,7 +105,6 @@ def plot_statistics(statistics: Statistics) -> Figure:
     shapes.set(title="shape of boxes", xlabel="width / height")
     figure.legend(*shapes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(f"{statistics.images:,} images, {statistics.images_without_boxes:,} of them without a box")
-    return figure
 
 
 def _bars(axes: Axes, names: list[str], values: list[float], form: str) -> None:

@@ -1,4 +1,4 @@
-"""`ssdseg data`: list, draw, download, look at and export data sets."""
+"""`ssdseg data`: list, draw, download, check, look at and convert data sets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +13,14 @@ from ssdseg_course.cli.console import print_plain
 from ssdseg_ref.keeping import whole_file
 
 if TYPE_CHECKING:
+    from ssdseg_ref.data.convert import Difference
+    from ssdseg_ref.data.registry import DataSet
     from ssdseg_ref.data.sample import Sample
     from ssdseg_ref.data.statistics import Statistics
 
 WAREHOUSE = "warehouse"
 
-app = typer.Typer(help="List, draw, download, look at and export data sets.", no_args_is_help=True)
+app = typer.Typer(help="List, draw, download, check, look at and convert data sets.", no_args_is_help=True)
 app.command()(get.get)
 
 
@@ -38,10 +40,10 @@ def parse_size(text: str) -> Pixels:
 
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="'warehouse', a folder with COCO panoptic annotations, or a triples json.")
+    str, typer.Argument(metavar="NAME", help="'warehouse', or a folder or file of your own, see `ssdseg data list`.")
 ]
 Split = Annotated[
-    str | None, typer.Option(help="Such as train, or val2017 for COCO. Default: train, or the only one there is.")
+    str | None, typer.Option(help="Such as train, or val2017 for COCO. Default: the only one there is, or train.")
 ]
 Size = Annotated[
     Pixels | None,
@@ -49,14 +51,17 @@ Size = Annotated[
 ]
 Classes = Annotated[
     str | None,
-    typer.Option(help="Names of the classes of a triples json, comma-separated. Default: those of the Warehouse."),
+    typer.Option(
+        help="Names of labels 1, 2, ..., with commas between them. Default: all that the data set names; "
+        "for triples, which name none, those of the Warehouse."
+    ),
 ]
 
 
 @app.command("list")
 def list_data_sets(size: Size = None) -> None:
     """List the data sets: what is drawn already, where it is stored, and how to read your own."""
-    from ssdseg_ref.data import splits, warehouse
+    from ssdseg_ref.data import registry, splits, warehouse
     from ssdseg_ref.data.sample import IMAGE_SIZE
 
     size = size or Pixels(*IMAGE_SIZE)
@@ -74,8 +79,7 @@ def list_data_sets(size: Size = None) -> None:
     print_plain(
         f"Scenes and photographs are stored in {splits.home()}; set SSDSEG_HOME to keep them elsewhere.\n"
         "Where a command takes a data set, it also takes\n"
-        "  a folder with COCO 2017's photographs and panoptic annotations, see datasets/coco.md;\n"
-        "  a json list of [image, mask, boxes] files, see datasets/triples.md."
+        + "\n".join(f"  {known.looks}: {known.name}, see datasets/{known.card}" for known in registry.FORMATS)
     )
 
 
@@ -98,22 +102,112 @@ def info(
     split: Split = None,
     size: Size = None,
     classes: Classes = None,
-    plot: Annotated[Path | None, typer.Option(help="Also draw the figures into this PNG file.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Also draw figures, and a page of samples with boxes and masks, into this PNG file."),
+    ] = None,
 ) -> None:
     """Count what is in a data set: instances, sizes, shapes, pixels, and weights that make up for rare classes."""
     from ssdseg_ref.data.statistics import describe
 
     if plot and not plot.parent.is_dir():  # before the minutes that counting may take
         raise FileNotFoundError(2, "No such file or directory", str(plot))
-    samples, names = open_samples(name, split, size, classes)
+    samples, names, has_masks = open_data(name, split, size, classes)
     statistics = describe(console.tracked(samples, "counting"), names)
     _print_statistics(statistics)
+    if not has_masks:
+        print_plain("There are boxes alone: all masks are 255, so nothing can be learnt for them.")
     if plot:
-        from ssdseg_ref.plot import plot_statistics
+        from ssdseg_ref.plot import plot_data_set
 
         with whole_file(plot) as draft:
-            plot_statistics(statistics).savefig(draft, format="png", dpi=120)
+            plot_data_set(statistics, samples, names).savefig(draft, format="png", dpi=120)
         console.output.print(f"figures: {escape(str(plot))}", soft_wrap=True)
+
+
+@app.command()
+def check(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A folder or a json, see `ssdseg data list`.")],
+    split: Annotated[str | None, typer.Option(help="Only this one. Default: all of them.")] = None,
+    classes: Classes = None,
+) -> None:
+    """Read all of a data set and list what is wrong, a sentence and a file each; then the exit status is 1."""
+    from ssdseg_ref.data.check import check as read_all
+    from ssdseg_ref.data.check import splits_to_check
+
+    if path == WAREHOUSE and not Path(path).exists():
+        raise ValueError("the warehouse is drawn by the course itself; check reads data sets of your own")
+    told: set[str] = set()  # splits may share files
+    count = {"wrong": 0, "look at": 0}
+    summary = []
+    for name in splits_to_check(path, split):
+        with console.progress(f"reading {name or path}") as update:
+            found = read_all(path, name, class_names(classes), update)
+        for kind, sentences in (("wrong", found.faults), ("look at", found.doubts)):
+            for sentence in dict.fromkeys(sentences):
+                if sentence not in told:
+                    told.add(sentence)
+                    count[kind] += 1
+                    print_plain(f"{kind}: {sentence}")
+        summary.append(
+            (f"{name}: " if name else "")
+            + f"{found.images:,} images, {found.images_without_boxes:,} of them without a box; {found.boxes:,} boxes"
+        )
+    print_plain("\n".join([*summary, f"{count['wrong']:,} wrong, {count['look at']:,} to look at"]))
+    if count["wrong"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def convert(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(help="The folder to write to, new or empty.")],
+    to: Annotated[str, typer.Option("--to", help="The format: coco (instances), voc or triples.")],
+    split: Annotated[
+        list[str] | None, typer.Option(help="May be given several times, but for triples. Default: as for info.")
+    ] = None,
+    size: Size = None,
+    classes: Classes = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Write only this many images of each split.")] = None,
+) -> None:
+    """Write a data set in another format, read it again, and say what the format could not say."""
+    from ssdseg_ref.data import convert, registry
+
+    if to not in convert.TARGETS:
+        raise ValueError(f"--to is one of {', '.join(convert.TARGETS)}, got {to!r}")
+    target = convert.TARGETS[to]
+    if split and len(split) > 1 and not target.takes_splits:
+        raise ValueError(f"{target.name} have one split, so give --split once and write each to a folder of its own")
+    chosen: list[str | None] = [*split] if split else [_default_split(name)]
+    opened = {wanted or "all": open_data(name, wanted, size, classes) for wanted in chosen}
+    sources = {key.replace("/", "-"): data.samples[:count] for key, data in opened.items()}
+    known, has_masks = next(iter(opened.values())).classes, any(data.has_masks for data in opened.values())
+    if any(data.classes != known for data in opened.values()):
+        raise ValueError(f"{name}: its splits have different classes; name them by --classes")
+    tracked = {key: console.tracked(samples, f"writing {key}") for key, samples in sources.items()}
+    where = target.write(tracked, known, folder, has_masks)
+    console.output.print(f"written: {escape(str(where))}", soft_wrap=True)
+    for key, samples in sources.items():
+        again = registry.open_data_set(where, key if target.takes_splits else None, known).samples
+        lost = convert.compare(samples, console.tracked(again, f"reading {key} again"))
+        print_plain(f"{key}: {len(samples):,} images, {lost.boxes:,} boxes{_lost_in_words(lost, target.name)}")
+    if to == "triples":
+        print_plain(f"classes: --classes {','.join(known)}")
+
+
+def _default_split(name: str) -> str | None:
+    from ssdseg_ref.data import registry
+
+    return "train" if name == WAREHOUSE else registry.choose_split(name)
+
+
+def _lost_in_words(lost: "Difference", target: str) -> str:
+    if not (lost.other_boxes or lost.other_pixels):
+        return ", all of it the same when it is read again"
+    return (
+        f"; {target} could not say it all: {lost.other_boxes:,} boxes come back elsewhere, by up to "
+        f"{lost.farthest:.3g} pixels, and {lost.other_pixels / lost.pixels:.2%} of the pixels in another class"
+    )
 
 
 @app.command()
@@ -141,38 +235,44 @@ def open_samples(
     Raises:
         ValueError, FileNotFoundError: if there is no such data set, or an option does not fit it.
     """
-    from ssdseg_ref.data import coco, triples, warehouse
+    opened = open_data(name, split, size, classes)
+    return opened.samples, opened.classes
+
+
+def open_data(name: str, split: str | None, size: tuple[int, int] | None, classes: str | None) -> "DataSet":
+    """The data set that a command's arguments name; the same as `open_samples`, and whether there are masks.
+
+    Raises:
+        ValueError, FileNotFoundError: if there is no such data set, or an option does not fit it.
+    """
+    from ssdseg_ref.data import registry, warehouse
 
     if name == WAREHOUSE:
-        _refuse(classes, "--classes", "a triples json")
-        return _warehouse(split or "train", size), tuple(warehouse.CLASSES)
+        _refuse(classes, "--classes", "data sets of your own")
+        return registry.DataSet(_warehouse(split or "train", size), tuple(warehouse.CLASSES))
     _refuse(size, "--size", "the warehouse")
-    path = Path(name)
-    if path.is_dir():
-        _refuse(classes, "--classes", "a triples json")
-        samples = coco.read(path, split or _only_split(path), coco.COURSE_CLASSES)
-        return samples, coco.label_names(coco.COURSE_CLASSES)
-    if not path.exists():
+    if not Path(name).exists():
         raise FileNotFoundError(f"{name}: neither 'warehouse' nor a folder nor a file")
-    _refuse(split, "--split", "the warehouse and COCO")
-    names = tuple(part.strip() for part in classes.split(",")) if classes else tuple(warehouse.CLASSES)
-    return triples.read(path, names), names
+    return registry.open_data_set(name, split, class_names(classes))
+
+
+def class_names(text: str | None) -> tuple[str, ...] | None:
+    """`person, dog` -> ("person", "dog").
+
+    Raises:
+        ValueError: if one is empty, or stands there twice.
+    """
+    if text is None:
+        return None
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"--classes needs different names with commas between them, got {text!r}")
+    return names
 
 
 def _refuse(value: object, option: str, owner: str) -> None:
     if value is not None:
         raise ValueError(f"{option} is for {owner} only")
-
-
-def _only_split(folder: Path) -> str:
-    from ssdseg_ref.data import coco
-
-    splits = coco.available_splits(folder)
-    if not splits:
-        raise FileNotFoundError(f"{folder}: not a COCO data set, it has no annotations/panoptic_*.json")
-    if len(splits) > 1:
-        raise ValueError(f"{folder}: say which split you mean, --split {' or --split '.join(splits)}")
-    return splits[0]
 
 
 def _warehouse(split: str, size: tuple[int, int] | None) -> Sequence["Sample"]:

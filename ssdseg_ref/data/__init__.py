@@ -1,4 +1,4 @@
-"""Data sets: the drawn Warehouse, readers for COCO and for triples of files, augmentation, the input pipeline."""
+"""Data sets: the drawn Warehouse, readers for the usual formats, checks, augmentation, the input pipeline."""
 
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
 

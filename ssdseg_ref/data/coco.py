@@ -8,7 +8,8 @@ https://cocodataset.org/#format-data, section 4.
 """
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssdseg_ref.data.files import LazySamples, read_json
-from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
+from ssdseg_ref.data.pictures import read_labels, turn_in_words
+from ssdseg_ref.data.reports import STRICT, Report, in_pixels, read_photograph_of
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, box_around
 
 Record = Mapping[str, Any]  # an entry of one of the json's lists
@@ -43,7 +45,13 @@ class Entry(NamedTuple):
     size: tuple[int, int] | None
 
 
-def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]]) -> LazySamples:
+def read(
+    root: str | Path,
+    split: str,
+    classes: Mapping[str, Sequence[str]],
+    report: Report = STRICT,
+    content: Mapping[str, Any] | None = None,
+) -> LazySamples:
     """Samples of one split, in the order of its annotations; photographs are read when asked for.
 
     What becomes of a segment:
@@ -61,6 +69,8 @@ def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]]) -> 
         split: such as "val2017".
         classes: our class -> COCO's names of its categories. The first class has label 1, and so on. The special
             class "ignore" has no label.
+        report: what to do about annotations that make no sense; those that it passes over are left out.
+        content: of the json, where `read_content` has read it already.
 
     Raises:
         FileNotFoundError: if a folder or a file is missing.
@@ -69,30 +79,60 @@ def read(root: str | Path, split: str, classes: Mapping[str, Sequence[str]]) -> 
     A sample that cannot be read raises the same errors when it is asked for.
     """
     root = Path(root)
-    json_path = root / "annotations" / f"panoptic_{split}.json"
-    content = read_json(json_path)
-    if not isinstance(content, dict):
-        kind = type(content).__name__
-        raise ValueError(f"{json_path}: not COCO's panoptic format: it must be an object, this is a {kind}")
+    json_path = _json_path(root, split)
+    content = read_content(root, split) if content is None else content
     photographs, pngs = _photographs_folder(root, split), json_path.with_suffix("")
     try:
         labels = _labels_by_category(content["categories"], classes, json_path)
         known = {category["id"] for category in content["categories"]}
-        images = _by_id(content["images"], "image", json_path)
-        _by_id(content["annotations"], "annotation of image", json_path, key="image_id")
+        images = by_id(content["images"], "image", json_path, report)
+        by_id(content["annotations"], "annotation of image", json_path, report, key="image_id")
         entries = []
         for annotation in content["annotations"]:
             number = annotation["image_id"]
             if number not in images:
-                raise ValueError(f"{json_path}: an annotation is of image {number!r}, which is not in its images")
+                report.wrong(f"{json_path}: an annotation is of image {number!r}, which is not in its images")
+                continue
             image, where = images[number], f"{json_path}: image {number!r}"
-            segments = tuple(_segments_of_interest(annotation["segments_info"], labels, known, where))
+            segments = tuple(_segments_of_interest(annotation["segments_info"], labels, known, where, report))
             size = (image["width"], image["height"]) if {"width", "height"} <= set(image) else None
             files = photographs / image["file_name"], pngs / annotation["file_name"]
             entries.append(Entry(*files, segments, size))
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{json_path}: not COCO's panoptic format: {_missing(error)}") from None
-    return LazySamples(entries, _read_sample)
+        raise ValueError(f"{json_path}: not COCO's panoptic format: {missing(error)}") from None
+    return LazySamples(entries, partial(_read_sample, report=report))
+
+
+def read_content(root: str | Path, split: str) -> dict[str, Any]:
+    """What the json of a split holds: for official data sets that takes a while, and need not be done twice.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is no object.
+    """
+    json_path = _json_path(Path(root), split)
+    content = read_json(json_path)
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise ValueError(f"{json_path}: not COCO's panoptic format: it must be an object, this is a {kind}")
+    return content
+
+
+def default_classes(content: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
+    """The course's own class map where a json has all of its categories, else each category as a class, by the ids."""
+    categories = content.get("categories")
+    if not isinstance(categories, list) or not all(isinstance(category, dict) for category in categories):
+        return COURSE_CLASSES  # `read` says what is wrong
+    numbers = {
+        category["name"]: category["id"]
+        for category in categories
+        if isinstance(category.get("name"), str) and isinstance(category.get("id"), int)
+    }
+    if len(numbers) < max(1, len(categories)) or all(
+        member in numbers for members in COURSE_CLASSES.values() for member in members
+    ):
+        return COURSE_CLASSES
+    return {name: (name,) for name in sorted(numbers, key=lambda name: numbers[name])}
 
 
 def label_names(classes: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -105,16 +145,32 @@ def available_splits(root: str | Path) -> list[str]:
     return sorted(path.stem.removeprefix("panoptic_") for path in Path(root).glob("annotations/panoptic_*.json"))
 
 
-def _missing(error: KeyError | TypeError | AttributeError) -> str:
+def _json_path(root: Path, split: str) -> Path:
+    return root / "annotations" / f"panoptic_{split}.json"
+
+
+def missing(error: KeyError | TypeError | AttributeError) -> str:
+    """What an annotation lacks, in words, by the error of asking for it."""
     return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
 
 
-def _by_id(records: Sequence[Record], kind: str, json_path: Path, key: str = "id") -> dict[int | str, Record]:
-    """Records by their number, each of which has its own."""
+def by_id(
+    records: Sequence[Record], kind: str, json_path: Path, report: Report = STRICT, key: str = "id"
+) -> dict[int | str, Record]:
+    """Records by their number, each of which has its own.
+
+    Args:
+        records: a list of the json.
+        kind: of the records, for the sentence about two of one number.
+        json_path: likewise.
+        report: gets that sentence; the first of them counts.
+        key: where the number stands.
+    """
     found: dict[int | str, Record] = {}
     for record in records:
         if record[key] in found:
-            raise ValueError(f"{json_path}: two records are {kind} {record[key]!r}; each needs a number of its own")
+            report.wrong(f"{json_path}: two records are {kind} {record[key]!r}; each needs a number of its own")
+            continue
         found[record[key]] = record
     return found
 
@@ -131,8 +187,8 @@ def _labels_by_category(
     categories: Sequence[Record], classes: Mapping[str, Sequence[str]], json_path: Path
 ) -> dict[int, int]:
     """COCO's number of each mapped category -> the value of its pixels in our masks."""
-    _by_id(categories, "category", json_path)
-    _by_id(categories, "the category", json_path, key="name")
+    by_id(categories, "category", json_path)
+    by_id(categories, "the category", json_path, key="name")
     numbers = {category["name"]: category["id"] for category in categories}
     names = label_names(classes)
     if not 1 <= len(names) < IGNORE:
@@ -143,33 +199,38 @@ def _labels_by_category(
             raise ValueError(f"class {name!r} of the class map needs a list of COCO's categories, got {members!r}")
         for member in members:
             if member not in numbers:
-                raise ValueError(f"{json_path} has no category {member!r}{_nearest(member, numbers)}")
+                raise ValueError(f"{json_path} has no category {member!r}{nearest(member, numbers)}")
             if numbers[member] in labels:
                 raise ValueError(f"the class map uses the category {member!r} twice")
             labels[numbers[member]] = IGNORE if name == IGNORE_KEY else 1 + names.index(name)
     return labels
 
 
-def _nearest(name: str, known: Mapping[str, int]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question after the known name that is most like a wrong one, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
     return f", do you mean {near[0]!r}?" if near else ""
 
 
 def _segments_of_interest(
-    segments: Sequence[Record], labels: Mapping[int, int], known: Collection[int], where: str
+    segments: Sequence[Record], labels: Mapping[int, int], known: Collection[int], where: str, report: Report
 ) -> Iterator[Segment]:
     numbers = set()
     for segment in segments:
         number, category = segment["id"], segment["category_id"]
         if category not in known:
             kind = f"{category!r}, a text" if isinstance(category, str) else repr(category)
-            raise ValueError(f"{where}: segment {number!r} has category_id {kind}, and no category has that id")
+            report.wrong(f"{where}: segment {number!r} has category_id {kind}, and no category has that id")
+            continue
         if isinstance(number, bool) or not isinstance(number, int):
-            raise ValueError(f"{where}: a segment's id is a whole number, one is {number!r}")
+            report.wrong(f"{where}: a segment's id is a whole number, one is {number!r}")
+            continue
         if number in numbers:
-            raise ValueError(f"{where}: two segments have the id {number}, so nobody knows whose its pixels are")
+            report.wrong(f"{where}: two segments have the id {number}, so nobody knows whose its pixels are")
+            continue
         if not _is_box(segment.get("bbox", (0, 0, 1, 1))):
-            raise ValueError(f"{where}: segment {number} has the bbox {segment['bbox']!r}, it must be four numbers")
+            report.wrong(f"{where}: segment {number} has the bbox {segment['bbox']!r}, it must be four numbers")
+            continue
         numbers.add(number)
         label = labels.get(category, BACKGROUND)
         if label == BACKGROUND:
@@ -187,23 +248,21 @@ def _is_box(bbox: object) -> bool:
     )
 
 
-def _read_sample(entry: Entry) -> Sample:
-    image = read_photograph(entry.photograph)
-    if entry.size not in (None, image.shape[1::-1]):
-        wanted = " x ".join(map(str, entry.size))
-        raise ValueError(
-            f"{entry.photograph}: {_size(image)} pixels, but the json says {wanted}{turn_in_words(entry.photograph)}"
-        )
+def _read_sample(entry: Entry, report: Report) -> Sample:
+    image = read_photograph_of(entry.photograph, entry.size, "the json", report)
     ids = _segment_ids(entry.segments_png)  # (H, W)
     if ids.shape != image.shape[:2]:
         turned = turn_in_words(entry.photograph)
-        raise ValueError(f"{entry.segments_png}: {_size(ids)} pixels, but the photograph has {_size(image)}{turned}")
+        raise ValueError(
+            f"{entry.segments_png}: {in_pixels(ids)} pixels, but the photograph has {in_pixels(image)}{turned}"
+        )
     mask = np.full(ids.shape, BACKGROUND, np.uint8)
     boxes, labels = [], []
     for segment in entry.segments:
         inside = ids == segment.id
         if not inside.any():
-            raise ValueError(f"{entry.segments_png}: segment {segment.id} of the annotations has no pixel")
+            report.wrong(f"{entry.segments_png}: segment {segment.id} of the annotations has no pixel")
+            continue
         mask[inside] = segment.label
         if segment.has_box:
             boxes.append(box_around(inside))
@@ -216,7 +275,3 @@ def _segment_ids(path: Path) -> np.ndarray:
     red, green, blue = np.moveaxis(read_labels(path, modes=["RGB"]).astype(np.uint32), -1, 0)
     numbers: np.ndarray = red + 256 * green + 256**2 * blue
     return numbers
-
-
-def _size(image: np.ndarray) -> str:
-    return f"{image.shape[1]} x {image.shape[0]}"

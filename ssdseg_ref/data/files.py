@@ -67,9 +67,10 @@ def read_json(path: Path) -> Any:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no json.
     """
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+        return json.loads(text)
+    except ValueError as error:  # also of a number with thousands of digits
         raise ValueError(f"{path}: not a json file: {error}") from None
     except RecursionError:
         raise ValueError(f"{path}: not a json file: nested too deeply") from None

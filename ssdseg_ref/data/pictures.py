@@ -79,14 +79,18 @@ def read_labels(path: Path, modes: Sequence[str]) -> np.ndarray:
 
 def turn_in_words(path: Path) -> str:
     """How a picture is turned, as the end of a sentence; nothing where it is not."""
+    turn = orientation(path)
+    return "" if turn == UPRIGHT else f"; {path.name} is turned upright first, for its EXIF orientation is {turn}"
+
+
+def orientation(path: Path) -> int:
+    """How a picture is turned, as its EXIF data say: 1, upright, to 8; 1 where they say nothing."""
     try:
         with Image.open(path) as picture:
-            orientation = picture.getexif().get(ORIENTATION, UPRIGHT)
+            turn: int = picture.getexif().get(ORIENTATION, UPRIGHT)
     except Exception:
-        return ""
-    if orientation == UPRIGHT:
-        return ""
-    return f"; {path.name} is turned upright first, for its EXIF orientation is {orientation}"
+        return UPRIGHT
+    return turn if turn in range(UPRIGHT, 9) else UPRIGHT
 
 
 def require_file(path: Path) -> None:

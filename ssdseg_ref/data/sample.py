@@ -1,12 +1,15 @@
 """One annotated picture, the unit that every data set, every reader and every augmentation speaks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 
 CLASSES = ("person", "forklift", "monorail")  # labels 1, 2, 3 of the course's own data
 IMAGE_SIZE = (160, 224)  # (height, width) in pixels of its scenes, unless another is asked for
 BACKGROUND = 0
+ROUNDING = 0.1  # pixels: a box that leaves its picture by no more was rounded on its way, and is cut at the border
 IGNORE = 255  # a mask's value for pixels that no loss and no metric counts
 
 
@@ -67,6 +70,34 @@ def box_around(pixels: np.ndarray) -> tuple[float, float, float, float]:
     height, width = pixels.shape
     columns, rows = np.flatnonzero(pixels.any(axis=0)), np.flatnonzero(pixels.any(axis=1))
     return columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
+
+
+def cut_to_image(
+    box: Sequence[float], size: tuple[int, int], where: str, tolerance: float = ROUNDING, named: str = "a box"
+) -> list[float]:
+    """A box as a file has it, in pixels, cut at the borders that it reaches over by a rounding error.
+
+    Args:
+        box: xmin, ymin, xmax, ymax in pixels.
+        size: (height, width) of its image.
+        where: the file and the line, for the sentence about a box that is none.
+        tolerance: how far it may leave the image, in pixels.
+        named: the box in that sentence.
+
+    Raises:
+        ValueError: if it leaves the image, is empty, or is turned inside out.
+    """
+    height, width = size
+    borders = (width, height, width, height)
+    cut = [min(max(side, 0.0), border) for side, border in zip(box, borders, strict=True)]
+    xmin, ymin, xmax, ymax = cut
+    said = f"xmin, ymin, xmax, ymax are {', '.join(map(repr, box))} pixels"
+    if not all(abs(side - inner) <= tolerance for side, inner in zip(box, cut, strict=True)):
+        kind = "is no number" if any(map(isnan, box)) else "leaves the image"
+        raise ValueError(f"{where}: {named} {kind}: {said}, the image has {width} x {height}")
+    if not (xmin < xmax and ymin < ymax):
+        raise ValueError(f"{where}: {named} is empty or turned inside out: {said}, the image has {width} x {height}")
+    return cut
 
 
 def _in_words(box: list[float]) -> str:

@@ -11,7 +11,6 @@ import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from functools import partial
-from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +19,12 @@ from PIL import Image
 
 from ssdseg_ref.boxes import to_pixels
 from ssdseg_ref.data.files import LazySamples, read_json, read_text
-from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
-from ssdseg_ref.data.sample import CLASSES, IGNORE, Sample
+from ssdseg_ref.data.pictures import read_labels, turn_in_words
+from ssdseg_ref.data.reports import STRICT, Report, read_photograph_of
+from ssdseg_ref.data.sample import CLASSES, IGNORE, Sample, cut_to_image
 from ssdseg_ref.keeping import whole_folder
 
 COLUMNS = ["label", "xmin", "ymin", "xmax", "ymax"]
-ROUNDING = 0.1  # pixels: a box that leaves its picture by no more was rounded on its way, and is cut at the border
 INDEX = "triples.json"  # the name of the list in a folder that `write` makes
 
 
@@ -37,12 +36,13 @@ class Triple(NamedTuple):
     boxes: Path
 
 
-def read(path: str | Path, classes: Sequence[str] = CLASSES) -> LazySamples:
+def read(path: str | Path, classes: Sequence[str] = CLASSES, report: Report = STRICT) -> LazySamples:
     """Samples of a json list of triples, in its order; the files are read when asked for.
 
     Args:
         path: the json file.
         classes: names of labels 1, 2, ...
+        report: what to do about lines that make no sense; those that it passes over are left out.
 
     Raises:
         FileNotFoundError: if the json is missing.
@@ -57,8 +57,9 @@ def read(path: str | Path, classes: Sequence[str] = CLASSES) -> LazySamples:
     content = read_json(path)
     if not isinstance(content, list):
         raise ValueError(f"{path}: it must be a list of [image, mask, boxes], this is a {type(content).__name__}")
-    entries = [_triple(entry, number, path) for number, entry in enumerate(content, start=1)]
-    return LazySamples(entries, partial(_read_sample, classes=classes))
+    entries = [_triple(entry, number, path, report) for number, entry in enumerate(content, start=1)]
+    read_one = partial(_read_sample, classes=classes, report=report)
+    return LazySamples([entry for entry in entries if entry], read_one)
 
 
 def write(samples: Iterable[Sample], folder: str | Path) -> Path:
@@ -85,17 +86,18 @@ def write(samples: Iterable[Sample], folder: str | Path) -> Path:
     return folder / INDEX
 
 
-def _triple(entry: object, number: int, path: Path) -> Triple:
+def _triple(entry: object, number: int, path: Path, report: Report) -> Triple | None:
     if not (isinstance(entry, list) and len(entry) == 3 and all(isinstance(name, str) for name in entry)):
-        raise ValueError(f"{path}: entry {number} should be three file names [image, mask, boxes], it is {entry!r:.80}")
+        report.wrong(f"{path}: entry {number} should be three file names [image, mask, boxes], it is {entry!r:.80}")
+        return None
     return Triple(*(path.parent / name for name in entry))
 
 
-def _read_sample(files: Triple, classes: Sequence[str]) -> Sample:
-    image = read_photograph(files.image)
+def _read_sample(files: Triple, classes: Sequence[str], report: Report) -> Sample:
+    image = read_photograph_of(files.image, None, "", report)
     mask = read_labels(files.mask, modes=["L", "P", "1"])
     height, width = image.shape[:2]
-    labels, pixels = _read_boxes(files.boxes, classes, (height, width))
+    labels, pixels = _read_boxes(files.boxes, classes, (height, width), report)
     boxes = (pixels / [width, height, width, height]).astype(np.float32)
     sample = Sample(image, boxes, labels, mask)
     without_boxes = dataclasses.replace(sample, boxes=boxes[:0], labels=labels[:0])
@@ -108,7 +110,9 @@ def _read_sample(files: Triple, classes: Sequence[str]) -> Sample:
     return sample
 
 
-def _read_boxes(path: Path, classes: Sequence[str], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _read_boxes(
+    path: Path, classes: Sequence[str], size: tuple[int, int], report: Report
+) -> tuple[np.ndarray, np.ndarray]:
     """Labels (M,) int32 and boxes (M, 4) float64 in pixels, inside a picture of `size`, (height, width)."""
     labels, boxes = [], []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
@@ -121,28 +125,20 @@ def _read_boxes(path: Path, classes: Sequence[str], size: tuple[int, int]) -> tu
         except ValueError:
             box = []
         if len(box) != 4:
-            raise ValueError(f"{path}, line {number}: expected {','.join(COLUMNS)}, got {line!r:.80}")
+            report.wrong(f"{path}, line {number}: expected {','.join(COLUMNS)}, got {line!r:.80}")
+            continue
         if not 1 <= label <= len(classes):
             known = ", ".join(f"{index} {name}" for index, name in enumerate(classes, start=1))
-            raise ValueError(f"{path}, line {number}: {label} is no class, the classes are {known}")
+            report.wrong(f"{path}, line {number}: {label} is no class, the classes are {known}")
+            continue
+        try:
+            inner = cut_to_image(box, size, f"{path}, line {number}")
+        except ValueError as error:
+            report.wrong(str(error))
+            continue
         labels.append(label)
-        boxes.append(_inside(box, size, f"{path}, line {number}"))
+        boxes.append(inner)
     return np.array(labels, np.int32), np.array(boxes, np.float64).reshape(-1, 4)
-
-
-def _inside(box: Sequence[float], size: tuple[int, int], where: str) -> list[float]:
-    """The box, cut at the border that it reaches over by a rounding error."""
-    height, width = size
-    borders = (width, height, width, height)
-    cut = [min(max(side, 0.0), border) for side, border in zip(box, borders, strict=True)]
-    xmin, ymin, xmax, ymax = cut
-    said = f"xmin, ymin, xmax, ymax are {', '.join(map(repr, box))} pixels"
-    if not all(abs(side - inner) <= ROUNDING for side, inner in zip(box, cut, strict=True)):
-        kind = "is no number" if any(map(isnan, box)) else "leaves the image"
-        raise ValueError(f"{where}: a box {kind}: {said}, the image has {width} x {height}")
-    if not (xmin < xmax and ymin < ymax):
-        raise ValueError(f"{where}: a box is empty or turned inside out: {said}, the image has {width} x {height}")
-    return cut
 
 
 def _write_sample(sample: Sample, folder: Path, name: str) -> tuple[str, str, str]:

@@ -1,5 +1,6 @@
 """`ssdseg data`, with a small stand-in for the Warehouse so that nothing takes long."""
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -116,7 +117,7 @@ def test_a_folder_with_one_coco_split_needs_no_split_named(tmp_path):
             ["info", "warehouse", "--split", "tests"],
             "ssdseg: the warehouse has no split 'tests', it has train, validation",
         ),
-        (["info", "warehouse", "--classes", "a,b"], "ssdseg: --classes is for a triples json only"),
+        (["info", "warehouse", "--classes", "a,b"], "ssdseg: --classes is for data sets of your own only"),
         (["info", ".", "--size", "8x10"], "ssdseg: --size is for the warehouse only"),
         (
             ["info", "warehouse", "--plot", "no/such/folder.png"],
@@ -134,7 +135,7 @@ def test_bad_input_ends_with_one_sentence(arguments, message):
 def test_a_folder_without_annotations_is_no_data_set(tmp_path):
     result = run("info", tmp_path)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "not a COCO data set" in result.stderr
+    assert "not a data set that can be read" in result.stderr
 
 
 def test_export_refuses_a_folder_that_holds_something(tmp_path):
@@ -165,7 +166,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
     assert isinstance(run("make").exception, ZeroDivisionError)
 
 
-@pytest.mark.parametrize("command", [[], ["list"], ["make"], ["info"], ["export"]])
+@pytest.mark.parametrize("command", [[], ["list"], ["make"], ["info"], ["check"], ["convert"], ["export"]])
 def test_every_command_explains_itself(command):
     result = run(*command, "--help")
     assert result.exit_code == 0
@@ -184,3 +185,80 @@ def test_bad_input_ends_the_process_with_one_sentence():
     assert result.returncode == 2
     assert "HEIGHTxWIDTH" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def folder_of_instances(tmp_path, **wrong):
+    """COCO's instances with one photograph and one annotation."""
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 5, 1, 5, 5, 1, 5]]} | wrong
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 10, "height": 8}],
+        "categories": [{"id": 1, "name": "cup"}],
+        "annotations": [annotation],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    Image.new("RGB", (10, 8)).save(tmp_path / "a.png")
+    return tmp_path
+
+
+def test_check_counts_and_says_that_nothing_is_wrong(tmp_path):
+    result = run("check", folder_of_instances(tmp_path))
+    assert result.exit_code == 0
+    assert result.stdout == "annotations: 1 images, 0 of them without a box; 1 boxes\n0 wrong, 0 to look at\n"
+
+
+def test_check_lists_faults_and_ends_with_one(tmp_path):
+    result = run("check", folder_of_instances(tmp_path, category_id="1"))
+    assert result.exit_code == 1
+    first, second, _, last = result.stdout.splitlines()
+    assert first.startswith(f"wrong: {tmp_path / 'annotations.json'}: annotation 1 has category_id '1', a text")
+    assert second.startswith("look at: ")
+    assert last == "1 wrong, 1 to look at"
+
+
+def test_check_of_the_warehouse_says_that_there_is_nothing_to_check():
+    assert "drawn by the course itself" in run("check", "warehouse").stderr
+
+
+def test_check_of_nothing_is_one_sentence(tmp_path):
+    result = run("check", tmp_path / "nowhere")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "there is no such data set" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [("coco", "annotations/instances_test.json"), ("voc", "labelmap.txt"), ("triples", "triples.json")],
+)
+def test_convert_writes_reads_again_and_says_so(tmp_path, target, path):
+    result = run("convert", "warehouse", tmp_path / "out", "--to", target, "--split", "test", "--size", "8x10")
+    assert (result.exit_code, (tmp_path / "out" / path).is_file()) == (0, True)
+    assert "test: 3 images, 3 boxes, all of it the same when it is read again" in result.stdout
+    classes = [] if target != "triples" else ["--classes", "person,forklift,monorail"]
+    assert row(run("info", tmp_path / "out", *classes).output, "person", "1", "1")
+
+
+def test_convert_takes_several_splits(tmp_path):
+    arguments = ["convert", "warehouse", tmp_path / "out", "--size", "8x10", "--split", "test", "--split", "train"]
+    assert "give --split once" in run(*arguments, "--to", "triples").stderr
+    result = run(*arguments, "--to", "voc", "--count", "2")
+    assert (result.exit_code, result.stdout.count("2 images, 2 boxes")) == (0, 2)
+
+
+def test_convert_says_what_is_lost(tmp_path):
+    source = folder_of_instances(tmp_path, segmentation=[], bbox=[1, 1, 4.5, 4.5])
+    result = run("convert", source, tmp_path / "out", "--to", "voc")
+    assert "VOC could not say it all: 1 boxes come back elsewhere, by up to 0.5 pixels, and 0.00%" in result.stdout
+
+
+def test_convert_to_what_is_no_format_is_refused(tmp_path):
+    result = run("convert", "warehouse", tmp_path / "out", "--to", "yolo")
+    assert (result.exit_code, result.stderr) == (1, "ssdseg: --to is one of coco, voc, triples, got 'yolo'\n")
+
+
+def test_info_says_that_there_are_boxes_alone(tmp_path):
+    result = run(
+        "info", folder_of_instances(tmp_path, segmentation=[], bbox=[1, 1, 4, 4]), "--plot", tmp_path / "p.png"
+    )
+    assert result.exit_code == 0
+    assert "There are boxes alone: all masks are 255" in result.stdout
+    assert (tmp_path / "p.png").is_file()

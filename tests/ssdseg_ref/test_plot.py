@@ -17,6 +17,7 @@ from ssdseg_ref.plot import (
     luminance,
     mask_palette,
     paint_prediction,
+    plot_data_set,
     plot_gallery,
     plot_statistics,
 )
@@ -172,3 +173,25 @@ def test_statistics_are_drawn_with_a_bar_for_every_class():
     FigureCanvasAgg(figure).draw()
     instances = figure.axes[0]
     assert [bar.get_width() for bar in instances.patches] == [entry.instances for entry in statistics.classes]
+
+
+def _page(samples):
+    figure = plot_data_set(describe(samples, NAMES), samples, NAMES)
+    FigureCanvasAgg(figure).draw()
+    return [axes for axes in figure.subfigs[1].axes if axes.images]
+
+
+def test_a_page_of_a_data_set_shows_samples_from_the_first_to_the_last_with_their_boxes():
+    samples = [warehouse.render(seed, (32, 48)) for seed in range(14)]
+    frames = _page(samples)
+    places = [int(axes.get_title(loc="left")) for axes in frames]
+    assert (places[0], places[-1], len(set(places))) == (0, 13, 12)
+    assert [len(_frames(axes)) for axes in frames] == [len(samples[place].boxes) for place in places]
+
+
+def test_a_page_says_how_much_of_a_mask_is_ignored_and_shrinks_large_pictures():
+    unknown = np.full((1500, 700), 255, np.uint8)
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
+    (axes,) = _page([Sample(np.zeros((1500, 700, 3), np.uint8), *nothing, unknown)])
+    assert axes.get_title(loc="left") == "0   100% ignored"
+    assert axes.images[0].get_array().shape[:2] == (600, 280)

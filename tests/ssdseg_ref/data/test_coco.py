@@ -296,3 +296,21 @@ def test_a_turned_photograph_that_does_not_fit_names_the_cause(root):
     Image.new("RGB", (6, 4)).save(root / "images" / "tiny" / "0001.jpg", exif=exif)
     with pytest.raises(ValueError, match=r"4 x 6 pixels, but the json says 6 x 4; .* EXIF orientation is 6"):
         coco.read(root, "tiny", CLASSES)[0]
+
+
+def test_by_default_every_category_is_a_class_unless_the_courses_are_all_there(content):
+    assert coco.default_classes(content) == {
+        "person": ("person",),
+        "truck": ("truck",),
+        "road": ("road",),
+        "railroad": ("railroad",),
+    }
+    content["categories"] += [{"id": 200 + k, "name": name} for k, name in enumerate(["bus", "car", "train"])]
+    assert coco.default_classes(content) == coco.COURSE_CLASSES
+
+
+@pytest.mark.parametrize("categories", [None, 7, [7], [{}], [{"name": [], "id": 1}], []])
+def test_damaged_categories_are_left_to_the_reader(root, content, categories):
+    write_content(root, content | {"categories": categories})
+    with pytest.raises(ValueError, match="panoptic_tiny"):
+        coco.read(root, "tiny", coco.default_classes({"categories": categories}))

@@ -1,0 +1,101 @@
+"""Everything that is wrong with a data set, a sentence each: all of it is read, no fault ends the reading."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ssdseg_ref.data import registry
+from ssdseg_ref.data.reports import Listing
+from ssdseg_ref.data.sample import IGNORE
+
+Progress = Callable[[int, int], None]  # (images read, images in all)
+
+
+class Checked(NamedTuple):
+    """What reading one split has found.
+
+    Attributes:
+        split: its name, None where the format knows no splits.
+        images: that could be read.
+        boxes: in them.
+        images_without_boxes: how many of them show no box.
+        has_masks: whether any pixel of a mask says anything.
+        faults: a sentence each, which names the file first.
+        doubts: likewise, of what may be right.
+    """
+
+    split: str | None
+    images: int
+    boxes: int
+    images_without_boxes: int
+    has_masks: bool
+    faults: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+def splits_to_check(path: str | Path, split: str | None = None) -> list[str | None]:
+    """The one that is asked for, else all that a data set has; [None] where its format knows no splits.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such data set, or no such split.
+    """
+    if split is not None:
+        return [registry.choose_split(path, split)]
+    return [*registry.recognise(path).splits(Path(path))] or [None]
+
+
+def check(
+    path: str | Path, split: str | None = None, classes: Sequence[str] | None = None, progress: Progress | None = None
+) -> Checked:
+    """Read one split of a data set from its first to its last file.
+
+    Args:
+        path: see `registry.open_data_set`; split and classes likewise.
+        split: one that `splits_to_check` gives.
+        classes: which classes; the others are not looked at closely.
+        progress: called after each image.
+    """
+    listing = Listing()
+    try:
+        opened = registry.open_data_set(path, split, classes, listing)
+    except (ValueError, OSError) as error:
+        listing.wrong(_in_words(error))
+        return Checked(split, 0, 0, 0, False, tuple(listing.faults), tuple(listing.doubts))
+    images = boxes = without = 0
+    known = len(opened.classes)
+    seen = np.zeros(256, bool)
+    for index in range(len(opened.samples)):
+        try:
+            sample = opened.samples[index]
+        except (ValueError, OSError) as error:
+            listing.wrong(_in_words(error))
+        else:
+            try:
+                sample.validate(known)
+            except ValueError as error:  # what a reader has missed
+                listing.wrong(f"{path}: sample {index}: {error}")
+            images += 1
+            boxes += len(sample.boxes)
+            without += len(sample.boxes) == 0
+            seen |= np.bincount(sample.mask.ravel(), minlength=256).astype(bool)
+            seen[sample.labels] = True
+        if progress:
+            progress(index + 1, len(opened.samples))
+    where = f"{path}, {split}" if split else str(path)
+    if images and not opened.has_masks:
+        listing.doubtful(f"{where}: there are boxes alone, so nothing can be learnt for masks")
+    unseen = [name for label, name in enumerate(opened.classes, start=1) if not seen[label]]
+    if images and unseen:
+        listing.doubtful(f"{where}: no image shows {', '.join(unseen)}")
+    if not opened.samples and not listing.faults:
+        listing.wrong(f"{where}: it is empty, there is no image")
+    says_anything = bool(np.delete(seen, IGNORE).any()) and opened.has_masks
+    return Checked(split, images, boxes, without, says_anything, tuple(listing.faults), tuple(listing.doubts))
+
+
+def _in_words(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split("\n"))

@@ -1,0 +1,82 @@
+"""How a path finds its reader, and a command its split."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ssdseg_ref.data import registry
+
+
+@pytest.fixture
+def panoptic(tmp_path):
+    """The names of a COCO panoptic data set; there is nothing in its files."""
+    (tmp_path / "annotations").mkdir()
+    for split in ("val2017", "train2017"):
+        (tmp_path / "annotations" / f"panoptic_{split}.json").write_text("{}")
+    return tmp_path
+
+
+def test_a_folder_with_panoptic_annotations_is_recognised_by_their_names(panoptic):
+    assert registry.recognise(panoptic).name == "COCO panoptic"
+
+
+def test_a_panoptic_json_is_its_own_split(panoptic):
+    json_path = panoptic / "annotations" / "panoptic_val2017.json"
+    assert registry.recognise(json_path).name == "COCO panoptic"
+    assert registry.choose_split(json_path) == "val2017"
+
+
+def test_a_folder_that_triples_were_written_to_will_do(tmp_path):
+    (tmp_path / "triples.json").write_text("[]")
+    assert registry.recognise(tmp_path).name == "triples"
+    assert len(registry.open_data_set(tmp_path).samples) == 0
+
+
+def test_an_object_is_coco_and_in_a_folder_too(tmp_path):
+    (tmp_path / "result.json").write_text(' {"images": []}', encoding="utf-16")
+    assert registry.recognise(tmp_path / "result.json").name == registry.recognise(tmp_path).name == "COCO instances"
+
+
+def test_a_list_is_triples(tmp_path):
+    (tmp_path / "list.json").write_text("[]")
+    assert registry.recognise(tmp_path / "list.json").name == "triples"
+    opened = registry.open_data_set(tmp_path / "list.json", classes=["a"])
+    assert (len(opened.samples), opened.classes, opened.has_masks) == (0, ("a",), True)
+
+
+def test_a_folder_of_no_format_is_refused_with_all_that_would_do(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"not a data set that can be read, which is a folder with .*panoptic.*triples"
+    ):
+        registry.recognise(tmp_path)
+
+
+def test_a_path_without_anything_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: there is no such data set"):
+        registry.recognise(tmp_path / "nowhere")
+
+
+def test_several_splits_want_a_name_unless_one_is_train(panoptic):
+    with pytest.raises(ValueError, match="say which split you mean, --split train2017 or --split val2017"):
+        registry.choose_split(panoptic)
+    (panoptic / "annotations" / "panoptic_train.json").write_text("{}")
+    assert registry.choose_split(panoptic) == "train"
+    assert registry.choose_split(panoptic, "val2017") == "val2017"
+
+
+def test_an_unknown_split_is_refused_with_those_that_are_there(panoptic):
+    with pytest.raises(ValueError, match="has no split 'val', it has train2017, val2017"):
+        registry.choose_split(panoptic, "val")
+
+
+def test_a_format_without_splits_refuses_one(tmp_path):
+    (tmp_path / "list.json").write_text(json.dumps([]))
+    assert registry.choose_split(tmp_path / "list.json") is None
+    with pytest.raises(ValueError, match="triples has no splits, leave 'val' away"):
+        registry.choose_split(tmp_path / "list.json", "val")
+
+
+def test_every_format_has_a_card():
+    cards = Path(__file__).parents[3] / "datasets"
+    assert [known.card for known in registry.FORMATS if not (cards / known.card).is_file()] == []
