@@ -40,7 +40,11 @@ def parse_size(text: str) -> Pixels:
 
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="'warehouse', or a folder or file of your own, see `ssdseg data list`.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="'warehouse', what `data get` has fetched, or a folder or file of your own, see `data list`.",
+    ),
 ]
 Split = Annotated[
     str | None, typer.Option(help="Such as train, or val2017 for COCO. Default: the only one there is, or train.")
@@ -127,7 +131,7 @@ def info(
 
 @app.command()
 def check(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="A folder or a json, see `ssdseg data list`.")],
+    name: Name,
     split: Annotated[str | None, typer.Option(help="Only this one. Default: all of them.")] = None,
     classes: Classes = None,
 ) -> None:
@@ -135,14 +139,15 @@ def check(
     from ssdseg_ref.data.check import check as read_all
     from ssdseg_ref.data.check import splits_to_check
 
-    if path == WAREHOUSE and not Path(path).exists():
+    if name == WAREHOUSE and not Path(name).exists():
         raise ValueError("the warehouse is drawn by the course itself; check reads data sets of your own")
+    path = _located(name)
     told: set[str] = set()  # splits may share files
     count = {"wrong": 0, "look at": 0}
     summary = []
-    for name in splits_to_check(path, split):
-        with console.progress(f"reading {name or path}") as update:
-            found = read_all(path, name, class_names(classes), update)
+    for part in splits_to_check(path, split):
+        with console.progress(f"reading {part or name}") as update:
+            found = read_all(path, part, class_names(classes), update)
         for kind, sentences in (("wrong", found.faults), ("look at", found.doubts)):
             for sentence in dict.fromkeys(sentences):
                 if sentence not in told:
@@ -150,7 +155,7 @@ def check(
                     count[kind] += 1
                     print_plain(f"{kind}: {sentence}")
         summary.append(
-            (f"{name}: " if name else "")
+            (f"{part}: " if part else "")
             + f"{found.images:,} images, {found.images_without_boxes:,} of them without a box; {found.boxes:,} boxes"
         )
     print_plain("\n".join([*summary, f"{count['wrong']:,} wrong, {count['look at']:,} to look at"]))
@@ -198,7 +203,7 @@ def convert(
 def _default_split(name: str) -> str | None:
     from ssdseg_ref.data import registry
 
-    return "train" if name == WAREHOUSE else registry.choose_split(name)
+    return "train" if name == WAREHOUSE else registry.choose_split(_located(name))
 
 
 def _lost_in_words(lost: "Difference", target: str) -> str:
@@ -251,9 +256,25 @@ def open_data(name: str, split: str | None, size: tuple[int, int] | None, classe
         _refuse(classes, "--classes", "data sets of your own")
         return registry.DataSet(_warehouse(split or "train", size), tuple(warehouse.CLASSES))
     _refuse(size, "--size", "the warehouse")
-    if not Path(name).exists():
-        raise FileNotFoundError(f"{name}: neither 'warehouse' nor a folder nor a file")
-    return registry.open_data_set(name, split, class_names(classes))
+    return registry.open_data_set(_located(name), split, class_names(classes))
+
+
+def _located(name: str) -> Path:
+    """The path of a data set that a command's argument names.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    from ssdseg_ref.data import downloads
+
+    path = Path(name)
+    if path.exists():
+        return path
+    if name in downloads.DATA_SETS:
+        return downloads.located(name)
+    raise FileNotFoundError(
+        f"{name}: neither a folder nor a file, nor one of {', '.join([WAREHOUSE, *downloads.DATA_SETS])}"
+    )
 
 
 def class_names(text: str | None) -> tuple[str, ...] | None:

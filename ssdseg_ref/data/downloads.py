@@ -20,10 +20,11 @@ from ssdseg_ref.keeping import locked, whole_folder
 
 
 class DataSet(NamedTuple):
-    """A name, and the archives that are unpacked into one folder."""
+    """A name, the archives that are unpacked into one folder, and where in that folder a reader finds it."""
 
     name: str
     archives: tuple[Archive, ...]
+    within: str = ""
 
 
 BLOCKS = 1.05  # of the bytes of many small files: what they take on a disk, whose blocks they do not fill
@@ -69,8 +70,9 @@ def _coco_annotations(split: str, instances: int, panoptic: int) -> tuple[Archiv
 
 
 # What unpacked files need is known exactly for VOC alone; elsewhere these are bounds with room to spare.
+WITHIN = {"pennfudan": "PennFudanPed", "voc2007": "VOCdevkit/VOC2007", "voc2012": "VOCdevkit/VOC2012"}
 DATA_SETS = {
-    name: DataSet(name, archives)
+    name: DataSet(name, archives, WITHIN.get(name, ""))
     for name, archives in {
         "pennfudan": (
             Archive(
@@ -140,6 +142,17 @@ def find(name: str) -> DataSet:
 def folder(name: str) -> Path:
     """Where the data set of this name is unpacked to."""
     return home() / "datasets" / name
+
+
+def located(name: str) -> Path:
+    """What a reader is given for the data set of this name.
+
+    Raises:
+        FileNotFoundError: if it has not been downloaded.
+    """
+    if not is_there(name):
+        raise FileNotFoundError(f"{name} is not there yet; `ssdseg data get {name}` downloads it")
+    return folder(name) / DATA_SETS[name].within
 
 
 def is_there(name: str) -> bool:

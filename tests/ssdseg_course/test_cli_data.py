@@ -112,7 +112,7 @@ def test_a_folder_with_one_coco_split_needs_no_split_named(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["info", "nowhere"], "ssdseg: nowhere: neither 'warehouse' nor a folder nor a file"),
+        (["info", "nowhere"], "ssdseg: nowhere: neither a folder nor a file, nor one of warehouse, pennfudan"),
         (
             ["info", "warehouse", "--split", "tests"],
             "ssdseg: the warehouse has no split 'tests', it has train, validation",
@@ -222,7 +222,7 @@ def test_check_of_the_warehouse_says_that_there_is_nothing_to_check():
 def test_check_of_nothing_is_one_sentence(tmp_path):
     result = run("check", tmp_path / "nowhere")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "there is no such data set" in result.stderr
+    assert "neither a folder nor a file, nor one of warehouse, pennfudan" in result.stderr
 
 
 @pytest.mark.parametrize(

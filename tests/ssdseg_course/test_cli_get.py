@@ -50,6 +50,24 @@ def test_an_archive_of_ones_own_is_unpacked_and_listed(small, tmp_path):
     assert row(run("list").output, "small", "yes")
 
 
+def test_what_is_downloaded_goes_by_its_name(small, tmp_path):
+    missing = run("info", "small")
+    assert missing.exit_code == 1
+    assert "small is not there yet; `ssdseg data get small` downloads it" in missing.stderr
+    run("get", "small", "--from", small)
+    found = run("check", "small")
+    assert f"{tmp_path / 'home' / 'datasets' / 'small'}: not a data set that can be read" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [("pennfudan", "PennFudanPed"), ("voc2007", "VOCdevkit/VOC2007"), ("voc2012", "VOCdevkit/VOC2012")],
+)
+def test_a_reader_is_given_the_folder_inside_of_what_was_unpacked(name, inside):
+    (downloads.folder(name) / inside).mkdir(parents=True)
+    assert downloads.located(name) == downloads.folder(name) / inside
+
+
 def test_a_second_time_nothing_is_done(small):
     run("get", "small", "--from", small)
     result = run("get", "small")
