@@ -58,6 +58,10 @@ def read(path: str | Path, classes: Sequence[str] = CLASSES, report: Report = ST
     if not isinstance(content, list):
         raise ValueError(f"{path}: it must be a list of [image, mask, boxes], this is a {type(content).__name__}")
     entries = [_triple(entry, number, path, report) for number, entry in enumerate(content, start=1)]
+    first: dict[Path, int] = {}
+    for number, entry in enumerate(entries, start=1):
+        if entry and first.setdefault(entry.image, number) != number:
+            report.doubtful(f"{path}: entries {first[entry.image]} and {number} are the same picture, {entry.image}")
     read_one = partial(_read_sample, classes=classes, report=report)
     return LazySamples([entry for entry in entries if entry], read_one)
 

@@ -85,11 +85,15 @@ def test_lines_of_triples_are_listed_one_by_one(tmp_path):
     Image.new("RGB", (10, 8)).save(tmp_path / "a.png")
     Image.fromarray(np.zeros((8, 10), np.uint8)).save(tmp_path / "mask.png")
     (tmp_path / "boxes.csv").write_text("1,1,1,5,5\n1,5,5,1,1\n9,1,1,5,5\n1,1,1,50,5\none,1,1,5,5\n")
-    (tmp_path / "list.json").write_text(json.dumps([["a.png", "mask.png", "boxes.csv"], ["a.png"]]))
+    (tmp_path / "list.json").write_text(
+        json.dumps([["a.png", "mask.png", "boxes.csv"], ["a.png"], ["a.png", "mask.png", "none.csv"]])
+    )
+    (tmp_path / "none.csv").write_text("")
     found = check(tmp_path / "list.json", classes=["cup"])
     starts = [sentence.removeprefix(f"{tmp_path}{os.sep}")[:18] for sentence in found.faults]
     assert starts == ["list.json: entry 2", *(f"boxes.csv, line {number}:"[:18] for number in (2, 3, 4, 5))]
-    assert (found.images, found.boxes) == (1, 1)
+    assert (found.images, found.boxes, found.images_without_boxes) == (2, 1, 1)
+    assert found.doubts == (f"{tmp_path / 'list.json'}: entries 1 and 3 are the same picture, {tmp_path / 'a.png'}",)
 
 
 def test_boxes_alone_and_classes_that_nobody_shows_are_doubted(tmp_path):
