@@ -4,10 +4,11 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,7 @@ from rich.table import Table
 from ssdseg_course.cli import console
 from ssdseg_course.cli.assemble import look_at_pieces, pieces_table
 from ssdseg_course.cli.console import print_plain
-from ssdseg_course.cli.data import WAREHOUSE, open_samples
+from ssdseg_course.cli.data import WAREHOUSE, open_data, open_samples
 from ssdseg_course.words import count
 from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from ssdseg_course.export.folder import Exported
     from ssdseg_ref.config import Config
+    from ssdseg_ref.data.sample import Sample
     from ssdseg_ref.evaluation import Scores
 
 NETWORK_FILE = "network.keras"
@@ -223,11 +225,34 @@ def evaluate(
         str,
         typer.Argument(help="A shipped network, such as mobilenetv2, or what `train` or `export` has written."),
     ],
-    split: Annotated[str, typer.Option(help="Of the Warehouse: train, train_large, validation or test.")] = "test",
+    data: Annotated[
+        str, typer.Option("--data", metavar="NAME", help="A data set by its name or its path, see `ssdseg data list`.")
+    ] = WAREHOUSE,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Such as validation. Default: test of the Warehouse, else the only one, or train."),
+    ] = None,
 ) -> None:
-    """Score a network on the Warehouse: average precision and IoU of every class."""
+    """Score a network on a data set: average precision and IoU of every class.
+
+    Classes of another data set than the Warehouse are found by their names; what the network does not know is
+    background.
+
+    \b
+    ssdseg evaluate mobilenetv2 --data pennfudan --split validation
+    """
+    if data != WAREHOUSE:
+        opened = open_data(data, split, None, None)  # before the seconds that a network takes
     network, config = open_network(name)
-    score(network, config, split)
+    if data == WAREHOUSE:
+        score(network, config, split or "test")
+        return
+    from ssdseg_ref.data import registry
+
+    judged = registry.in_labels_of(opened, config.classes)
+    print_scores(network, config, judged.samples, f"{len(judged.samples):,} images of {data}")
+    if not opened.has_masks:
+        print_plain(f"{data} has boxes alone, so masks have no score")
 
 
 def open_network(name: str) -> tuple["keras.Model | Exported", "Config"]:
@@ -280,15 +305,20 @@ def score(network: "keras.Model | Exported", config: "Config", split: str) -> No
     Raises:
         ValueError: if the network has another number of classes.
     """
-    from ssdseg_ref import evaluation
-    from ssdseg_ref.prediction import Predictor
-
     samples, names = open_samples(WAREHOUSE, split, config.image_size, None)
     if len(names) != len(config.classes):
         raise ValueError(f"the network knows {len(config.classes)} classes, the Warehouse has {len(names)}")
+    print_scores(network, config, samples, f"{len(samples):,} {split} scenes of the Warehouse")
+
+
+def print_scores(network: "keras.Model | Exported", config: "Config", samples: Sequence["Sample"], title: str) -> None:
+    """Print a network's scores on samples that have its own labels."""
+    from ssdseg_ref import evaluation
+    from ssdseg_ref.prediction import Predictor
+
     with console.progress("evaluating") as update:
         scores = evaluation.evaluate(Predictor(network, config), samples, update)
-    console.output.print(scores_table(scores, f"{scores.images:,} {split} scenes of the Warehouse"))
+    console.output.print(scores_table(scores, escape(title)))
 
 
 def scores_table(scores: "Scores", title: str) -> Table:
@@ -297,7 +327,13 @@ def scores_table(scores: "Scores", title: str) -> Table:
     for heading in ("AP@.5", "AP@[.5:.95]", "IoU"):
         table.add_column(heading, justify="right")
     for name, ap50, ap, iou in zip(scores.classes, scores.ap50, scores.ap, scores.ious[1:], strict=True):
-        table.add_row(escape(name), f"{ap50:.3f}", f"{ap:.3f}", f"{iou:.3f}")
+        table.add_row(escape(name), *map(_three_digits, (ap50, ap, iou)))
     table.add_section()
-    table.add_row("mean", f"{scores.mean_ap50:.3f}", f"{scores.mean_ap:.3f}", f"{scores.mean_iou:.3f}", style="bold")
+    means = map(_three_digits, (scores.mean_ap50, scores.mean_ap, scores.mean_iou))
+    table.add_row("mean", *means, style="bold")
     return table
+
+
+def _three_digits(number: float) -> str:
+    """A score; a dash where a class does not occur."""
+    return "-" if isnan(number) else f"{number:.3f}"

@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from ssdseg_ref.data import coco, coco_instances, pennfudan, triples, voc
+from ssdseg_ref.data.files import LazySamples
 from ssdseg_ref.data.reports import STRICT, Report
-from ssdseg_ref.data.sample import CLASSES, Sample
+from ssdseg_ref.data.sample import BACKGROUND, CLASSES, IGNORE, Sample
 
 DEFAULT_SPLIT = "train"  # where a data set has several, one of this name, and none is asked for
 
@@ -106,6 +109,37 @@ def open_data_set(
     """
     path = Path(path)
     return recognise(path).open(path, choose_split(path, split), classes, report)
+
+
+def in_labels_of(data: DataSet, classes: Sequence[str]) -> DataSet:
+    """The same samples with the labels that a network has for the classes' names.
+
+    Args:
+        data: any data set.
+        classes: of the network, in the order of its labels. Of the data's classes, one that is not among them becomes
+            background, and its boxes are left out.
+
+    Raises:
+        ValueError: if they have no class in common.
+    """
+    if not set(data.classes) & set(classes):
+        raise ValueError(
+            f"the data set has {', '.join(data.classes)}, the network knows {', '.join(classes)}: no class in common"
+        )
+    if tuple(data.classes) == tuple(classes):
+        return data
+    label_of = {name: label for label, name in enumerate(classes, start=1)}
+    table = np.zeros(256, np.uint8)
+    table[1 : len(data.classes) + 1] = [label_of.get(name, BACKGROUND) for name in data.classes]
+    table[IGNORE] = IGNORE
+
+    def renamed(index: int) -> Sample:
+        sample = data.samples[index]
+        labels = table[sample.labels].astype(np.int32)
+        known = labels != BACKGROUND
+        return Sample(sample.image, sample.boxes[known], labels[known], table[sample.mask])
+
+    return DataSet(LazySamples(range(len(data.samples)), renamed), tuple(classes), data.has_masks)
 
 
 def _no_splits(_: Path) -> list[str]:

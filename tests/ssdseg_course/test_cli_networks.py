@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from ssdseg_course.cli import app, demo, networks
 from ssdseg_course.cli.networks import NETWORK_FILE, RUN_FILE, open_network
 from ssdseg_ref import multitask
-from ssdseg_ref.data import warehouse
+from ssdseg_ref.data import convert, triples, warehouse
+from ssdseg_ref.data.sample import Sample
 
 
 def shows_scores_and_a_gallery(said, picture):
@@ -236,6 +237,48 @@ def test_a_training_that_has_not_finished_is_named_where_its_network_is_wanted(t
     result = CliRunner().invoke(app, ["evaluate", str(tmp_path)])
     assert result.exit_code == 1
     assert f"its training has not finished; `ssdseg train {tmp_path}` goes on" in result.stderr.replace("\n", " ")
+
+
+class TestAnotherDataSet:
+    """`evaluate --data`: the same figures through a reader, classes by their names, one sentence where nothing fits."""
+
+    @pytest.fixture
+    def scenes(self):
+        seeds = warehouse.SPLITS["validation"][:6]
+        return [warehouse.render(seed, multitask.LESSON.image_size) for seed in seeds]
+
+    def figures(self, *arguments):
+        result = CliRunner().invoke(app, ["evaluate", "lesson", *map(str, arguments)], env={"COLUMNS": "120"})
+        assert result.exit_code == 0, result.stderr
+        return [line for line in result.stdout.splitlines() if line.startswith("│")]
+
+    def test_scores_are_the_same_through_a_reader(self, scenes, tmp_path, monkeypatch):
+        triples.write(scenes, tmp_path / "scenes")
+        monkeypatch.setattr(networks, "open_samples", lambda *_: (scenes, tuple(warehouse.CLASSES)))
+        assert self.figures("--data", tmp_path / "scenes") == self.figures("--split", "validation")
+
+    def test_a_class_that_is_not_there_gets_a_dash(self, scenes, tmp_path):
+        coco = convert.TARGETS["coco"]
+        people = [
+            Sample(scene.image, scene.boxes[scene.labels == 1], scene.labels[scene.labels == 1], scene.mask * 0)
+            for scene in scenes
+        ]
+        coco.write({"train": people}, ("person",), tmp_path / "people", False)
+        rows = self.figures("--data", tmp_path / "people")
+        assert [row.split("│")[2].strip() for row in rows if "forklift" in row] == ["-"]
+        assert all(0 <= float(row.split("│")[2]) <= 1 for row in rows if "person" in row)
+
+    def test_what_fits_nothing_is_one_sentence(self, scenes, tmp_path):
+        coco = convert.TARGETS["coco"]
+        dogs = [Sample(scenes[0].image, scenes[0].boxes[:1], np.ones(1, np.int32), scenes[0].mask * 0)]
+        coco.write({"train": dogs}, ("dog",), tmp_path / "dogs", False)
+        for data, sentence in (
+            (tmp_path / "dogs", "the data set has dog, the network knows person, forklift, monorail: no class in"),
+            (tmp_path / "nowhere", "neither a folder nor a file, nor one of warehouse, pennfudan"),
+        ):
+            result = CliRunner().invoke(app, ["evaluate", "lesson", "--data", str(data)])
+            assert result.exit_code == 1
+            assert sentence in result.stderr.replace("\n", " ")
 
 
 def test_training_into_a_folder_that_cannot_be_written_is_refused_by_its_name():

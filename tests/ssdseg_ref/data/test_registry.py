@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ssdseg_ref.data import registry
+from ssdseg_ref.data.sample import IGNORE, Sample
 
 
 @pytest.fixture
@@ -80,3 +82,32 @@ def test_a_format_without_splits_refuses_one(tmp_path):
 def test_every_format_has_a_card():
     cards = Path(__file__).parents[3] / "datasets"
     assert [known.card for known in registry.FORMATS if not (cards / known.card).is_file()] == []
+
+
+def dogs_and_people():
+    """One image with a dog, a person and pixels that nobody has drawn."""
+    boxes = np.array([[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]], np.float32)
+    mask = np.array([[1, 0], [IGNORE, 2]], np.uint8)
+    sample = Sample(np.zeros((2, 2, 3), np.uint8), boxes, np.array([1, 2], np.int32), mask)
+    return registry.DataSet([sample], ("dog", "person"))
+
+
+def test_classes_are_found_by_their_names_and_others_are_background():
+    (sample,) = registry.in_labels_of(dogs_and_people(), ("forklift", "person")).samples
+    sample.validate(2)
+    assert sample.labels.tolist() == [2]
+    assert sample.boxes.tolist() == [[0.5, 0.5, 1, 1]]
+    assert sample.mask.tolist() == [[0, 0], [IGNORE, 2]]
+
+
+def test_the_same_classes_in_another_order_get_other_labels():
+    (sample,) = registry.in_labels_of(dogs_and_people(), ("person", "dog")).samples
+    assert sample.labels.tolist() == [2, 1]
+    assert sample.mask.tolist() == [[2, 0], [IGNORE, 1]]
+    data = dogs_and_people()
+    assert registry.in_labels_of(data, data.classes) is data
+
+
+def test_no_class_in_common_is_refused():
+    with pytest.raises(ValueError, match="has dog, person, the network knows cat: no class in common"):
+        registry.in_labels_of(dogs_and_people(), ("cat",))
