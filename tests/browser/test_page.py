@@ -27,6 +27,7 @@ from ssdseg_ref.keeping import locked
 
 NETWORK, AGAIN = "shufflenetv2", "the same again"  # a second one to choose that takes no time to convert
 PATIENCE = 60  # seconds at most; on a quiet machine a fiftieth of it
+SOFTWARE_WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}  # pixels
 CROWDED = [warehouse.SPLITS["test"][index] for index in (10, 33)]  # scenes of many things
 SAME_MASK = 0.999  # of the pixels: two classes may be equally likely but for the last bit
@@ -231,6 +232,23 @@ def must_see_the_same(page, name, size):
             assert np.abs([thing["score"] for thing in found] - right.scores).max() < 0.01
         mask = np.frombuffer(page("new TextDecoder().decode(live.mask)").encode(), np.uint8).reshape(size)
         assert (mask == right.mask).mean() > SAME_MASK
+
+
+@pytest.mark.full
+def test_so_are_those_of_webgpu(browser, pages, tmp_path):
+    """On a processor that plays a graphics card, which is slow."""
+    other = start(browser.browser_type, *SOFTWARE_WEBGPU)
+    try:
+        page = Page(other.new_page(viewport=LAPTOP), pages["served"], tmp_path)
+        page.until("live.frames > 1")
+        if not page("[...byId('backend').options].some(option => option.value === 'webgpu 1')"):
+            pytest.skip("this browser has no WebGPU, not even in software")
+        page.tab.select_option("#backend", "webgpu 1")
+        page.until("live.backend === 'webgpu'")
+        must_see_the_same(page, NETWORK, (192, 256))
+        assert page.errors == []
+    finally:
+        other.close()
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_the_folder_holds_networks_scenes_runtime_and_licence(network, tmp_path)
     packs = packs_beside(page)
     assert packs["network0"][4:8] == b"TFL3"
     assert np.array_equal(np.frombuffer(packs["anchors1"], "<f4").reshape(-1, 4), TINY.anchors)
-    for name in ("compat-js", "compat-wasm", "threaded-js", "threaded-wasm"):
+    for name in ("compat-js", "compat-wasm", "threaded-js", "threaded-wasm", "jspi-js", "jspi-wasm"):
         assert packs[name] == gzip.decompress((RUNTIME / f"{name.replace('-', '.')}.gz").read_bytes())
     assert b"LiteRT" in packs["worker"]
     lengths = about(page)["scenes"]

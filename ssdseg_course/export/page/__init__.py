@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 LICENCE = "LICENSE-LiteRT"  # beside the page; in it, too
-ONE_THREAD, THREADED = ("compat.js", "compat.wasm"), ("threaded.js", "threaded.wasm")
+ONE_THREAD = ("compat.js", "compat.wasm")
+OTHERS = ("threaded.js", "threaded.wasm", "jspi.js", "jspi.wasm")  # for several threads; for WebGPU
 SCENES = warehouse.SPLITS["test"][:16]  # that play where there is no camera
 SCENE_SIZE, SCENE_QUALITY = (384, 512), 80  # (height, width) in pixels; of WebP
 CALIBRATION_SCENES = 100
@@ -58,7 +59,7 @@ def write_page(
         out: the folder.
         bits: of the networks' numbers: 32, 16 or 8.
         one_file: whether the page needs no other file. It then computes on one thread: without a server of its own no
-            page gets more, and the runtime with threads would be another 4 MB.
+            page gets more, and the runtimes for threads and for WebGPU alone would be another 4 MB each.
         convert: makes LiteRT's file of a network; is given its name, the network, its configuration and `bits`.
 
     Raises:
@@ -67,7 +68,7 @@ def write_page(
     """
     with replaced_folder(out) as draft:
         scenes = [_webp(warehouse.render(seed, SCENE_SIZE).image) for seed in SCENES]
-        packs = dict(_runtime(threaded=not one_file))
+        packs = dict(_runtime(complete=not one_file))
         packs["scenes"] = gzip.compress(b"".join(scenes), 9, mtime=0)
         described = []
         for index, (name, (network, config)) in enumerate(networks.items()):
@@ -86,13 +87,13 @@ def write_page(
         (draft / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
-def _runtime(threaded: bool) -> Iterator[tuple[str, bytes]]:
+def _runtime(complete: bool) -> Iterator[tuple[str, bytes]]:
     """Names and gzipped contents of what runs in the worker."""
     worker = gzip.decompress((HERE / "runtime" / "litert.js.gz").read_bytes())
     for name in ("decode.js", "worker.js"):
         worker += b"\n" + (HERE / name).read_bytes()
     yield "worker", gzip.compress(worker, 9, mtime=0)
-    for name in (*ONE_THREAD, *(THREADED if threaded else ())):
+    for name in (*ONE_THREAD, *(OTHERS if complete else ())):
         yield name.replace(".", "-"), (HERE / "runtime" / f"{name}.gz").read_bytes()
 
 

@@ -7,6 +7,7 @@ const SCENE_STAYS = 3000; // milliseconds
 const MOST_THREADS = 4; // more bring nothing to a network as small
 const byId = id => document.getElementById(id);
 const about = JSON.parse(byId("about").textContent);
+const complete = !byId("pack-worker"); // the one file has the runtime for one thread alone
 const quiet = matchMedia("(prefers-reduced-motion: reduce)");
 
 // What a test or a curious reader may look at; `found` and what follows are of the picture that is shown.
@@ -59,7 +60,9 @@ function chosenBackend() {
 }
 
 async function startWorker() {
-  const mine = ++starts, {backend, threads} = chosenBackend(), kind = threads > 1 ? "threaded" : "compat";
+  const mine = ++starts, {backend, threads} = chosenBackend();
+  const suspends = backend === "webgpu" && complete && typeof WebAssembly.Suspending === "function";
+  const kind = threads > 1 ? "threaded" : suspends ? "jspi" : "compat";
   worker?.terminate();
   worker = null;
   ready = busy = false;
@@ -71,7 +74,7 @@ async function startWorker() {
   worker = new Worker(address);
   worker.onmessage = event => answers[event.data.is](event.data);
   worker.onerror = event => answers.wrong({during: "start", words: event.message || "the worker did not start"});
-  worker.postMessage({do: "start", runtime: {glue, wasm}, backend, threads}, [glue.buffer, wasm.buffer]);
+  worker.postMessage({do: "start", runtime: {glue, wasm}, backend, threads, suspends}, [glue.buffer, wasm.buffer]);
 }
 
 async function sendNetwork() {
@@ -435,7 +438,6 @@ function hint(topic, sentence) {
 async function offerBackends() {
   const list = byId("backend"), threads = Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS);
   list.add(new Option("WebAssembly, 1 thread", "wasm 1"));
-  const complete = !byId("pack-worker"); // the one file has no runtime with threads
   if (window.crossOriginIsolated && threads > 1 && complete) {
     list.add(new Option(`WebAssembly, ${threads} threads`, `wasm ${threads}`, true, true));
   } else if (threads > 1) {

@@ -1,6 +1,6 @@
 // The network at work, in a thread of its own, so that the page answers while it computes.
 //
-// In come {do: "start", runtime, backend, threads}, {do: "network", model, anchors, about}, {do: "look", picture,
+// In come {do: "start", runtime, backend, threads, suspends}, {do: "network", model, anchors, about}, {do: "look", picture,
 // width, height, thresholds, turn} and {do: "decide", thresholds};
 // out go {is: "started" | "ready" | "found" | "wrong", ...}.
 "use strict";
@@ -30,7 +30,7 @@ async function start(message) {
   if (backend !== "webgpu") { // or the runtime would wake the graphics card for nothing
     Object.defineProperty(self.navigator, "gpu", {value: undefined, configurable: true});
   }
-  delete WebAssembly.Suspending; // this build cannot suspend; it must not share a network between WebGPU and itself
+  if (!message.suspends) delete WebAssembly.Suspending; // or a build that cannot wait for WebGPU would try to
   const address = URL.createObjectURL(new Blob([message.runtime.glue], {type: "text/javascript"}));
   const quiet = () => {};
   self.Module = {wasmBinary: message.runtime.wasm, mainScriptUrlOrBlob: address, print: quiet, printErr: quiet};
