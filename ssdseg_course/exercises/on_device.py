@@ -169,6 +169,13 @@ FOLD_BATCH_NORM = Exercise(
             "the kernel's last axis.",
         ),
     ),
+    errors=(
+        (
+            "operands could not be broadcast",
+            "the factor and the kernel do not fit: the factor is (Cout,), and NumPy lays it along the last axis of the "
+            "kernel, which is that of the output channels, by itself.",
+        ),
+    ),
 )
 
 
@@ -945,6 +952,10 @@ REQUANTIZE = Exercise(
         (
             ("'float' and 'int'", "right_shift"),
             "only whole numbers can be shifted: make int64 of sums, multiplier and shift first.",
+        ),
+        (
+            "operands could not be broadcast",
+            "multiplier and shift are (Cout,), and NumPy lays them along the last axis of the sums by itself.",
         ),
     ),
 )
