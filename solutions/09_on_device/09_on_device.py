@@ -19,7 +19,7 @@
 # **You need** lesson 3 (convolution and padding), lesson 4 (batch normalisation, ReLU6) and, from lesson 8, how a
 # detector is judged.
 #
-# **It takes** {time}. In addition, section 7 measures for about five minutes, once; you can read on meanwhile. Every
+# **It takes** {time}. In addition, section 7 measures for about three minutes, once; you can read on meanwhile. Every
 # exercise is a good place to stop.
 #
 # Stuck? `hint("09.fold_batch_norm")` gives a hint for that exercise; call it again for a stronger one.
@@ -71,13 +71,20 @@ if not LITERT:
 
 
 # %%
+LAYERS = ("stem_conv", "stem_bn", "stem_relu6")  # that are looked at in section 6, and before that
+MAP_NAME, KERNEL_NAME = "stage2_block1_project_bn", "stage2_block1_filter_depthwise"
+
+
 def my_network():
     """The newest network that you trained in lesson 8, or the small one that comes with the course."""
     kept = Path("../08_training/my_network").glob("*/network.keras")
     newest = max(kept, key=lambda path: path.stat().st_mtime, default=None)
-    if newest is None:
-        return load_network("lesson"), "the course's"
-    return keras.models.load_model(newest, compile=False), "your own"
+    if newest is not None:
+        own = keras.models.load_model(newest, compile=False)
+        if {*LAYERS, MAP_NAME, KERNEL_NAME} <= {layer.name for layer in own.layers}:
+            return own, "your own"
+        print("The layers of your own network have other names than those that this lesson looks at.")
+    return load_network("lesson"), "the course's"
 
 
 network, whose = my_network()
@@ -178,7 +185,8 @@ check("09.fold_batch_norm", fold_batch_norm)
 def folding_pairs(network):
     """(convolution, batch normalisation behind it) of the whole network."""
     normalisations = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    return [(layer.input._keras_history.operation, layer) for layer in normalisations]
+    found = [(layer.input._keras_history.operation, layer) for layer in normalisations]
+    return [(before, norm) for before, norm in found if hasattr(before, "kernel")]
 
 
 def folded(convolution, norm):
@@ -289,10 +297,9 @@ check("09.quantize", quantize)
 
 
 # %% [markdown]
-# There and back again, with one of the network's own maps, the one behind the first bottleneck of stride 4:
+# There and back again, with one of the network's own maps, the one after the first bottleneck of stride 4:
 
 # %%
-MAP_NAME = "stage2_block1_project_bn"
 probe = keras.Model(network.input, network.get_layer(MAP_NAME).output)
 values = probe.predict(calibration, batch_size=10, verbose=0)
 
@@ -333,7 +340,7 @@ with after("9.2", "9.3"):
 
 # %% jupyter={"source_hidden": true}
 with after("9.1"):
-    chosen = {convolution.name: (convolution, norm) for convolution, norm in pairs}["stage2_block1_filter_depthwise"]
+    chosen = {convolution.name: (convolution, norm) for convolution, norm in pairs}[KERNEL_NAME]
     depthwise = np.asarray(folded(*chosen)[0])
     largest = np.sort(np.abs(depthwise).max(axis=(0, 1)))[::-1]
     figure, axes = panels(1, image_size=(1, 3.4))
@@ -434,7 +441,7 @@ with after("9.1", "9.4"):
 # %% [markdown]
 # ## 5. Maps: a range for what is not there yet
 #
-# Kernels are known. Maps are not: they depend on the picture. Behind a ReLU6 we know the range, 0 to 6. Behind a linear
+# Kernels are known. Maps are not: they depend on the picture. After a ReLU6 we know the range, 0 to 6. After a linear
 # bottleneck we do not. So one lets the network look at some pictures, a hundred say, and notes what occurs. That is
 # **calibration**. Of all these values, which range should be laid down: from the smallest to the largest?
 
@@ -608,7 +615,7 @@ check("09.conv2d_int8", conv2d_int8)
 # %%
 with after("9.1", "9.3", "9.4", "9.5", "9.6", "9.7"):
     if LITERT and MODE != "skip":
-        layer = convert_layer(network, ("stem_conv", "stem_bn", "stem_relu6"), calibration[:20])
+        layer = convert_layer(network, LAYERS, calibration[:20])
         (in_scale, in_zero), (out_scale, out_zero) = layer.come_in, layer.go_out
         q = np.asarray(quantize(scenes[0].image / 127.5 - 1, in_scale, in_zero, 8), np.int8)
         sums = conv2d_int8(q, layer.kernel, layer.bias, in_zero, 2)
@@ -620,7 +627,7 @@ with after("9.1", "9.3", "9.4", "9.5", "9.6", "9.7"):
         print(f"your layer and LiteRT's: {np.sum(mine != theirs):,} of {theirs.size:,} whole numbers differ")
         kernel = np.asarray(quantize_kernel(np.asarray(folded(*pairs[0])[0]))[0])
         print(f"your kernel and LiteRT's: {np.sum(kernel != layer.kernel)} of {kernel.size} whole numbers differ")
-        (real,) = keras.Model(network.input, network.get_layer("stem_relu6").output)(scenes[0].image[None]).numpy()
+        (real,) = keras.Model(network.input, network.get_layer(LAYERS[-1]).output)(scenes[0].image[None]).numpy()
         error = rms(out_scale * (mine.astype(float) - out_zero) - real)
         print(f"beside the layer in 32 bits: rms of the difference {error:.4f}, a step is {out_scale:.4f}")
 
@@ -646,8 +653,8 @@ with after("9.1", "9.3", "9.4", "9.5", "9.6", "9.7"):
 # | weights only | 8 bits, a scale a channel | 32 bits | nothing |
 # | int8 | 8 bits, a scale a channel | 8 bits | pictures for the calibration |
 #
-# All are run by LiteRT, for one picture at a time, with one thread and with two. It takes about five minutes, once; the
-# files and the table are kept in the folder `my_exports`, beside this notebook.
+# All are run by LiteRT, for one picture at a time, with one thread and with two. It takes about three minutes, once;
+# the files and the table are kept in the folder `my_exports`, beside this notebook.
 
 # %% tags=["timed"]
 FORMATS = {
