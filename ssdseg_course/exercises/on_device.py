@@ -978,16 +978,24 @@ def _convolved(
     return convolved
 
 
-def _padded_with_zeros_of_the_store(q, kernel, bias, zero_point, stride):
-    rows, cols = (same_padding(side, kernel.shape[0], stride) for side in q.shape[:2])
-    padded = np.pad(np.int64(q), (rows, cols, (0, 0))) - zero_point
-    return _valid(padded, np.int64(kernel), stride) + bias
+def _padded(image, kernel, stride):
+    """With the zeros that "same" padding takes."""
+    rows, cols = (same_padding(side, kernel.shape[0], stride) for side in image.shape[:2])
+    return np.pad(image, (rows, cols, (0, 0)))
+
+
+def _windows(padded, kernel, stride):
+    """(H', W', Cin, k, k): what the kernel lies on, at each place of the output."""
+    side = kernel.shape[0]
+    return np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))[::stride, ::stride]
 
 
 def _valid(padded, kernel, stride):
-    side = kernel.shape[0]
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))[::stride, ::stride]
-    return np.einsum("yxcij,ijco->yxo", windows, kernel)
+    return np.einsum("yxcij,ijco->yxo", _windows(padded, kernel, stride), kernel)
+
+
+def _padded_with_zeros_of_the_store(q, kernel, bias, zero_point, stride):
+    return _valid(_padded(np.int64(q), kernel, stride) - zero_point, np.int64(kernel), stride) + bias
 
 
 def _same_on_both_sides(image, kernel, stride):
@@ -1003,11 +1011,7 @@ def _in_sixteen_bits(q, kernel, bias, zero_point, stride):
 
 def _products_in_eight_bits(q, kernel, bias, zero_point, stride):
     """Each product keeps eight bits, as int8 times int8 does in NumPy."""
-    moved = np.pad(
-        np.int64(q) - zero_point, (*(same_padding(side, kernel.shape[0], stride) for side in q.shape[:2]), (0, 0))
-    )
-    side = kernel.shape[0]
-    windows = np.lib.stride_tricks.sliding_window_view(moved, (side, side), axis=(0, 1))[::stride, ::stride]
+    windows = _windows(_padded(np.int64(q) - zero_point, kernel, stride), kernel, stride)
     products = windows.transpose(0, 1, 3, 4, 2)[..., None] * np.int64(kernel)
     return ((products + 128) % 256 - 128).sum(axis=(2, 3, 4)) + bias
 
