@@ -235,8 +235,7 @@ def evaluate(
 ) -> None:
     """Score a network on a data set: average precision and IoU of every class.
 
-    Classes of another data set than the Warehouse are found by their names; what the network does not know is
-    background.
+    Classes are found by their names; one that the network does not know is background.
 
     \b
     ssdseg evaluate mobilenetv2 --data pennfudan --split validation
