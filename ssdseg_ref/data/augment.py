@@ -3,7 +3,8 @@
 Each step takes a `Sample` and gives a new one. Geometry is exact: a box is a piece of the plane, so a flip takes x to
 1 - x, and twice flipped is the same again but for the last bit of a float.
 
-Source: Liu et al. 2016, "SSD", section 2.2 "Data augmentation".
+Sources: Liu et al. 2016, "SSD", sections 2.2 "Data augmentation" and 3.6, which zooms out; Ghiasi et al. 2021, "Simple
+Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation".
 """
 
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from ssdseg_ref.boxes import areas, to_pixels
-from ssdseg_ref.data.sample import IGNORE, Sample
+from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
 
-LEAST_VISIBLE = 0.25  # a box of which less than this share is left after a crop is dropped
+LEAST_VISIBLE = 0.25  # a box of which less than this share is left after a crop, or under what is pasted, is dropped
 
 
 def flip(sample: Sample) -> Sample:
@@ -106,6 +107,60 @@ def colour(sample: Sample, rng: np.random.Generator) -> Sample:
     )
 
 
+def grey(sample: Sample) -> Sample:
+    """The same without colour: every channel is the brightness that ITU-R BT.601 weighs together."""
+    brightness = np.rint(sample.image @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+    return Sample(np.repeat(brightness[..., None], 3, axis=-1), sample.boxes, sample.labels, sample.mask)
+
+
+def expand(sample: Sample, rng: np.random.Generator, least: float = 0.3) -> Sample:
+    """Zoom out: the image, between `least` and all of each side, somewhere on a canvas of its own mean colour.
+
+    What is large becomes small, which few photographs of a small data set show. Around it is background.
+    """
+    height, width = sample.image.shape[:2]
+    share = rng.uniform(least, 1)
+    inner_height, inner_width = max(1, round(share * height)), max(1, round(share * width))
+    small = crop(sample, (0.0, 0.0, 1.0, 1.0), (inner_height, inner_width))
+    top, left = rng.integers(0, height - inner_height + 1), rng.integers(0, width - inner_width + 1)
+    inner = np.s_[top : top + inner_height, left : left + inner_width]
+    image = np.empty_like(sample.image)
+    image[:] = np.rint(sample.image.mean(axis=(0, 1)))
+    mask = np.full_like(sample.mask, BACKGROUND)
+    image[inner], mask[inner] = small.image, small.mask
+    origin = np.array([left / width, top / height] * 2, np.float32)
+    extent = np.array([inner_width / width, inner_height / height] * 2, np.float32)
+    return Sample(image, np.clip(origin + small.boxes * extent, 0, 1), small.labels, mask)
+
+
+def paste(sample: Sample, other: Sample) -> Sample:
+    """The objects of another sample, cut out by its mask and laid over this one: what is new is in front.
+
+    Args:
+        sample: whose boxes stay, but for those of which less than a quarter is left to see.
+        other: of the same size. Pixels of its background and of "ignore" are not taken.
+
+    Raises:
+        ValueError: if the two differ in size.
+    """
+    if sample.mask.shape != other.mask.shape:
+        raise ValueError(
+            f"one image is pasted over another of its size, got {other.mask.shape} for {sample.mask.shape}"
+        )
+    taken = (other.mask != BACKGROUND) & (other.mask != IGNORE)
+    visible = []
+    for x0, y0, x1, y1 in np.rint(to_pixels(sample.boxes, sample.mask.shape)).astype(int):
+        part = taken[y0:y1, x0:x1]
+        visible.append(part.size == 0 or 1 - part.mean() >= LEAST_VISIBLE)
+    kept = np.flatnonzero(visible)
+    return Sample(
+        np.where(taken[..., None], other.image, sample.image),
+        np.concatenate([sample.boxes[kept], other.boxes]),
+        np.concatenate([sample.labels[kept], other.labels]),
+        np.where(taken, other.mask, sample.mask),
+    )
+
+
 def augment(sample: Sample, rng: np.random.Generator, zoom_share: float) -> Sample:
     """Flip every second sample, zoom into some, and relight all of them.
 
@@ -119,3 +174,28 @@ def augment(sample: Sample, rng: np.random.Generator, zoom_share: float) -> Samp
     if rng.random() < zoom_share:
         sample = zoom(sample, rng)
     return colour(sample, rng)
+
+
+def augment_strongly(sample: Sample, other: Sample, rng: np.random.Generator) -> Sample:
+    """For small data: the objects of a second sample pasted in, zooming in and out, and light as no lamp makes it.
+
+    Args:
+        sample: to be augmented.
+        other: of the same size; half the time its objects are pasted.
+        rng: where all chance comes from.
+    """
+    sample = _framed(sample, rng)
+    if rng.random() < 0.5:
+        sample = paste(sample, _framed(other, rng))
+    sample = colour(sample, rng)
+    sample = colour(sample, rng)  # twice varies more than once
+    return grey(sample) if rng.random() < 0.1 else sample
+
+
+def _framed(sample: Sample, rng: np.random.Generator) -> Sample:
+    if rng.random() < 0.5:
+        sample = flip(sample)
+    choice = rng.random()
+    if choice < 0.5:
+        return zoom(sample, rng, least=0.4)
+    return expand(sample, rng) if choice < 0.8 else sample

@@ -1,11 +1,14 @@
 """Do image, boxes and mask still tell the same story after an augmentation?"""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssdseg_ref.boxes import areas
 from ssdseg_ref.data import IGNORE, Sample, warehouse
-from ssdseg_ref.data.augment import augment, colour, crop, crop_boxes, flip, zoom
+from ssdseg_ref.data.augment import augment, augment_strongly, colour, crop, crop_boxes, expand, flip, grey, paste, zoom
 
 SEEDS = range(50)
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -18,6 +21,10 @@ def scenes():
 
 def augment_all(sample, rng):
     return augment(sample, rng, zoom_share=2 / 3)
+
+
+def augment_small(sample, rng):
+    return augment_strongly(sample, sample, rng)
 
 
 def _blocks(size, blocks):
@@ -146,7 +153,7 @@ def test_a_window_that_is_empty_or_reaches_over_the_image_is_refused(window):
         crop(THREE_BLOCKS, window, (40, 60))
 
 
-@pytest.mark.parametrize("change", [zoom, colour, augment_all])
+@pytest.mark.parametrize("change", [zoom, expand, colour, augment_all, augment_small])
 def test_an_augmented_sample_is_valid_and_of_the_same_size(change, scenes):
     for seed, scene in zip(SEEDS, scenes, strict=True):
         changed = change(scene, np.random.default_rng(seed))
@@ -155,7 +162,7 @@ def test_an_augmented_sample_is_valid_and_of_the_same_size(change, scenes):
         assert (changed.boxes.dtype, changed.labels.dtype) == (np.float32, np.int32), seed
 
 
-@pytest.mark.parametrize("change", [zoom, colour, augment_all])
+@pytest.mark.parametrize("change", [zoom, expand, colour, augment_all, augment_small])
 def test_an_augmentation_leaves_its_sample_as_it_was(change, scenes):
     for seed in SEEDS[:10]:
         before = warehouse.render(seed, (61, 87))
@@ -200,7 +207,7 @@ def test_other_light_keeps_brighter_pixels_brighter_in_each_channel():
         assert np.ptp(relit[100]) > 0, seed  # white balance: the channels part
 
 
-@pytest.mark.parametrize("change", [zoom, colour, augment_all])
+@pytest.mark.parametrize("change", [zoom, expand, colour, augment_all, augment_small])
 def test_the_same_draw_gives_the_same_sample_and_another_draw_another(change):
     first, again, other = (change(THREE_BLOCKS, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.image, again.image)
@@ -231,3 +238,54 @@ def test_boxes_of_which_a_quarter_is_left_are_kept():
     assert kept.tolist() == [0, 1]  # the first by exactly a quarter
     np.testing.assert_allclose(cut, [[0, 0, 0.5, 0.5], [0.3, 0.3, 0.7, 0.7]], atol=1e-6)
     assert crop_boxes(np.empty((0, 4)), (0, 0, 1, 1))[1].tolist() == []
+
+
+def test_what_is_pasted_is_in_front_and_brings_its_boxes():
+    below, above = _blocks((40, 60), [(1, 10, 10, 30, 30)]), _blocks((40, 60), [(2, 20, 20, 50, 35)])
+    above.mask[0, 0], above.image[0, 0] = IGNORE, 99
+    both = paste(below, above)
+    both.validate(2)
+    assert _extent(both.mask, 2) == [20, 20, 50, 35]
+    assert [both.mask[place] for place in ((15, 15), (25, 25), (0, 0))] == [1, 2, 0]
+    np.testing.assert_array_equal(both.image, 60 * np.repeat(both.mask[..., None], 3, axis=-1))
+    np.testing.assert_array_equal(both.boxes, np.concatenate([below.boxes, above.boxes]))
+    assert both.labels.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(("bottom", "stays"), [(25, True), (26, False)])
+def test_a_box_of_which_less_than_a_quarter_is_left_to_see_is_dropped(bottom, stays):
+    below = _blocks((40, 60), [(1, 10, 10, 30, 30)])
+    above = _blocks((40, 60), [(2, 5, 5, 40, bottom)])
+    assert (1 in paste(below, above).labels) == stays
+
+
+def test_images_of_two_sizes_are_not_pasted():
+    with pytest.raises(ValueError, match=r"another of its size, got \(20, 30\) for \(40, 60\)"):
+        paste(_blocks((40, 60), []), _blocks((20, 30), []))
+
+
+def test_what_is_zoomed_out_keeps_its_shape_and_lies_inside(scenes):
+    for seed, scene in zip(SEEDS, scenes, strict=True):
+        small = expand(scene, np.random.default_rng(seed))
+        small.validate(3)
+        assert len(small.boxes) == len(scene.boxes), seed
+        shrunk = (small.boxes[:, 2:] - small.boxes[:, :2]) / (scene.boxes[:, 2:] - scene.boxes[:, :2])
+        assert (shrunk < 1.001).all(), seed
+        assert (abs(shrunk - shrunk[:1, :1]) < 0.03).all(), seed  # by one share, but for whole pixels
+    outside = [expand(THREE_BLOCKS, np.random.default_rng(seed)).mask[0, 0] == 0 for seed in range(20)]
+    assert any(outside)
+
+
+def test_grey_is_as_bright_as_pillow_says(scenes):
+    for scene in scenes[:5]:
+        expected = np.asarray(Image.fromarray(scene.image).convert("L"), int)
+        result = grey(scene).image.astype(int)
+        assert abs(result - expected[..., None]).max() <= 1
+        assert (np.ptp(result, axis=-1) == 0).all()
+
+
+def test_a_strong_augmentation_is_a_true_sample_still(scenes):
+    for seed, (scene, other) in enumerate(pairwise(scenes)):
+        varied = augment_strongly(scene, other, np.random.default_rng(seed))
+        varied.validate(3)
+        assert varied.image.shape == scene.image.shape
