@@ -14,6 +14,7 @@ from PIL import Image
 from ssdseg_ref.boxes import areas, to_pixels
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
 
+WHOLE = (0.0, 0.0, 1.0, 1.0)  # the window that is all of an image
 LEAST_VISIBLE = 0.25  # a box of which less than this share is left after a crop, or under what is pasted, is dropped
 
 
@@ -81,8 +82,8 @@ def _in_window(boxes: ArrayLike, window: tuple[float, float, float, float]) -> n
     return (np.asarray(boxes, np.float32).reshape(-1, 4) - origin) / extent
 
 
-def zoom(sample: Sample, rng: np.random.Generator, least: float = 0.6) -> Sample:
-    """A random window that has between `least` and all of each side, brought back to the size of the whole.
+def zoom(sample: Sample, rng: np.random.Generator, least: float = 0.6, size: tuple[int, int] | None = None) -> Sample:
+    """A random window that has between `least` and all of each side, brought to a size, by default that of the whole.
 
     Height and width are cut independently, within a quarter of each other, so that shapes vary a little too.
     """
@@ -90,7 +91,7 @@ def zoom(sample: Sample, rng: np.random.Generator, least: float = 0.6) -> Sample
     width_share = np.clip(height_share * rng.uniform(0.8, 1.25), least, 1)
     xmin, ymin = rng.uniform(0, 1 - width_share), rng.uniform(0, 1 - height_share)
     window = (xmin, ymin, min(xmin + width_share, 1.0), min(ymin + height_share, 1.0))
-    return crop(sample, window, sample.image.shape[:2])
+    return crop(sample, window, size or sample.image.shape[:2])
 
 
 def colour(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -113,20 +114,20 @@ def grey(sample: Sample) -> Sample:
     return Sample(np.repeat(brightness[..., None], 3, axis=-1), sample.boxes, sample.labels, sample.mask)
 
 
-def expand(sample: Sample, rng: np.random.Generator, least: float = 0.3) -> Sample:
-    """Zoom out: the image, between `least` and all of each side, somewhere on a canvas of its own mean colour.
+def expand(sample: Sample, rng: np.random.Generator, least: float = 0.3, size: tuple[int, int] | None = None) -> Sample:
+    """Zoom out: the image, at `least` to all of each side of a canvas, somewhere on it; its mean colour is around.
 
     What is large becomes small, which few photographs of a small data set show. Around it is background.
     """
-    height, width = sample.image.shape[:2]
+    height, width = size or sample.image.shape[:2]
     share = rng.uniform(least, 1)
     inner_height, inner_width = max(1, round(share * height)), max(1, round(share * width))
-    small = crop(sample, (0.0, 0.0, 1.0, 1.0), (inner_height, inner_width))
+    small = crop(sample, WHOLE, (inner_height, inner_width))
     top, left = rng.integers(0, height - inner_height + 1), rng.integers(0, width - inner_width + 1)
     inner = np.s_[top : top + inner_height, left : left + inner_width]
-    image = np.empty_like(sample.image)
+    image = np.empty((height, width, 3), np.uint8)
     image[:] = np.rint(sample.image.mean(axis=(0, 1)))
-    mask = np.full_like(sample.mask, BACKGROUND)
+    mask = np.full((height, width), BACKGROUND, np.uint8)
     image[inner], mask[inner] = small.image, small.mask
     origin = np.array([left / width, top / height] * 2, np.float32)
     extent = np.array([inner_width / width, inner_height / height] * 2, np.float32)
@@ -176,26 +177,32 @@ def augment(sample: Sample, rng: np.random.Generator, zoom_share: float) -> Samp
     return colour(sample, rng)
 
 
-def augment_strongly(sample: Sample, other: Sample, rng: np.random.Generator) -> Sample:
+def augment_strongly(
+    sample: Sample, other: Sample, rng: np.random.Generator, size: tuple[int, int] | None = None
+) -> Sample:
     """For small data: the objects of a second sample pasted in, zooming in and out, and light as no lamp makes it.
 
     Args:
-        sample: to be augmented.
-        other: of the same size; half the time its objects are pasted.
+        sample: to be augmented, of any size.
+        other: likewise; half the time its objects are pasted.
         rng: where all chance comes from.
+        size: (height, width) in pixels that comes out, by default the sample's own. Windows are cut out of the samples
+            as they are, so that what is enlarged stays as sharp as it was taken.
     """
-    sample = _framed(sample, rng)
+    size = size or (sample.mask.shape[0], sample.mask.shape[1])
+    sample = _framed(sample, rng, size)
     if rng.random() < 0.5:
-        sample = paste(sample, _framed(other, rng))
+        sample = paste(sample, _framed(other, rng, size))
     sample = colour(sample, rng)
     sample = colour(sample, rng)  # twice varies more than once
     return grey(sample) if rng.random() < 0.1 else sample
 
 
-def _framed(sample: Sample, rng: np.random.Generator) -> Sample:
+def _framed(sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> Sample:
+    """A window of a sample, all of it, or all of it and something around."""
     if rng.random() < 0.5:
         sample = flip(sample)
     choice = rng.random()
     if choice < 0.5:
-        return zoom(sample, rng, least=0.4)
-    return expand(sample, rng) if choice < 0.8 else sample
+        return zoom(sample, rng, 0.4, size)
+    return expand(sample, rng, size=size) if choice < 0.8 else crop(sample, WHOLE, size)

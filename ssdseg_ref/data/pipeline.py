@@ -8,13 +8,11 @@ import numpy as np
 
 from ssdseg_ref.coding import encode_targets
 from ssdseg_ref.config import Config
-from ssdseg_ref.data.augment import augment, crop
+from ssdseg_ref.data.augment import WHOLE, augment, crop
 from ssdseg_ref.data.sample import IGNORE, Sample
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def prepare(

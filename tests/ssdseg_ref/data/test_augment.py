@@ -8,10 +8,21 @@ from PIL import Image
 
 from ssdseg_ref.boxes import areas
 from ssdseg_ref.data import IGNORE, Sample, warehouse
-from ssdseg_ref.data.augment import augment, augment_strongly, colour, crop, crop_boxes, expand, flip, grey, paste, zoom
+from ssdseg_ref.data.augment import (
+    WHOLE,
+    augment,
+    augment_strongly,
+    colour,
+    crop,
+    crop_boxes,
+    expand,
+    flip,
+    grey,
+    paste,
+    zoom,
+)
 
 SEEDS = range(50)
-WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -289,3 +300,11 @@ def test_a_strong_augmentation_is_a_true_sample_still(scenes):
         varied = augment_strongly(scene, other, np.random.default_rng(seed))
         varied.validate(3)
         assert varied.image.shape == scene.image.shape
+
+
+def test_what_is_augmented_strongly_comes_out_at_the_size_that_is_asked_for(scenes):
+    other = warehouse.render(99, (120, 100))
+    for seed, scene in zip(SEEDS, scenes, strict=True):
+        varied = augment_strongly(scene, other, np.random.default_rng(seed), (64, 96))
+        varied.validate(3)
+        assert varied.image.shape == (64, 96, 3), seed
