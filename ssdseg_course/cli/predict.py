@@ -38,7 +38,7 @@ def predict(
         typer.Option(
             "--network", "--model", help="A shipped network, what `train` or `export` has written, a .tflite or .onnx."
         ),
-    ] = "mobilenetv2",
+    ] = "photos",
     least_score: Annotated[float, typer.Option(min=0, max=1, help="The least score of a box that is drawn.")] = 0.4,
 ) -> None:
     """Detect and segment in pictures of your own.
