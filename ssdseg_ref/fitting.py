@@ -1,7 +1,7 @@
 """What a data set asks of a network: the size of its pictures, and anchors for its boxes.
 
-Redmon and Farhadi 2017, "YOLO9000", section 2 "Dimension Clusters", were the first to let boxes choose the anchors; here
-their sizes and shapes are taken from the boxes' quantiles, map by map, as SSD lays its anchors out.
+That boxes may choose the anchors is from Redmon and Farhadi 2017, "YOLO9000", section 2 "Dimension Clusters"; here
+sizes and shapes are taken from the boxes' quantiles, map by map, as SSD lays its anchors out.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ MOST_STRETCHED = 2.0  # width / height of a network's pictures, or height / widt
 FIRST_QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.3)  # of the boxes' sizes: what the finest map's scale is tried at
 LAST_SCALES = (0.7, 0.8, 0.95)
 FIRST_SCALE = (0.03, 0.2)  # of the finest map, at least and at most: it is there for small boxes
-RATIOS = (1 / 6, 6.0)  # of the anchors: least and greatest
+RATIOS = (0.1, 10.0)  # of the anchors: least and greatest
 WORTH_IT = 0.02  # of coverage: less is no reason to leave anchors that heads have learned
 FEW_BOXES = 8  # for one ratio: fewer say nothing of a map of their own
 
