@@ -9,17 +9,28 @@ Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context"; the format
 https://cocodataset.org/#format-data, sections 1 and 2.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from math import ceil, floor, isfinite
+from math import ceil, floor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssdseg_ref.data.coco import Record, by_id, missing, nearest
-from ssdseg_ref.data.files import LazySamples, read_json
+from ssdseg_ref.data.coco import (
+    Record,
+    by_id,
+    check_categories,
+    crowd,
+    is_number,
+    is_whole,
+    missing,
+    nearest,
+    records,
+    told,
+)
+from ssdseg_ref.data.files import LazySamples, find, read_json
 from ssdseg_ref.data.pictures import MOST_PIXELS
 from ssdseg_ref.data.reports import STRICT, Report, read_photograph_of
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, cut_to_image
@@ -30,6 +41,7 @@ DISAGREEMENT = 2.0  # pixels between a bbox and its segment that make `data chec
 LISTS = ("images", "categories", "annotations")
 HEAD = 2**16  # bytes at the beginning of a file, by which it is told what it is
 LEAST_POLYGON = 6  # numbers: three points
+MOST_BITS = 60  # of a number in a compressed RLE, for images are smaller
 
 Polygons = tuple[np.ndarray, ...]  # (N, 2) float64 points (x, y) in pixels, each
 
@@ -57,12 +69,14 @@ class Instance(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One image of the json: its file's name, its (height, width), and its annotations in their order."""
+    """One image of the json: its file's name, its (height, width), its annotations in their order, and whether no other
+    file has that name in another folder."""
 
     name: str
     where: str
     size: tuple[int, int]
     instances: tuple[Instance, ...]
+    has_own_end: bool
 
 
 class Instances(NamedTuple):
@@ -163,22 +177,20 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
     content = read_json(json_path)
     if not isinstance(content, dict):
         raise ValueError(f"{json_path}: not COCO's format: it must be an object, this is a {type(content).__name__}")
-    try:
-        images, categories, annotations = (_records(content, key) for key in LISTS)
-        names = _class_names(categories, {record.get("category_id") for record in annotations}, classes, json_path)
-        labels = {record["id"]: 1 + names.index(record["name"]) for record in categories if record["name"] in names}
-        sizes = _sizes(by_id(images, "image", json_path, report), json_path, report)
-        known = {record["id"] for record in categories}
-        instances = _instances(annotations, sizes, labels, known, json_path, report)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{json_path}: not COCO's instances: {missing(error)}") from None
-    entries, taken = [], set()
-    for image in images:
-        if image["id"] in sizes and image["id"] not in taken:
-            taken.add(image["id"])
-            where = f"{json_path}: image {image['id']!r}"
-            own = tuple(instances[image["id"]])
-            entries.append(Entry(image["file_name"].replace("\\", "/"), where, sizes[image["id"]], own))
+    images, categories, annotations = (records(content, key, json_path, report) for key in LISTS)
+    used = {record["category_id"] for record in annotations if is_number(record.get("category_id"))}
+    names = _class_names(categories, used, classes, json_path)
+    labels = {record["id"]: 1 + names.index(record["name"]) for record in categories if record["name"] in names}
+    by_number = by_id(images, "images", json_path, report)
+    sizes = _sizes(by_number, json_path, report)
+    known = {record["id"] for record in categories}
+    instances = _instances(annotations, by_number.keys(), sizes, labels, known, json_path, report)
+    entries = []
+    ends = Counter(_end(by_number[number]["file_name"]) for number in sizes)
+    for number, size in sizes.items():
+        name = by_number[number]["file_name"]
+        own = tuple(instances[number])
+        entries.append(Entry(name, f"{json_path}: image {number!r}", size, own, ends[_end(name)] == 1))
     has_masks = any(instance.segment is not None for entry in entries for instance in entry.instances)
     has_masks = has_masks or not any(entry.instances for entry in entries)  # nothing to say of empty images
     read_one = partial(_read_sample, folders=_photograph_folders(json_path), has_masks=has_masks, report=report)
@@ -234,8 +246,8 @@ def unpack_counts(text: str) -> list[int]:
     number = bits = 0
     for character in text:
         piece = ord(character) - 48
-        if not 0 <= piece < 64:
-            raise ValueError(f"{character!r} is no character of a compressed RLE")
+        if not 0 <= piece < 64 or bits > MOST_BITS:
+            raise ValueError(f"{character!r} is no character that can stand there in a compressed RLE")
         number |= (piece & 31) << bits
         bits += 5
         if piece & 32:
@@ -249,31 +261,18 @@ def unpack_counts(text: str) -> list[int]:
     return counts
 
 
-def _records(content: Mapping[str, Any], key: str) -> list[Record]:
-    records = content[key]
-    if not (isinstance(records, list) and all(isinstance(record, dict) for record in records)):
-        raise TypeError(f"{key!r} must be a list of objects")
-    return records
-
-
 def _class_names(
     categories: Sequence[Record], used: set[object], wanted: Sequence[str] | None, json_path: Path
 ) -> tuple[str, ...]:
-    by_id(categories, "category", json_path)
-    headings = {category.get("supercategory") for category in categories}
+    headings = [category.get("supercategory") for category in categories]
     real = [
         category
         for category in categories
-        if category["id"] in used or category.get("supercategory") != "none" or category["name"] not in headings
+        if not (category.get("supercategory") == "none" and category.get("name") in headings)
+        or category.get("id") in (*used,)
     ]
-    by_id(real, "the category", json_path, key="name")
-    if any(not isinstance(category["id"], int) or isinstance(category["id"], bool) for category in categories):
-        raise ValueError(f"{json_path}: the ids of categories are whole numbers, got {categories[0]['id']!r}")
-    for category in real:
-        if not isinstance(category["name"], str) or not category["name"].strip():
-            raise ValueError(
-                f"{json_path}: category {category['id']!r} has the name {category['name']!r:.60}, not a text"
-            )
+    by_id(categories, "categories", json_path)
+    check_categories(real, json_path)
     names = tuple(category["name"] for category in sorted(real, key=lambda category: category["id"]))
     for name in wanted or ():
         if name not in names:
@@ -289,8 +288,11 @@ def _sizes(images: Mapping[int | str, Record], json_path: Path, report: Report) 
     sizes: dict[int | str, tuple[int, int]] = {}
     names: dict[str, object] = {}
     for number, image in images.items():
+        if lacking := [key for key in ("height", "width", "file_name") if key not in image]:
+            report.wrong(f"{json_path}: image {number!r}: {lacking[0]!r} is missing")
+            continue
         height, width, name = image["height"], image["width"], image["file_name"]
-        whole = _is_whole(height) and _is_whole(width)
+        whole = is_whole(height) and is_whole(width)
         if not (whole and height > 0 and width > 0 and height * width <= MOST_PIXELS):
             report.wrong(
                 f"{json_path}: image {number!r}: width and height are whole numbers of pixels, {MOST_PIXELS:,} at most "
@@ -309,6 +311,7 @@ def _sizes(images: Mapping[int | str, Record], json_path: Path, report: Report) 
 
 def _instances(
     annotations: Sequence[Record],
+    images: Collection[int | str],
     sizes: Mapping[int | str, tuple[int, int]],
     labels: Mapping[int, int],
     known: set[int],
@@ -317,36 +320,25 @@ def _instances(
 ) -> dict[int | str, list[Instance]]:
     """The annotations of each image, those of classes that are asked for."""
     found: dict[int | str, list[Instance]] = defaultdict(list)
-    taken = set()
-    for place, record in enumerate(annotations, start=1):
-        number = record.get("id")
+    for number, record in by_id(annotations, "annotations", json_path, report).items():
         where = f"{json_path}: annotation {number!r}"
         try:
-            if number is None:
-                raise ValueError(f"{json_path}: entry {place} of the annotations has no id")
-            if number in taken:
-                raise ValueError(f"{json_path}: two annotations have the id {number!r}")
-            taken.add(number)
             image, category = record["image_id"], record["category_id"]
-            if image not in sizes:
-                kind = f"{image!r}, a text" if isinstance(image, str) else repr(image)
-                raise ValueError(f"{where} is of image {kind}, which is not among the images that make sense")
-            if category not in known:
-                kind = f"{category!r}, a text" if isinstance(category, str) else repr(category)
-                raise ValueError(f"{where} has category_id {kind}, and no category has that id")
-            if category in labels:
+            if not isinstance(image, int | str | float) or image not in images:
+                raise ValueError(f"{where} is of {told('image', image)}, which is not among the images")
+            if not is_number(category) or category not in known:
+                raise ValueError(f"{where} has {told('category_id', category)}, and no category has that id")
+            if category in labels and image in sizes:  # what is wrong with an image has been said
                 found[image].append(_instance(record, labels[category], sizes[image], where))
         except ValueError as error:
             report.wrong(str(error))
-        except (KeyError, TypeError, AttributeError) as error:
+        except KeyError as error:
             report.wrong(f"{where}: {missing(error)}")
     return found
 
 
 def _instance(record: Record, label: int, size: tuple[int, int], where: str) -> Instance:
-    crowd = record.get("iscrowd") or 0
-    if crowd not in (0, 1):
-        raise ValueError(f"{where}: iscrowd is 0 or 1, this is {crowd!r}")
+    ignored = crowd(record, where)
     segment = _segment(record.get("segmentation"), size, where)
     box = None
     if record.get("bbox"):
@@ -355,11 +347,11 @@ def _instance(record: Record, label: int, size: tuple[int, int], where: str) -> 
         if box is None:
             raise ValueError(f"{where} has neither a segment nor a bbox")
         box = tuple(cut_to_image(box, size, where, TOLERANCE, "its bbox"))
-    return Instance(record["id"], IGNORE if crowd else label, segment, box)
+    return Instance(record["id"], IGNORE if ignored else label, segment, box)
 
 
 def _corners(bbox: object, where: str) -> tuple[float, ...]:
-    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_number, bbox))):
+    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(is_number, bbox))):
         raise ValueError(f"{where} has the bbox {bbox!r:.80}, it must be four numbers, x, y, width and height")
     x, y, width, height = map(float, bbox)
     return x, y, x + width, y + height
@@ -370,13 +362,15 @@ def _segment(segmentation: Any, size: tuple[int, int], where: str) -> Polygons |
         return None
     if isinstance(segmentation, dict):
         return _runs(segmentation, size, where)
+    if isinstance(segmentation, list) and all(map(is_number, segmentation)):
+        segmentation = [segmentation]  # as VIA writes a single polygon
     if not (isinstance(segmentation, list) and all(isinstance(polygon, list) for polygon in segmentation)):
         raise ValueError(f"{where}: a segmentation is a list of polygons or an RLE, this is {segmentation!r:.60}")
     height, width = size
     polygons = []
     for polygon in segmentation:
-        if not all(map(_is_number, polygon)):
-            odd = next(value for value in polygon if not _is_number(value))
+        if not all(map(is_number, polygon)):
+            odd = next(value for value in polygon if not is_number(value))
             raise ValueError(f"{where}: a polygon is a list of numbers, one is {odd!r:.60}")
         if len(polygon) < LEAST_POLYGON or len(polygon) % 2:
             raise ValueError(f"{where}: a polygon is x, y of three points or more, this one has {len(polygon)} numbers")
@@ -398,7 +392,7 @@ def _runs(rle: Mapping[str, Any], size: tuple[int, int], where: str) -> Runs:
             counts = unpack_counts(counts)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
-    if not (isinstance(counts, list) and all(_is_whole(count) and count >= 0 for count in counts)):
+    if not (isinstance(counts, list) and all(is_whole(count) and count >= 0 for count in counts)):
         raise ValueError(f"{where}: the counts of an RLE are lengths of runs, these are {counts!r:.60}")
     if sum(counts) != height * width:
         raise ValueError(
@@ -410,24 +404,23 @@ def _runs(rle: Mapping[str, Any], size: tuple[int, int], where: str) -> Runs:
     return Runs(np.array(counts, np.int64))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _photograph_folders(json_path: Path) -> list[Path]:
     here, split = json_path.parent, json_path.stem.removeprefix("instances_")
     root = here.parent if here.name == "annotations" else here
     return list(dict.fromkeys([root / "images" / split, root / split, root / "images", root, here, here / "images"]))
 
 
+def _end(name: str) -> str:
+    """A file's name without its folders."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
 def _photograph(entry: Entry, folders: Sequence[Path]) -> Path:
-    for folder in folders:
-        if (path := folder / entry.name).is_file():
-            return path
+    path = find(folders, entry.name)
+    if path is None and entry.has_own_end:  # such as a path on the machine of whoever has labelled it
+        path = find(folders, _end(entry.name))
+    if path:
+        return path
     places = ", ".join(map(str, folders))
     raise FileNotFoundError(f"{entry.where}: its photograph {entry.name} is in none of {places}")
 

@@ -1,8 +1,12 @@
-"""What readers of data sets share: samples that are read when asked for, and texts in any encoding that says so."""
+"""What readers of data sets share: samples that are read when asked for, texts in any encoding that says so, and files
+by the names that another machine gave them."""
 
 import codecs
 import json
-from collections.abc import Callable, Iterator, Sequence
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
 
@@ -43,12 +47,16 @@ class LazySamples(Sequence[Sample]):
         return map(self._read, self._entries)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, declared: Callable[[bytes], str] | None = None) -> str:
     """Read a file in UTF-8, with or without a byte order mark, or in UTF-16 with one, whatever its line ends.
+
+    Args:
+        path: the file.
+        declared: finds the encoding that the content says that it has; asked where it is none of these.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is neither.
+        ValueError: if it cannot be read so.
     """
     require_file(path)
     content = path.read_bytes()
@@ -56,7 +64,10 @@ def read_text(path: Path) -> str:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file in UTF-8: {error.reason} at byte {error.start}") from None
+        try:
+            text = content.decode(declared(content) if declared else encoding)
+        except (UnicodeDecodeError, LookupError):
+            raise ValueError(f"{path}: not a text file in UTF-8: {error.reason} at byte {error.start}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -74,3 +85,52 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path}: not a json file: {error}") from None
     except RecursionError:
         raise ValueError(f"{path}: not a json file: nested too deeply") from None
+
+
+def named(folder: Path, name: str) -> Path:
+    """The path of a file by a name that may come from another machine: with backslashes between folders, in other
+    letters, large or small, or with accents written as Macs do.
+
+    Gives the name as it stands, in `folder`, where there is no such file.
+    """
+    path = folder / name
+    if _is_file(path):
+        return path
+    path = folder / name.replace("\\", "/")
+    if _is_file(path):
+        return path
+    try:
+        alike = _names(path.parent, path.parent.stat().st_mtime_ns).get(_plain(path.name), ())
+    except (OSError, ValueError):
+        return path
+    return path.with_name(alike[0]) if len(alike) == 1 else path
+
+
+def find(folders: Sequence[Path], name: str) -> Path | None:
+    """The file of a name, see `named`, in the first of some folders that has it; None if none does."""
+    for folder in folders:
+        if _is_file(path := named(folder, name)):
+            return path
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        raise
+    except OSError:  # such as a name that is too long for any file
+        return False
+
+
+@lru_cache(maxsize=32)
+def _names(folder: Path, changed: int) -> Mapping[str, list[str]]:
+    """The files of a folder, as they were when it was changed, by their plain names."""
+    names = defaultdict(list)
+    for path in folder.iterdir():
+        names[_plain(path.name)].append(path.name)
+    return names
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -49,10 +49,10 @@ def test_every_fault_has_its_sentence_and_its_file(faulty):
     found = check(faulty, "annotations")
     json_path = faulty / "annotations.json"
     expected = [
+        f"{json_path}: two annotations have the id 4",
         f"{json_path}: annotation 2: a polygon leaves the image",
         f"{json_path}: annotation 3: its bbox is empty or turned inside out",
         f"{json_path}: annotation 4 has category_id 9, and no category has that id",
-        f"{json_path}: two annotations have the id 4",
         f"{json_path}: annotation 5 has the bbox ['1', 1, 4, 4]",
         f"{json_path}: annotation 6 has neither a segment nor a bbox",
         f"{json_path}: annotation 7 has category_id '1', a text",
@@ -78,7 +78,7 @@ def test_an_empty_data_set_is_a_fault(tmp_path):
 def test_what_cannot_be_opened_is_one_fault(tmp_path):
     (tmp_path / "list.json").write_text('{"images": 7}')
     (fault,) = check(tmp_path / "list.json").faults
-    assert fault.startswith(f"{tmp_path / 'list.json'}: not COCO's instances")
+    assert fault.startswith(f"{tmp_path / 'list.json'}: not COCO's format")
 
 
 def test_lines_of_triples_are_listed_one_by_one(tmp_path):
