@@ -22,6 +22,7 @@ from ssdseg_ref.data.reports import STRICT, Report, in_pixels, read_photograph_o
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, box_around
 
 Record = Mapping[str, Any]  # an entry of one of the json's lists
+Id = int | str | float  # of a record; whole numbers but for tools that write texts or 1.0
 
 COURSE_CLASSES = {"person": ("person",), "truck": ("truck", "bus", "car"), "rail": ("railroad", "train")}
 IGNORE_KEY = "ignore"  # the entry of a class map whose categories no loss and no metric counts
@@ -112,7 +113,9 @@ def read(
         report.doubtful(
             f"{json_path}: images without an annotation are left out, {len(idle):,} in all, such as image {idle[0]!r}"
         )
-    return LazySamples(entries, partial(_read_sample, folders=(photographs, photographs.parent), pngs=pngs, report=report))
+    return LazySamples(
+        entries, partial(_read_sample, folders=(photographs, photographs.parent), pngs=pngs, report=report)
+    )
 
 
 def read_content(root: str | Path, split: str) -> dict[str, Any]:
@@ -185,7 +188,7 @@ def records(content: Mapping[str, Any], key: str, json_path: Path, report: Repor
 
 def by_id(
     entries: Sequence[Record], kind: str, json_path: Path, report: Report = STRICT, key: str = "id"
-) -> dict[int | str, Record]:
+) -> dict[Id, Record]:
     """Records by their number, each of which has its own.
 
     Args:
@@ -195,10 +198,10 @@ def by_id(
         report: gets that sentence; the first of them counts.
         key: where the number stands.
     """
-    found: dict[int | str, Record] = {}
+    found: dict[Id, Record] = {}
     for place, record in enumerate(entries, start=1):
         number = record.get(key)
-        if isinstance(number, bool) or not isinstance(number, int | str | float):
+        if isinstance(number, bool) or not isinstance(number, Id):
             what = f"the {key} {number!r:.60}, which is no number" if key in record else f"no {key}"
             report.wrong(f"{json_path}: entry {place} of the {kind} has {what}")
         elif number in found:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ssdseg_ref.data.coco import (
+    Id,
     Record,
     by_id,
     check_categories,
@@ -62,7 +63,7 @@ class Instance(NamedTuple):
         box: xmin, ymin, xmax, ymax in pixels, as the json has it; None where there is a segment alone.
     """
 
-    id: int | str
+    id: Id
     label: int
     segment: Polygons | Runs | None
     box: tuple[float, ...] | None
@@ -283,9 +284,9 @@ def _class_names(
     return names
 
 
-def _sizes(images: Mapping[int | str, Record], json_path: Path, report: Report) -> dict[int | str, tuple[int, int]]:
+def _sizes(images: Mapping[Id, Record], json_path: Path, report: Report) -> dict[Id, tuple[int, int]]:
     """(height, width) of each image whose record makes sense."""
-    sizes: dict[int | str, tuple[int, int]] = {}
+    sizes: dict[Id, tuple[int, int]] = {}
     names: dict[str, object] = {}
     for number, image in images.items():
         if lacking := [key for key in ("height", "width", "file_name") if key not in image]:
@@ -311,20 +312,20 @@ def _sizes(images: Mapping[int | str, Record], json_path: Path, report: Report) 
 
 def _instances(
     annotations: Sequence[Record],
-    images: Collection[int | str],
-    sizes: Mapping[int | str, tuple[int, int]],
+    images: Collection[Id],
+    sizes: Mapping[Id, tuple[int, int]],
     labels: Mapping[int, int],
     known: set[int],
     json_path: Path,
     report: Report,
-) -> dict[int | str, list[Instance]]:
+) -> dict[Id, list[Instance]]:
     """The annotations of each image, those of classes that are asked for."""
-    found: dict[int | str, list[Instance]] = defaultdict(list)
+    found: dict[Id, list[Instance]] = defaultdict(list)
     for number, record in by_id(annotations, "annotations", json_path, report).items():
         where = f"{json_path}: annotation {number!r}"
         try:
             image, category = record["image_id"], record["category_id"]
-            if not isinstance(image, int | str | float) or image not in images:
+            if not isinstance(image, Id) or image not in images:
                 raise ValueError(f"{where} is of {told('image', image)}, which is not among the images")
             if not is_number(category) or category not in known:
                 raise ValueError(f"{where} has {told('category_id', category)}, and no category has that id")

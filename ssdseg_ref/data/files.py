@@ -87,6 +87,16 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path}: not a json file: nested too deeply") from None
 
 
+def visible_files(folder: Path, *suffixes: str) -> list[Path]:
+    """Files of a folder whose names end in one of some suffixes, in letters large or small, sorted; none where there is
+    no such folder. Names that begin with a dot are left out: a Mac leaves `._photo.jpg` beside photo.jpg."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
+
+
 def named(folder: Path, name: str) -> Path:
     """The path of a file by a name that may come from another machine: with backslashes between folders, in other
     letters, large or small, or with accents written as Macs do.

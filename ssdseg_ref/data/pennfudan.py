@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssdseg_ref.data.files import LazySamples
+from ssdseg_ref.data.files import LazySamples, visible_files
 from ssdseg_ref.data.pictures import read_labels, turn_in_words
 from ssdseg_ref.data.reports import STRICT, Report, in_pixels, read_photograph_of
 from ssdseg_ref.data.sample import Sample, box_around
@@ -100,7 +100,7 @@ def available_splits(root: str | Path) -> list[str]:
 
 
 def _pngs(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*.png") if not path.name.startswith(".")]
+    return visible_files(folder, ".png")
 
 
 def _number(name: str) -> int | None:
@@ -110,7 +110,7 @@ def _number(name: str) -> int | None:
 
 def _read_sample(entry: Entry, report: Report) -> Sample:
     image = read_photograph_of(entry.photograph, None, "", report)
-    people = read_labels(entry.mask, modes=["L", "P"])  # (H, W): 0, or the number of a person
+    people = read_labels(entry.mask, modes=["L", "P", "1"])  # (H, W): 0, or the number of a person
     if people.shape != image.shape[:2]:
         turned = turn_in_words(entry.photograph)
         raise ValueError(f"{entry.mask}: {in_pixels(people)} pixels, but the photograph has {in_pixels(image)}{turned}")

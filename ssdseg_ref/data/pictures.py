@@ -100,7 +100,8 @@ def require_file(path: Path) -> None:
         FileNotFoundError: one sentence that names it.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
+        what = "it is a folder, not a file" if path.is_dir() else "there is no such file"
+        raise FileNotFoundError(f"{path}: {what}")
 
 
 def _open(source: Path | IO[bytes]) -> Opened:

@@ -146,7 +146,8 @@ def test_what_is_no_file_is_named(tmp_path, kind):
         path.symlink_to(path)
     elif kind == "a pipe":
         os.mkfifo(path)  # opening it would wait for ever
-    with pytest.raises(FileNotFoundError, match=r"x\.jpg: there is no such file"):
+    said = "it is a folder, not a file" if kind == "a folder" else "there is no such file"
+    with pytest.raises(FileNotFoundError, match=rf"x\.jpg: {said}"):
         read_photograph(path)
 
 
