@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssdseg_ref.data import registry
+from ssdseg_ref.data.files import in_words
 from ssdseg_ref.data.reports import Listing
 from ssdseg_ref.data.sample import IGNORE
 
@@ -61,7 +62,7 @@ def check(
     try:
         opened = registry.open_data_set(path, split, classes, listing)
     except (ValueError, OSError) as error:
-        listing.wrong(_in_words(error))
+        listing.wrong(in_words(error))
         return Checked(split, 0, 0, 0, False, tuple(listing.faults), tuple(listing.doubts))
     images = boxes = without = 0
     known = len(opened.classes)
@@ -69,8 +70,8 @@ def check(
     for index in range(len(opened.samples)):
         try:
             sample = opened.samples[index]
-        except (ValueError, OSError) as error:
-            listing.wrong(_in_words(error))
+        except (ValueError, OSError, MemoryError) as error:
+            listing.wrong(in_words(error))
         else:
             try:
                 sample.validate(known)
@@ -93,9 +94,3 @@ def check(
         listing.wrong(f"{where}: it is empty, there is no image")
     says_anything = bool(np.delete(seen, IGNORE).any()) and opened.has_masks
     return Checked(split, images, boxes, without, says_anything, tuple(listing.faults), tuple(listing.doubts))
-
-
-def _in_words(error: ValueError | OSError) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split("\n"))

@@ -47,6 +47,60 @@ class LazySamples(Sequence[Sample]):
         return map(self._read, self._entries)
 
 
+class Readable(Sequence[Sample]):
+    """The samples of a data set that can be read: one that cannot is told of and left out, and the rest goes on.
+
+    Only going through all of them tells which they are; until then, all count.
+
+    Args:
+        samples: of any data set.
+        tell: gets a sentence about each that is left out, once.
+
+    Attributes:
+        unread: how many are left out.
+    """
+
+    def __init__(self, samples: Sequence[Sample], tell: Callable[[str], None]):
+        self._samples = samples
+        self._tell = tell
+        self._kept = list(range(len(samples)))
+        self.unread = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return LazySamples(self._kept[index], self._samples.__getitem__)
+        return self._samples[self._kept[index]]
+
+    def __iter__(self) -> Iterator[Sample]:
+        for place in list(self._kept):
+            try:
+                sample = self._samples[place]
+            except (ValueError, OSError, MemoryError) as error:
+                self._kept.remove(place)
+                self.unread += 1
+                self._tell(f"left out: {in_words(error)}")
+            else:
+                yield sample
+        if self.unread and not self._kept:
+            raise ValueError(f"none of {self.unread:,} images can be read, see above")
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong with a file, in one line that names it."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split("\n")) or "not enough memory"
+
+
 def read_text(path: Path, declared: Callable[[bytes], str] | None = None) -> str:
     """Read a file in UTF-8, with or without a byte order mark, or in UTF-16 with one, whatever its line ends.
 
@@ -95,6 +149,13 @@ def visible_files(folder: Path, *suffixes: str) -> list[Path]:
     return sorted(
         path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")
     )
+
+
+def visible_folders(root: Path) -> list[Path]:
+    """Folders in a folder, sorted, without those whose names begin with a dot; none where there is no such folder."""
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def named(folder: Path, name: str) -> Path:

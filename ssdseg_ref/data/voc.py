@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ssdseg_ref.data.coco import nearest
-from ssdseg_ref.data.files import LazySamples, find, named, read_text, visible_files
+from ssdseg_ref.data.files import LazySamples, find, named, read_text, visible_files, visible_folders
 from ssdseg_ref.data.pictures import read_labels, turn_in_words
 from ssdseg_ref.data.reports import STRICT, Report, in_pixels, read_photograph_of
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, cut_to_image
@@ -123,7 +123,7 @@ def find_folder(root: str | Path) -> Path | None:
     for folder in around:
         if _has_xml(folder / "Annotations"):
             return folder
-    return root if _has_xml(root) or any(map(_has_xml, _visible_folders(root))) else None
+    return root if _has_xml(root) or any(map(_has_xml, visible_folders(root))) else None
 
 
 def available_splits(root: str | Path) -> list[str]:
@@ -139,7 +139,7 @@ def available_splits(root: str | Path) -> list[str]:
         return lists["Segmentation"]
     if _has_xml(folder / "Annotations") or _has_xml(folder):
         return []
-    return sorted(part.name for part in _visible_folders(folder) if _has_xml(part))
+    return sorted(part.name for part in visible_folders(folder) if _has_xml(part))
 
 
 def palette() -> np.ndarray:
@@ -304,7 +304,7 @@ def _classes(
 
 def _all_names(folder: Path) -> set[str]:
     """Names of the classes of all splits, so that a class has one label in all of them."""
-    folders = [folder / "Annotations", folder, *_visible_folders(folder)]
+    folders = [folder / "Annotations", folder, *visible_folders(folder)]
     names = set()
     for path in (path for part in folders for path in _xmls(part)):
         try:
@@ -423,9 +423,3 @@ def _xmls(folder: Path) -> list[Path]:
 
 def _has_xml(folder: Path) -> bool:
     return bool(_xmls(folder))
-
-
-def _visible_folders(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return []
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from ssdseg_ref.data.files import find, named, visible_files
+from ssdseg_ref.data.files import LazySamples, Readable, find, in_words, named, visible_files
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,33 @@ def test_hidden_files_and_folders_that_are_missing_hold_nothing(tmp_path):
         (tmp_path / name).touch()
     assert [path.name for path in visible_files(tmp_path, ".png")] == ["a.png", "b.PNG"]
     assert visible_files(tmp_path / "none", ".png") == []
+
+
+def read(entry):
+    if isinstance(entry, Exception):
+        raise entry
+    return entry
+
+
+def test_what_cannot_be_read_is_told_once_and_the_rest_goes_on():
+    told = []
+    odd = [ValueError("a.png: odd"), PermissionError(13, "Permission denied", "b.png"), MemoryError()]
+    samples = Readable(LazySamples([1, odd[0], 2, odd[1], odd[2], 3], read), told.append)
+    assert list(samples) == list(samples) == [1, 2, 3]
+    assert told == ["left out: a.png: odd", "left out: b.png: Permission denied", "left out: not enough memory"]
+    assert (len(samples), samples.unread, samples[1], list(samples[1:])) == (3, 3, 2, [2, 3])
+
+
+def test_a_mistake_of_ours_is_no_unreadable_picture():
+    with pytest.raises(ZeroDivisionError):
+        list(Readable(LazySamples([ZeroDivisionError()], read), print))
+
+
+def test_nothing_that_can_be_read_is_an_error():
+    assert list(Readable([], print)) == []
+    with pytest.raises(ValueError, match="none of 1 images can be read"):
+        list(Readable(LazySamples([ValueError("odd")], read), lambda _: None))
+
+
+def test_an_error_of_several_lines_is_told_in_one():
+    assert in_words(ValueError("a\nb")) == "a b"
