@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ssdseg_ref.data.coco import nearest
-from ssdseg_ref.data.files import LazySamples, find, named, read_text, visible_files, visible_folders
+from ssdseg_ref.data.files import LazySamples, find, in_words, named, read_text, visible_files, visible_folders
 from ssdseg_ref.data.pictures import read_labels, turn_in_words
 from ssdseg_ref.data.reports import STRICT, Report, in_pixels, read_photograph_of
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, cut_to_image
@@ -217,8 +217,8 @@ def _parse_all(paths: Iterable[Path], report: Report) -> list[Annotated]:
     for path in paths:
         try:
             annotated.append(parse(path, report))
-        except (ValueError, FileNotFoundError) as error:
-            report.wrong(str(error))
+        except (ValueError, OSError) as error:
+            report.wrong(in_words(error))
     return annotated
 
 

@@ -341,3 +341,17 @@ def test_pictures_without_an_xml_are_counted(root):
         "/JPEGImages/y.jpg: photographs without an xml are not read, 2 in all with this one",
         "/SegmentationClass/y.png: masks without an xml are not read, 1 in all with this one",
     ]
+
+
+def test_one_xml_that_cannot_be_opened_does_not_lose_the_others(root, monkeypatch):
+    real = voc.read_text
+
+    def closed(path, *more):
+        if path.name == "a.xml":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *more)
+
+    monkeypatch.setattr(voc, "read_text", closed)
+    report = Listing()
+    assert len(voc.read(root, "train", report=report).samples) == 1
+    assert report.faults == [f"{root / 'Annotations' / 'a.xml'}: Permission denied"]
