@@ -42,6 +42,7 @@ DISAGREEMENT = 2.0  # pixels between a bbox and its segment that make `data chec
 LISTS = ("images", "categories", "annotations")
 HEAD = 2**16  # bytes at the beginning of a file, by which it is told what it is
 LEAST_POLYGON = 6  # numbers: three points
+BACKGROUNDS = ("_background_", "background")  # names of categories that are none
 MOST_BITS = 60  # of a number in a compressed RLE, for images are smaller
 
 Polygons = tuple[np.ndarray, ...]  # (N, 2) float64 points (x, y) in pixels, each
@@ -153,7 +154,7 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
     - a segment too thin to hold the middle of any pixel gives a box around its polygons, and no pixel;
     - one with a box alone gives the box, and its pixels are 255 in the mask, below all segments: what is in there
       nobody has said. Where no annotation of the json has a segment, masks are 255 everywhere;
-    - a crowd is 255 in the mask and has no box;
+    - a crowd is 255 in the mask and has no box; CVAT makes one of whatever is drawn with its brush;
     - one of a class that is not asked for is background.
 
     A pixel belongs to a polygon if its middle does, by the even-odd rule. COCO's own code draws the border in steps of
@@ -165,7 +166,7 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
     Args:
         json_path: the file.
         classes: names of the categories that get labels 1, 2, ... By default all, by their ids. A category that no
-            annotation uses and that is only the heading of others, as Roboflow writes it, is none.
+            annotation uses and that is only the heading of others, as Roboflow writes it, or "_background_", is none.
         report: what to do about annotations that make no sense; those that it passes over are left out.
 
     Raises:
@@ -183,7 +184,8 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
     names = _class_names(categories, used, classes, json_path)
     labels = {record["id"]: 1 + names.index(record["name"]) for record in categories if record["name"] in names}
     by_number = by_id(images, "images", json_path, report)
-    sizes = _sizes(by_number, json_path, report)
+    annotated = {record["image_id"] for record in annotations if isinstance(record.get("image_id"), Id)}
+    sizes = _sizes(by_number, annotated, json_path, report)
     known = {record["id"] for record in categories}
     instances = _instances(annotations, by_number.keys(), sizes, labels, known, json_path, report)
     entries = []
@@ -192,6 +194,12 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
         name = by_number[number]["file_name"]
         own = tuple(instances[number])
         entries.append(Entry(name, f"{json_path}: image {number!r}", size, own, ends[_end(name)] == 1))
+    drawn = [instance for entry in entries for instance in entry.instances]
+    if drawn and all(instance.label == IGNORE for instance in drawn):
+        report.doubtful(
+            f"{json_path}: all of its {len(drawn):,} annotations are crowds (iscrowd 1), as CVAT writes what is drawn "
+            "with the brush: they have no box, and their pixels do not count; polygons do"
+        )
     has_masks = any(instance.segment is not None for entry in entries for instance in entry.instances)
     has_masks = has_masks or not any(entry.instances for entry in entries)  # nothing to say of empty images
     read_one = partial(_read_sample, folders=_photograph_folders(json_path), has_masks=has_masks, report=report)
@@ -267,25 +275,34 @@ def _class_names(
 ) -> tuple[str, ...]:
     headings = [category.get("supercategory") for category in categories]
     real = [
-        category
-        for category in categories
-        if not (category.get("supercategory") == "none" and category.get("name") in headings)
-        or category.get("id") in (*used,)
+        category for category in categories if not _is_no_class(category, headings) or category.get("id") in (*used,)
     ]
     by_id(categories, "categories", json_path)
     check_categories(real, json_path)
-    names = tuple(category["name"] for category in sorted(real, key=lambda category: category["id"]))
+    by_number = sorted(real, key=lambda category: category["id"])
+    known = [category["name"] for category in (*by_number, *categories)]
     for name in wanted or ():
-        if name not in names:
-            raise ValueError(f"{json_path} has no category {name!r}{nearest(name, names)}")
-    names = tuple(wanted or names)
+        if name not in known:
+            raise ValueError(f"{json_path} has no category {name!r}{nearest(name, known)}")
+    names = tuple(wanted or known[: len(real)])
     if not 1 <= len(names) < IGNORE:
         raise ValueError(f"{json_path}: a mask can tell 1 to {IGNORE - 1} classes apart, these are {len(names)}")
     return names
 
 
-def _sizes(images: Mapping[Id, Record], json_path: Path, report: Report) -> dict[Id, tuple[int, int]]:
-    """(height, width) of each image whose record makes sense."""
+def _is_no_class(category: Record, headings: Collection[object]) -> bool:
+    """Whether a category that nothing is of stands there for another reason, as Roboflow and labelme write them."""
+    name = category.get("name")
+    return (category.get("supercategory") == "none" and name in headings) or name in BACKGROUNDS
+
+
+def _sizes(
+    images: Mapping[Id, Record], annotated: Collection[object], json_path: Path, report: Report
+) -> dict[Id, tuple[int, int]]:
+    """(height, width) of each image whose record makes sense.
+
+    0 where the json says nothing: Label Studio does so of an image that is not labelled, for which it does not matter.
+    """
     sizes: dict[Id, tuple[int, int]] = {}
     names: dict[str, object] = {}
     for number, image in images.items():
@@ -294,7 +311,9 @@ def _sizes(images: Mapping[Id, Record], json_path: Path, report: Report) -> dict
             continue
         height, width, name = image["height"], image["width"], image["file_name"]
         whole = is_whole(height) and is_whole(width)
-        if not (whole and height > 0 and width > 0 and height * width <= MOST_PIXELS):
+        if height is None and width is None and number not in annotated:
+            height = width = 0
+        elif not (whole and height > 0 and width > 0 and height * width <= MOST_PIXELS):
             report.wrong(
                 f"{json_path}: image {number!r}: width and height are whole numbers of pixels, {MOST_PIXELS:,} at most "
                 f"in all, these are {width!r:.40} and {height!r:.40}"
@@ -428,8 +447,10 @@ def _photograph(entry: Entry, folders: Sequence[Path]) -> Path:
 
 def _read_sample(entry: Entry, folders: Sequence[Path], has_masks: bool, report: Report) -> Sample:
     height, width = entry.size
-    image = read_photograph_of(_photograph(entry, folders), (width, height), "the json", report)
-    mask = np.full(entry.size, BACKGROUND if has_masks else IGNORE, np.uint8)
+    size = (width, height) if height else None
+    image = read_photograph_of(_photograph(entry, folders), size, "the json", report)
+    height, width = image.shape[:2]
+    mask = np.full((height, width), BACKGROUND if has_masks else IGNORE, np.uint8)
     boxes, labels, patches = [], [], []
     for instance in entry.instances:
         box, patch = instance.box, None

@@ -3,7 +3,7 @@
 A data set's folder holds `Annotations/NAME.xml`, `JPEGImages/NAME.jpg` (or any other picture), for masks
 `SegmentationClass/NAME.png`, and in `ImageSets/Main/SPLIT.txt` the names of each split. Tools have ways of their own:
 CVAT adds `labelmap.txt`, labelImg writes xml files beside the photographs, Roboflow does so in a folder a split,
-Label Studio calls the photographs' folder `images`.
+Label Studio calls the photographs' folder `images`, and many data sets have `annotations` in small letters.
 
 Source: Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge"; the format is described in the
 development kit, http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/.
@@ -121,7 +121,7 @@ def find_folder(root: str | Path) -> Path | None:
     root = Path(root)
     around = [root, *sorted(root.glob("VOC20*")), *sorted(root.glob("VOCdevkit/VOC20*"))]
     for folder in around:
-        if _has_xml(folder / "Annotations"):
+        if _has_xml(_annotations(folder)):
             return folder
     return root if _has_xml(root) or any(map(_has_xml, visible_folders(root))) else None
 
@@ -137,7 +137,7 @@ def available_splits(root: str | Path) -> list[str]:
         return [*lists["Main"], *(f"Segmentation/{name}" for name in lists["Segmentation"])]
     if lists["Segmentation"]:
         return lists["Segmentation"]
-    if _has_xml(folder / "Annotations") or _has_xml(folder):
+    if _has_xml(_annotations(folder)) or _has_xml(folder):
         return []
     return sorted(part.name for part in visible_folders(folder) if _has_xml(part))
 
@@ -223,7 +223,7 @@ def _parse_all(paths: Iterable[Path], report: Report) -> list[Annotated]:
 
 
 def _xmls_of(folder: Path, split: str | None, report: Report) -> list[Path]:
-    annotations = folder / "Annotations"
+    annotations = _annotations(folder)
     if split is None:
         return _xmls(annotations) or _xmls(folder)
     if not annotations.is_dir():
@@ -256,9 +256,10 @@ def _name_in_list(line: str, annotations: Path) -> str:
 
 def _doubt_idle(folder: Path, masks: Mapping[str, Path], report: Report) -> None:
     """Say which pictures no xml is of."""
-    annotations = folder / "Annotations"
+    annotations = _annotations(folder)
     known = {path.stem for path in _xmls(annotations if annotations.is_dir() else folder)}
-    photographs = visible_files(folder / "JPEGImages" if annotations.is_dir() else folder, *PHOTOGRAPHS)
+    places = [folder / "JPEGImages", folder / "images"] if annotations.is_dir() else [folder]
+    photographs = [path for place in places for path in visible_files(place, *PHOTOGRAPHS)]
     for kind, paths in (("photographs", photographs), ("masks", list(masks.values()))):
         if known and (idle := [path for path in paths if path.stem not in known]):
             report.doubtful(f"{idle[0]}: {kind} without an xml are not read, {len(idle):,} in all with this one")
@@ -304,7 +305,7 @@ def _classes(
 
 def _all_names(folder: Path) -> set[str]:
     """Names of the classes of all splits, so that a class has one label in all of them."""
-    folders = [folder / "Annotations", folder, *visible_folders(folder)]
+    folders = [_annotations(folder), folder, *visible_folders(folder)]
     names = set()
     for path in (path for part in folders for path in _xmls(part)):
         try:
@@ -409,6 +410,12 @@ def _numbers_of_colours(picture: np.ndarray, colours: Mapping[tuple[int, ...], i
             raise ValueError(f"{path}: no class has the colour {', '.join(map(str, colour))}")
         values.append(colours[colour])
     return np.array(values, np.uint8)[places.reshape(picture.shape[:2])]
+
+
+def _annotations(folder: Path) -> Path:
+    """Where the xml files of a folder lie, unless beside the photographs."""
+    small = folder / "annotations"
+    return small if small.is_dir() and not (folder / "Annotations").is_dir() else folder / "Annotations"
 
 
 def _lists(folder: Path) -> list[str]:
