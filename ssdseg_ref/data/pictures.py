@@ -17,6 +17,7 @@ MOST_PIXELS = 2**27  # 134 million, more than phones have: a damaged header clai
 ORIENTATION = 0x0112  # the number of EXIF's field
 UPRIGHT = 1  # its value for a picture that needs no turning
 SHALLOW_GREY = ("L;2", "L;4")  # Pillow scales these to 0..255: numbers of classes would change
+HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")  # brands of such files
 
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit above stands in its place
 
@@ -122,11 +123,21 @@ def _open(source: Path | IO[bytes]) -> Opened:
     except PermissionError:  # its sentence is clear, and the file need not be damaged
         raise
     except UnidentifiedImageError:
-        raise ValueError(f"{_name(source)}: not a picture that can be read, its beginning is that of none") from None
+        raise ValueError(f"{_name(source)}: not a picture that can be read, {_beginning(source)}") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{_name(source)}: too large, or damaged: {error}") from None
     except Exception as error:  # a file from outside can make a decoder stop with anything
         raise ValueError(f"{_name(source)}: not a picture that can be read, perhaps cut off: {error}") from None
+
+
+def _beginning(source: Path | IO[bytes]) -> str:
+    """What the first bytes of a file say of a picture that Pillow does not know."""
+    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+        file.seek(0)
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC:
+        return "it is HEIC, as phones write it: save it as JPEG, or set the phone to its most compatible format"
+    return "its beginning is that of none"
 
 
 def _upright(picture: Image.Image) -> Image.Image:
