@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ssdseg_ref.multitask import Config, Prediction, Predictor
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+PHONES = (".heic", ".heif")  # pictures too, which cannot be read: they are named rather than passed over
 RESULTS = "detections.json"
 WIDTH = 1280  # pixels of the pictures that are written
 
@@ -152,7 +153,7 @@ def _pictures(source: Path) -> list[Path]:
     found = sorted(
         path
         for path in source.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+        if path.suffix.lower() in SUFFIXES + PHONES and not path.name.startswith(".") and not path.is_dir()
     )
     if not found:
         raise ValueError(f"{source}: there are no pictures in it; those end in {', '.join(SUFFIXES)}")

@@ -196,17 +196,19 @@ def test_odd_pictures_cost_no_other_picture_anything(tmp_path):
     (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
     (folder / "nowhere.jpg").symlink_to(folder / "gone.jpg")
     (folder / "empty.jpg").write_bytes(b"")
+    (folder / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     Image.fromarray(grey).save(folder / "cut.jpg")
     (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:2000])
     Image.new("1", (12_000, 12_000)).save(folder / "huge.png")
     out = tmp_path / "out"
     result = CliRunner().invoke(app, ["predict", str(folder), "--out", str(out), "--network", "lesson"])
     assert result.exit_code == 1
-    assert "5 of 9 pictures could not be read" in result.stderr
+    assert "6 of 10 pictures could not be read" in result.stderr
     for name, reason in {
         "loop.jpg": "there is no such file",
         "nowhere.jpg": "there is no such file",
         "empty.jpg": "the file is empty",
+        "phone.HEIC": "it is HEIC, as phones write it",
         "cut.jpg": "perhaps cut off",
         "huge.png": "too large, or damaged: it claims 12,000 x 12,000 pixels",
     }.items():

@@ -180,5 +180,5 @@ def test_no_other_module_opens_pictures():
 @pytest.mark.parametrize("opened", [False, True])
 def test_heic_is_named_with_what_to_do(tmp_path, opened):
     (tmp_path / "x.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    with (tmp_path / "x.jpg").open("rb") as file, pytest.raises(ValueError, match="it is HEIC.* save it as JPEG"):
+    with (tmp_path / "x.jpg").open("rb") as file, pytest.raises(ValueError, match=r"it is HEIC.* save it as JPEG"):
         read_photograph(file if opened else tmp_path / "x.jpg")
