@@ -20,6 +20,7 @@ SHALLOW_GREY = ("L;2", "L;4")  # Pillow scales these to 0..255: numbers of class
 HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")  # brands of such files
 
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit above stands in its place
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # such as of EXIF data; what matters is an error
 
 
 class Opened(NamedTuple):
