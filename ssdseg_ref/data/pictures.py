@@ -70,13 +70,19 @@ def read_labels(path: Path, modes: Sequence[str]) -> np.ndarray:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged, of another mode, or of a format that does not keep numbers as they are.
     """
+    return read_labels_and_palette(path, modes)[0]
+
+
+def read_labels_and_palette(path: Path, modes: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The same as `read_labels`, and (K, 3) uint8 colours of the numbers from 0 on; None for a picture without them."""
     picture, file_format, raw_mode = _open(path)
-    if file_format == "JPEG":
+    if file_format in ("JPEG", "MPO"):
         raise ValueError(f"{path}: labels need a format that keeps every number, such as PNG; this is a JPEG")
     if picture.mode not in modes or raw_mode in SHALLOW_GREY:
         mode = raw_mode if raw_mode in SHALLOW_GREY else picture.mode
         raise ValueError(f"{path}: labels need a picture of mode {' or '.join(modes)}, this one has mode {mode}")
-    return np.array(picture).astype(np.uint8)
+    palette = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3) if picture.mode == "P" else None
+    return np.array(picture).astype(np.uint8), palette
 
 
 def turn_in_words(path: Path) -> str:

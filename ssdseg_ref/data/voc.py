@@ -21,7 +21,7 @@ import numpy as np
 
 from ssdseg_ref.data.coco import nearest
 from ssdseg_ref.data.files import LazySamples, find, in_words, named, read_text, visible_files, visible_folders
-from ssdseg_ref.data.pictures import read_labels, turn_in_words
+from ssdseg_ref.data.pictures import read_labels_and_palette, turn_in_words
 from ssdseg_ref.data.reports import STRICT, Report, in_pixels, read_photograph_of
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, cut_to_image
 
@@ -61,12 +61,14 @@ class Numbers(NamedTuple):
     Attributes:
         labels: (256,) uint8: the value in the file -> the value in our mask.
         known: how many values, from 0, the data set gives a meaning to; 255 has one always.
-        colours: the colour of each value, for masks without a palette.
+        colours: the value of each colour, for masks without a palette.
+        has_own_colours: whether these say something of a palette: they are the data set's own, or VOC's of its classes.
     """
 
     labels: np.ndarray
     known: int
     colours: Mapping[tuple[int, ...], int]
+    has_own_colours: bool
 
 
 class Voc(NamedTuple):
@@ -300,7 +302,8 @@ def _classes(
     for number, name in enumerate(numbered, start=1):
         if name in names:
             labels[number] = names.index(name) + 1
-    return names, Numbers(labels, len(numbered) + 1, colours | {VOID: IGNORE})
+    has_own_colours = (folder / LABELMAP).is_file() or numbered == CLASSES
+    return names, Numbers(labels, len(numbered) + 1, colours | {VOID: IGNORE}, has_own_colours)
 
 
 def _all_names(folder: Path) -> set[str]:
@@ -384,11 +387,13 @@ def _photograph(entry: Annotated, folder: Path) -> Path:
 def _read_mask(path: Path | None, image: np.ndarray, numbers: Numbers, turned: str) -> np.ndarray:
     if path is None:
         return np.full(image.shape[:2], IGNORE, np.uint8)
-    values = read_labels(path, modes=["P", "L", "1", "RGB", "RGBA"])
+    values, palette = read_labels_and_palette(path, modes=["P", "L", "1", "RGB", "RGBA"])
     if values.shape[:2] != image.shape[:2]:
         raise ValueError(f"{path}: {in_pixels(values)} pixels, but the photograph has {in_pixels(image)}{turned}")
     if values.ndim == 3:
         values = _numbers_of_colours(values, numbers.colours, path)
+    elif palette is not None and numbers.has_own_colours:
+        _compare_with_palette(values, palette, numbers.colours, path)
     unknown = values[(values >= numbers.known) & (values != IGNORE)]
     if unknown.size:
         raise ValueError(
@@ -396,6 +401,22 @@ def _read_mask(path: Path | None, image: np.ndarray, numbers: Numbers, turned: s
         )
     mask: np.ndarray = numbers.labels[values]
     return mask
+
+
+def _compare_with_palette(
+    values: np.ndarray, palette: np.ndarray, colours: Mapping[tuple[int, ...], int], path: Path
+) -> None:
+    """Refuse a mask whose colours are those of other classes than its numbers: programs that make pictures smaller number
+    their colours anew."""
+    used = np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist()
+    shown = [colours.get(tuple(palette[number].tolist())) if number < len(palette) else None for number in used]
+    if shown == used or None in shown or len(set(shown)) < len(shown):  # other colours may have no meaning at all
+        return
+    number, colour = next(pair for pair in zip(used, shown, strict=True) if pair[0] != pair[1])
+    raise ValueError(
+        f"{path}: pixels of number {number} have the colour of class {colour}, so nobody knows which they are; save it "
+        "without a palette to go by the colours"
+    )
 
 
 def _numbers_of_colours(picture: np.ndarray, colours: Mapping[tuple[int, ...], int], path: Path) -> np.ndarray:

@@ -355,3 +355,30 @@ def test_one_xml_that_cannot_be_opened_does_not_lose_the_others(root, monkeypatc
     report = Listing()
     assert len(voc.read(root, "train", report=report).samples) == 1
     assert report.faults == [f"{root / 'Annotations' / 'a.xml'}: Permission denied"]
+
+
+def test_a_palette_that_says_otherwise_than_the_numbers_is_refused(root):
+    path = root / "SegmentationClass" / "a.png"
+    colours = Image.open(path).convert("RGB")
+    colours.quantize(4).save(path)  # looks the same, but its numbers are 0 to 3
+    with pytest.raises(ValueError, match=r"a\.png: pixels of number . have the colour of class .*save it without"):
+        voc.read(root, "train").samples[0]
+    colours.save(path)
+    np.testing.assert_array_equal(voc.read(root, "train").samples[0].mask, VALUES)
+
+
+@pytest.mark.parametrize("palette", [[200, 30, 40] * 256, [value for k in range(256) for value in (k, k, k)]])
+def test_a_palette_without_meaning_is_not_looked_at(root, palette):
+    picture = Image.fromarray(VALUES)
+    picture.putpalette(palette)
+    picture.save(root / "SegmentationClass" / "a.png")
+    np.testing.assert_array_equal(voc.read(root, "train").samples[0].mask, VALUES)
+
+
+def test_colours_of_classes_that_are_not_vocs_say_nothing(root):
+    for name in ("a", "b"):
+        add(root, name, xml(thing("cup")))
+    picture = Image.fromarray((VALUES == PERSON).astype(np.uint8))
+    picture.putpalette([0, 0, 0, *voc.palette()[2].tolist()])
+    picture.save(root / "SegmentationClass" / "a.png")
+    assert voc.read(root, "train", ["cup"]).samples[0].mask.sum() == 20
