@@ -406,8 +406,8 @@ def _read_mask(path: Path | None, image: np.ndarray, numbers: Numbers, turned: s
 def _compare_with_palette(
     values: np.ndarray, palette: np.ndarray, colours: Mapping[tuple[int, ...], int], path: Path
 ) -> None:
-    """Refuse a mask whose colours are those of other classes than its numbers: programs that make pictures smaller number
-    their colours anew."""
+    """Refuse a mask whose colours are those of other classes than its numbers: programs that make pictures smaller
+    number their colours anew."""
     used = np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist()
     shown = [colours.get(tuple(palette[number].tolist())) if number < len(palette) else None for number in used]
     if shown == used or None in shown or len(set(shown)) < len(shown):  # other colours may have no meaning at all
