@@ -17,6 +17,7 @@ MOST_PIXELS = 2**27  # 134 million, more than phones have: a damaged header clai
 ORIENTATION = 0x0112  # the number of EXIF's field
 UPRIGHT = 1  # its value for a picture that needs no turning
 SHALLOW_GREY = ("L;2", "L;4")  # Pillow scales these to 0..255: numbers of classes would change
+PROGRAMS = ("EPS",)  # formats that Pillow would run another program for, whatever the file's name
 HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")  # brands of such files
 
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit above stands in its place
@@ -121,6 +122,8 @@ def _open(source: Path | IO[bytes]) -> Opened:
         # Not by its name: Pillow 13 would map an uncompressed TIFF into memory and mix up the sides of a turned one.
         with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
             picture = Image.open(file)
+            if picture.format in PROGRAMS:
+                raise UnidentifiedImageError
             width, height = picture.size
             if width * height > MOST_PIXELS:
                 raise Image.DecompressionBombError(f"it claims {width:,} x {height:,} pixels")
