@@ -1,5 +1,6 @@
 """`ssdseg data`: list, draw, download, check, look at and convert data sets."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -126,7 +127,8 @@ def info(
     if plot:
         from ssdseg_ref.plot import plot_data_set
 
-        with whole_file(plot) as draft:
+        with whole_file(plot) as draft, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")  # of class names that no font has letters for
             plot_data_set(statistics, samples, names).savefig(draft, format="png", dpi=120)
         console.output.print(f"figures: {escape(str(plot))}", soft_wrap=True)
     must_have_read_all(samples)

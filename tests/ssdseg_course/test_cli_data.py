@@ -311,3 +311,12 @@ def test_names_that_cannot_be_printed_are_escaped(one_bad_of_four):
     result = subprocess.run(command, capture_output=True, check=False, env=environment)
     assert b"its photograph \\ud800\\u5199\\u771f.png is in none of" in result.stdout
     assert result.stdout.endswith(b"1 wrong, 0 to look at\n")
+
+
+def test_names_in_any_letters_are_drawn_without_a_warning(one_bad_of_four, tmp_path, recwarn):
+    content = json.loads((one_bad_of_four / "annotations.json").read_text())
+    content["categories"][0]["name"] = "写真 $x_ [red]"
+    (one_bad_of_four / "annotations.json").write_text(json.dumps(content))
+    assert "写真 $x_ [red]" in run("info", one_bad_of_four, "--plot", tmp_path / "p.png").stdout
+    assert [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)] == []
+    assert (tmp_path / "p.png").is_file()
