@@ -95,11 +95,19 @@ REFERENCE = Config(
     fine_channels=32,
     shared_channels=96,
 )
+PHOTOS = replace(  # people in photographs: larger pictures, and anchors for boxes that are higher than wide
+    REFERENCE,
+    classes=("person",),
+    image_size=(256, 320),
+    scales=(0.1, 0.22, 0.42, 0.66, 0.95),
+    aspect_ratios=((0.3, 0.5, 0.8), (0.25, 0.4, 0.6, 0.9), (0.3, 0.45, 0.65, 1.2), (0.45, 0.7, 1.4)),
+)
 PRESETS = {"lesson": LESSON, "reference": REFERENCE}
 SHIPPED = {
     "lesson": LESSON,
     "mobilenetv2": REFERENCE,
     "shufflenetv2": replace(REFERENCE, backbone="shufflenetv2"),
+    "photos": PHOTOS,
 }
 
 

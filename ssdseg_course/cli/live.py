@@ -13,7 +13,7 @@ from ssdseg_course.cli.console import print_plain
 from ssdseg_course.manifest import version
 
 BITS = 16
-FIRST = "shufflenetv2"  # the fastest of them in a browser
+FIRST = "photos"  # the one that knows what a camera sees
 
 
 def show_live() -> None:

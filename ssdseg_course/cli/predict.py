@@ -44,7 +44,7 @@ def predict(
         typer.Option(
             "--network", "--model", help="A shipped network, what `train` or `export` has written, a .tflite or .onnx."
         ),
-    ] = "mobilenetv2",
+    ] = "photos",
     least_score: Annotated[float, typer.Option(min=0, max=1, help="The least score of a box that is drawn.")] = 0.4,
     split: Annotated[str | None, typer.Option(help="Of a data set. Default: the only one, or train.")] = None,
 ) -> None:

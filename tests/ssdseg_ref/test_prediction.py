@@ -117,7 +117,7 @@ def test_what_is_no_image_is_refused_in_one_sentence(image):
         Predictor(None, SMALL)([image])
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [name for name, config in SHIPPED.items() if config.classes == warehouse.CLASSES])
 def test_a_shipped_network_finds_the_people_of_a_scene_that_it_has_never_seen(name, shipped):
     config = SHIPPED[name]
     scenes = [warehouse.render(seed, config.image_size) for seed in warehouse.SPLITS["test"][:8]]
