@@ -4,6 +4,8 @@ Nothing heavy is imported here or at the top of those modules, so that `ssdseg -
 what they need when they run.
 """
 
+import io
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -78,4 +80,6 @@ app.command()(grade.doctor)
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may have bytes or letters that cannot be printed
+        sys.stdout.reconfigure(errors="backslashreplace")
     app(prog_name="ssdseg")

@@ -1,5 +1,6 @@
 """`ssdseg data`: list, draw, download, check, look at and convert data sets."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -14,6 +15,7 @@ from ssdseg_ref.keeping import whole_file
 
 if TYPE_CHECKING:
     from ssdseg_ref.data.convert import Difference
+    from ssdseg_ref.data.files import Readable
     from ssdseg_ref.data.registry import DataSet
     from ssdseg_ref.data.sample import Sample
     from ssdseg_ref.data.statistics import Statistics
@@ -116,7 +118,8 @@ def info(
 
     if plot and not plot.parent.is_dir():  # before the minutes that counting may take
         raise FileNotFoundError(2, "No such file or directory", str(plot))
-    samples, names, has_masks = open_data(name, split, size, classes)
+    opened, names, has_masks = open_data(name, split, size, classes)
+    samples = readable(opened)
     statistics = describe(console.tracked(samples, "counting"), names)
     _print_statistics(statistics)
     if not has_masks:
@@ -124,9 +127,11 @@ def info(
     if plot:
         from ssdseg_ref.plot import plot_data_set
 
-        with whole_file(plot) as draft:
+        with whole_file(plot) as draft, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")  # of class names that no font has letters for
             plot_data_set(statistics, samples, names).savefig(draft, format="png", dpi=120)
         console.output.print(f"figures: {escape(str(plot))}", soft_wrap=True)
+    must_have_read_all(samples)
 
 
 @app.command()
@@ -185,7 +190,7 @@ def convert(
         raise ValueError(f"{target.name} have one split, so give --split once and write each to a folder of its own")
     chosen: list[str | None] = [*split] if split else [_default_split(name)]
     opened = {wanted or "all": open_data(name, wanted, size, classes) for wanted in chosen}
-    sources = {key.replace("/", "-"): data.samples[:count] for key, data in opened.items()}
+    sources = {key.replace("/", "-"): readable(data.samples[:count]) for key, data in opened.items()}
     known, has_masks = next(iter(opened.values())).classes, any(data.has_masks for data in opened.values())
     if any(data.classes != known for data in opened.values()):
         raise ValueError(f"{name}: its splits have different classes; name them by --classes")
@@ -198,6 +203,7 @@ def convert(
         print_plain(f"{key}: {len(samples):,} images, {lost.boxes:,} boxes{_lost_in_words(lost, target.name)}")
     if to == "triples":
         print_plain(f"classes: --classes {','.join(known)}")
+    must_have_read_all(*sources.values())
 
 
 def _default_split(name: str) -> str | None:
@@ -227,9 +233,30 @@ def export(
     """Write a data set as triples: a picture, a mask and a table of boxes for each image, and a json list of them."""
     from ssdseg_ref.data import triples
 
-    samples, _ = open_samples(name, split, size, classes)
-    index = triples.write(console.tracked(samples[:count], "writing"), folder)
+    opened, _ = open_samples(name, split, size, classes)
+    samples = readable(opened[:count])
+    index = triples.write(console.tracked(samples, "writing"), folder)
     console.output.print(f"written: {escape(str(index))}", soft_wrap=True)
+    must_have_read_all(samples)
+
+
+def readable(samples: Sequence["Sample"]) -> "Readable":
+    """The samples without those that cannot be read; these are named on stderr when their turn comes."""
+    from ssdseg_ref.data.files import Readable
+
+    return Readable(samples, lambda sentence: print_plain(sentence, console.errors))
+
+
+def must_have_read_all(*parts: "Readable") -> None:
+    """Make sure that a command which has gone on without some images does not end as if all were well.
+
+    Raises:
+        ValueError: if any was left out.
+    """
+    unread = sum(part.unread for part in parts)
+    if unread:
+        total = unread + sum(map(len, parts))
+        raise ValueError(f"{unread:,} of {total:,} images could not be read and were left out, see above")
 
 
 def open_samples(

@@ -19,7 +19,7 @@ from rich.table import Table
 from ssdseg_course.cli import console
 from ssdseg_course.cli.assemble import look_at_pieces, pieces_table
 from ssdseg_course.cli.console import print_plain
-from ssdseg_course.cli.data import WAREHOUSE, open_data, open_samples
+from ssdseg_course.cli.data import WAREHOUSE, must_have_read_all, open_data, open_samples, readable
 from ssdseg_course.words import count
 from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
 
@@ -248,10 +248,13 @@ def evaluate(
         return
     from ssdseg_ref.data import registry
 
-    judged = registry.in_labels_of(opened, config.classes)
-    print_scores(network, config, judged.samples, f"{len(judged.samples):,} images of {data}")
+    judged = readable(registry.in_labels_of(opened, config.classes).samples)
+    for _ in console.tracked(judged, "reading"):  # once, so that nothing ends the evaluation half-way
+        pass
+    print_scores(network, config, judged, f"{len(judged):,} images of {data}")
     if not opened.has_masks:
         print_plain(f"{data} has boxes alone, so masks have no score")
+    must_have_read_all(judged)
 
 
 def open_network(name: str) -> tuple["keras.Model | Exported", "Config"]:

@@ -117,7 +117,8 @@ def to_voc(splits: Splits, classes: Sequence[str], folder: Path, has_masks: bool
         ValueError: if the name of a class has a colon or a line end.
     """
     for name in classes:
-        if ":" in name or name != " ".join(name.split()) or name in ("", "background") or name.startswith("#"):
+        spaced = name != " ".join(name.split()) or not name.isprintable()
+        if ":" in name or spaced or name in ("", "background") or name.startswith("#"):
             raise ValueError(f"VOC's {voc.LABELMAP} cannot hold a class of the name {name!r}")
     colours = voc.palette()
     with _new_folder(folder) as draft:

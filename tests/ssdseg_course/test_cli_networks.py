@@ -268,6 +268,15 @@ class TestAnotherDataSet:
         assert [row.split("│")[2].strip() for row in rows if "forklift" in row] == ["-"]
         assert all(0 <= float(row.split("│")[2]) <= 1 for row in rows if "person" in row)
 
+    def test_a_bad_picture_is_told_and_the_others_are_scored(self, scenes, tmp_path):
+        triples.write(scenes, tmp_path / "scenes")
+        (tmp_path / "scenes" / "images" / "000002.png").write_bytes(b"")
+        result = CliRunner().invoke(app, ["evaluate", "lesson", "--data", str(tmp_path / "scenes")])
+        assert result.exit_code == 1
+        assert "5 images of" in result.stdout
+        assert f"left out: {tmp_path / 'scenes' / 'images' / '000002.png'}: the file is empty" in result.stderr
+        assert result.stderr.endswith("ssdseg: 1 of 6 images could not be read and were left out, see above\n")
+
     def test_what_fits_nothing_is_one_sentence(self, scenes, tmp_path):
         coco = convert.TARGETS["coco"]
         dogs = [Sample(scenes[0].image, scenes[0].boxes[:1], np.ones(1, np.int32), scenes[0].mask * 0)]

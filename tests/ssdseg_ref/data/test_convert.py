@@ -106,7 +106,7 @@ def test_triples_have_one_split(tidy, tmp_path):
         convert.to_triples({"a": tidy, "b": tidy}, CLASSES, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", ["a:b", "a\nb", "background", "#a", ""])
+@pytest.mark.parametrize("name", ["a:b", "a\nb", "background", "#a", "", "a\x01", "\ud800"])
 def test_a_name_that_a_labelmap_cannot_hold_is_refused(tidy, name, tmp_path):
     with pytest.raises(ValueError, match=r"labelmap\.txt cannot hold"):
         convert.to_voc({"a": tidy}, ["cup", name], tmp_path / "out")
