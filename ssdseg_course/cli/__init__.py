@@ -11,7 +11,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ssdseg_course.cli import assemble, compare, console, data, demo, export, grade, keep, learn, networks, predict
+from ssdseg_course.cli import (
+    assemble,
+    compare,
+    console,
+    data,
+    demo,
+    export,
+    grade,
+    keep,
+    learn,
+    networks,
+    predict,
+    train,
+)
 from ssdseg_course.manifest import version
 
 
@@ -69,7 +82,7 @@ app.command()(compare.compare)
 app.command()(keep.reset)
 app.command()(keep.update)
 app.add_typer(data.app, name="data")
-app.command()(networks.train)
+app.command()(train.train)
 app.command()(networks.evaluate)
 app.command()(predict.predict)
 app.command()(export.export)

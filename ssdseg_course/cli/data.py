@@ -286,6 +286,17 @@ def open_data(name: str, split: str | None, size: tuple[int, int] | None, classe
     return registry.open_data_set(_located(name), split, class_names(classes))
 
 
+def validation_of(name: str, split: str | None) -> "tuple[str, DataSet | None]":
+    """What a data set judges a training by: the name of its validation split, and that; None if it has none."""
+    from ssdseg_ref.data import registry
+
+    if name == WAREHOUSE:
+        return "validation", open_data(name, "validation", None, None)
+    path = _located(name)
+    found = registry.validation_split(path, registry.choose_split(path, split))
+    return (found, registry.open_data_set(path, found)) if found else ("", None)
+
+
 def _located(name: str) -> Path:
     """The path of a data set that a command's argument names.
 

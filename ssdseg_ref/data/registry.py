@@ -108,6 +108,21 @@ def choose_split(path: str | Path, wanted: str | None = None) -> str | None:
     return wanted
 
 
+def validation_split(path: str | Path, training: str | None) -> str | None:
+    """The split that says when a training should stop, by its name, such as "val" or "validation"; None without one.
+
+    Args:
+        path: of the data set.
+        training: the split that is trained on; of several for validation, the one whose name ends alike is taken.
+    """
+    if training is None or "val" in training.lower():  # as VOC's "trainval"
+        return None
+    splits = [name for name in recognise(path).splits(Path(path)) if name != training]
+    found = [name for name in splits if "val" in name.lower() and not name.lower().startswith("train")]
+    ending = training.lower().removeprefix("train")
+    return max(found, key=lambda name: name.lower().endswith(ending), default=None)
+
+
 def open_data_set(
     path: str | Path, split: str | None = None, classes: Sequence[str] | None = None, report: Report = STRICT
 ) -> DataSet:
