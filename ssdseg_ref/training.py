@@ -305,7 +305,7 @@ def _can_train(network: keras.Model) -> None:
         )
 
 
-class _TwoRates(keras.optimizers.AdamW):
+class TwoRates(keras.optimizers.AdamW):
     """AdamW whose steps are shorter for some of the weights.
 
     Scaling their gradients would do nothing: Adam divides by their size.
@@ -314,10 +314,16 @@ class _TwoRates(keras.optimizers.AdamW):
     def __init__(self, *args: Any, slow: Collection[str], share: float, **options: Any):
         super().__init__(*args, **options)
         self.slow, self.share = frozenset(slow), share
+        self.shares: list[float] = []
 
-    def update_step(self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor | float) -> None:
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """As AdamW's; and note the share of each."""
+        super().build(variables)
+        self.shares = [self.share if variable.path in self.slow else 1.0 for variable in variables]
+
+    def update_step(self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor) -> None:
         """As AdamW's, at the variable's own rate."""
-        share = self.share if variable.path in self.slow else 1.0
+        share = self.shares[self._get_variable_index(variable)]  # what comes in has lost its path on TensorFlow
         super().update_step(gradient, variable, learning_rate * share)
 
 
@@ -339,7 +345,7 @@ def optimizer(recipe: Recipe, steps: int, taken_over: Collection[str] = ()) -> k
     )
     options = {"weight_decay": recipe.weight_decay, "use_ema": True, "ema_momentum": recipe.ema_momentum}
     if taken_over and recipe.taken_over_rate != 1:
-        adamw = _TwoRates(schedule, slow=taken_over, share=recipe.taken_over_rate, **options)
+        adamw = TwoRates(schedule, slow=taken_over, share=recipe.taken_over_rate, **options)
     else:
         adamw = keras.optimizers.AdamW(schedule, **options)
     adamw.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])

@@ -135,6 +135,56 @@ def info(
 
 
 @app.command()
+def anchors(
+    name: Name,
+    split: Split = None,
+    classes: Classes = None,
+    start: Annotated[
+        str, typer.Option("--from", metavar="NETWORK", help="The shipped network that a training would begin with.")
+    ] = "photos",
+) -> None:
+    """Choose the size of pictures and the anchors for a data set, as `train --data` does, and show what they cover.
+
+    Coverage is the share of the boxes that some anchor overlaps with an IoU of 0.5: what a detector finds at best.
+    """
+    console.import_keras()
+    from ssdseg_ref import own_data
+    from ssdseg_ref.anchors import coverage
+    from ssdseg_ref.config import SHIPPED
+
+    if start not in SHIPPED:
+        raise ValueError(f"--from is one of {', '.join(SHIPPED)}, got {start!r}")
+    data = open_data(name, split, None, classes)
+    samples = readable(data.samples)
+    found = own_data.survey(console.tracked(samples, "reading"), data.classes)
+    base = SHIPPED[start]
+    chosen = own_data.fit_config(base, found, data.classes, data.has_masks)
+    kept = (chosen.scales, chosen.aspect_ratios) == (base.scales, base.aspect_ratios)
+    spec, (height, width) = chosen.anchor_spec, chosen.image_size
+    title = f"{escape(name)}: {len(found.sizes):,} images, {len(found.boxes):,} boxes"
+    table = Table("map", "cells", "scale", "aspect ratios", "anchors", title=title)
+    for stride, (rows, cols), scale, ratios in zip(
+        chosen.strides, spec.feature_maps, spec.scales, spec.ratios_by_map, strict=False
+    ):
+        shapes = " ".join(f"{ratio:g}" for ratio in ratios)
+        table.add_row(
+            f"stride {stride}", f"{rows} x {cols}", f"{scale:g}", shapes, f"{rows * cols * (len(ratios) + 1):,}"
+        )
+    console.output.print(table)
+    print_plain(
+        f"pictures of {height} x {width}, {len(chosen.anchors):,} anchors, "
+        + (f"those of {start}" if kept else "chosen from the boxes")
+    )
+    if len(found.boxes):
+        own = "" if kept else f"; those of {start}, of pictures of {base.image_size[0]} x {base.image_size[1]}, cover "
+        covered = coverage(chosen.anchors, found.boxes)
+        print_plain(
+            f"they cover {covered:.3f} of the boxes" + (own and f"{own}{coverage(base.anchors, found.boxes):.3f}")
+        )
+    must_have_read_all(samples)
+
+
+@app.command()
 def check(
     name: Name,
     split: Annotated[str | None, typer.Option(help="Only this one. Default: all of them.")] = None,

@@ -95,7 +95,9 @@ def train(
     ssdseg train runs/mine --data path/to/export
     ssdseg train runs/street --data pennfudan --from mobilenetv2
     """
-    if data is None:
+    if data is None and (preset, backbone, split, classes, start, mine) == (None,) * 5 + (False,):
+        begun = _as_noted(folder) or TrainingRun(Preset.LESSON.value, Backbone.MOBILENETV2.value)
+    elif data is None:
         for option, value in (("--split", split), ("--classes", classes), ("--from", start)):
             if value is not None:
                 raise ValueError(f"{option} is for data of your own, so say which by --data")
@@ -174,8 +176,8 @@ class _Data(NamedTuple):
 
 def _train_on_data(folder: Path, begun: "TrainingRun") -> None:
     """Fit a network to the data, train it or go on with that, save it, and score it."""
-    data = _look_at_data(begun)
     console.import_keras()
+    data = _look_at_data(begun)
     import keras
 
     from ssdseg_ref import own_data, training
@@ -386,21 +388,31 @@ class TrainingRun:
         return " ".join([*words, *(["--mine"] if self.mine else [])])
 
 
-def _must_go_on_as_begun(folder: Path, wanted: TrainingRun) -> None:
+def _as_noted(folder: Path) -> TrainingRun | None:
+    """What a training was begun with; None before it began.
+
+    Raises:
+        ValueError: if nothing says so any more.
+    """
     path = folder / RUN_FILE
     try:
         noted = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except ValueError as error:
         raise ValueError(
             f"{path}: damaged; delete it and go on with the options that the training was begun with, or use another "
             "folder"
         ) from error
-    if not isinstance(noted, dict) or not {"mine"} <= set(noted) <= set(asdict(wanted)):
+    kinds = ({"preset", "backbone", "mine"}, {"data", "start", "mine"})
+    if not isinstance(noted, dict) or not any(kind <= set(noted) <= set(asdict(TrainingRun())) for kind in kinds):
         raise ValueError(f"{path}: written by another version of the course; use another folder")
-    if noted != wanted.noted():
+    return TrainingRun(**noted)
+
+
+def _must_go_on_as_begun(folder: Path, wanted: TrainingRun) -> None:
+    noted = _as_noted(folder)
+    if noted not in (None, wanted):
         raise ValueError(
-            f"{folder}: holds a training that was begun with {TrainingRun(**noted)}; go on with these, or use "
-            "another folder"
+            f"{folder}: holds a training that was begun with {noted}; go on with these, or use another folder"
         )
