@@ -172,7 +172,7 @@ def check(
 def convert(
     name: Name,
     folder: Annotated[Path, typer.Argument(help="The folder to write to, new or empty.")],
-    to: Annotated[str, typer.Option("--to", help="The format: coco (instances), voc or triples.")],
+    to: Annotated[str, typer.Option("--to", help="The format: coco (instances), panoptic (COCO's), voc or triples.")],
     split: Annotated[
         list[str] | None, typer.Option(help="May be given several times, but for triples. Default: as for info.")
     ] = None,

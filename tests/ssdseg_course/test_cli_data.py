@@ -228,7 +228,12 @@ def test_check_of_nothing_is_one_sentence(tmp_path):
 
 @pytest.mark.parametrize(
     ("target", "path"),
-    [("coco", "annotations/instances_test.json"), ("voc", "labelmap.txt"), ("triples", "triples.json")],
+    [
+        ("coco", "annotations/instances_test.json"),
+        ("panoptic", "annotations/panoptic_test.json"),
+        ("voc", "labelmap.txt"),
+        ("triples", "triples.json"),
+    ],
 )
 def test_convert_writes_reads_again_and_says_so(tmp_path, target, path):
     result = run("convert", "warehouse", tmp_path / "out", "--to", target, "--split", "test", "--size", "8x10")
@@ -253,7 +258,7 @@ def test_convert_says_what_is_lost(tmp_path):
 
 def test_convert_to_what_is_no_format_is_refused(tmp_path):
     result = run("convert", "warehouse", tmp_path / "out", "--to", "yolo")
-    assert (result.exit_code, result.stderr) == (1, "ssdseg: --to is one of coco, voc, triples, got 'yolo'\n")
+    assert (result.exit_code, result.stderr) == (1, "ssdseg: --to is one of coco, panoptic, voc, triples, got 'yolo'\n")
 
 
 def test_info_says_that_there_are_boxes_alone(tmp_path):
