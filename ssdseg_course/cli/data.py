@@ -143,6 +143,7 @@ def check(
     """Read all of a data set and list what is wrong, a sentence and a file each; then the exit status is 1."""
     from ssdseg_ref.data.check import check as read_all
     from ssdseg_ref.data.check import splits_to_check
+    from ssdseg_ref.data.reports import Listing
 
     if name == WAREHOUSE and not Path(name).exists():
         raise ValueError("the warehouse is drawn by the course itself; check reads data sets of your own")
@@ -151,14 +152,17 @@ def check(
     count = {"wrong": 0, "look at": 0}
     summary = []
     for part in splits_to_check(path, split):
-        with console.progress(f"reading {part or name}") as update:
-            found = read_all(path, part, class_names(classes), update)
-        for kind, sentences in (("wrong", found.faults), ("look at", found.doubts)):
-            for sentence in dict.fromkeys(sentences):
-                if sentence not in told:
-                    told.add(sentence)
-                    count[kind] += 1
-                    print_plain(f"{kind}: {sentence}")
+        listing = Listing()
+        try:
+            with console.progress(f"reading {part or name}") as update:
+                found = read_all(path, part, class_names(classes), update, listing)
+        finally:  # also after Ctrl-C
+            for kind, sentences in (("wrong", listing.faults), ("look at", listing.doubts)):
+                for sentence in dict.fromkeys(sentences):
+                    if sentence not in told:
+                        told.add(sentence)
+                        count[kind] += 1
+                        print_plain(f"{kind}: {sentence}")
         summary.append(
             (f"{part}: " if part else "")
             + f"{found.images:,} images, {found.images_without_boxes:,} of them without a box; {found.boxes:,} boxes"

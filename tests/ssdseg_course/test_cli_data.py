@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import ssdseg_ref.data
 from ssdseg_course.cli import app
-from ssdseg_ref.data import splits, triples
+from ssdseg_ref.data import reports, splits, triples
 from ssdseg_ref.data.sample import Sample
 
 SPLITS = {"train": range(0, 6), "validation": range(10, 12), "test": range(20, 23)}
@@ -325,3 +325,18 @@ def test_names_in_any_letters_are_drawn_without_a_warning(one_bad_of_four, tmp_p
     assert "写真 $x_ [red]" in run("info", one_bad_of_four, "--plot", tmp_path / "p.png").stdout
     assert [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)] == []
     assert (tmp_path / "p.png").is_file()
+
+
+def test_ctrl_c_during_a_check_shows_what_was_found_before(one_bad_of_four, monkeypatch):
+    real = reports.read_photograph
+
+    def interrupted(path):
+        if path.name == "3.png":
+            raise KeyboardInterrupt
+        return real(path)
+
+    monkeypatch.setattr(reports, "read_photograph", interrupted)
+    result = run("check", one_bad_of_four)
+    assert (result.exit_code, result.stderr) == (130, "stopped\n")
+    assert result.stdout.startswith(f"wrong: {one_bad_of_four / '2.png'}: not a picture")
+    assert "0 wrong" not in result.stdout
