@@ -193,6 +193,7 @@ def check(
     """Read all of a data set and list what is wrong, a sentence and a file each; then the exit status is 1."""
     from ssdseg_ref.data.check import check as read_all
     from ssdseg_ref.data.check import splits_to_check
+    from ssdseg_ref.data.reports import Listing
 
     if name == WAREHOUSE and not Path(name).exists():
         raise ValueError("the warehouse is drawn by the course itself; check reads data sets of your own")
@@ -201,14 +202,17 @@ def check(
     count = {"wrong": 0, "look at": 0}
     summary = []
     for part in splits_to_check(path, split):
-        with console.progress(f"reading {part or name}") as update:
-            found = read_all(path, part, class_names(classes), update)
-        for kind, sentences in (("wrong", found.faults), ("look at", found.doubts)):
-            for sentence in dict.fromkeys(sentences):
-                if sentence not in told:
-                    told.add(sentence)
-                    count[kind] += 1
-                    print_plain(f"{kind}: {sentence}")
+        listing = Listing()
+        try:
+            with console.progress(f"reading {part or name}") as update:
+                found = read_all(path, part, class_names(classes), update, listing)
+        finally:  # also after Ctrl-C
+            for kind, sentences in (("wrong", listing.faults), ("look at", listing.doubts)):
+                for sentence in dict.fromkeys(sentences):
+                    if sentence not in told:
+                        told.add(sentence)
+                        count[kind] += 1
+                        print_plain(f"{kind}: {sentence}")
         summary.append(
             (f"{part}: " if part else "")
             + f"{found.images:,} images, {found.images_without_boxes:,} of them without a box; {found.boxes:,} boxes"
@@ -222,7 +226,7 @@ def check(
 def convert(
     name: Name,
     folder: Annotated[Path, typer.Argument(help="The folder to write to, new or empty.")],
-    to: Annotated[str, typer.Option("--to", help="The format: coco (instances), voc or triples.")],
+    to: Annotated[str, typer.Option("--to", help="The format: coco (instances), panoptic (COCO's), voc or triples.")],
     split: Annotated[
         list[str] | None, typer.Option(help="May be given several times, but for triples. Default: as for info.")
     ] = None,

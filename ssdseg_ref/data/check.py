@@ -51,7 +51,11 @@ def splits_to_check(path: str | Path, split: str | None = None) -> list[str | No
 
 
 def check(
-    path: str | Path, split: str | None = None, classes: Sequence[str] | None = None, progress: Progress | None = None
+    path: str | Path,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    progress: Progress | None = None,
+    listing: Listing | None = None,
 ) -> Checked:
     """Read one split of a data set from its first to its last file.
 
@@ -60,8 +64,9 @@ def check(
         split: one that `splits_to_check` gives.
         classes: which classes; the others are not looked at closely.
         progress: called after each image.
+        listing: gets the sentences as they are found, for whoever stops before the end.
     """
-    listing = Listing()
+    listing = listing or Listing()
     try:
         opened = registry.open_data_set(path, split, classes, listing)
     except (ValueError, OSError) as error:

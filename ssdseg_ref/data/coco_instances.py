@@ -214,24 +214,28 @@ def polygons_to_patch(polygons: Sequence[np.ndarray], size: tuple[int, int]) -> 
             leave the image.
         size: (height, width) of the image.
     """
-    points = np.concatenate(polygons)
-    (left, top), (right, bottom) = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
-    top, left = int(max(top, 0)), int(max(left, 0))
-    height, width = int(min(bottom, size[0])) - top, int(min(right, size[1])) - left
-    if height <= 0 or width <= 0:
-        return Patch(0, 0, np.zeros((0, 0), bool))
+    top, left, height, width = _window(np.concatenate(polygons), size)
     inside = np.zeros((height, width), bool)
-    middles = top + np.arange(height)[:, None] + 0.5  # (h, 1)
     for polygon in polygons:
+        own_top, own_left, rows, columns = _window(polygon, size)  # an object may have hundreds of small pieces
+        middles = own_top + np.arange(rows)[:, None] + 0.5  # (h, 1)
         (x, y), (next_x, next_y) = polygon.T, np.roll(polygon, -1, axis=0).T
         row, edge = np.nonzero((y <= middles) != (next_y <= middles))  # each edge with each row that it crosses
         slope = (next_x - x)[edge] / (next_y - y)[edge]
         crossing = x[edge] + (middles[row, 0] - y[edge]) * slope
-        first = np.clip(np.ceil(crossing - left - 0.5), 0, width).astype(int)  # the first middle not left of it
-        crossings = np.zeros((height, width + 1), np.int32)
+        first = np.clip(np.ceil(crossing - own_left - 0.5), 0, columns).astype(int)  # the first middle not left of it
+        crossings = np.zeros((rows, columns + 1), np.int32)
         np.add.at(crossings, (row, first), 1)
-        inside |= crossings.cumsum(axis=1)[:, :width] % 2 == 1
+        place = np.s_[own_top - top : own_top - top + rows, own_left - left : own_left - left + columns]
+        inside[place] |= crossings.cumsum(axis=1)[:, :columns] % 2 == 1
     return _trimmed(inside, top, left)
+
+
+def _window(points: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the pixels around some points, within an image of `size`, (height, width)."""
+    (left, top), (right, bottom) = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
+    top, left = int(min(max(top, 0), size[0])), int(min(max(left, 0), size[1]))
+    return top, left, max(int(min(bottom, size[0])) - top, 0), max(int(min(right, size[1])) - left, 0)
 
 
 def runs_to_mask(counts: np.ndarray, size: tuple[int, int]) -> np.ndarray:

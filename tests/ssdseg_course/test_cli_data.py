@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import ssdseg_ref.data
 from ssdseg_course.cli import app
-from ssdseg_ref.data import splits, triples
+from ssdseg_ref.data import reports, splits, triples
 from ssdseg_ref.data.sample import Sample
 
 SPLITS = {"train": range(0, 6), "validation": range(10, 12), "test": range(20, 23)}
@@ -228,7 +228,12 @@ def test_check_of_nothing_is_one_sentence(tmp_path):
 
 @pytest.mark.parametrize(
     ("target", "path"),
-    [("coco", "annotations/instances_test.json"), ("voc", "labelmap.txt"), ("triples", "triples.json")],
+    [
+        ("coco", "annotations/instances_test.json"),
+        ("panoptic", "annotations/panoptic_test.json"),
+        ("voc", "labelmap.txt"),
+        ("triples", "triples.json"),
+    ],
 )
 def test_convert_writes_reads_again_and_says_so(tmp_path, target, path):
     result = run("convert", "warehouse", tmp_path / "out", "--to", target, "--split", "test", "--size", "8x10")
@@ -253,7 +258,7 @@ def test_convert_says_what_is_lost(tmp_path):
 
 def test_convert_to_what_is_no_format_is_refused(tmp_path):
     result = run("convert", "warehouse", tmp_path / "out", "--to", "yolo")
-    assert (result.exit_code, result.stderr) == (1, "ssdseg: --to is one of coco, voc, triples, got 'yolo'\n")
+    assert (result.exit_code, result.stderr) == (1, "ssdseg: --to is one of coco, panoptic, voc, triples, got 'yolo'\n")
 
 
 def test_info_says_that_there_are_boxes_alone(tmp_path):
@@ -320,3 +325,18 @@ def test_names_in_any_letters_are_drawn_without_a_warning(one_bad_of_four, tmp_p
     assert "写真 $x_ [red]" in run("info", one_bad_of_four, "--plot", tmp_path / "p.png").stdout
     assert [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)] == []
     assert (tmp_path / "p.png").is_file()
+
+
+def test_ctrl_c_during_a_check_shows_what_was_found_before(one_bad_of_four, monkeypatch):
+    real = reports.read_photograph
+
+    def interrupted(path):
+        if path.name == "3.png":
+            raise KeyboardInterrupt
+        return real(path)
+
+    monkeypatch.setattr(reports, "read_photograph", interrupted)
+    result = run("check", one_bad_of_four)
+    assert (result.exit_code, result.stderr) == (130, "stopped\n")
+    assert result.stdout.startswith(f"wrong: {one_bad_of_four / '2.png'}: not a picture")
+    assert "0 wrong" not in result.stdout

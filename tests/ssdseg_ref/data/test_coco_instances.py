@@ -342,6 +342,17 @@ def distance_to_border(points, polygon):
     return np.linalg.norm(points[:, None] - nearest, axis=-1).min(axis=1)
 
 
+def test_pieces_of_an_object_are_its_parts_wherever_they_lie():
+    random, size = np.random.default_rng(3), (50, 70)
+    pieces = [random.uniform(-1, 8, (5, 2)) + random.uniform(0, [63, 43]) for _ in range(40)]
+    pieces += [pieces[0] + [200, 0], np.array([[-1, -1], [-1, 20], [-0.5, 5]])]  # beside the image
+    expected = np.zeros(size, bool)
+    for piece in pieces:
+        expected |= whole(coco_instances.polygons_to_patch([piece], size), size)
+    np.testing.assert_array_equal(whole(coco_instances.polygons_to_patch(pieces, size), size), expected)
+    assert 0 < expected.sum() < expected.size
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_masks_of_polygons_differ_from_pycocotools_only_beside_the_border(seed):
     random, size = np.random.default_rng(seed), (60, 80)
