@@ -42,12 +42,12 @@ def running_statistics(
         mean: (C,) float64.
         variance: (C,) float64. A batch's own is over all but the channels, divided by their number, not by one less.
     """
-    mean, variance = np.array(mean, np.float64), np.array(variance, np.float64)
+    moving_mean, moving_variance = np.array(mean, np.float64), np.array(variance, np.float64)
     for batch in batches:
-        batch = np.asarray(batch, np.float64)
-        mean = momentum * mean + (1 - momentum) * batch.mean(axis=(0, 1, 2))
-        variance = momentum * variance + (1 - momentum) * batch.var(axis=(0, 1, 2))
-    return mean, variance
+        activations = np.asarray(batch, np.float64)
+        moving_mean = momentum * moving_mean + (1 - momentum) * activations.mean(axis=(0, 1, 2))
+        moving_variance = momentum * moving_variance + (1 - momentum) * activations.var(axis=(0, 1, 2))
+    return moving_mean, moving_variance
 
 
 def linear_probe(features: ArrayLike, labels: ArrayLike, weight_decay: float) -> tuple[np.ndarray, float]:

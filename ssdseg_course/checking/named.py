@@ -141,7 +141,7 @@ def _letter(number: float) -> str:
     return letter if letter.isprintable() and letter else "\N{REPLACEMENT CHARACTER}"
 
 
-def _by_name(value: Plain) -> dict[str, Plain] | None:
+def _by_name(value: Plain) -> dict[str, Any] | None:
     parts = parts_of(value)
     if len(parts) != 2:
         return None

@@ -3,6 +3,9 @@
 Overlaps, precisions and shares lie clear of their thresholds, or on them in numbers that every kind of float holds.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ssdseg_course.checking.compare import Complaint, compare_arrays
@@ -1057,15 +1060,19 @@ def _masks_before_boxes(*arguments):
     return image, mask, boxes, labels
 
 
-def _scene(shape: tuple[int, int], objects, rng: np.random.Generator, ignored=()) -> Arguments:
+Object = tuple[int, Any, Any]  # class, box (x0, y0, x1, y1) in pixels, and what of it the mask has: None for all
+
+
+def _scene(
+    rng: np.random.Generator, shape: tuple[int, int], objects: Sequence[Object], ignored: Sequence[Any] = ()
+) -> Arguments:
     """A picture of noise with objects.
 
     Args:
-        shape: (height, width).
-        objects: each with its class, its box (x0, y0, x1, y1) in pixels, and the same for what the mask has of it, or
-            None for all of it.
         rng: of the noise.
-        ignored: boxes that are "ignore" in the mask.
+        shape: (height, width).
+        objects: what it shows.
+        ignored: boxes in pixels that are "ignore" in the mask.
     """
     mask = np.zeros(shape, np.uint8)
     for label, box, filled in objects:
@@ -1091,11 +1098,11 @@ def _draw_scene(rng: np.random.Generator, shape: tuple[int, int], count: int, ig
         x0, y0, x1, y1 = (int(side) for side in corners)
         filled = (x0, y0, x1, y1 - 1) if rng.random() < 0.5 else None
         objects.append((int(rng.integers(1, 4)), moved, filled))
-    return _scene(shape, objects, rng, [tuple(int(side) for side in box(4)) for _ in range(ignored)])
+    return _scene(rng, shape, objects, [box(4) for _ in range(ignored)])
 
 
 def _draw_paste(rng: np.random.Generator) -> Arguments:
-    shape = tuple(int(n) for n in rng.integers((7, 10), (9, 13)))
+    shape = int(rng.integers(7, 9)), int(rng.integers(10, 13))
     return *_draw_scene(rng, shape, int(rng.integers(2, 5)), 1), *_draw_scene(rng, shape, int(rng.integers(1, 4)), 1)
 
 
@@ -1128,17 +1135,21 @@ def _fixed_pastes() -> tuple[Arguments, ...]:
     ]
     over_these = [(2, (2, 2, 4, 4), None), (3, (6, 1, 10, 3), None), (1, (3, 5, 5, 8), None), (2, (9, 6, 10, 7), None)]
     rectangle = [(1, (2, 0, 8, 8), (2, 0, 4, 8))]
-    scenes = (
-        ((small, one, ()), (small, [(2, (3, 1, 6, 4), (4, 1, 6, 4))], ())),
-        ((small, one, ()), (small, [(2, (0, 0, 3, 3), None)], ())),
-        ((small, [(3, (2, 0, 6, 3), None)], [(0, 0, 1, 4)]), (small, [(1, (0, 1, 3, 4), None)], [(3, 0, 6, 3)])),
-        ((large, covered, ()), (large, over, ())),
-        ((large, between, [(0, 6, 2, 8)]), (large, over_these, [(0, 0, 12, 1)])),
-        ((large, [(2, (3, 1, 7, 6), None), (1, (0, 0, 3, 8), None)], ()), (large, rectangle, ())),
-        ((small, [], ()), (small, one, ())),
-        ((small, one, ()), (small, [], [(0, 0, 6, 4)])),
+    pairs: tuple[tuple[tuple[int, int], tuple[Any, ...], tuple[Any, ...]], ...] = (  # of two scenes of one shape
+        (small, (one,), ([(2, (3, 1, 6, 4), (4, 1, 6, 4))],)),
+        (small, (one,), ([(2, (0, 0, 3, 3), None)],)),
+        (
+            small,
+            ([(3, (2, 0, 6, 3), None)], [(0, 0, 1, 4)]),
+            ([(1, (0, 1, 3, 4), None)], [(3, 0, 6, 3)]),
+        ),
+        (large, (covered,), (over,)),
+        (large, (between, [(0, 6, 2, 8)]), (over_these, [(0, 0, 12, 1)])),
+        (large, ([(2, (3, 1, 7, 6), None), (1, (0, 0, 3, 8), None)],), (rectangle,)),
+        (small, ([],), (one,)),
+        (small, (one,), ([], [(0, 0, 6, 4)])),
     )
-    return tuple((*_scene(*own[:2], _RNG, own[2]), *_scene(*other[:2], _RNG, other[2])) for own, other in scenes)
+    return tuple((*_scene(_RNG, shape, *own), *_scene(_RNG, shape, *other)) for shape, own, other in pairs)
 
 
 PASTE = Exercise(
@@ -1429,7 +1440,7 @@ def _truth_by_truth(boxes, labels, true_boxes, true_labels):
     return rest
 
 
-def _pixel_boxes(*corners) -> np.ndarray:
+def _pixel_boxes(*corners: tuple[float, ...]) -> np.ndarray:
     return np.array(corners, float).reshape(-1, 4)
 
 
