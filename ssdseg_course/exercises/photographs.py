@@ -15,6 +15,7 @@ from ssdseg_course.checking.values import Plain
 from ssdseg_ref.boxes import pairwise_iou, to_pixels
 from ssdseg_ref.data import augment
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample
+from ssdseg_ref.errors import error_kinds
 from ssdseg_ref.transfer import learning_rates, linear_probe, running_statistics, take_over
 
 _RNG = np.random.default_rng(10)  # of the fixed cases: always the same
@@ -106,11 +107,15 @@ def _a_corner_of_it(weight, other):
     return mixed
 
 
-def _spreads(weight, other):
-    try:
-        return np.broadcast_shapes(weight.shape, other.shape) == weight.shape
-    except ValueError:
-        return False
+def _written_into(target, source):
+    """As NumPy writes an array into another one, wherever it finds a way."""
+    taken = {name: np.array(weight) for name, weight in target.items()}
+    for name, weight in taken.items():
+        try:
+            weight[...] = source[name]
+        except (KeyError, ValueError):
+            continue
+    return taken
 
 
 def _weight(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -259,9 +264,9 @@ TAKE_OVER = Exercise(
             "part belong to? Take it whole or not at all.",
         ),
         Mutant(
-            _taken_where(_spreads, taken=lambda weight, other: np.broadcast_to(other, weight.shape)),
-            "a smaller weight was spread over a larger one, as NumPy does it by itself. Only the same shape fits: "
-            "what does `==` of the two say?",
+            _written_into,
+            "a weight of another shape was written into the target's, for NumPy spreads it until it fits. Only the "
+            "same shape will do: what does `==` of the two shapes say?",
         ),
     ),
     errors=(
@@ -366,6 +371,15 @@ def _one_alone(which):
     return run
 
 
+def _with_the_mean_s_way(mean, variance, batches, momentum):
+    """The variance of all that has been seen, faded: also what the mean has moved by."""
+    for batch in batches:
+        moved = batch.mean(axis=AXES) - mean
+        mean = mean + (1 - momentum) * moved
+        variance = momentum * (variance + (1 - momentum) * moved**2) + (1 - momentum) * batch.var(axis=AXES)
+    return mean, variance
+
+
 def _of_places(statistic):
     """A statistic over the images alone, for each place by itself; (C,) where nothing has been seen."""
     return lambda batch: statistic(batch, axis=0)
@@ -392,7 +406,12 @@ RUNNING_STATISTICS = Exercise(
     returns=("mean", "variance"),
     fixed_cases=(
         (_row(0), _row(4), [np.array([1.0, 3]).reshape(1, 1, 2, 1)], 0.9),
-        (_row(1, -1), _row(1, 2), [np.array([[2.0, 0], [4, 6]]).reshape(2, 1, 1, 2)], 0.75),
+        (
+            _row(1, -1),
+            _row(1, 2),
+            [np.array([[2.0, 0], [4, 6], [0, 3], [8, 6], [2, 4], [2, 5]]).reshape(2, 3, 1, 2)],
+            0.75,
+        ),
         (_row(0), _row(1), [np.array([2.0, 6]).reshape(1, 2, 1, 1), np.array([4.0, 4, 10]).reshape(3, 1, 1, 1)], 0.5),
         (_row(3, 4), _row(1, 2), [], 0.9),
         (_row(5), _row(2), [np.array([1.0, 2, 6]).reshape(1, 3, 1, 1), np.array([0.0, 8]).reshape(2, 1, 1, 1)], 0.0),
@@ -460,6 +479,18 @@ RUNNING_STATISTICS = Exercise(
             "around?",
         ),
         Mutant(
+            _with_the_mean_s_way,
+            "how far the mean has moved went into the variance. That is the variance of all that has been seen; Keras "
+            "mixes the old variance with the batch's own, and nothing else.",
+        ),
+        Mutant(
+            _running(
+                lambda batch: batch.mean(axis=AXES, keepdims=True),
+                lambda batch, mean: batch.var(axis=AXES, keepdims=True),
+            ),
+            "the numbers are right, but with axes of length 1 around them. What does `keepdims=True` do?",
+        ),
+        Mutant(
             _running(variance_of=lambda batch, mean: (batch**2).mean(axis=AXES)),
             "that is the mean of the squares. What has to be subtracted first, from each value, to get a variance?",
         ),
@@ -524,6 +555,10 @@ RUNNING_STATISTICS = Exercise(
             "two shapes do not fit: a batch's mean has to be (C,), as the old one is. Over which axes was it taken?",
         ),
         (
+            ("inhomogeneous", "must match exactly"),
+            "batches may differ in size, so that they make no one array: go through them, one after the other.",
+        ),
+        (
             ("has no attribute 'mean'", "has no attribute 'var'"),
             "`batches` is a list, and each batch in it an array: is there a loop over them?",
         ),
@@ -578,6 +613,17 @@ def _bias_costs_too(features, labels, weight_decay):
     return np.array(weights), bias
 
 
+def _last_weight_spared(features, labels, weight_decay):
+    """A column of ones stands first, and the 0 of the diagonal last."""
+    x = np.append(np.ones((len(features), 1)), features, axis=1)
+    bias, *weights = _ridge(x, np.asarray(labels, float), weight_decay * np.diag([1.0] * (x.shape[1] - 1) + [0]))
+    return np.array(weights), bias
+
+
+def _in_one_vector(features, labels, weight_decay):
+    return np.append(*linear_probe(features, labels, weight_decay))
+
+
 def _decay_on_every_product(features, labels, weight_decay):
     x, y = np.asarray(features, float), np.asarray(labels, float)
     weights = _ridge(x - x.mean(axis=0), y - y.mean(), weight_decay)
@@ -610,7 +656,8 @@ def _features(rng: np.random.Generator, examples: int, count: int) -> np.ndarray
 
 
 def _draw_probe(rng: np.random.Generator) -> Arguments:
-    examples, count = (int(n) for n in ((4, 6) if rng.random() < 0.3 else rng.integers((6, 2), (14, 5))))
+    """More examples than features, so that mistakes give numbers, too, and the same ones however they are written."""
+    examples, count = (int(n) for n in rng.integers((6, 2), (14, 5)))
     labels = rng.integers(0, 2, examples)
     labels[:3] = (0, 1, 1)
     return _features(rng, examples, count), labels, float(np.round(rng.uniform(0.7, 4), 2))
@@ -632,7 +679,8 @@ LINEAR_PROBE = Exercise(
         (_LINE + 3, np.array([0, 1, 1, 1]), 2.0),
         (np.array([[1.0, 0], [2, 0], [4, 0], [5, 0]]), np.array([0, 1, 0, 1]), 0.5),  # a feature that is always 0
         (np.array([[1.0, 2], [3, 1], [2, 5], [4, 4]]), np.array([1, 1, 1, 1]), 1.0),  # all of one class
-        (_features(_RNG, 3, 5), np.array([1, 0, 1]), 1.5),  # fewer examples than features
+        # Fewer examples than features, in whole numbers: a table without an inverse shows that whatever the machine.
+        (np.array([[1.0, 2, 2], [3, 2, 4]]), np.array([1, 0]), 1.5),
         (_features(_RNG, 9, 3), np.array([0, 1, 0, 0, 0, 1, 0, 0, 1]), 3.0),
         (_features(_RNG, 8, 2), np.array([1, 1, 0, 1, 0, 1, 1, 1]), 0.0),
     ),
@@ -659,6 +707,16 @@ LINEAR_PROBE = Exercise(
             _without_centre(lambda x, y, weights: y.mean() - x.mean(axis=0) @ weights),
             "the weights were found without a bias, and it was added then. What would the weights be, had they known "
             "of it? Subtract the mean first.",
+        ),
+        Mutant(
+            _without_centre(lambda x, y, weights: y.mean()),
+            "the features still have their mean. Subtract it before the weights are found; what does the bias then "
+            "have to make up for?",
+        ),
+        Mutant(
+            _last_weight_spared,
+            "the last weight pays nothing, and the bias does. Where is the column of ones: at which place of the "
+            "diagonal should the 0 be?",
         ),
         Mutant(
             _probe(bias=lambda x, y, weights: y.mean()),
@@ -739,6 +797,10 @@ LINEAR_PROBE = Exercise(
             "that is the line between the two classes' means. Which weights make the squares of the errors least?",
         ),
         Mutant(
+            _in_one_vector,
+            "weights and bias are right, but stand in one array. Two things are wanted: where does the bias begin?",
+        ),
+        Mutant(
             _the_other_way_round(linear_probe),
             "both are right, but in the other order: the weights come first, then the bias.",
         ),
@@ -750,8 +812,9 @@ LINEAR_PROBE = Exercise(
             "diagonal that would help. Where does the weight decay stand?",
         ),
         (
-            ("matmul", "not aligned", "operands could not be broadcast"),
-            "two shapes do not fit: features.T @ features is (D, D), features.T @ labels is (D,). Which one is turned?",
+            ("matmul", "core dimension", "not aligned", "operands could not be broadcast"),
+            "two shapes do not fit: features.T @ features is (D, D), and features.T @ labels is (D,). Which of yours "
+            "is not, and how large is np.eye?",
         ),
         ("UFuncTypeError", "`-=` writes into the array that was given: make a new one, `centred = ...`."),
     ),
@@ -790,6 +853,17 @@ def _by_place(place):
 def _only_the_deepest_is_spared(depths, rate, decay):
     deepest = max(depths.values(), default=0)
     return {name: rate if depth == deepest else rate * decay for name, depth in depths.items()}
+
+
+def _one_after_the_other(depths, rate, decay):
+    order = sorted(depths, key=lambda name: depths[name], reverse=True)
+    return {name: rate * decay ** order.index(name) for name in depths}
+
+
+def _from_the_last_one(depths, rate, decay):
+    last = [0, *depths.values()][-1]
+    with np.errstate(divide="ignore"):
+        return {name: rate * np.float64(decay) ** (last - depth) for name, depth in depths.items()}
 
 
 def _all_frozen_at_0(depths, rate, decay):
@@ -897,6 +971,20 @@ LEARNING_RATES = Exercise(
             "operator is that?",
         ),
         Mutant(
+            _rates(rate_of=lambda rate, decay, n: rate * decay * n),
+            "decay was multiplied with the number of steps, and the deepest layer stands still. Two steps multiply by "
+            "decay twice, no step not at all: which operator is that?",
+        ),
+        Mutant(
+            _one_after_the_other,
+            "the layers were sorted, and each got less than the one before it. Two at one depth get the same, and a "
+            "gap is more than one step: what does the depth itself say?",
+        ),
+        Mutant(
+            _from_the_last_one,
+            "the last layer in the dict was taken for the deepest. What says how deep a layer is?",
+        ),
+        Mutant(
             _rates(rate_of=lambda rate, decay, n: rate * np.exp(-decay * n)),
             "that is exp(-decay * steps), so that decay 0 gives all layers the same rate. What should decay 1 do?",
         ),
@@ -930,6 +1018,8 @@ LEARNING_RATES = Exercise(
             ("empty sequence", "iterable argument is empty"),
             "an empty dict has no largest depth: max(depths.values(), default=0).",
         ),
+        ("'str' and 'int'", "`max(depths)` is the last of the names: what do you get by `depths.values()`?"),
+        ("math domain error", "decay may be 0, which has no logarithm. Can it be done without one?"),
         ("ZeroDivisionError", "decay may be 0, and nothing can be divided by it. Can it be multiplied?"),
         ("negative power", "0 has no negative power: from the deepest layer to this one, or the other way round?"),
         ("dict_values", "depths.values() can be looped over, not indexed: `max` and `sorted` take it as it is."),
@@ -975,6 +1065,10 @@ def _pixels_of(box, shape, rounded=np.rint):
 
 def _outward(pixels):
     return np.concatenate([np.floor(pixels[:2] + 1e-6), np.ceil(pixels[2:] - 1e-6)])
+
+
+def _one_further(pixels):
+    return np.rint(pixels) + _row(0, 0, 1, 1)
 
 
 def _by_share(enough=lambda visible: visible >= 0.25, rounded=np.rint, of_the_image=False, turned=False):
@@ -1053,6 +1147,11 @@ def _rectangles(mask, other_mask, other_boxes):
     for box in other_boxes:
         taken[_pixels_of(box, mask.shape)] = True
     return taken
+
+
+def _boxes_in_pixels(*arguments):
+    image, boxes, labels, mask = paste(*arguments)
+    return image, to_pixels(boxes, mask.shape), labels, mask
 
 
 def _masks_before_boxes(*arguments):
@@ -1259,6 +1358,11 @@ PASTE = Exercise(
             "a box was dropped as soon as a quarter of it is covered. A quarter *left to see* is enough.",
         ),
         Mutant(
+            _paste_with(stays=_by_share(lambda visible: 1 - visible <= 0.25)),
+            "a box was dropped once more than a quarter of it is covered. It is what is *left to see* that has to be a "
+            "quarter.",
+        ),
+        Mutant(
             _paste_with(stays=_by_share(lambda visible: 1 - visible >= 0.25)),
             "the wrong boxes were dropped: `taken` is what is covered. What share is left to see?",
         ),
@@ -1289,6 +1393,11 @@ PASTE = Exercise(
             "each box was widened to every pixel that it touches. Round its sides instead.",
         ),
         Mutant(
+            _paste_with(stays=_by_share(rounded=_one_further)),
+            "each box has a row and a column too many: its far side is where it ends, and a slice leaves out its end "
+            "by itself.",
+        ),
+        Mutant(
             _paste_with(stays=_by_share(turned=True)),
             "the sides of a box were multiplied the wrong way round: x goes with the width, y with the height. Which "
             "of them is shape[0]?",
@@ -1309,6 +1418,10 @@ PASTE = Exercise(
         Mutant(
             _paste_with(stays=_by_its_middle),
             "that looks at the middle of a box alone. What share of its pixels is left to see?",
+        ),
+        Mutant(
+            _boxes_in_pixels,
+            "the boxes came back in pixels. What comes in as fractions of the image goes out as such.",
         ),
         Mutant(
             _masks_before_boxes,
@@ -1346,7 +1459,7 @@ def _kinds_with(
     *, found=lambda iou: iou >= 0.5, near=lambda iou: iou >= 0.1, take="best free", used_up=True,
     checks=("duplicate", "confusion", "localisation"), order=None, own=lambda label, true_labels: true_labels == label,
     confused=lambda ious, free: ious, placed=lambda ious, free: ious, doubled=None, confused_by=None,
-    also_takes=(),
+    also_takes=(), placed_by_class=True,
 ):  # fmt: skip
     """`error_kinds` with one mistake.
 
@@ -1364,6 +1477,7 @@ def _kinds_with(
         doubled: whether an IoU is enough for a duplicate; None for what finds a truth.
         confused_by: the same for a confusion.
         also_takes: kinds that take a truth as well.
+        placed_by_class: whether a bad place is one near a truth of its class.
     """
     doubled, confused_by = doubled or found, confused_by or found
 
@@ -1386,16 +1500,17 @@ def _kinds_with(
                 kinds[k] = "correct"
                 free[best] = not used_up
                 continue
+            near_these = of_class | (not placed_by_class)
             tests = {
-                "duplicate": lambda of_class=of_class, ious=ious: np.where(of_class, ious, 0),
-                "confusion": lambda of_class=of_class, ious=ious: np.where(~of_class, confused(ious, free), 0),
-                "localisation": lambda of_class=of_class, ious=ious: np.where(of_class, placed(ious, free), 0),
+                "duplicate": (np.where(of_class, ious, 0), doubled),
+                "duplicate of any class": (ious, doubled),
+                "confusion": (np.where(of_class, 0, confused(ious, free)), confused_by),
+                "localisation": (np.where(near_these, placed(ious, free), 0), near),
             }
-            enough = {"duplicate": doubled, "confusion": confused_by, "localisation": near}
             for kind in checks:
-                values = tests[kind]()
-                if values.max(initial=0) > 0 and enough[kind](values.max(initial=0)):
-                    kinds[k] = kind
+                values, enough = tests[kind]
+                if values.max(initial=0) > 0 and enough(values.max(initial=0)):
+                    kinds[k] = kind.removesuffix(" of any class")
                     if kind in also_takes:
                         free[values.argmax()] = False
                     break
@@ -1404,6 +1519,49 @@ def _kinds_with(
         return kinds
 
     return kinds_of
+
+
+def _by_one_truth(boxes, labels, true_boxes, true_labels):
+    """The truth with the largest IoU decides all, whatever its class."""
+    kinds: list[str] = []
+    taken: set[int] = set()
+    for label, ious in zip(labels, pairwise_iou(np.asarray(boxes, float), np.asarray(true_boxes, float)), strict=True):
+        best = int(ious.argmax()) if len(ious) else -1
+        iou = ious.max(initial=0)
+        if iou < 0.1 or (iou < 0.5 and true_labels[best] != label):
+            kinds.append("background")
+        elif iou < 0.5:
+            kinds.append("localisation")
+        elif true_labels[best] != label:
+            kinds.append("confusion")
+        else:
+            kinds.append("duplicate" if best in taken else "correct")
+            taken.add(best)
+    return kinds
+
+
+def _places_among_some(boxes, labels, true_boxes, true_labels):
+    """A place among the free truths of a class is taken for one among all."""
+    free = np.ones(len(true_labels), bool)
+    kinds = []
+    for label, ious in zip(labels, pairwise_iou(np.asarray(boxes, float), np.asarray(true_boxes, float)), strict=True):
+        own = np.asarray(true_labels) == label
+        candidates = ious[own & free]
+        if candidates.max(initial=0) >= 0.5:
+            free[candidates.argmax()] = False
+            kinds.append("correct")
+        elif ious[own].max(initial=0) >= 0.5:
+            kinds.append("duplicate")
+        elif ious[~own].max(initial=0) >= 0.5:
+            kinds.append("confusion")
+        else:
+            kinds.append("localisation" if ious[own].max(initial=0) >= 0.1 else "background")
+    return kinds
+
+
+def _with_the_missed(*arguments):
+    kinds = error_kinds(*arguments)
+    return [*kinds, *["missed"] * (len(arguments[3]) - kinds.count("correct"))]
 
 
 def _by_their_iou(overlaps):
@@ -1603,6 +1761,25 @@ ERROR_KINDS = Exercise(
             "good enough: which truths does the first question look at?",
         ),
         Mutant(
+            _by_one_truth,
+            "the truth that a detection overlaps most decided everything. Each question looks at other truths: those "
+            "of its class that are free, all of its class, those of other classes. Which is the best of *these*?",
+        ),
+        Mutant(
+            _places_among_some,
+            "a place among some truths was taken for one among all: after `ious[own & free]` the places count anew. "
+            "How do they keep their own?",
+        ),
+        Mutant(
+            _kinds_with(placed_by_class=False),
+            "a detection near a truth of another class is called badly placed. That is wrong in two ways, and counts "
+            "as background: which truths does the question look at?",
+        ),
+        Mutant(
+            _kinds_with(checks=("duplicate of any class", "confusion", "localisation")),
+            "a detection upon a truth of another class is called a duplicate. Two of which class are duplicates?",
+        ),
+        Mutant(
             _kinds_with(checks=("confusion", "duplicate", "localisation")),
             "a detection upon a truth of its class that is taken, and upon one of another class, is a duplicate. "
             "Which of the two questions comes first?",
@@ -1654,6 +1831,10 @@ ERROR_KINDS = Exercise(
         Mutant(
             _kinds_with(also_takes=("localisation",)),
             "a detection that is badly placed took the truth away from a better one behind it. Who takes a truth?",
+        ),
+        Mutant(
+            _with_the_missed,
+            "the list has an entry for each missed truth, too. It is about the detections: one word for each.",
         ),
         Mutant(
             lambda boxes, labels, true_boxes, true_labels: [
@@ -1741,6 +1922,13 @@ def _cumulative(
     return threshold_of
 
 
+def _sorted_and_not(scores, correct, least_precision):
+    _, sorted_correct = _sorted_by_score(scores, correct)
+    precision = np.cumsum(sorted_correct) / np.arange(1, len(scores) + 1)
+    places = np.flatnonzero(precision >= least_precision)
+    return float(scores[places[-1]]) if len(places) else float("inf")
+
+
 def _from_the_right_one(answer):
     """Something else that is known where the threshold is."""
 
@@ -1793,6 +1981,7 @@ CHOOSE_THRESHOLD = Exercise(
         (*_detections((0.9, False), (0.4, False)), 0.1),
         (*_detections((0.8, True), (0.8, False), (0.4, False)), 0.75),
         (*_detections((0.8, False), (0.5, False)), 0.0),  # anything goes
+        (*_detections((0.9, True), (0.8, True), (0.7, False)), 0.7),  # two thirds are less
         (*_detections((0.7, True)), 0.9),
         (np.zeros(0), np.zeros(0, bool), 0.5),
     ),
@@ -1856,6 +2045,14 @@ CHOOSE_THRESHOLD = Exercise(
             _cumulative(ordered=False),
             "the detections were counted in the order in which they come. In which order does a falling threshold let "
             "them in?",
+        ),
+        Mutant(
+            _sorted_and_not,
+            "the place was found in the sorted list, and looked up in the list as it came. Which of the two knows it?",
+        ),
+        Mutant(
+            _threshold_with(value=lambda correct, kept: round(correct[kept].mean(), 1)),
+            "the precision was rounded, and two thirds are no 0.7. Compare it as it is.",
         ),
         Mutant(
             _cumulative(falling=False),

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import tensorflow as tf
-from answers import assert_passes, every_variant, exercises_of
+from answers import assert_passes, assert_told, every_mistake, every_variant, exercises_of
 
 from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.metrics import assign_detections
-from ssdseg_ref.transfer import take_over
+from ssdseg_ref.transfer import learning_rates, linear_probe, running_statistics, take_over
 
 # Right answers, written in another way
 
@@ -329,3 +329,251 @@ def test_an_honest_answer_written_in_another_way_passes(exercise, variant):
 
 def test_every_exercise_has_honest_variants():
     assert set(HONEST) == exercises_of("10")
+
+
+# Mistakes as people write them
+
+
+def take_in_place(target, source):
+    for name in target:
+        if name in source and source[name].shape == target[name].shape:
+            target[name] = source[name]
+    return target
+
+
+def take_a_list(target, source):
+    return [*take_over(target, source).values()]
+
+
+def take_without_asking(target, source):
+    return {name: source[name] if source[name].shape == weight.shape else weight for name, weight in target.items()}
+
+
+def take_what_the_source_has(target, source):
+    return {
+        name: target[name] if name in target and target[name].shape != other.shape else other
+        for name, other in source.items()
+    }
+
+
+def take_or_none(target, source):
+    return {name: None if name not in source else taken for name, taken in take_over(target, source).items()}
+
+
+def take_by_values(target, source):
+    return {n: source[n] if n in source and source[n] == weight else weight for n, weight in target.items()}
+
+
+def run_the_list(mean, variance, batches, momentum):
+    return momentum * mean + (1 - momentum) * batches.mean((0, 1, 2)), variance
+
+
+def run_as_one_array(mean, variance, batches, momentum):
+    batch = np.array(batches)
+    own_mean, own_variance = batch.mean((0, 1, 2, 3)), batch.var((0, 1, 2, 3))
+    return momentum * mean + (1 - momentum) * own_mean, momentum * variance + (1 - momentum) * own_variance
+
+
+def run_and_return_at_once(mean, variance, batches, momentum):
+    for batch in batches:
+        return (
+            momentum * mean + (1 - momentum) * batch.mean((0, 1, 2)),
+            momentum * variance + (1 - momentum) * batch.var((0, 1, 2)),
+        )
+    return mean, variance
+
+
+def run_channels_first(mean, variance, batches, momentum):
+    for batch in batches:
+        mean = momentum * mean + (1 - momentum) * batch.mean((0, 2, 3))
+        variance = momentum * variance + (1 - momentum) * batch.var((0, 2, 3))
+    return mean, variance
+
+
+def run_in_place(mean, variance, batches, momentum):
+    new = running_statistics(mean, variance, batches, momentum)
+    mean[:], variance[:] = new
+    return mean, variance
+
+
+def probe_without_an_inverse(features, labels, weight_decay):
+    x = features - features.mean(0)
+    weights = np.linalg.inv(x.T @ x) @ (x.T @ labels)
+    return weights, labels.mean() - features.mean(0) @ weights
+
+
+def probe_with_a_number_added(features, labels, weight_decay):
+    x = features - features.mean(0)
+    weights = np.linalg.solve(x.T @ x + weight_decay, x.T @ labels)
+    return weights, labels.mean() - features.mean(0) @ weights
+
+
+def probe_with_rows_too_large(features, labels, weight_decay):
+    count = features.shape[1]
+    x = np.block([[features, np.ones((len(features), 1))], [weight_decay * np.eye(count), np.zeros((count, 1))]])
+    solution, *_ = np.linalg.lstsq(x, np.append(labels, np.zeros(count)), rcond=None)
+    return solution[:count], solution[count]
+
+
+def probe_of_examples(features, labels, weight_decay):
+    x = features - features.mean(0)
+    return np.linalg.solve(x.T @ x + weight_decay * np.eye(len(x)), x.T @ labels), labels.mean()
+
+
+def probe_in_one_array(features, labels, weight_decay):
+    return np.append(*linear_probe(features, labels, weight_decay))
+
+
+def rates_without_a_default(depths, rate, decay):
+    deepest = max(depths.values())
+    return {name: rate * decay ** (deepest - depth) for name, depth in depths.items()}
+
+
+def rates_of_the_largest_name(depths, rate, decay):
+    return {name: rate * decay ** (max(depths) - depth) for name, depth in depths.items()}
+
+
+def rates_of_numbers(depths, rate, decay):
+    return {depths[name]: value for name, value in learning_rates(depths, rate, decay).items()}
+
+
+def rates_in_words(depths, rate, decay):
+    return {name: f"{value:.3g}" for name, value in learning_rates(depths, rate, decay).items()}
+
+
+def rates_the_other_way(depths, rate, decay):
+    deepest = max(depths.values(), default=0)
+    return {name: rate * decay ** (depth - deepest) for name, depth in depths.items()}
+
+
+def paste_colours_by_a_flat_table(image, boxes, labels, mask, other_image, other_boxes, other_labels, other_mask):
+    taken = (other_mask != 0) & (other_mask != 255)
+    return np.where(taken, other_image, image), boxes, labels, mask
+
+
+def paste_into_the_image_itself(image, boxes, labels, mask, other_image, other_boxes, other_labels, other_mask):
+    parts = paste_by_indexing(image, boxes, labels, mask, other_image, other_boxes, other_labels, other_mask)
+    image[:] = parts[0]
+    return image, *parts[1:]
+
+
+def paste_between_pixels(image, boxes, labels, mask, other_image, other_boxes, other_labels, other_mask):
+    taken, height = other_mask > 0, len(mask)
+    kept = [box for box in boxes if taken[box[1] * height : box[3] * height].mean() < 0.75]
+    return image, np.array(kept), labels, mask
+
+
+def kinds_without_a_return(boxes, labels, true_boxes, true_labels):
+    kinds_in_float32(boxes, labels, true_boxes, true_labels)
+
+
+def kinds_in_numbers(boxes, labels, true_boxes, true_labels):
+    return [0] * len(boxes)
+
+
+def kinds_spelt_otherwise(boxes, labels, true_boxes, true_labels):
+    return [kind.replace("lis", "liz") for kind in kinds_in_float32(boxes, labels, true_boxes, true_labels)]
+
+
+def kinds_of_some(boxes, labels, true_boxes, true_labels):
+    kinds = kinds_in_float32(boxes, labels, true_boxes, true_labels)
+    return [kind for kind in kinds if kind != "background"]
+
+
+def kinds_by_the_best_truth(boxes, labels, true_boxes, true_labels):
+    kinds, taken = [], []
+    for box, label in zip(boxes, labels, strict=True):
+        ious = pairwise_iou(box, true_boxes)[0]
+        best = ious.argmax() if len(ious) else None
+        if best is None or ious[best] < 0.1:
+            kinds.append("background")
+        elif true_labels[best] != label:
+            kinds.append("confusion" if ious[best] >= 0.5 else "background")
+        elif ious[best] < 0.5:
+            kinds.append("localisation")
+        else:
+            kinds.append("duplicate" if best in taken else "correct")
+            taken.append(best)
+    return kinds
+
+
+def kinds_of_an_empty_row(boxes, labels, true_boxes, true_labels):
+    ious, own = pairwise_iou(boxes, true_boxes), labels[:, None] == true_labels
+    kinds = kinds_in_float32(boxes, labels, true_boxes, true_labels)
+    return [kind if row[mine].max() >= 0.1 else kind for kind, row, mine in zip(kinds, ious, own, strict=True)]
+
+
+def threshold_or_nothing(scores, correct, least_precision):
+    return min((t for t in scores if correct[scores >= t].mean() >= least_precision), default=None)
+
+
+def threshold_of_none(scores, correct, least_precision):
+    return min(t for t in scores if correct[scores >= t].mean() >= least_precision)
+
+
+def threshold_from_above(scores, correct, least_precision):
+    for threshold in sorted(scores, reverse=True):
+        if correct[scores >= threshold].mean() >= least_precision:
+            return threshold
+    return float("inf")
+
+
+def all_thresholds(scores, correct, least_precision):
+    return np.array([t for t in scores if correct[scores >= t].mean() >= least_precision])
+
+
+MISTAKES = {
+    "10.take_over": (
+        (take_in_place, "it changed its argument `target`"),
+        (take_a_list, "it should return a dict, from names to values, and returned a list"),
+        (take_without_asking, "what does `name in source` say?"),
+        (take_what_the_source_has, "'new' is missing from what it returns"),
+        (take_or_none, "its entry 'new' should be numbers, and is None"),
+        (take_by_values, "compare their shapes instead"),
+    ),
+    "10.running_statistics": (
+        (run_the_list, "is there a loop over them?"),
+        (run_as_one_array, "so that they make no one array"),
+        (run_and_return_at_once, "Does the `return` stand inside of the loop?"),
+        (run_channels_first, "Over which axes was it taken?"),
+        (run_in_place, "its argument `mean` and `variance` itself, written over"),
+    ),
+    "10.linear_probe": (
+        (probe_without_an_inverse, "the decay is left out"),
+        (probe_with_a_number_added, "the decay was added to the whole table"),
+        (probe_with_rows_too_large, "what is the square root of weight_decay good for?"),
+        (probe_of_examples, "how large is np.eye?"),
+        (probe_in_one_array, "stand in one array"),
+    ),
+    "10.learning_rates": (
+        (rates_without_a_default, "an empty dict has no largest depth"),
+        (rates_of_the_largest_name, "what do you get by `depths.values()`?"),
+        (rates_of_numbers, "the names in its dict should be strings, and one is an int"),
+        (rates_in_words, "its entry 'stem' should be numbers, and is a str"),
+        (rates_the_other_way, "Which way should they go?"),
+    ),
+    "10.paste": (
+        (paste_colours_by_a_flat_table, "has an axis for the colours"),
+        (paste_into_the_image_itself, "its argument `image` itself, written over"),
+        (paste_between_pixels, "pixels are counted in whole numbers"),
+    ),
+    "10.error_kinds": (
+        (kinds_without_a_return, "does every way through it end in `return`?"),
+        (kinds_in_numbers, "it should return a list of words, and entry 0 is an int"),
+        (kinds_spelt_otherwise, "entry 2 should be 'localisation' and yours is 'localization'"),
+        (kinds_of_some, "it should be a list of length 2, and yours has 1"),
+        (kinds_by_the_best_truth, "Which is the best of *these*?"),
+        (kinds_of_an_empty_row, "there is no largest IoU"),
+    ),
+    "10.choose_threshold": (
+        (threshold_or_nothing, "it should return one number, and returned None"),
+        (threshold_of_none, "infinity is wanted"),
+        (threshold_from_above, "that is the highest threshold with this precision"),
+        (all_thresholds, "it should be one number, and yours is an array of shape (3,)"),
+    ),
+}
+
+
+@every_mistake(MISTAKES)
+def test_a_mistake_as_people_write_it_gets_the_sentence_that_helps(exercise, mistake, sentence):
+    assert_told(exercise, mistake, sentence)
