@@ -45,6 +45,7 @@ LESSONS = (
     Lesson(7, "07_deeplabv3plus", "DeepLabV3+: a class for every pixel"),
     Lesson(8, "08_training", "Joint training: everything together"),
     Lesson(9, "09_on_device", "On the device: the network in eight bits"),
+    Lesson(10, "10_photographs", "From drawings to photographs"),
 )
 
 

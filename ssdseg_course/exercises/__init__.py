@@ -18,6 +18,7 @@ MODULES = (
     ("deeplabv3plus",),
     ("training",),
     ("on_device",),
+    ("photographs",),
 )
 """Of each lesson, by its number; each has its `EXERCISES`, and perhaps what else is `ALLOWED` in the lesson."""
 

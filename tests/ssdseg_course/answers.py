@@ -12,6 +12,7 @@ from ssdseg_course import EXERCISES
 from ssdseg_course.checking.choices import run_indices
 from ssdseg_course.checking.exercise import call
 from ssdseg_course.checking.judge import AnswerKey, judge
+from ssdseg_course.checking.named import run_named, run_words
 from ssdseg_course.checking.probe import Outcome, probe
 from ssdseg_course.checking.report import Report
 
@@ -23,7 +24,7 @@ def seeds_of(exercise) -> range:
     """Seeds worth trying: one where nothing is drawn from it, few where a graph is made for each case."""
     if exercise.draw is None:
         return SEEDS[:1]
-    return SEEDS if exercise.run in (call, run_indices) else FEW_SEEDS
+    return SEEDS if exercise.run in (call, run_indices, run_named, run_words) else FEW_SEEDS
 
 
 def fixed_part(exercise):

@@ -155,7 +155,7 @@ class TestCheck:
             (["check", "1.9"], "lesson 1 has the exercises 1.1 to 1.7"),
             (["check", "01.coverage", "--watch"], "--watch is for whole lessons: ssdseg check 1 --watch"),
             (["hint", "01.grid"], "there is no exercise '01.grid'; did you mean 01.grid_centers"),
-            (["hint", "10"], "there is no lesson '10'"),
+            (["hint", "11"], "there is no lesson '11'"),
             (["update"], "is not a git clone"),
             (["update", "--from", "nowhere"], "nowhere: no course there"),
         ],

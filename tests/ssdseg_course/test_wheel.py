@@ -149,7 +149,7 @@ def test_answers_are_checked_and_counted(ssdseg, course):
     said = ssdseg("check", "1", cwd=course, status=1)
     assert "10 of 100" in said
     assert "Next:" in said
-    assert "10 of 910" in ssdseg("progress", cwd=course)
+    assert "10 of 1010" in ssdseg("progress", cwd=course)
     assert "right" in ssdseg("compare", "1", cwd=course)
     assert "hint 1 of 3" in ssdseg("hint", "1", cwd=course)
     assert "all is well with it; 1 of 7 answers are written" in ssdseg("doctor", "1", cwd=course)
