@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageFilter
 
+from ssdseg_ref.data.augment import crop
 from ssdseg_ref.data.sample import BACKGROUND, CLASSES, IMAGE_SIZE, Sample
 from ssdseg_ref.data.warehouse import render
 
@@ -37,7 +38,7 @@ def restyle(sample: Sample, rng: np.random.Generator) -> Sample:
     for step in range(TONES):
         picture[tone == step] = _textured((height, width), rng, contrast=0.3)[tone == step]
     drawn = (brightness - brightness.mean())[..., None]
-    picture += rng.uniform(0, 1) * drawn  # what is left of the drawing
+    picture += rng.uniform(-1, 0.3) * drawn  # what is left of the drawing, mostly in negative
     for box in sample.boxes[people]:
         xmin, ymin, xmax, ymax = np.round(box * [width, height, width, height]).astype(int)
         inside = np.zeros_like(mask, bool)
@@ -67,12 +68,24 @@ def stand_ins(seeds: Sequence[int], count: int, size: tuple[int, int] = IMAGE_SI
     for seed in seeds:
         if len(found) == count:
             break
-        scene = render(seed, size=size)
+        scene = render(seed, size=(size[0] * 3 // 2, size[1] * 3 // 2))
         if PERSON in scene.labels:
-            found.append(restyle(scene, np.random.default_rng((seed, 10))))
+            rng = np.random.default_rng((seed, 10))
+            found.append(restyle(crop(scene, _near_a_person(scene, rng), size), rng))
     if len(found) < count:
         raise ValueError(f"{len(seeds)} seeds have {len(found)} scenes with people, {count} are wanted")
     return found
+
+
+def _near_a_person(scene: Sample, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """A window, xmin, ymin, xmax, ymax, in which the largest person is about half as high as the picture."""
+    xmin, ymin, xmax, ymax = max(scene.boxes[scene.labels == PERSON].tolist(), key=lambda box: box[3] - box[1])
+    side = min((ymax - ymin) * rng.uniform(1.4, 2.4), 1.0)
+    left, top = (
+        float(np.clip((low + high) / 2 - side * rng.uniform(0.35, 0.65), 0, 1 - side))
+        for low, high in ((xmin, xmax), (ymin, ymax))
+    )
+    return left, top, left + side, top + side
 
 
 def _texture(size: tuple[int, int], rng: np.random.Generator, slope: float) -> np.ndarray:
