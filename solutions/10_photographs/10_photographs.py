@@ -647,3 +647,232 @@ if "zoomed out" in results:
 # Before any training the drawings' network had 0.07 there. The last column says something else: whoever has learned in
 # 114 pictures of two streets knows *these streets*. Photographs from elsewhere are the honest question, and there a
 # backbone that has seen the world is worth twice as much as one that knows drawings.
+
+# %% [markdown]
+# ## 7. Wrong in which way?
+#
+# One number says how good a detector is, and nothing about what to do. Errors have **kinds** (after Bolya et al. 2020),
+# and each has another cure: boxes that sit badly want better offsets, doubles another NMS, alarms on the background
+# more pictures *without* people, and missed people more pictures *with* such people.
+#
+# ### {10.error_kinds}
+#
+# Write `error_kinds(boxes, labels, true_boxes, true_labels)` for one picture: detections (D, 4) and (D,), **best
+# first**, and what is there. Return D words. One detection after the other is the first of these that fits:
+#
+# - `"correct"`: a true box of its class that no detection before it has taken has an IoU of at least 0.5 with it. It
+#   takes the one with the largest; of equal ones the last.
+# - `"duplicate"`: a true box of its class, taken already, has an IoU of at least 0.5 with it.
+# - `"confusion"`: a true box of another class, taken or not, has an IoU of at least 0.5 with it.
+# - `"localisation"`: a true box of its class, taken or not, has an IoU of at least 0.1 with it.
+# - `"background"`: anything else.
+#
+# `pairwise_iou(a, b)` of the next cell gives all overlaps (D, M) at once.
+
+# %%
+from ssdseg_ref.boxes import pairwise_iou
+
+
+# %% nbgrader={"grade_id": "error_kinds", "solution": true}
+def error_kinds(boxes, labels, true_boxes, true_labels):
+    """What each detection is: correct, or an error of some kind."""
+    ### BEGIN SOLUTION
+    overlaps = pairwise_iou(boxes, true_boxes)
+    free = np.ones(len(true_labels), bool)
+    kinds = []
+    for label, ious in zip(labels, overlaps, strict=True):
+        own = true_labels == label
+        can_take = np.flatnonzero(own & free & (ious >= 0.5))
+        if len(can_take):
+            best = ious[can_take].max()
+            free[can_take[ious[can_take] == best][-1]] = False
+            kinds.append("correct")
+        elif (ious[own] >= 0.5).any():
+            kinds.append("duplicate")
+        elif (ious[~own] >= 0.5).any():
+            kinds.append("confusion")
+        elif (ious[own] >= 0.1).any():
+            kinds.append("localisation")
+        else:
+            kinds.append("background")
+    return kinds
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_error_kinds", "grade": true}
+check("10.error_kinds", error_kinds)
+
+# %% [markdown]
+# Count, among detections with a score of at least 0.3. (With a single class there is no confusion.) And what does a
+# kind *cost*? `error_costs` mends all errors of one kind, and none of another, and tells by how much AP@.5 rises: a box
+# in its true place, a double or an alarm gone, a missed person struck off the list.
+
+
+# %%
+def kinds_of(predictions, samples, least_score=0.3):
+    """How often each kind occurs, and how many people are missed."""
+    counts = Counter()
+    for prediction, sample in zip(predictions, samples, strict=True):
+        order = np.argsort(-prediction.scores, kind="stable")
+        order = order[prediction.scores[order] >= least_score]
+        kinds = error_kinds(prediction.boxes[order], prediction.labels[order], sample.boxes, sample.labels)
+        counts.update(kinds)
+        counts["missed"] += len(sample.boxes) - kinds.count("correct")
+    return counts
+
+
+KINDS = [kind for kind in ERRORS if kind != "confusion"]
+if MODE != "skip":
+    with after("10.1", "10.6"):
+        seen = {"drawings": before}
+        if "all" in trained:
+            seen["all"] = judged(network_with(trained["all"]))[0]
+        costs = {}
+        for name, predictions in seen.items():
+            counts, costs[name] = kinds_of(predictions, validation), error_costs(predictions, validation, 1)
+            print(f"{name:9} correct {counts['correct']}; " + ", ".join(f"{kind} {counts[kind]}" for kind in KINDS))
+            print(f"{'':9} costs   " + ", ".join(f"{kind} {costs[name][kind]:.2f}" for kind in KINDS))
+
+# %% jupyter={"source_hidden": true}
+if MODE != "skip":
+    with after("10.1", "10.6"):
+        figure, axes = panels(len(costs), image_size=(1, 2))
+        for panel, (name, of_kind) in zip(axes, costs.items(), strict=True):
+            bars = panel.barh(KINDS, [of_kind[kind] for kind in KINDS], color=figures.SKY, edgecolor="black")
+            panel.bar_label(bars, fmt="%.2f", padding=3)
+            panel.invert_yaxis()
+            panel.set(title=name, xlabel="AP@.5 that it costs", xlim=(0, 1))
+        told = [f"{name}: " + ", ".join(f"{kind} {costs[name][kind]:.2f}" for kind in KINDS) for name in costs]
+        show(figure, alt=f"What each kind of error costs, in points of AP at an IoU of 0.5. {'; '.join(told)}.")
+        if "all" in seen:
+            draw_found(seen["all"][:3], validation[:3])
+
+# %% [markdown]
+# The costs do not add up to what is missing: a mended error changes the places of all others in the list. But they say
+# what to work on first. Which kind is it before the training, which after? Does *often* mean *dear*? An alarm with a
+# low score costs nearly nothing, one above the hits costs much.
+#
+# ## 8. Sure enough for what?
+#
+# In lesson 8 the threshold was the best compromise. A *use* is no compromise. Whoever counts visitors wants neither
+# misses nor alarms; who blurs faces must not miss one, and alarms do no harm; who stops a machine for every alarm has
+# it switched off by its people within a week. So: say first which precision the use demands, then take as much recall
+# as there is.
+#
+# ### {10.choose_threshold}
+#
+# Write `choose_threshold(scores, correct, least_precision)`: scores (D,) of all detections of a data set, in any order,
+# and whether each is correct (D,). Return the **lowest** score such that, of all detections with at least that score,
+# the share of correct ones is at least `least_precision`. Equal scores stay together. If there is none, return
+# `float("inf")`.
+
+
+# %% nbgrader={"grade_id": "choose_threshold", "solution": true}
+def choose_threshold(scores, correct, least_precision):
+    """The lowest threshold with at least this precision."""
+    ### BEGIN SOLUTION
+    for threshold in np.unique(scores):
+        if correct[scores >= threshold].mean() >= least_precision:
+            return threshold
+    return float("inf")
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade_id": "check_choose_threshold", "grade": true}
+check("10.choose_threshold", choose_threshold)
+
+# %% [markdown]
+# Three uses, and three networks. The third is **`photos`**, which comes with the course: `load_network("photos")`. It
+# began as section 6's last row, and learned from 214 photographs for 2,500 steps; pictures of 256 × 320.
+
+
+# %%
+def scores_and_correct(predictions, samples):
+    """(D,) scores and (D,) whether correct, of a whole data set."""
+    scores, correct = [], []
+    for prediction, sample in zip(predictions, samples, strict=True):
+        order = np.argsort(-prediction.scores, kind="stable")
+        kinds = error_kinds(prediction.boxes[order], prediction.labels[order], sample.boxes, sample.labels)
+        scores.append(prediction.scores[order])
+        correct.append(np.array([kind == "correct" for kind in kinds], bool))
+    return np.concatenate(scores), np.concatenate(correct)
+
+
+USES = {"nobody may be missed": 0.3, "counting": 0.8, "each alarm stops a machine": 0.95}  # precision that they want
+if MODE != "skip":
+    with after("10.1", "10.6", "10.7"):
+        seen["photos"], of_photos = judged(load_network("photos"), config=SHIPPED["photos"])
+        print(f"photos, on these pictures: {in_words(of_photos)}")
+        people = sum(len(sample.boxes) for sample in validation)
+        curves = {name: scores_and_correct(predictions, validation) for name, predictions in seen.items()}
+        for name, (scores, correct) in curves.items():
+            for use, precision in USES.items():
+                threshold = choose_threshold(scores, correct, precision)
+                found = correct[scores >= threshold].sum() / people
+                print(f"{name:9}{use:27}precision {precision:.2f}: threshold {threshold:5.2f}, recall {found:.2f}")
+
+# %% jupyter={"source_hidden": true}
+if MODE != "skip":
+    with after("10.1", "10.6", "10.7"):
+        figure, axes = panels(1, image_size=(1, 2))
+        styles = (("-", figures.BLUE), ("--", figures.ORANGE), (":", figures.GREEN))
+        told = []
+        for (name, (scores, correct)), (style, color) in zip(curves.items(), styles, strict=False):
+            hits = np.cumsum(correct[np.argsort(-scores, kind="stable")])
+            precision = hits / np.arange(1, len(hits) + 1)
+            axes[0].plot(hits / people, precision, linestyle=style, color=color, label=name)
+            told.append(f"{name} comes to a recall of {hits[-1] / people:.2f}")
+        axes[0].set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.03), title="what can be had together")
+        axes[0].legend(loc="lower left")
+        show(figure, alt=f"Precision over recall, a curve for each network. With all detections {', '.join(told)}.")
+
+# %% [markdown]
+# A threshold is chosen on validation and holds for pictures *like these*. It says nothing about another camera; and a
+# precision of .95 out of forty detections is two errors, give or take two.
+#
+# On the photographs of Penn-Fudan that it has not seen, `photos` reaches AP@.5 0.97 and an IoU of 0.83; on other
+# photographs, of COCO, a twin of it reached 0.45. On stand-ins it is a stranger, as the drawings' network is on
+# photographs.
+#
+# ## 9. An open end: photographs of your own
+#
+# Half an hour, thirty pictures, and a free tool for labelling: what would you like to find? Take the photographs where
+# the network shall work: with that camera, in that light, also empty scenes. Put every fifth one aside to judge by,
+# **before** you look at any result; not neighbours out of one film, of which one lies here and one there.
+#
+#     ssdseg data check my_photographs             # what is wrong with them, file by file
+#     ssdseg data info my_photographs              # classes, sizes, how many
+#     ssdseg evaluate photos --data my_photographs # what `photos` makes of them as it is
+#
+# Then: look at its errors by kind; begin with `photos` or with its backbone; draw the learning curve with 10, 20 and 30
+# of them, and decide whether to take a hundred more.
+#
+# ## 10. Compare with the reference
+#
+# Save the notebook (Ctrl + S) and type into a terminal:
+#
+#     ssdseg check 10      # runs your notebook from scratch, without the trainings, and counts your points
+#     ssdseg compare 10    # your functions beside the reference's
+#
+# ## To remember
+#
+# - What fits by name and shape is taken over; last layers are cut out where a class is known, and new where it is not.
+# - **Look before you train**, and ask the frozen features with a linear probe: it costs seconds.
+# - A frozen batch normalisation keeps the statistics of another world; one that trains needs steps to forget them.
+# - New layers fast, old ones slowly; frozen ones when there are very few pictures.
+# - Compare at equal steps, change one thing at a time, and do not believe the second digit of a single run.
+# - Errors have kinds, and each kind has another cure.
+# - The use chooses the precision; the threshold follows.
+#
+# ## The papers
+#
+# - J. Yosinski et al. 2014, *How transferable are features in deep neural networks?* (NeurIPS).
+# - R. Geirhos et al. 2019, *ImageNet-trained CNNs are biased towards texture; increasing shape bias improves accuracy
+#   and robustness* (ICLR).
+# - Y. Li et al. 2017, *Revisiting Batch Normalization For Practical Domain Adaptation* (ICLR workshop,
+#   arXiv:1603.04779).
+# - G. Alain and Y. Bengio 2016, *Understanding intermediate layers using linear classifier probes* (arXiv:1610.01644).
+# - J. Howard and S. Ruder 2018, *Universal Language Model Fine-tuning for Text Classification* (ACL), section 3.2.
+# - G. Ghiasi et al. 2021, *Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation* (CVPR).
+# - D. Bolya et al. 2020, *TIDE: A General Toolbox for Identifying Object Detection Errors* (ECCV).
+# - L. Wang et al. 2007, *Object Detection Combining Recognition and Segmentation* (ACCV): the photographs.
