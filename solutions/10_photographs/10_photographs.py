@@ -80,8 +80,9 @@ print(f"{data}: {len(train)} to learn from, with {sum(len(sample.boxes) for samp
 figure, axes = panels(3, image_size=PEOPLE.image_size)
 for panel, sample in zip(axes, train, strict=False):
     draw_image(panel, sample.image)
-    figures.draw_boxes(panel, sample.boxes, color=figures.ORANGE)
-show(figure, alt=f"Three pictures of {data}, with an orange box around each person.")
+    figures.draw_boxes(panel, sample.boxes, **figures.TRUTH)
+there = ", ".join(str(len(sample.boxes)) for sample in train[:3])
+show(figure, alt=f"Three of the pictures to learn from ({data}), with a white box around each person: {there} boxes.")
 
 # %% [markdown]
 # ## 2. What fits is taken over
@@ -182,20 +183,20 @@ with after("10.1"):
 
 # %% jupyter={"source_hidden": true}
 def draw_found(predictions, samples, least_score=0.4):
-    """True boxes dashed, detections solid."""
+    """True boxes and, over them, detections."""
     figure, axes = panels(len(samples), image_size=PEOPLE.image_size)
     counts = []
     for panel, prediction, sample in zip(axes, predictions, samples, strict=True):
         sure = prediction.scores >= least_score
-        counts.append(f"{sure.sum()} found where {len(sample.boxes)} are")
+        counts.append(f"{sure.sum()} found, {len(sample.boxes)} there")
         draw_image(panel, sample.image, fade=0.25)
-        figures.draw_boxes(panel, sample.boxes, color=figures.BLUE, linestyle="--")
-        figures.draw_boxes(panel, prediction.boxes[sure], color=figures.ORANGE)
+        figures.draw_boxes(panel, sample.boxes, **figures.TRUTH)
+        figures.draw_boxes(panel, prediction.boxes[sure], **figures.CAUGHT)
         panel.set_title(counts[-1], fontsize=10)
     show(
         figure,
-        alt=f"{len(samples)} pictures with true boxes, dashed and blue, and detections with a score of at least "
-        f"{least_score}, solid and orange: {'; '.join(counts)}.",
+        alt=f"{len(samples)} pictures with true boxes, white, and detections with a score of at least "
+        f"{least_score}, orange and dashed: {'; '.join(counts)}.",
     )
 
 
@@ -487,7 +488,7 @@ with after("10.5"):
     shown = (("first", train[0]), ("other", train[1]), ("pasted", pasted(train[:2])[0]))
     for panel, (title, sample) in zip(axes, shown, strict=True):
         draw_image(panel, sample.image)
-        figures.draw_boxes(panel, sample.boxes, color=figures.ORANGE)
+        figures.draw_boxes(panel, sample.boxes, **figures.TRUTH)
         panel.set_title(title, fontsize=10)
     show(
         figure,
@@ -592,7 +593,7 @@ def of_training(name, begin, samples, decay):
 results, trained = {"drawings": at_once} if "at_once" in globals() else {}, {}
 if MODE != "skip":
     with after("10.1", "10.2", "10.4", "10.5"):
-        chosen = experiments() if MODE == "full" else {name: experiments()[name] for name in ("heads", "all")}
+        chosen = experiments() if MODE == "full" else {name: experiments()[name] for name in ("all",)}
         for name, experiment in chosen.items():
             results[name], trained[name] = of_training(name, *experiment)
             print(f"{name:22}{in_words(results[name])}")
@@ -823,7 +824,7 @@ if MODE != "skip":
             axes[0].plot(hits / people, precision, linestyle=style, color=color, label=name)
             told.append(f"{name} comes to a recall of {hits[-1] / people:.2f}")
         axes[0].set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.03), title="what can be had together")
-        axes[0].legend(loc="lower left")
+        figure.legend(loc="outside right upper")
         show(figure, alt=f"Precision over recall, a curve for each network. With all detections {', '.join(told)}.")
 
 # %% [markdown]
