@@ -15,6 +15,7 @@ from nbformat.v4 import new_code_cell
 
 from ssdseg_course.manifest import LESSONS, Lesson, find_lesson
 from ssdseg_course.work.workspace import CHECKING
+from ssdseg_ref.data.photographs import FOLDER as PHOTOGRAPHS
 from ssdseg_ref.keeping import locked, write_whole
 
 CELL_TIMEOUT = 300  # seconds
@@ -84,7 +85,7 @@ def _execute(path: Path, environment: dict[str, str]) -> NotebookNode:
         resources={"metadata": {"path": str(path.parent)}},
         extra_arguments=["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"],
     )
-    client.execute(env=os.environ | environment)
+    client.execute(env=os.environ | {PHOTOGRAPHS: ""} | environment)
     return notebook
 
 
