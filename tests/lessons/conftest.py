@@ -15,13 +15,14 @@ from nbformat.v4 import new_code_cell
 
 from ssdseg_course.manifest import LESSONS, Lesson, find_lesson
 from ssdseg_course.work.workspace import CHECKING
+from ssdseg_ref.data.photographs import FOLDER as PHOTOGRAPHS
 from ssdseg_ref.keeping import locked, write_whole
 
 CELL_TIMEOUT = 300  # seconds
 BEFORE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import drawn; drawn.watch()"
 AFTER = "drawn.tell()"
 SKIP, SHORT = "skip", "short"  # how to train, as `SSDSEG_TRAINING` says it
-TRAIN = ("7", "8", "9")
+TRAIN = ("7", "8", "9", "10")
 LONGEST = find_lesson("8")  # takes two minutes even without its training
 UNDRAWN = {CHECKING: "1"}
 
@@ -84,7 +85,7 @@ def _execute(path: Path, environment: dict[str, str]) -> NotebookNode:
         resources={"metadata": {"path": str(path.parent)}},
         extra_arguments=["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"],
     )
-    client.execute(env=os.environ | environment)
+    client.execute(env=os.environ | {PHOTOGRAPHS: ""} | environment)
     return notebook
 
 
