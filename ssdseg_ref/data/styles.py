@@ -94,7 +94,7 @@ def _texture(size: tuple[int, int], rng: np.random.Generator, slope: float) -> n
     frequency = np.hypot(rng.uniform(0.5, 2) * across, down[:, None])  # longer along one of the sides
     frequency[0, 0] = np.inf
     noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(size)) / frequency**slope, s=size)
-    return noise / noise.std()
+    return np.asarray(noise / noise.std())
 
 
 def _textured(size: tuple[int, int], rng: np.random.Generator, contrast: float) -> np.ndarray:
