@@ -630,10 +630,10 @@ if "zoomed out" in results:
 #
 # - **Scratch** is hopeless in so few steps: it has to learn edges first. That is what a beginning is worth.
 # - **Frozen** layers cost least time, and can only use what is there: half of what they could know, said the probe.
-#   New statistics, which helped so much before the training, hardly help any more: heads learn to live with the old ones.
+#   New statistics, which helped so much before the training, hardly help any more: heads learn to live with the old.
 # - **By depth or all alike?** Where the new pictures are very different, as stand-ins are, early layers have to change,
 #   too, and slow rates hold them back. Where they are similar, slow rates protect what is good.
-# - The **learning curve** says what the next hundred pictures would bring: if it still rises, photograph; if it is flat,
+# - The **learning curve** says what the next hundred pictures would bring: if it rises, photograph; if it is flat,
 #   think about something else. Each point has about three times the pictures of the one before. Here ten already
 #   bring twice what there was, and from 30 to 100 little comes: after 80 steps the *steps* are short, not the pictures.
 # - **Augmentation** costs steps: with twice the pictures each is seen half as often. In a short training it may even

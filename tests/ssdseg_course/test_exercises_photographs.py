@@ -498,9 +498,11 @@ def kinds_by_the_best_truth(boxes, labels, true_boxes, true_labels):
 
 
 def kinds_of_an_empty_row(boxes, labels, true_boxes, true_labels):
-    ious, own = pairwise_iou(boxes, true_boxes), labels[:, None] == true_labels
     kinds = kinds_in_float32(boxes, labels, true_boxes, true_labels)
-    return [kind if row[mine].max() >= 0.1 else kind for kind, row, mine in zip(kinds, ious, own, strict=True)]
+    largest = [row[labels[k] == true_labels].max() for k, row in enumerate(pairwise_iou(boxes, true_boxes))]
+    return [
+        "background" if iou < 0.1 and kind != "confusion" else kind for kind, iou in zip(kinds, largest, strict=True)
+    ]
 
 
 def threshold_or_nothing(scores, correct, least_precision):
