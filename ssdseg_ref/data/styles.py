@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from ssdseg_ref.data.augment import crop
-from ssdseg_ref.data.sample import BACKGROUND, CLASSES, IMAGE_SIZE, Sample
+from ssdseg_ref.data.sample import BACKGROUND, CLASSES, IGNORE, IMAGE_SIZE, Sample
 from ssdseg_ref.data.warehouse import render
 
 PERSON = CLASSES.index("person") + 1
@@ -30,7 +30,7 @@ def restyle(sample: Sample, rng: np.random.Generator) -> Sample:
         rng: chooses the style.
     """
     people = sample.labels == PERSON
-    mask = np.where(sample.mask == PERSON, PERSON, BACKGROUND).astype(np.uint8)
+    mask = np.where((sample.mask == PERSON) | (sample.mask == IGNORE), sample.mask, BACKGROUND).astype(np.uint8)
     height, width = mask.shape
     brightness = sample.image @ GREY / 255
     tone = np.digitize(brightness, np.quantile(brightness, np.linspace(0, 1, TONES + 1)[1:-1]))
@@ -93,7 +93,7 @@ def _texture(size: tuple[int, int], rng: np.random.Generator, slope: float) -> n
     across, down = np.fft.rfftfreq(size[1]), np.fft.fftfreq(size[0])
     frequency = np.hypot(rng.uniform(0.5, 2) * across, down[:, None])  # longer along one of the sides
     frequency[0, 0] = np.inf
-    noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(size)) / frequency**slope, s=size)
+    noise: np.ndarray = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(size)) / frequency**slope, s=size)
     return np.asarray(noise / noise.std())
 
 

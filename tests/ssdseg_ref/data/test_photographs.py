@@ -1,11 +1,14 @@
 """The photographs of lesson 10, and the drawings that stand in for them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from ssdseg_ref.data import downloads
 from ssdseg_ref.data.photographs import FOLDER, lesson_photographs
+from ssdseg_ref.data.sample import IGNORE
 from ssdseg_ref.data.styles import PERSON, restyle, stand_ins
 from ssdseg_ref.data.warehouse import SPLITS, render
 
@@ -22,6 +25,13 @@ def test_a_new_style_keeps_people_where_they_are_and_forgets_the_other_classes(s
     styled.validate(classes=1)
     np.testing.assert_array_equal(styled.boxes, scene.boxes[scene.labels == PERSON])
     np.testing.assert_array_equal(styled.mask == PERSON, scene.mask == PERSON)
+
+
+def test_what_no_loss_counts_stays_uncounted(scene):
+    mask = scene.mask.copy()
+    mask[:5, :5] = IGNORE
+    styled = restyle(replace(scene, mask=mask), np.random.default_rng(1))
+    np.testing.assert_array_equal(styled.mask == IGNORE, mask == IGNORE)
 
 
 def test_a_new_style_changes_most_of_the_picture(scene):
