@@ -14,6 +14,7 @@ from rich.table import Table
 from ssdseg_course.cli import console
 from ssdseg_course.cli.console import print_plain
 from ssdseg_course.cli.data import WAREHOUSE, must_have_read_all, open_data, open_samples, readable
+from ssdseg_course.words import count
 
 if TYPE_CHECKING:
     import keras
@@ -140,7 +141,10 @@ def score(network: "keras.Model | Exported", config: "Config", split: str) -> No
     """
     samples, names = open_samples(WAREHOUSE, split, config.image_size, None)
     if len(names) != len(config.classes):
-        raise ValueError(f"the network knows {len(config.classes)} classes, the Warehouse has {len(names)}")
+        raise ValueError(
+            f"the network knows {count(len(config.classes), 'class', 'classes')}, the Warehouse has {len(names)}; --data says what to "
+            "score it on"
+        )
     print_scores(network, config, samples, f"{len(samples):,} {split} scenes of the Warehouse")
 
 

@@ -116,8 +116,9 @@ def train(
         _must_go_on_as_begun(folder, begun)
         if _has_finished(folder):
             _clear_up(folder)
+            on = f" --data {shlex.quote(begun.data)}" if begun.data else ""
             print_plain(
-                f"{folder}: this training has finished; `ssdseg evaluate {folder}` scores its network. To train again, "
+                f"{folder}: this training has finished; `ssdseg evaluate {folder}{on}` scores its network. To train again, "
                 "use another folder."
             )
             return
