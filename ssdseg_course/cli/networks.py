@@ -141,10 +141,8 @@ def score(network: "keras.Model | Exported", config: "Config", split: str) -> No
     """
     samples, names = open_samples(WAREHOUSE, split, config.image_size, None)
     if len(names) != len(config.classes):
-        raise ValueError(
-            f"the network knows {count(len(config.classes), 'class', 'classes')}, the Warehouse has {len(names)}; --data says what to "
-            "score it on"
-        )
+        known = count(len(config.classes), "class", "classes")
+        raise ValueError(f"the network knows {known}, the Warehouse has {len(names)}; --data says what to score it on")
     print_scores(network, config, samples, f"{len(samples):,} {split} scenes of the Warehouse")
 
 

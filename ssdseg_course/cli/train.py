@@ -118,8 +118,8 @@ def train(
             _clear_up(folder)
             on = f" --data {shlex.quote(begun.data)}" if begun.data else ""
             print_plain(
-                f"{folder}: this training has finished; `ssdseg evaluate {folder}{on}` scores its network. To train again, "
-                "use another folder."
+                f"{folder}: this training has finished; `ssdseg evaluate {folder}{on}` scores its network. "
+                "To train again, use another folder."
             )
             return
         must_be_writable(folder)
