@@ -1,9 +1,10 @@
 """What decides the shape of the joint network: two presets, and the configurations of the networks that are shipped."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Config:
         fine_channels: of a second decoder, of stride 2; 0 leaves it out.
         shared_channels: of what the detector's finest map takes from the decoder, which has seen the whole image and
             knows edges to the pixel; 0 takes nothing.
+        has_masks: whether there were masks to learn from; where not, the mask that comes out means nothing.
     """
 
     classes: tuple[str, ...]
@@ -47,6 +49,7 @@ class Config:
     low_level_channels: int
     fine_channels: int = 0
     shared_channels: int = 0
+    has_masks: bool = True
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -109,6 +112,26 @@ SHIPPED = {
     "shufflenetv2": replace(REFERENCE, backbone="shufflenetv2"),
     "photos": PHOTOS,
 }
+
+
+def config_of(description: Mapping[str, Any]) -> Config:
+    """The configuration that `dataclasses.asdict` has written, also by way of json, which knows no tuples.
+
+    Raises:
+        KeyError, TypeError, ValueError: if it is none.
+    """
+    unsaid = {"has_masks": True}  # by descriptions that are older
+    values = {field.name: _tuples({**unsaid, **description}[field.name]) for field in fields(Config)}
+    config = Config(**values)
+    if not config.classes or not all(isinstance(name, str) for name in config.classes):
+        raise ValueError(f"a configuration names its classes, got {config.classes!r}")
+    len(config.anchors)  # computed from most of the others, which must fit together
+    return config
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, which json has, as tuples, also within each other."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def preset(name: str, backbone: str = "mobilenetv2") -> Config:

@@ -1,12 +1,15 @@
 """The joint network: one backbone, with SSDLite and DeepLabV3+ on top of it."""
 
+import json
+import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
 from keras import KerasTensor, layers
 
 from ssdseg_ref.blocks import NORM, separable_conv_bn
-from ssdseg_ref.config import BACKBONE_STRIDES, SHIPPED, Config
+from ssdseg_ref.config import BACKBONE_STRIDES, SHIPPED, Config, config_of
 from ssdseg_ref.data.sample import IGNORE
 from ssdseg_ref.deeplabv3plus import deeplabv3plus
 from ssdseg_ref.mobilenetv2 import mobilenet_v2_features
@@ -14,6 +17,7 @@ from ssdseg_ref.shufflenetv2 import shufflenet_v2_features
 from ssdseg_ref.ssdlite import extra_maps, ssdlite
 
 WEIGHTS = Path(__file__).parent / "weights"
+CONFIG_MEMBER = "ssdseg.json"  # of a `.keras` file, which is a zip archive; Keras reads its own members alone
 
 
 def build_network(config: Config) -> keras.Model:
@@ -86,3 +90,32 @@ def load_network(name: str) -> keras.Model:
     network = build_network(SHIPPED[name])
     network.load_weights(WEIGHTS / f"{name}.weights.h5")
     return network
+
+
+def save_network(network: keras.Model, config: Config, path: str | Path) -> None:
+    """Write a network as Keras does, in one `.keras` file, and its configuration into the same file.
+
+    Raises:
+        OSError, RuntimeError: if it cannot be written.
+    """
+    network.save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(CONFIG_MEMBER, json.dumps(asdict(config), indent=1) + "\n")
+
+
+def read_config(path: str | Path) -> Config | None:
+    """The configuration in a `.keras` file; None where there is none, as in those that `Model.save` has written.
+
+    Raises:
+        ValueError: if it is there and damaged.
+        OSError, zipfile.BadZipFile: if the file cannot be read.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if CONFIG_MEMBER not in archive.namelist():
+            return None
+        try:
+            return config_of(json.loads(archive.read(CONFIG_MEMBER)))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{path}: its {CONFIG_MEMBER} is damaged, so nothing says what its outputs mean"
+            ) from error

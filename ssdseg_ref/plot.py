@@ -26,6 +26,7 @@ OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "
 INK = "#000000"
 PAGE_WIDTH = 10  # inches
 PAGE_COLUMNS, PAGE_SAMPLES = 4, 12
+LEAST_REACH = 10**0.5  # of a logarithmic axis, to either side: a whole decade has a power of ten, which is labelled
 LEAST_TOLD = 0.005  # share of a mask: less would read 0 %
 PAGE_PIXELS = 600  # of the longer side of a sample on a page
 CLASS_COLOURS = tuple(OKABE_ITO[k] for k in (0, 1, 6, 2, 5, 3, 4))  # by label, from 1; see `class_colour`
@@ -123,6 +124,9 @@ def _spans(axes: Axes, names: list[str], percentiles: list[tuple[float, ...]]) -
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
+    left, right = axes.get_xlim()
+    middle, reach = (left * right) ** 0.5, max((right / left) ** 0.5, LEAST_REACH)
+    axes.set_xlim(middle / reach, middle * reach)
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 

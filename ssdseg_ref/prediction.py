@@ -45,7 +45,7 @@ class Predictor:
             0.05, 0.65 is best in mAP@.5 on the validation scenes (docs/ablations.md).
         max_detections: of one image.
         gate_pixels: the gate: a detection is dropped if its class has fewer pixels than this in the image's own mask.
-            0 opens the gate for all.
+            0 opens the gate for all. By default 1, or 0 where the network has learned no masks.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Predictor:
         score_threshold: float = 0.01,
         iou_threshold: float = 0.65,
         max_detections: int = 100,
-        gate_pixels: int = 1,
+        gate_pixels: int | None = None,
     ):
         self.network = network
         self.config = config
         self.score_threshold = score_threshold
         self.iou_threshold = iou_threshold
         self.max_detections = max_detections
-        self.gate_pixels = gate_pixels
+        self.gate_pixels = int(config.has_masks) if gate_pixels is None else gate_pixels
 
     def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> list[Prediction]:
         """Predict for some images at once.

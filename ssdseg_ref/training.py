@@ -5,7 +5,7 @@ warm-up; what is judged and kept is an exponential moving average of the weights
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -45,6 +45,8 @@ class Recipe:
         ema_momentum: of the moving average of the weights.
         class_weights: of the mask's cross-entropy, one per class and background first; four fit the Warehouse.
         zoom_share: share of the samples that are zoomed into; see `augment`.
+        strong: whether samples are augmented as small data needs it, by `augment_strongly`.
+        taken_over_rate: share of the learning rate for weights that another network has learned.
         split: of the Warehouse, to be trained on.
         patience: epochs without a better validation loss after which training stops.
         seed: of the order and the augmentation of the samples.
@@ -58,6 +60,8 @@ class Recipe:
     ema_momentum: float = 0.99
     class_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     zoom_share: float = 0.0
+    strong: bool = False
+    taken_over_rate: float = 1.0
     split: str = "train"
     patience: int = 5
     seed: int = 1
@@ -140,6 +144,7 @@ def train(
     validation: Sequence[Sample],
     folder: str | Path,
     *,
+    taken_over: Collection[str] = (),
     verbose: int | str = "auto",
     watchers: Sequence[callbacks.Callback] = (),
 ) -> keras.callbacks.History:
@@ -156,6 +161,7 @@ def train(
         training: samples to learn from.
         validation: samples that say when to stop.
         folder: of this run: gets `log.csv`, a log for TensorBoard, and checkpoints, of which the best weights stay.
+        taken_over: paths of the weights that another network has learned; see `Recipe`.
         verbose: as Keras's `fit` takes it.
         watchers: further callbacks, such as one that draws the losses.
 
@@ -175,7 +181,8 @@ def train(
         twin = fused_twin(network)
         trainer = JointTraining(twin, config, recipe.class_weights)
         steps = len(training) // recipe.batch_size
-        trainer.compile(optimizer=optimizer(recipe, steps * recipe.epochs), jit_compile=False)  # XLA is slow on a CPU
+        learner = optimizer(recipe, steps * recipe.epochs, taken_over)
+        trainer.compile(optimizer=learner, jit_compile=False)  # XLA is slow on a CPU
         trainer.optimizer.build(twin.trainable_variables)  # else the first step is traced twice, which takes long
         kept = Checkpoints(folder, _begun_with(config, recipe, training, validation))
         kept.read(twin, trainer)
@@ -193,6 +200,7 @@ def train(
                         seed=recipe.seed,
                         first_batch=kept.epochs * steps,
                         zoom_share=recipe.zoom_share,
+                        strong=recipe.strong,
                     ),
                     epochs=recipe.epochs,
                     initial_epoch=kept.epochs,
@@ -297,12 +305,35 @@ def _can_train(network: keras.Model) -> None:
         )
 
 
-def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+class TwoRates(keras.optimizers.AdamW):
+    """AdamW whose steps are shorter for some of the weights.
+
+    Scaling their gradients would do nothing: Adam divides by their size.
+    """
+
+    def __init__(self, *args: Any, slow: Collection[str], share: float, **options: Any):
+        super().__init__(*args, **options)
+        self.slow, self.share = frozenset(slow), share
+        self.shares: list[float] = []
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """As AdamW's; and note the share of each."""
+        super().build(variables)
+        self.shares = [self.share if variable.path in self.slow else 1.0 for variable in variables]
+
+    def update_step(self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor) -> None:
+        """As AdamW's, at the variable's own rate."""
+        share = self.shares[self._get_variable_index(variable)]  # what comes in has lost its path on TensorFlow
+        super().update_step(gradient, variable, learning_rate * share)
+
+
+def optimizer(recipe: Recipe, steps: int, taken_over: Collection[str] = ()) -> keras.optimizers.Optimizer:
     """AdamW under a cosine with warm-up, with a moving average of the weights.
 
     Args:
         recipe: its rates.
         steps: of the whole training.
+        taken_over: paths of the weights that learn at the recipe's `taken_over_rate`.
     """
     warmup = max(1, round(recipe.warmup * steps))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -312,8 +343,10 @@ def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         warmup_target=recipe.learning_rate,
         warmup_steps=warmup,
     )
-    adamw = keras.optimizers.AdamW(
-        schedule, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema_momentum
-    )
+    options = {"weight_decay": recipe.weight_decay, "use_ema": True, "ema_momentum": recipe.ema_momentum}
+    if taken_over and recipe.taken_over_rate != 1:
+        adamw = TwoRates(schedule, slow=taken_over, share=recipe.taken_over_rate, **options)
+    else:
+        adamw = keras.optimizers.AdamW(schedule, **options)
     adamw.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return adamw

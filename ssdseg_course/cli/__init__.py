@@ -4,12 +4,27 @@ Nothing heavy is imported here or at the top of those modules, so that `ssdseg -
 what they need when they run.
 """
 
+import io
+import sys
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from ssdseg_course.cli import assemble, compare, console, data, demo, export, grade, keep, learn, networks, predict
+from ssdseg_course.cli import (
+    assemble,
+    compare,
+    console,
+    data,
+    demo,
+    export,
+    grade,
+    keep,
+    learn,
+    networks,
+    predict,
+    train,
+)
 from ssdseg_course.manifest import version
 
 
@@ -67,7 +82,7 @@ app.command()(compare.compare)
 app.command()(keep.reset)
 app.command()(keep.update)
 app.add_typer(data.app, name="data")
-app.command()(networks.train)
+app.command()(train.train)
 app.command()(networks.evaluate)
 app.command()(predict.predict)
 app.command()(export.export)
@@ -78,4 +93,6 @@ app.command()(grade.doctor)
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may have bytes or letters that cannot be printed
+        sys.stdout.reconfigure(errors="backslashreplace")
     app(prog_name="ssdseg")

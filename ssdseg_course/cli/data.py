@@ -1,5 +1,6 @@
 """`ssdseg data`: list, draw, download, check, look at and convert data sets."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -14,6 +15,7 @@ from ssdseg_ref.keeping import whole_file
 
 if TYPE_CHECKING:
     from ssdseg_ref.data.convert import Difference
+    from ssdseg_ref.data.files import Readable
     from ssdseg_ref.data.registry import DataSet
     from ssdseg_ref.data.sample import Sample
     from ssdseg_ref.data.statistics import Statistics
@@ -116,7 +118,8 @@ def info(
 
     if plot and not plot.parent.is_dir():  # before the minutes that counting may take
         raise FileNotFoundError(2, "No such file or directory", str(plot))
-    samples, names, has_masks = open_data(name, split, size, classes)
+    opened, names, has_masks = open_data(name, split, size, classes)
+    samples = readable(opened)
     statistics = describe(console.tracked(samples, "counting"), names)
     _print_statistics(statistics)
     if not has_masks:
@@ -124,9 +127,61 @@ def info(
     if plot:
         from ssdseg_ref.plot import plot_data_set
 
-        with whole_file(plot) as draft:
+        with whole_file(plot) as draft, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")  # of class names that no font has letters for
             plot_data_set(statistics, samples, names).savefig(draft, format="png", dpi=120)
         console.output.print(f"figures: {escape(str(plot))}", soft_wrap=True)
+    must_have_read_all(samples)
+
+
+@app.command()
+def anchors(
+    name: Name,
+    split: Split = None,
+    classes: Classes = None,
+    start: Annotated[
+        str, typer.Option("--from", metavar="NETWORK", help="The shipped network that a training would begin with.")
+    ] = "photos",
+) -> None:
+    """Choose the size of pictures and the anchors for a data set, as `train --data` does, and show what they cover.
+
+    Coverage is the share of the boxes that some anchor overlaps with an IoU of 0.5: what a detector finds at best.
+    """
+    console.import_keras()
+    from ssdseg_ref import own_data
+    from ssdseg_ref.anchors import coverage
+    from ssdseg_ref.config import SHIPPED
+
+    if start not in SHIPPED:
+        raise ValueError(f"--from is one of {', '.join(SHIPPED)}, got {start!r}")
+    data = open_data(name, split, None, classes)
+    samples = readable(data.samples)
+    found = own_data.survey(console.tracked(samples, "reading"), data.classes)
+    base = SHIPPED[start]
+    chosen = own_data.fit_config(base, found, data.classes, data.has_masks)
+    kept = (chosen.scales, chosen.aspect_ratios) == (base.scales, base.aspect_ratios)
+    spec, (height, width) = chosen.anchor_spec, chosen.image_size
+    title = f"{escape(name)}: {len(found.sizes):,} images, {len(found.boxes):,} boxes"
+    table = Table("map", "cells", "scale", "aspect ratios", "anchors", title=title)
+    for stride, (rows, cols), scale, ratios in zip(
+        chosen.strides, spec.feature_maps, spec.scales, spec.ratios_by_map, strict=False
+    ):
+        shapes = " ".join(f"{ratio:g}" for ratio in ratios)
+        table.add_row(
+            f"stride {stride}", f"{rows} x {cols}", f"{scale:g}", shapes, f"{rows * cols * (len(ratios) + 1):,}"
+        )
+    console.output.print(table)
+    print_plain(
+        f"pictures of {height} x {width}, {len(chosen.anchors):,} anchors, "
+        + (f"those of {start}" if kept else "chosen from the boxes")
+    )
+    if len(found.boxes):
+        own = "" if kept else f"; those of {start}, of pictures of {base.image_size[0]} x {base.image_size[1]}, cover "
+        covered = coverage(chosen.anchors, found.boxes)
+        print_plain(
+            f"they cover {covered:.3f} of the boxes" + (own and f"{own}{coverage(base.anchors, found.boxes):.3f}")
+        )
+    must_have_read_all(samples)
 
 
 @app.command()
@@ -138,6 +193,7 @@ def check(
     """Read all of a data set and list what is wrong, a sentence and a file each; then the exit status is 1."""
     from ssdseg_ref.data.check import check as read_all
     from ssdseg_ref.data.check import splits_to_check
+    from ssdseg_ref.data.reports import Listing
 
     if name == WAREHOUSE and not Path(name).exists():
         raise ValueError("the warehouse is drawn by the course itself; check reads data sets of your own")
@@ -146,14 +202,17 @@ def check(
     count = {"wrong": 0, "look at": 0}
     summary = []
     for part in splits_to_check(path, split):
-        with console.progress(f"reading {part or name}") as update:
-            found = read_all(path, part, class_names(classes), update)
-        for kind, sentences in (("wrong", found.faults), ("look at", found.doubts)):
-            for sentence in dict.fromkeys(sentences):
-                if sentence not in told:
-                    told.add(sentence)
-                    count[kind] += 1
-                    print_plain(f"{kind}: {sentence}")
+        listing = Listing()
+        try:
+            with console.progress(f"reading {part or name}") as update:
+                found = read_all(path, part, class_names(classes), update, listing)
+        finally:  # also after Ctrl-C
+            for kind, sentences in (("wrong", listing.faults), ("look at", listing.doubts)):
+                for sentence in dict.fromkeys(sentences):
+                    if sentence not in told:
+                        told.add(sentence)
+                        count[kind] += 1
+                        print_plain(f"{kind}: {sentence}")
         summary.append(
             (f"{part}: " if part else "")
             + f"{found.images:,} images, {found.images_without_boxes:,} of them without a box; {found.boxes:,} boxes"
@@ -167,7 +226,7 @@ def check(
 def convert(
     name: Name,
     folder: Annotated[Path, typer.Argument(help="The folder to write to, new or empty.")],
-    to: Annotated[str, typer.Option("--to", help="The format: coco (instances), voc or triples.")],
+    to: Annotated[str, typer.Option("--to", help="The format: coco (instances), panoptic (COCO's), voc or triples.")],
     split: Annotated[
         list[str] | None, typer.Option(help="May be given several times, but for triples. Default: as for info.")
     ] = None,
@@ -185,7 +244,7 @@ def convert(
         raise ValueError(f"{target.name} have one split, so give --split once and write each to a folder of its own")
     chosen: list[str | None] = [*split] if split else [_default_split(name)]
     opened = {wanted or "all": open_data(name, wanted, size, classes) for wanted in chosen}
-    sources = {key.replace("/", "-"): data.samples[:count] for key, data in opened.items()}
+    sources = {key.replace("/", "-"): readable(data.samples[:count]) for key, data in opened.items()}
     known, has_masks = next(iter(opened.values())).classes, any(data.has_masks for data in opened.values())
     if any(data.classes != known for data in opened.values()):
         raise ValueError(f"{name}: its splits have different classes; name them by --classes")
@@ -198,6 +257,7 @@ def convert(
         print_plain(f"{key}: {len(samples):,} images, {lost.boxes:,} boxes{_lost_in_words(lost, target.name)}")
     if to == "triples":
         print_plain(f"classes: --classes {','.join(known)}")
+    must_have_read_all(*sources.values())
 
 
 def _default_split(name: str) -> str | None:
@@ -227,9 +287,30 @@ def export(
     """Write a data set as triples: a picture, a mask and a table of boxes for each image, and a json list of them."""
     from ssdseg_ref.data import triples
 
-    samples, _ = open_samples(name, split, size, classes)
-    index = triples.write(console.tracked(samples[:count], "writing"), folder)
+    opened, _ = open_samples(name, split, size, classes)
+    samples = readable(opened[:count])
+    index = triples.write(console.tracked(samples, "writing"), folder)
     console.output.print(f"written: {escape(str(index))}", soft_wrap=True)
+    must_have_read_all(samples)
+
+
+def readable(samples: Sequence["Sample"]) -> "Readable":
+    """The samples without those that cannot be read; these are named on stderr when their turn comes."""
+    from ssdseg_ref.data.files import Readable
+
+    return Readable(samples, lambda sentence: print_plain(sentence, console.errors))
+
+
+def must_have_read_all(*parts: "Readable") -> None:
+    """Make sure that a command which has gone on without some images does not end as if all were well.
+
+    Raises:
+        ValueError: if any was left out.
+    """
+    unread = sum(part.unread for part in parts)
+    if unread:
+        total = unread + sum(map(len, parts))
+        raise ValueError(f"{unread:,} of {total:,} images could not be read and were left out, see above")
 
 
 def open_samples(
@@ -257,6 +338,17 @@ def open_data(name: str, split: str | None, size: tuple[int, int] | None, classe
         return registry.DataSet(_warehouse(split or "train", size), tuple(warehouse.CLASSES))
     _refuse(size, "--size", "the warehouse")
     return registry.open_data_set(_located(name), split, class_names(classes))
+
+
+def validation_of(name: str, split: str | None) -> "tuple[str, DataSet | None]":
+    """What a data set judges a training by: the name of its validation split, and that; None if it has none."""
+    from ssdseg_ref.data import registry
+
+    if name == WAREHOUSE:
+        return "validation", open_data(name, "validation", None, None)
+    path = _located(name)
+    found = registry.validation_split(path, registry.choose_split(path, split))
+    return (found, registry.open_data_set(path, found)) if found else ("", None)
 
 
 def _located(name: str) -> Path:

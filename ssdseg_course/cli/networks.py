@@ -1,13 +1,8 @@
-"""`ssdseg train` and `ssdseg evaluate`: train a preset on the Warehouse, and score networks on it."""
+"""`ssdseg evaluate`: networks, shipped, trained or exported, and their scores on any data set."""
 
-import json
-import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,11 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssdseg_course.cli import console
-from ssdseg_course.cli.assemble import look_at_pieces, pieces_table
 from ssdseg_course.cli.console import print_plain
-from ssdseg_course.cli.data import WAREHOUSE, open_data, open_samples
-from ssdseg_course.words import count
-from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
+from ssdseg_course.cli.data import WAREHOUSE, must_have_read_all, open_data, open_samples, readable
 
 if TYPE_CHECKING:
     import keras
@@ -34,154 +26,6 @@ if TYPE_CHECKING:
 NETWORK_FILE = "network.keras"
 RUN_FILE = "run.json"  # in a run's folder: what it was begun with
 CHECKPOINTS = "checkpoints"  # as in `ssdseg_ref.checkpoints`, which imports Keras
-
-
-class Preset(StrEnum):
-    """The two configurations of the network."""
-
-    LESSON = "lesson"
-    REFERENCE = "reference"
-
-
-class Backbone(StrEnum):
-    """The two backbones."""
-
-    MOBILENETV2 = "mobilenetv2"
-    SHUFFLENETV2 = "shufflenetv2"
-
-
-def train(
-    folder: Annotated[
-        Path, typer.Argument(help="Folder of this run, for its log, its checkpoints and the trained network.")
-    ],
-    preset: Annotated[Preset, typer.Option(help="Which configuration and recipe.")] = Preset.LESSON,
-    backbone: Annotated[Backbone, typer.Option(help="Which backbone.")] = Backbone.MOBILENETV2,
-    mine: Annotated[bool, typer.Option("--mine", help="Train with your own functions from the lessons.")] = False,
-) -> None:
-    """Train the joint network on the Warehouse; with the folder of a run that was stopped, resume it."""
-    begun = TrainingRun(preset.value, backbone.value, mine)
-    if not folder.is_dir():
-        must_be_writable(folder)  # or say so before anything is drawn
-        folder.mkdir(parents=True)
-    with locked(folder):
-        _must_go_on_as_begun(folder, begun)
-        if _has_finished(folder):
-            _clear_up(folder)
-            print_plain(
-                f"{folder}: this training has finished; `ssdseg evaluate {folder}` scores its network. To train again, "
-                "use another folder."
-            )
-            return
-        must_be_writable(folder)
-        with _stops_explained(folder, begun):
-            _train(folder, begun)
-
-
-def _train(folder: Path, begun: "TrainingRun") -> None:
-    """Train what was begun, or the rest of it, save it, and score it."""
-    console.import_keras()
-    import keras
-
-    from ssdseg_ref import multitask, training
-
-    own = look_at_pieces() if begun.mine else None
-    if own:
-        console.output.print(pieces_table(own.pieces, "what a training can call"))
-    write_whole(folder / RUN_FILE, json.dumps(asdict(begun)) + "\n")
-    with own.in_place() if own else nullcontext():
-        config = replace(multitask.preset(begun.preset, begun.backbone))
-        recipe = training.RECIPES[begun.preset]
-        samples, _ = open_samples(WAREHOUSE, recipe.split, config.image_size, None)
-        validation, _ = open_samples(WAREHOUSE, "validation", config.image_size, None)
-        keras.utils.set_random_seed(recipe.seed)
-        network = multitask.build_network(config)
-        done = training.finished_epochs(folder)
-        console.output.print(
-            f"{begun.preset} on {begun.backbone}: {network.count_params():,} parameters, "
-            f"{len(config.anchors):,} anchors, {recipe.epochs} epochs of {len(samples):,} scenes"
-            + (f", {done} of them done" if done else "")
-        )
-        verbose = 1 if console.output.is_terminal else 2  # Keras's bar, or one line per epoch in a file
-        training.train(network, config, recipe, samples, validation, folder, verbose=verbose)
-        _save(network, folder / NETWORK_FILE)
-        _clear_up(folder)
-        console.output.print(f"trained network: {escape(str(folder / NETWORK_FILE))}", soft_wrap=True)
-        score(network, config, "validation")
-    if own:
-        idle = [piece.exercise_id for piece in own.own if piece not in own.at_work]
-        never = f"; right, but never called: {', '.join(idle)}" if idle else ""
-        print_plain(f"{len(own.own) - len(idle)} of your functions were at work in it{never}")
-
-
-def _save(network: "keras.Model", path: Path) -> None:
-    try:
-        with whole_file(path) as draft:
-            network.save(draft)
-    except (OSError, RuntimeError) as error:  # the latter from h5py
-        reason = getattr(error, "strerror", None) or error
-        raise OSError(
-            f"{path}: cannot be written ({reason}); the training is kept, once there is room the same command saves it"
-        ) from error
-
-
-def _has_finished(folder: Path) -> bool:
-    """Whether a whole network is there, which nothing may write over.
-
-    Raises:
-        ValueError: if it is there and cannot be this command's, or is not whole and cannot be saved again.
-    """
-    path = folder / NETWORK_FILE
-    if not path.exists():
-        return False
-    if zipfile.is_zipfile(path):  # it looks for the end of the file
-        if not (folder / RUN_FILE).exists():
-            raise ValueError(f"{path}: the network of some other training; use another folder")
-        return True
-    if not any((folder / CHECKPOINTS).glob("*.json")):
-        raise ValueError(f"{path}: cut off, or not a network; delete it, and the same command trains again")
-    return False
-
-
-def _clear_up(folder: Path) -> None:
-    """Remove what a finished training no longer needs."""
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    sweep_files(folder)
-
-
-@contextmanager
-def _stops_explained(folder: Path, begun: "TrainingRun") -> Iterator[None]:
-    """At Ctrl-C, say what is kept and how to resume."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        command = f"`ssdseg train {folder} {begun}`"
-        if (folder / NETWORK_FILE).exists() and zipfile.is_zipfile(folder / NETWORK_FILE):
-            words = f"stopped; the training has finished, its network is {folder / NETWORK_FILE}"
-        elif records := sorted((folder / CHECKPOINTS).glob("*.json")):
-            epochs = int(records[-1].stem)
-            words = f"stopped; {count(epochs, 'complete epoch')} kept in {folder}: {command} resumes from there"
-        else:
-            words = f"stopped before the first epoch was complete; {command} starts again"
-        print_plain(words, console.errors)
-        raise typer.Exit(130) from None
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """What a training was begun with; another network cannot go on from its checkpoints.
-
-    Attributes:
-        preset: of the network.
-        backbone: of the network.
-        mine: whether with the learner's functions.
-    """
-
-    preset: str
-    backbone: str
-    mine: bool
-
-    def __str__(self) -> str:
-        return f"--preset {self.preset} --backbone {self.backbone}{' --mine' if self.mine else ''}"
 
 
 def must_be_writable(folder: Path) -> None:
@@ -198,26 +42,6 @@ def must_be_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise ValueError(f"{above}: cannot be written to ({error.strerror}); use another folder") from error
-
-
-def _must_go_on_as_begun(folder: Path, wanted: TrainingRun) -> None:
-    path = folder / RUN_FILE
-    try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: damaged; delete it and go on with the options that the training was begun with, or use another "
-            "folder"
-        ) from error
-    if not isinstance(noted, dict) or set(noted) != set(asdict(wanted)):
-        raise ValueError(f"{path}: written by another version of the course; use another folder")
-    if noted != asdict(wanted):
-        raise ValueError(
-            f"{folder}: holds a training that was begun with {TrainingRun(**noted)}; go on with these, or use "
-            "another folder"
-        )
 
 
 def evaluate(
@@ -248,10 +72,13 @@ def evaluate(
         return
     from ssdseg_ref.data import registry
 
-    judged = registry.in_labels_of(opened, config.classes)
-    print_scores(network, config, judged.samples, f"{len(judged.samples):,} images of {data}")
+    judged = readable(registry.in_labels_of(opened, config.classes).samples)
+    for _ in console.tracked(judged, "reading"):  # once, so that nothing ends the evaluation half-way
+        pass
+    print_scores(network, config, judged, f"{len(judged):,} images of {data}")
     if not opened.has_masks:
         print_plain(f"{data} has boxes alone, so masks have no score")
+    must_have_read_all(judged)
 
 
 def open_network(name: str) -> tuple["keras.Model | Exported", "Config"]:
@@ -292,10 +119,17 @@ def open_network(name: str) -> tuple["keras.Model | Exported", "Config"]:
         raise ValueError(f"{path}: not a network that Keras can read; `ssdseg train` writes {NETWORK_FILE}") from error
     outputs = getattr(network, "output", None)
     if isinstance(outputs, dict) and {"classes", "offsets", "mask"} <= set(outputs):
-        config = fitting_preset(network.input_shape[1:3], outputs["classes"].shape[1:])
+        config = _own_config(path) or fitting_preset(network.input_shape[1:3], outputs["classes"].shape[1:])
         if config and network.input_shape == (None, *config.image_size, 3):
             return network, config
     raise ValueError(f"{path}: a Keras network, but built from none of the presets {', '.join(multitask.PRESETS)}")
+
+
+def _own_config(path: Path) -> "Config | None":
+    """The configuration that a `.keras` file carries; an `.h5` file carries none."""
+    from ssdseg_ref.network import read_config
+
+    return read_config(path) if zipfile.is_zipfile(path) else None
 
 
 def score(network: "keras.Model | Exported", config: "Config", split: str) -> None:

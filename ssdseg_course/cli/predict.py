@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.console import print_plain
+from ssdseg_course.cli.data import WAREHOUSE, open_samples
 from ssdseg_course.cli.networks import must_be_writable, open_network
 from ssdseg_course.words import count
 from ssdseg_ref.keeping import locked, sweep_files, write_whole
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
     from ssdseg_ref.multitask import Config, Prediction, Predictor
 
+    Read = Callable[[Path], np.ndarray]
+
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+PHONES = (".heic", ".heif")  # pictures too, which cannot be read: they are named rather than passed over
 RESULTS = "detections.json"
 WIDTH = 1280  # pixels of the pictures that are written
 
@@ -31,7 +35,9 @@ Detection = dict[str, Any]  # one box, as COCO's result files have it
 
 
 def predict(
-    source: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.")],
+    source: Annotated[
+        Path, typer.Argument(help="A picture, a folder of pictures, or a data set by its name or its path.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder for the results.")] = Path("out/predictions"),
     network: Annotated[
         str,
@@ -40,15 +46,16 @@ def predict(
         ),
     ] = "photos",
     least_score: Annotated[float, typer.Option(min=0, max=1, help="The least score of a box that is drawn.")] = 0.4,
+    split: Annotated[str | None, typer.Option(help="Of a data set. Default: the only one, or train.")] = None,
 ) -> None:
     """Detect and segment in pictures of your own.
 
     PICTURE.jpg gives PICTURE.png, with boxes and masks drawn in, and PICTURE_mask.png, whose pixels are class numbers,
     with a palette that shows them in colours. All detections are in detections.json, in COCO's result format, including
     the unsure ones, which scores need. A picture's id is its number if all files are named by different numbers,
-    otherwise the name of its file.
+    otherwise the name of its file. The images of a data set go by their numbers from 0.
     """
-    paths = _pictures(source)
+    paths, read = _images(source, split)
     if out.exists() and os.path.realpath(out) == os.path.realpath(source if source.is_dir() else source.parent):
         raise ValueError(f"{out}: holds the pictures themselves; use another folder with --out")
     must_be_writable(out)  # before the seconds that a network takes
@@ -63,7 +70,7 @@ def predict(
     with locked(out):
         sweep_files(out)
         try:
-            _predict_all(paths, out, Predictor(model, config), least_score, found, unread)
+            _predict_all(paths, read, out, Predictor(model, config), least_score, found, unread)
         except KeyboardInterrupt:  # what is done is kept
             stopped = True
         by_id = zip(image_ids(list(found)), found.values(), strict=True)
@@ -88,6 +95,7 @@ def predict(
 
 def _predict_all(
     paths: Sequence[Path],
+    read: "Read",
     out: Path,
     predictor: "Predictor",
     least_score: float,
@@ -95,11 +103,9 @@ def _predict_all(
     unread: list[Path],
 ) -> None:
     """For each picture, note what is found in it, or that it could not be read, and write its two results."""
-    from ssdseg_ref.data.pictures import read_photograph
-
     for path, name in zip(console.tracked(paths, "looking"), result_names(paths), strict=True):
         try:
-            image = read_photograph(path)
+            image = read(path)
             prediction = predictor([image])[0]
             pictures = result_pictures(image, prediction, predictor.config.classes, least_score)
         except (FileNotFoundError, PermissionError, ValueError, MemoryError) as error:
@@ -143,20 +149,41 @@ def coco_results(image_id: int | str, prediction: "Prediction", size: tuple[int,
     return results
 
 
-def _pictures(source: Path) -> list[Path]:
+def _images(source: Path, split: str | None) -> tuple[list[Path], "Read"]:
+    """The pictures that are meant, and what reads one of them: files, or the images of a data set by their numbers.
+
+    A folder with pictures in it is a folder of pictures, whatever lies beside them, unless a split is asked for.
+    """
+    from ssdseg_ref.data.pictures import read_photograph
+
+    found = _pictures(source) if split is None and source.exists() and source.suffix != ".json" else []
+    if not found and (split is not None or _is_data_set(source)):
+        samples, _ = open_samples(str(source), split, None, None)
+        return [Path(f"{number:06d}") for number in range(len(samples))], lambda path: samples[int(path.name)].image
     if not source.exists():
-        raise FileNotFoundError(2, "there is no such picture or folder", str(source))
+        raise FileNotFoundError(2, "there is no such picture, folder or data set", str(source))
+    if not found:
+        raise ValueError(f"{source}: there are no pictures in it; those end in {', '.join(SUFFIXES)}")
+    return found, read_photograph
+
+
+def _is_data_set(source: Path) -> bool:
+    from ssdseg_ref.data import downloads, registry
+
+    if not source.exists():
+        return str(source) in (WAREHOUSE, *downloads.DATA_SETS)
+    return any(known.recognises(source) for known in registry.FORMATS)
+
+
+def _pictures(source: Path) -> list[Path]:
     if source.is_file():
         return [source]
     # Hidden files are not pictures: a Mac leaves `._photo.jpg` beside photo.jpg. A broken link is one, and is named.
-    found = sorted(
+    return sorted(
         path
         for path in source.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+        if path.suffix.lower() in SUFFIXES + PHONES and not path.name.startswith(".") and not path.is_dir()
     )
-    if not found:
-        raise ValueError(f"{source}: there are no pictures in it; those end in {', '.join(SUFFIXES)}")
-    return found
 
 
 def result_names(paths: Sequence[Path]) -> list[str]:

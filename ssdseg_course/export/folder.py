@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -18,7 +18,7 @@ from ssdseg_course.export.recipes import readme
 from ssdseg_course.export.tracing import INPUT
 from ssdseg_course.manifest import version
 from ssdseg_ref.coding import VARIANCES
-from ssdseg_ref.config import PRESETS, Config, fitting_preset
+from ssdseg_ref.config import PRESETS, Config, config_of, fitting_preset
 from ssdseg_ref.keeping import whole_folder
 from ssdseg_ref.prediction import Predictor
 
@@ -240,14 +240,6 @@ def _fits(network: Exported, config: Config) -> bool:
 
 def _config(description: dict[str, Any], folder: Path) -> Config:
     try:
-        given = description["config"]
-        config = Config(**{field.name: _tuples(given[field.name]) for field in fields(Config)})
-        len(config.anchors)
+        return config_of(description["config"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{folder / DESCRIPTION}: damaged; export the network again") from error
-    return config
-
-
-def _tuples(value: Any) -> Any:
-    """Lists, which json has, as tuples, also within each other."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

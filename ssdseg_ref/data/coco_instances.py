@@ -9,17 +9,29 @@ Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context"; the format
 https://cocodataset.org/#format-data, sections 1 and 2.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from math import ceil, floor, isfinite
+from math import ceil, floor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ssdseg_ref.data.coco import Record, by_id, missing, nearest
-from ssdseg_ref.data.files import LazySamples, read_json
+from ssdseg_ref.data.coco import (
+    Id,
+    Record,
+    by_id,
+    check_categories,
+    crowd,
+    is_number,
+    is_whole,
+    missing,
+    nearest,
+    records,
+    told,
+)
+from ssdseg_ref.data.files import LazySamples, find, read_json
 from ssdseg_ref.data.pictures import MOST_PIXELS
 from ssdseg_ref.data.reports import STRICT, Report, read_photograph_of
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, cut_to_image
@@ -30,6 +42,8 @@ DISAGREEMENT = 2.0  # pixels between a bbox and its segment that make `data chec
 LISTS = ("images", "categories", "annotations")
 HEAD = 2**16  # bytes at the beginning of a file, by which it is told what it is
 LEAST_POLYGON = 6  # numbers: three points
+BACKGROUNDS = ("_background_", "background")  # names of categories that are none
+MOST_BITS = 60  # of a number in a compressed RLE, for images are smaller
 
 Polygons = tuple[np.ndarray, ...]  # (N, 2) float64 points (x, y) in pixels, each
 
@@ -50,19 +64,21 @@ class Instance(NamedTuple):
         box: xmin, ymin, xmax, ymax in pixels, as the json has it; None where there is a segment alone.
     """
 
-    id: int | str
+    id: Id
     label: int
     segment: Polygons | Runs | None
     box: tuple[float, ...] | None
 
 
 class Entry(NamedTuple):
-    """One image of the json: its file's name, its (height, width), and its annotations in their order."""
+    """One image of the json: its file's name, its (height, width), its annotations in their order, and whether no other
+    file has that name in another folder."""
 
     name: str
     where: str
     size: tuple[int, int]
     instances: tuple[Instance, ...]
+    has_own_end: bool
 
 
 class Instances(NamedTuple):
@@ -138,7 +154,7 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
     - a segment too thin to hold the middle of any pixel gives a box around its polygons, and no pixel;
     - one with a box alone gives the box, and its pixels are 255 in the mask, below all segments: what is in there
       nobody has said. Where no annotation of the json has a segment, masks are 255 everywhere;
-    - a crowd is 255 in the mask and has no box;
+    - a crowd is 255 in the mask and has no box; CVAT makes one of whatever is drawn with its brush;
     - one of a class that is not asked for is background.
 
     A pixel belongs to a polygon if its middle does, by the even-odd rule. COCO's own code draws the border in steps of
@@ -150,7 +166,7 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
     Args:
         json_path: the file.
         classes: names of the categories that get labels 1, 2, ... By default all, by their ids. A category that no
-            annotation uses and that is only the heading of others, as Roboflow writes it, is none.
+            annotation uses and that is only the heading of others, as Roboflow writes it, or "_background_", is none.
         report: what to do about annotations that make no sense; those that it passes over are left out.
 
     Raises:
@@ -163,22 +179,27 @@ def read(json_path: str | Path, classes: Sequence[str] | None = None, report: Re
     content = read_json(json_path)
     if not isinstance(content, dict):
         raise ValueError(f"{json_path}: not COCO's format: it must be an object, this is a {type(content).__name__}")
-    try:
-        images, categories, annotations = (_records(content, key) for key in LISTS)
-        names = _class_names(categories, {record.get("category_id") for record in annotations}, classes, json_path)
-        labels = {record["id"]: 1 + names.index(record["name"]) for record in categories if record["name"] in names}
-        sizes = _sizes(by_id(images, "image", json_path, report), json_path, report)
-        known = {record["id"] for record in categories}
-        instances = _instances(annotations, sizes, labels, known, json_path, report)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{json_path}: not COCO's instances: {missing(error)}") from None
-    entries, taken = [], set()
-    for image in images:
-        if image["id"] in sizes and image["id"] not in taken:
-            taken.add(image["id"])
-            where = f"{json_path}: image {image['id']!r}"
-            own = tuple(instances[image["id"]])
-            entries.append(Entry(image["file_name"].replace("\\", "/"), where, sizes[image["id"]], own))
+    images, categories, annotations = (records(content, key, json_path, report) for key in LISTS)
+    used = {record["category_id"] for record in annotations if is_number(record.get("category_id"))}
+    names = _class_names(categories, used, classes, json_path)
+    labels = {record["id"]: 1 + names.index(record["name"]) for record in categories if record["name"] in names}
+    by_number = by_id(images, "images", json_path, report)
+    annotated = {record["image_id"] for record in annotations if isinstance(record.get("image_id"), Id)}
+    sizes = _sizes(by_number, annotated, json_path, report)
+    known = {record["id"] for record in categories}
+    instances = _instances(annotations, by_number.keys(), sizes, labels, known, json_path, report)
+    entries = []
+    ends = Counter(_end(by_number[number]["file_name"]) for number in sizes)
+    for number, size in sizes.items():
+        name = by_number[number]["file_name"]
+        own = tuple(instances[number])
+        entries.append(Entry(name, f"{json_path}: image {number!r}", size, own, ends[_end(name)] == 1))
+    drawn = [instance for entry in entries for instance in entry.instances]
+    if drawn and all(instance.label == IGNORE for instance in drawn):
+        report.doubtful(
+            f"{json_path}: all of its {len(drawn):,} annotations are crowds (iscrowd 1), as CVAT writes what is drawn "
+            "with the brush: they have no box, and their pixels do not count; polygons do"
+        )
     has_masks = any(instance.segment is not None for entry in entries for instance in entry.instances)
     has_masks = has_masks or not any(entry.instances for entry in entries)  # nothing to say of empty images
     read_one = partial(_read_sample, folders=_photograph_folders(json_path), has_masks=has_masks, report=report)
@@ -193,24 +214,28 @@ def polygons_to_patch(polygons: Sequence[np.ndarray], size: tuple[int, int]) -> 
             leave the image.
         size: (height, width) of the image.
     """
-    points = np.concatenate(polygons)
-    (left, top), (right, bottom) = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
-    top, left = int(max(top, 0)), int(max(left, 0))
-    height, width = int(min(bottom, size[0])) - top, int(min(right, size[1])) - left
-    if height <= 0 or width <= 0:
-        return Patch(0, 0, np.zeros((0, 0), bool))
+    top, left, height, width = _window(np.concatenate(polygons), size)
     inside = np.zeros((height, width), bool)
-    middles = top + np.arange(height)[:, None] + 0.5  # (h, 1)
     for polygon in polygons:
+        own_top, own_left, rows, columns = _window(polygon, size)  # an object may have hundreds of small pieces
+        middles = own_top + np.arange(rows)[:, None] + 0.5  # (h, 1)
         (x, y), (next_x, next_y) = polygon.T, np.roll(polygon, -1, axis=0).T
         row, edge = np.nonzero((y <= middles) != (next_y <= middles))  # each edge with each row that it crosses
         slope = (next_x - x)[edge] / (next_y - y)[edge]
         crossing = x[edge] + (middles[row, 0] - y[edge]) * slope
-        first = np.clip(np.ceil(crossing - left - 0.5), 0, width).astype(int)  # the first middle not left of it
-        crossings = np.zeros((height, width + 1), np.int32)
+        first = np.clip(np.ceil(crossing - own_left - 0.5), 0, columns).astype(int)  # the first middle not left of it
+        crossings = np.zeros((rows, columns + 1), np.int32)
         np.add.at(crossings, (row, first), 1)
-        inside |= crossings.cumsum(axis=1)[:, :width] % 2 == 1
+        place = np.s_[own_top - top : own_top - top + rows, own_left - left : own_left - left + columns]
+        inside[place] |= crossings.cumsum(axis=1)[:, :columns] % 2 == 1
     return _trimmed(inside, top, left)
+
+
+def _window(points: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the pixels around some points, within an image of `size`, (height, width)."""
+    (left, top), (right, bottom) = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
+    top, left = int(min(max(top, 0), size[0])), int(min(max(left, 0), size[1]))
+    return top, left, max(int(min(bottom, size[0])) - top, 0), max(int(min(right, size[1])) - left, 0)
 
 
 def runs_to_mask(counts: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -234,8 +259,8 @@ def unpack_counts(text: str) -> list[int]:
     number = bits = 0
     for character in text:
         piece = ord(character) - 48
-        if not 0 <= piece < 64:
-            raise ValueError(f"{character!r} is no character of a compressed RLE")
+        if not 0 <= piece < 64 or bits > MOST_BITS:
+            raise ValueError(f"{character!r} is no character that can stand there in a compressed RLE")
         number |= (piece & 31) << bits
         bits += 5
         if piece & 32:
@@ -249,49 +274,50 @@ def unpack_counts(text: str) -> list[int]:
     return counts
 
 
-def _records(content: Mapping[str, Any], key: str) -> list[Record]:
-    records = content[key]
-    if not (isinstance(records, list) and all(isinstance(record, dict) for record in records)):
-        raise TypeError(f"{key!r} must be a list of objects")
-    return records
-
-
 def _class_names(
     categories: Sequence[Record], used: set[object], wanted: Sequence[str] | None, json_path: Path
 ) -> tuple[str, ...]:
-    by_id(categories, "category", json_path)
-    headings = {category.get("supercategory") for category in categories}
+    headings = [category.get("supercategory") for category in categories]
     real = [
-        category
-        for category in categories
-        if category["id"] in used or category.get("supercategory") != "none" or category["name"] not in headings
+        category for category in categories if not _is_no_class(category, headings) or category.get("id") in (*used,)
     ]
-    by_id(real, "the category", json_path, key="name")
-    if any(not isinstance(category["id"], int) or isinstance(category["id"], bool) for category in categories):
-        raise ValueError(f"{json_path}: the ids of categories are whole numbers, got {categories[0]['id']!r}")
-    for category in real:
-        if not isinstance(category["name"], str) or not category["name"].strip():
-            raise ValueError(
-                f"{json_path}: category {category['id']!r} has the name {category['name']!r:.60}, not a text"
-            )
-    names = tuple(category["name"] for category in sorted(real, key=lambda category: category["id"]))
+    by_id(categories, "categories", json_path)
+    check_categories(real, json_path)
+    by_number = sorted(real, key=lambda category: category["id"])
+    known = [category["name"] for category in (*by_number, *categories)]
     for name in wanted or ():
-        if name not in names:
-            raise ValueError(f"{json_path} has no category {name!r}{nearest(name, names)}")
-    names = tuple(wanted or names)
+        if name not in known:
+            raise ValueError(f"{json_path} has no category {name!r}{nearest(name, known)}")
+    names = tuple(wanted or known[: len(real)])
     if not 1 <= len(names) < IGNORE:
         raise ValueError(f"{json_path}: a mask can tell 1 to {IGNORE - 1} classes apart, these are {len(names)}")
     return names
 
 
-def _sizes(images: Mapping[int | str, Record], json_path: Path, report: Report) -> dict[int | str, tuple[int, int]]:
-    """(height, width) of each image whose record makes sense."""
-    sizes: dict[int | str, tuple[int, int]] = {}
+def _is_no_class(category: Record, headings: Collection[object]) -> bool:
+    """Whether a category that nothing is of stands there for another reason, as Roboflow and labelme write them."""
+    name = category.get("name")
+    return (category.get("supercategory") == "none" and name in headings) or name in BACKGROUNDS
+
+
+def _sizes(
+    images: Mapping[Id, Record], annotated: Collection[object], json_path: Path, report: Report
+) -> dict[Id, tuple[int, int]]:
+    """(height, width) of each image whose record makes sense.
+
+    0 where the json says nothing: Label Studio does so of an image that is not labelled, for which it does not matter.
+    """
+    sizes: dict[Id, tuple[int, int]] = {}
     names: dict[str, object] = {}
     for number, image in images.items():
+        if lacking := [key for key in ("height", "width", "file_name") if key not in image]:
+            report.wrong(f"{json_path}: image {number!r}: {lacking[0]!r} is missing")
+            continue
         height, width, name = image["height"], image["width"], image["file_name"]
-        whole = _is_whole(height) and _is_whole(width)
-        if not (whole and height > 0 and width > 0 and height * width <= MOST_PIXELS):
+        whole = is_whole(height) and is_whole(width)
+        if height is None and width is None and number not in annotated:
+            height = width = 0
+        elif not (whole and height > 0 and width > 0 and height * width <= MOST_PIXELS):
             report.wrong(
                 f"{json_path}: image {number!r}: width and height are whole numbers of pixels, {MOST_PIXELS:,} at most "
                 f"in all, these are {width!r:.40} and {height!r:.40}"
@@ -309,44 +335,34 @@ def _sizes(images: Mapping[int | str, Record], json_path: Path, report: Report) 
 
 def _instances(
     annotations: Sequence[Record],
-    sizes: Mapping[int | str, tuple[int, int]],
+    images: Collection[Id],
+    sizes: Mapping[Id, tuple[int, int]],
     labels: Mapping[int, int],
     known: set[int],
     json_path: Path,
     report: Report,
-) -> dict[int | str, list[Instance]]:
+) -> dict[Id, list[Instance]]:
     """The annotations of each image, those of classes that are asked for."""
-    found: dict[int | str, list[Instance]] = defaultdict(list)
-    taken = set()
-    for place, record in enumerate(annotations, start=1):
-        number = record.get("id")
+    found: dict[Id, list[Instance]] = defaultdict(list)
+    for number, record in by_id(annotations, "annotations", json_path, report).items():
         where = f"{json_path}: annotation {number!r}"
         try:
-            if number is None:
-                raise ValueError(f"{json_path}: entry {place} of the annotations has no id")
-            if number in taken:
-                raise ValueError(f"{json_path}: two annotations have the id {number!r}")
-            taken.add(number)
             image, category = record["image_id"], record["category_id"]
-            if image not in sizes:
-                kind = f"{image!r}, a text" if isinstance(image, str) else repr(image)
-                raise ValueError(f"{where} is of image {kind}, which is not among the images that make sense")
-            if category not in known:
-                kind = f"{category!r}, a text" if isinstance(category, str) else repr(category)
-                raise ValueError(f"{where} has category_id {kind}, and no category has that id")
-            if category in labels:
+            if not isinstance(image, Id) or image not in images:
+                raise ValueError(f"{where} is of {told('image', image)}, which is not among the images")
+            if not is_number(category) or category not in known:
+                raise ValueError(f"{where} has {told('category_id', category)}, and no category has that id")
+            if category in labels and image in sizes:  # what is wrong with an image has been said
                 found[image].append(_instance(record, labels[category], sizes[image], where))
         except ValueError as error:
             report.wrong(str(error))
-        except (KeyError, TypeError, AttributeError) as error:
+        except KeyError as error:
             report.wrong(f"{where}: {missing(error)}")
     return found
 
 
 def _instance(record: Record, label: int, size: tuple[int, int], where: str) -> Instance:
-    crowd = record.get("iscrowd") or 0
-    if crowd not in (0, 1):
-        raise ValueError(f"{where}: iscrowd is 0 or 1, this is {crowd!r}")
+    ignored = crowd(record, where)
     segment = _segment(record.get("segmentation"), size, where)
     box = None
     if record.get("bbox"):
@@ -355,11 +371,11 @@ def _instance(record: Record, label: int, size: tuple[int, int], where: str) -> 
         if box is None:
             raise ValueError(f"{where} has neither a segment nor a bbox")
         box = tuple(cut_to_image(box, size, where, TOLERANCE, "its bbox"))
-    return Instance(record["id"], IGNORE if crowd else label, segment, box)
+    return Instance(record["id"], IGNORE if ignored else label, segment, box)
 
 
 def _corners(bbox: object, where: str) -> tuple[float, ...]:
-    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_number, bbox))):
+    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(is_number, bbox))):
         raise ValueError(f"{where} has the bbox {bbox!r:.80}, it must be four numbers, x, y, width and height")
     x, y, width, height = map(float, bbox)
     return x, y, x + width, y + height
@@ -370,13 +386,15 @@ def _segment(segmentation: Any, size: tuple[int, int], where: str) -> Polygons |
         return None
     if isinstance(segmentation, dict):
         return _runs(segmentation, size, where)
+    if isinstance(segmentation, list) and all(map(is_number, segmentation)):
+        segmentation = [segmentation]  # as VIA writes a single polygon
     if not (isinstance(segmentation, list) and all(isinstance(polygon, list) for polygon in segmentation)):
         raise ValueError(f"{where}: a segmentation is a list of polygons or an RLE, this is {segmentation!r:.60}")
     height, width = size
     polygons = []
     for polygon in segmentation:
-        if not all(map(_is_number, polygon)):
-            odd = next(value for value in polygon if not _is_number(value))
+        if not all(map(is_number, polygon)):
+            odd = next(value for value in polygon if not is_number(value))
             raise ValueError(f"{where}: a polygon is a list of numbers, one is {odd!r:.60}")
         if len(polygon) < LEAST_POLYGON or len(polygon) % 2:
             raise ValueError(f"{where}: a polygon is x, y of three points or more, this one has {len(polygon)} numbers")
@@ -398,7 +416,7 @@ def _runs(rle: Mapping[str, Any], size: tuple[int, int], where: str) -> Runs:
             counts = unpack_counts(counts)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
-    if not (isinstance(counts, list) and all(_is_whole(count) and count >= 0 for count in counts)):
+    if not (isinstance(counts, list) and all(is_whole(count) and count >= 0 for count in counts)):
         raise ValueError(f"{where}: the counts of an RLE are lengths of runs, these are {counts!r:.60}")
     if sum(counts) != height * width:
         raise ValueError(
@@ -410,32 +428,33 @@ def _runs(rle: Mapping[str, Any], size: tuple[int, int], where: str) -> Runs:
     return Runs(np.array(counts, np.int64))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _photograph_folders(json_path: Path) -> list[Path]:
     here, split = json_path.parent, json_path.stem.removeprefix("instances_")
     root = here.parent if here.name == "annotations" else here
     return list(dict.fromkeys([root / "images" / split, root / split, root / "images", root, here, here / "images"]))
 
 
+def _end(name: str) -> str:
+    """A file's name without its folders."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
 def _photograph(entry: Entry, folders: Sequence[Path]) -> Path:
-    for folder in folders:
-        if (path := folder / entry.name).is_file():
-            return path
+    path = find(folders, entry.name)
+    if path is None and entry.has_own_end:  # such as a path on the machine of whoever has labelled it
+        path = find(folders, _end(entry.name))
+    if path:
+        return path
     places = ", ".join(map(str, folders))
     raise FileNotFoundError(f"{entry.where}: its photograph {entry.name} is in none of {places}")
 
 
 def _read_sample(entry: Entry, folders: Sequence[Path], has_masks: bool, report: Report) -> Sample:
     height, width = entry.size
-    image = read_photograph_of(_photograph(entry, folders), (width, height), "the json", report)
-    mask = np.full(entry.size, BACKGROUND if has_masks else IGNORE, np.uint8)
+    size = (width, height) if height else None
+    image = read_photograph_of(_photograph(entry, folders), size, "the json", report)
+    height, width = image.shape[:2]
+    mask = np.full((height, width), BACKGROUND if has_masks else IGNORE, np.uint8)
     boxes, labels, patches = [], [], []
     for instance in entry.instances:
         box, patch = instance.box, None

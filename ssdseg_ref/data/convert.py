@@ -1,6 +1,6 @@
-"""Data sets written in another format: COCO's instances, PASCAL VOC, triples; and what is lost on the way.
+"""Data sets written in another format: COCO's instances and panoptic, PASCAL VOC, triples; and what is lost on the way.
 
-A sample has boxes and the class of each pixel, not whose pixel it is. COCO's instances want a segment for each box, VOC
+A sample has boxes and the class of each pixel, not whose pixel it is. COCO's formats want a segment for each box, VOC
 wants boxes of whole pixels. What a format cannot say changes, so `compare` reads the result and counts.
 """
 
@@ -15,6 +15,7 @@ from PIL import Image
 
 from ssdseg_ref.boxes import to_pixels
 from ssdseg_ref.data import triples, voc
+from ssdseg_ref.data.coco import IGNORE_KEY
 from ssdseg_ref.data.sample import IGNORE, Sample
 from ssdseg_ref.keeping import whole_folder
 
@@ -96,6 +97,54 @@ def to_coco(splits: Splits, classes: Sequence[str], folder: Path, has_masks: boo
     return folder
 
 
+def to_panoptic(splits: Splits, classes: Sequence[str], folder: Path, has_masks: bool = True) -> Path:
+    """Write `annotations/panoptic_SPLIT.json`, the segments' pictures beside it, and `images/SPLIT/*.png` into a new
+    folder.
+
+    - The segment of a box is all that its class fills of it; what two boxes of a class cover is the smaller one's.
+    - A box without a pixel of its own is lost, for this format has no boxes but around pixels.
+    - Pixels of a class outside all its boxes, and those of 255, are crowds, as `to_coco` has them.
+
+    Args:
+        splits: name -> samples.
+        classes: names of labels 1, 2, ...; their categories have the same numbers.
+        folder: new or empty.
+        has_masks: False if all masks are 255 because nobody has drawn any.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileExistsError: if the folder holds something.
+        ValueError: if there are no masks, or a class has the name that class maps have for what is ignored.
+    """
+    if not has_masks:
+        raise ValueError("COCO panoptic holds segments, and nobody has drawn any here; COCO instances hold boxes alone")
+    if IGNORE_KEY in classes:
+        raise ValueError(f"COCO panoptic cannot be read with a class of the name {IGNORE_KEY!r}")
+    categories = [{"id": number, "name": name, "isthing": 1} for number, name in enumerate(classes, start=1)]
+    with _new_folder(folder) as draft:
+        for split, samples in splits.items():
+            photographs, pngs = draft / "images" / split, draft / "annotations" / f"panoptic_{split}"
+            photographs.mkdir(parents=True)
+            pngs.mkdir(parents=True)
+            images: list[dict[str, Any]] = []
+            annotations: list[dict[str, Any]] = []
+            for number, sample in enumerate(samples, start=1):
+                name, (height, width) = f"{number - 1:06d}.png", sample.mask.shape
+                Image.fromarray(sample.image).save(photographs / name)
+                images.append({"id": number, "file_name": name, "width": width, "height": height})
+                ids, segments = _segments(sample)
+                Image.fromarray(np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(np.uint8)).save(
+                    pngs / name
+                )
+                annotations.append({"image_id": number, "file_name": name, "segments_info": segments})
+            content = {"images": images, "categories": categories, "annotations": annotations}
+            text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+            pngs.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    return folder
+
+
 def to_voc(splits: Splits, classes: Sequence[str], folder: Path, has_masks: bool = True) -> Path:
     """Write `Annotations`, `JPEGImages` (with PNG files, which lose nothing), `SegmentationClass`, `ImageSets` and
     `labelmap.txt` into a new folder.
@@ -117,7 +166,8 @@ def to_voc(splits: Splits, classes: Sequence[str], folder: Path, has_masks: bool
         ValueError: if the name of a class has a colon or a line end.
     """
     for name in classes:
-        if ":" in name or name != " ".join(name.split()) or name in ("", "background") or name.startswith("#"):
+        spaced = name != " ".join(name.split()) or not name.isprintable()
+        if ":" in name or spaced or name in ("", "background") or name.startswith("#"):
             raise ValueError(f"VOC's {voc.LABELMAP} cannot hold a class of the name {name!r}")
     colours = voc.palette()
     with _new_folder(folder) as draft:
@@ -167,6 +217,7 @@ def to_triples(splits: Splits, classes: Sequence[str], folder: Path, has_masks: 
 
 TARGETS: dict[str, Target] = {
     "coco": Target("COCO instances", to_coco, takes_splits=True),
+    "panoptic": Target("COCO panoptic", to_panoptic, takes_splits=True),
     "voc": Target("PASCAL VOC", to_voc, takes_splits=True),
     "triples": Target("triples", to_triples, takes_splits=False),
 }
@@ -226,18 +277,42 @@ def _annotations(sample: Sample, has_masks: bool) -> Iterator[dict[str, Any]]:
         yield {"category_id": label, "bbox": box, "area": area, "segmentation": segment, "iscrowd": 0}
     if not has_masks:
         return
-    for value in np.unique(sample.mask[~covered]).tolist():
+    for category, left_over in _left_over(sample.mask, covered):
+        yield _around(left_over) | {"category_id": category, "segmentation": _runs(left_over), "iscrowd": 1}
+
+
+def _left_over(mask: np.ndarray, covered: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The category and the (H, W) pixels of what no box covers, a crowd each."""
+    for value in np.unique(mask[~covered]).tolist():
         if value:
-            left_over = (sample.mask == value) & ~covered
-            columns, rows = np.flatnonzero(left_over.any(axis=0)), np.flatnonzero(left_over.any(axis=1))
-            size = columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
-            yield {
-                "category_id": 1 if value == IGNORE else value,
-                "bbox": [int(side) for side in (columns[0], rows[0], *size)],
-                "area": int(left_over.sum()),
-                "segmentation": _runs(left_over),
-                "iscrowd": 1,
-            }
+            yield 1 if value == IGNORE else value, (mask == value) & ~covered
+
+
+def _around(pixels: np.ndarray) -> dict[str, Any]:
+    """What COCO's json says of a segment that has pixels."""
+    columns, rows = np.flatnonzero(pixels.any(axis=0)), np.flatnonzero(pixels.any(axis=1))
+    size = columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
+    return {"bbox": [int(side) for side in (columns[0], rows[0], *size)], "area": int(pixels.sum())}
+
+
+def _segments(sample: Sample) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """(H, W) int64 numbers of segments, from 1, and what the json says of each: of the boxes in their order first."""
+    ids = np.zeros(sample.mask.shape, np.int64)
+    corners = [_outwards(box) for box in to_pixels(sample.boxes, sample.mask.shape).tolist()]
+    for place in np.argsort(
+        [-(right - left) * (low - top) for left, top, right, low in corners], kind="stable"
+    ).tolist():
+        left, top, right, bottom = corners[place]
+        inside = sample.mask[top:bottom, left:right] == sample.labels[place]
+        ids[top:bottom, left:right][inside] = place + 1
+    segments = []
+    for number, label in enumerate(sample.labels.tolist(), start=1):
+        if (own := ids == number).any():
+            segments.append(_around(own) | {"id": number, "category_id": label, "iscrowd": 0})
+    for number, (category, left_over) in enumerate(_left_over(sample.mask, ids > 0), start=len(corners) + 1):
+        ids[left_over] = number
+        segments.append(_around(left_over) | {"id": number, "category_id": category, "iscrowd": 1})
+    return ids, segments
 
 
 def _runs(pixels: np.ndarray) -> dict[str, Any]:

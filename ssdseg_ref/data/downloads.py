@@ -159,7 +159,7 @@ def is_there(name: str) -> bool:
     """Whether the data set of this name is unpacked; if it is, it is so as a whole."""
     try:
         return any(folder(name).iterdir())
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # also where nobody may look
         return False
 
 
@@ -270,7 +270,8 @@ def _writing_below_home() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        elsewhere = isinstance(error.filename, str) and not Path(error.filename).is_relative_to(home())
+        place = Path(error.filename) if isinstance(error.filename, str) else home()
+        elsewhere = not (place.is_relative_to(home()) or home().is_relative_to(place))
         if error.errno is None or elsewhere:
             raise
         raise OSError(

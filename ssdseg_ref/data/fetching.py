@@ -233,7 +233,7 @@ def part_of(store: Path, archive: Archive) -> Path:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:  # it is not there, or nobody may look
         return 0
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssdseg_ref.data.files import LazySamples
+from ssdseg_ref.data.files import LazySamples, visible_files
 from ssdseg_ref.data.pictures import read_labels, turn_in_words
 from ssdseg_ref.data.reports import STRICT, Report, in_pixels, read_photograph_of
 from ssdseg_ref.data.sample import Sample, box_around
@@ -29,10 +29,11 @@ BOX = re.compile(  # its sides count from 1, and the last is included
 
 
 class Entry(NamedTuple):
-    """The three files of one photograph."""
+    """The three files of one photograph, None where one is missing."""
 
-    photograph: Path
-    mask: Path
+    name: str
+    photograph: Path | None
+    mask: Path | None
     text: Path
 
 
@@ -49,9 +50,9 @@ def read(root: str | Path, split: str, report: Report = STRICT) -> LazySamples:
 
     Raises:
         FileNotFoundError: if a folder is missing.
-        ValueError: if a photograph has no mask, or a mask no photograph. The sentence names the file.
+        ValueError: if a name has no number. The sentence names the file.
 
-    A sample that cannot be read raises the same errors when it is asked for.
+    A sample that cannot be read, or lacks its photograph or its mask, raises the same errors when it is asked for.
     """
     folder = find_folder(root)
     if folder is None:
@@ -65,14 +66,9 @@ def read(root: str | Path, split: str, report: Report = STRICT) -> LazySamples:
         number = _number(name)
         if number is None:
             report.wrong(f"{photographs.get(name) or masks[name]}: its name has no number, so it belongs to no split")
-        elif split_of(number) != split:
-            continue
-        elif name not in masks:
-            report.wrong(f"{photographs[name]}: it has no mask, PedMasks/{name}{MASK_ENDING}.png is missing")
-        elif name not in photographs:
-            report.wrong(f"{masks[name]}: it has no photograph, PNGImages/{name}.png is missing")
-        else:
-            entries.append(Entry(photographs[name], masks[name], folder / "Annotation" / f"{name}.txt"))
+        elif split_of(number) == split:
+            text = folder / "Annotation" / f"{name}.txt"
+            entries.append(Entry(name, photographs.get(name), masks.get(name), text))
     return LazySamples(entries, partial(_read_sample, report=report))
 
 
@@ -100,7 +96,7 @@ def available_splits(root: str | Path) -> list[str]:
 
 
 def _pngs(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*.png") if not path.name.startswith(".")]
+    return visible_files(folder, ".png")
 
 
 def _number(name: str) -> int | None:
@@ -109,27 +105,33 @@ def _number(name: str) -> int | None:
 
 
 def _read_sample(entry: Entry, report: Report) -> Sample:
+    if entry.photograph is None:
+        raise FileNotFoundError(f"{entry.mask}: it has no photograph, PNGImages/{entry.name}.png is missing")
+    if entry.mask is None:
+        raise FileNotFoundError(
+            f"{entry.photograph}: it has no mask, PedMasks/{entry.name}{MASK_ENDING}.png is missing"
+        )
     image = read_photograph_of(entry.photograph, None, "", report)
-    people = read_labels(entry.mask, modes=["L", "P"])  # (H, W): 0, or the number of a person
+    people = read_labels(entry.mask, modes=["L", "P", "1"])  # (H, W): 0, or the number of a person
     if people.shape != image.shape[:2]:
         turned = turn_in_words(entry.photograph)
         raise ValueError(f"{entry.mask}: {in_pixels(people)} pixels, but the photograph has {in_pixels(image)}{turned}")
     numbers = [int(number) for number in np.unique(people) if number]
     boxes = np.array([box_around(people == number) for number in numbers], np.float32).reshape(-1, 4)
-    _compare_with_text(entry, numbers, boxes, people.shape, report)
+    _compare_with_text(entry.text, entry.mask, numbers, boxes, people.shape, report)
     return Sample(image, boxes, np.ones(len(boxes), np.int32), (people > 0).astype(np.uint8))
 
 
 def _compare_with_text(
-    entry: Entry, numbers: Sequence[int], boxes: np.ndarray, size: tuple[int, ...], report: Report
+    text: Path, mask: Path, numbers: Sequence[int], boxes: np.ndarray, size: tuple[int, ...], report: Report
 ) -> None:
     """Report where the text counts other people, or has them elsewhere, than the mask."""
-    if not entry.text.is_file():
-        report.doubtful(f"{entry.text}: there is no such file, so nothing says that the mask has everybody")
+    if not text.is_file():
+        report.doubtful(f"{text}: there is no such file, so nothing says that the mask has everybody")
         return
-    said = {int(number): sides for number, *sides in BOX.findall(entry.text.read_text("latin-1"))}
+    said = {int(number): sides for number, *sides in BOX.findall(text.read_text("latin-1"))}
     if sorted(said) != list(numbers):
-        report.wrong(f"{entry.text}: it has boxes of the people {sorted(said)}, {entry.mask.name} has {list(numbers)}")
+        report.wrong(f"{text}: it has boxes of the people {sorted(said)}, {mask.name} has {list(numbers)}")
         return
     height, width = size
     for number, box in zip(numbers, np.rint(boxes * [width, height, width, height]), strict=True):
@@ -138,6 +140,6 @@ def _compare_with_text(
         if max(abs(box - corners)) > DISAGREEMENT:
             drawn = ", ".join(f"{side:.0f}" for side in box)
             report.doubtful(
-                f"{entry.text}: the box of person {number} is {', '.join(map(str, corners))} (corners in pixels), "
+                f"{text}: the box of person {number} is {', '.join(map(str, corners))} (corners in pixels), "
                 f"but its pixels' is {drawn}"
             )

@@ -17,8 +17,11 @@ MOST_PIXELS = 2**27  # 134 million, more than phones have: a damaged header clai
 ORIENTATION = 0x0112  # the number of EXIF's field
 UPRIGHT = 1  # its value for a picture that needs no turning
 SHALLOW_GREY = ("L;2", "L;4")  # Pillow scales these to 0..255: numbers of classes would change
+PROGRAMS = ("EPS",)  # formats that Pillow would run another program for, whatever the file's name
+HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")  # brands of such files
 
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit above stands in its place
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # such as of EXIF data; what matters is an error
 
 
 class Opened(NamedTuple):
@@ -68,13 +71,19 @@ def read_labels(path: Path, modes: Sequence[str]) -> np.ndarray:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged, of another mode, or of a format that does not keep numbers as they are.
     """
+    return read_labels_and_palette(path, modes)[0]
+
+
+def read_labels_and_palette(path: Path, modes: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The same as `read_labels`, and (K, 3) uint8 colours of the numbers from 0 on; None for a picture without them."""
     picture, file_format, raw_mode = _open(path)
-    if file_format == "JPEG":
+    if file_format in ("JPEG", "MPO"):
         raise ValueError(f"{path}: labels need a format that keeps every number, such as PNG; this is a JPEG")
     if picture.mode not in modes or raw_mode in SHALLOW_GREY:
         mode = raw_mode if raw_mode in SHALLOW_GREY else picture.mode
         raise ValueError(f"{path}: labels need a picture of mode {' or '.join(modes)}, this one has mode {mode}")
-    return np.array(picture).astype(np.uint8)
+    palette = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3) if picture.mode == "P" else None
+    return np.array(picture).astype(np.uint8), palette
 
 
 def turn_in_words(path: Path) -> str:
@@ -100,7 +109,8 @@ def require_file(path: Path) -> None:
         FileNotFoundError: one sentence that names it.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
+        what = "it is a folder, not a file" if path.is_dir() else "there is no such file"
+        raise FileNotFoundError(f"{path}: {what}")
 
 
 def _open(source: Path | IO[bytes]) -> Opened:
@@ -112,6 +122,8 @@ def _open(source: Path | IO[bytes]) -> Opened:
         # Not by its name: Pillow 13 would map an uncompressed TIFF into memory and mix up the sides of a turned one.
         with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
             picture = Image.open(file)
+            if picture.format in PROGRAMS:
+                raise UnidentifiedImageError
             width, height = picture.size
             if width * height > MOST_PIXELS:
                 raise Image.DecompressionBombError(f"it claims {width:,} x {height:,} pixels")
@@ -121,11 +133,21 @@ def _open(source: Path | IO[bytes]) -> Opened:
     except PermissionError:  # its sentence is clear, and the file need not be damaged
         raise
     except UnidentifiedImageError:
-        raise ValueError(f"{_name(source)}: not a picture that can be read, its beginning is that of none") from None
+        raise ValueError(f"{_name(source)}: not a picture that can be read, {_beginning(source)}") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{_name(source)}: too large, or damaged: {error}") from None
     except Exception as error:  # a file from outside can make a decoder stop with anything
         raise ValueError(f"{_name(source)}: not a picture that can be read, perhaps cut off: {error}") from None
+
+
+def _beginning(source: Path | IO[bytes]) -> str:
+    """What the first bytes of a file say of a picture that Pillow does not know."""
+    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+        file.seek(0)
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC:
+        return "it is HEIC, as phones write it: save it as JPEG, or set the phone to its most compatible format"
+    return "its beginning is that of none"
 
 
 def _upright(picture: Image.Image) -> Image.Image:

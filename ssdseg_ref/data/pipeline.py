@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdseg_ref.coding import encode_targets
 from ssdseg_ref.config import Config
-from ssdseg_ref.data.augment import WHOLE, augment, crop
+from ssdseg_ref.data.augment import WHOLE, augment, augment_strongly, crop
 from ssdseg_ref.data.sample import IGNORE, Sample
 
 if TYPE_CHECKING:
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    sample: Sample, config: Config, rng: np.random.Generator | None = None, zoom_share: float = 0.0
+    sample: Sample,
+    config: Config,
+    rng: np.random.Generator | None = None,
+    zoom_share: float = 0.0,
+    other: Sample | None = None,
 ) -> tuple[np.ndarray, ...]:
     """What the network gets and what it is asked for, for one sample.
 
@@ -25,6 +29,7 @@ def prepare(
         config: of the network.
         rng: where augmentation draws from; None leaves the sample as it is.
         zoom_share: see `augment`.
+        other: a second sample, for `augment_strongly` in its place.
 
     Returns:
         image (H, W, 3) uint8, classes (N,) int32, offsets (N, 4) float32, mask (H, W) uint8.
@@ -32,13 +37,17 @@ def prepare(
     Raises:
         ValueError: if the sample holds a class that the network does not know: no loss would count it.
     """
-    highest = max(sample.labels.max(initial=0), np.where(sample.mask == IGNORE, 0, sample.mask).max(initial=0))
-    if highest > len(config.classes):
-        raise ValueError(f"a sample holds class {highest}, the network knows 1 to {len(config.classes)}")
-    if sample.image.shape[:2] != config.image_size:
-        sample = crop(sample, WHOLE, config.image_size)
-    if rng is not None:
-        sample = augment(sample, rng, zoom_share)
+    for one in (sample,) if other is None else (sample, other):
+        highest = max(one.labels.max(initial=0), np.where(one.mask == IGNORE, 0, one.mask).max(initial=0))
+        if highest > len(config.classes):
+            raise ValueError(f"a sample holds class {highest}, the network knows 1 to {len(config.classes)}")
+    if rng is not None and other is not None:
+        sample = augment_strongly(sample, other, rng, config.image_size)
+    else:
+        if sample.image.shape[:2] != config.image_size:
+            sample = crop(sample, WHOLE, config.image_size)
+        if rng is not None:
+            sample = augment(sample, rng, zoom_share)
     classes, offsets = encode_targets(sample.boxes, sample.labels, config.anchors)
     return np.ascontiguousarray(sample.image), classes, offsets, np.ascontiguousarray(sample.mask)
 
@@ -51,6 +60,7 @@ def batches(
     seed: int | None = None,
     first_batch: int = 0,
     zoom_share: float = 0.0,
+    strong: bool = False,
 ) -> "tf.data.Dataset":
     """A `tf.data.Dataset` of (images, {"classes", "offsets", "mask"}).
 
@@ -62,6 +72,7 @@ def batches(
             batches that are all full. Without it every sample comes once, in order, as it is.
         first_batch: where a training that goes on starts; its batches are those that it would have had.
         zoom_share: share of the training's samples that are zoomed.
+        strong: for training: augment as small data needs it, see `augment_strongly`.
 
     Returns:
         The data set, which prepares samples in parallel and ahead of the step that uses them.
@@ -82,7 +93,9 @@ def batches(
         if seed is None:
             return prepare(samples[place], config)
         index = _shuffled(len(samples), seed, epoch)[place]
-        return prepare(samples[index], config, np.random.default_rng((seed, epoch, index)), zoom_share)
+        rng = np.random.default_rng((seed, epoch, index))
+        other = samples[int(rng.integers(len(samples)))] if strong else None
+        return prepare(samples[index], config, rng, zoom_share, other)
 
     count = len(config.anchors)
     height, width = config.image_size

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssdseg_ref.data import coco, coco_instances, pennfudan, triples, voc
-from ssdseg_ref.data.files import LazySamples
+from ssdseg_ref.data.files import LazySamples, visible_files, visible_folders
 from ssdseg_ref.data.reports import STRICT, Report
 from ssdseg_ref.data.sample import BACKGROUND, CLASSES, IGNORE, Sample
 
@@ -66,8 +66,24 @@ def recognise(path: str | Path) -> Format:
     for known in FORMATS:
         if known.recognises(path):
             return known
+    if path.is_dir() and (inside := [folder for folder in visible_folders(path) if _is_known(folder)]):
+        raise ValueError(f"{path}: not a data set itself, but {inside[0]} is one")
+    if path.is_dir() and any(map(_is_labelmes, visible_files(path, ".json"))):
+        raise ValueError(
+            f"{path}: labelme's own files, one for each photograph; make COCO's json of them, as docs/own-data.md says"
+        )
     listed = "; ".join(f"{known.looks} ({known.name})" for known in FORMATS)
     raise ValueError(f"{path}: not a data set that can be read, which is {listed}")
+
+
+def _is_known(path: Path) -> bool:
+    return any(known.recognises(path) for known in FORMATS)
+
+
+def _is_labelmes(path: Path) -> bool:
+    """By its beginning: the picture itself may lie in it."""
+    with path.open("rb") as file:
+        return b'"shapes"' in file.read(4096)
 
 
 def choose_split(path: str | Path, wanted: str | None = None) -> str | None:
@@ -90,6 +106,21 @@ def choose_split(path: str | Path, wanted: str | None = None) -> str | None:
     if wanted not in splits:
         raise ValueError(f"{path} has no split {wanted!r}, it has {', '.join(splits)}")
     return wanted
+
+
+def validation_split(path: str | Path, training: str | None) -> str | None:
+    """The split that says when a training should stop, by its name, such as "val" or "validation"; None without one.
+
+    Args:
+        path: of the data set.
+        training: the split that is trained on; of several for validation, the one whose name ends alike is taken.
+    """
+    if training is None or "val" in training.lower():  # as VOC's "trainval"
+        return None
+    splits = [name for name in recognise(path).splits(Path(path)) if name != training]
+    found = [name for name in splits if "val" in name.lower() and not name.lower().startswith("train")]
+    ending = training.lower().removeprefix("train")
+    return max(found, key=lambda name: name.lower().endswith(ending), default=None)
 
 
 def open_data_set(

@@ -55,7 +55,7 @@ def home() -> Path:
         return Path(named).expanduser() if named else _user_cache()
     except RuntimeError as error:  # a user without a line in /etc/passwd, as containers have them
         raise ValueError(
-            f"there is no home folder to keep drawn scenes in ({error}); set SSDSEG_HOME to a folder for them"
+            f"there is no home folder to keep data sets in ({error}); set SSDSEG_HOME to a folder for them"
         ) from error
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from ssdseg_ref.boxes import to_pixels
-from ssdseg_ref.data.files import LazySamples, read_json, read_text
+from ssdseg_ref.data.files import LazySamples, named, read_json, read_text
 from ssdseg_ref.data.pictures import read_labels, turn_in_words
 from ssdseg_ref.data.reports import STRICT, Report, read_photograph_of
 from ssdseg_ref.data.sample import CLASSES, IGNORE, Sample, cut_to_image
@@ -94,7 +94,7 @@ def _triple(entry: object, number: int, path: Path, report: Report) -> Triple | 
     if not (isinstance(entry, list) and len(entry) == 3 and all(isinstance(name, str) for name in entry)):
         report.wrong(f"{path}: entry {number} should be three file names [image, mask, boxes], it is {entry!r:.80}")
         return None
-    return Triple(*(path.parent / name for name in entry))
+    return Triple(*(named(path.parent, name) for name in entry))
 
 
 def _read_sample(files: Triple, classes: Sequence[str], report: Report) -> Sample:

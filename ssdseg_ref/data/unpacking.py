@@ -4,6 +4,7 @@ All members are looked at before the first is written. The whole archive is refu
 elsewhere, a link, a device or anything else that has no place in a data set, also where that member is not wanted.
 """
 
+import re
 import stat
 import tarfile
 import zipfile
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 CHUNK = 1 << 18  # bytes that are read at a time
+DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # to Windows, in any folder
 
 Progress = Callable[[str, int, int], None]  # (what is being done, bytes done, bytes in all)
 
@@ -135,6 +137,8 @@ def _check_name(path: Path, name: str) -> None:
     # A backslash and a colon lead out of a folder on Windows, and none of our archives has any.
     if name.startswith("/") or ".." in name.split("/") or set(name) & set("\\:\0"):
         raise _refused(path, name, "leads out of the folder")
+    if any(map(DEVICE.fullmatch, name.split("/"))):
+        raise _refused(path, name, "has the name of a device")
 
 
 def _refused(path: Path, name: str, reason: str) -> ValueError:

@@ -3,12 +3,13 @@
 A data set's folder holds `Annotations/NAME.xml`, `JPEGImages/NAME.jpg` (or any other picture), for masks
 `SegmentationClass/NAME.png`, and in `ImageSets/Main/SPLIT.txt` the names of each split. Tools have ways of their own:
 CVAT adds `labelmap.txt`, labelImg writes xml files beside the photographs, Roboflow does so in a folder a split,
-Label Studio calls the photographs' folder `images`.
+Label Studio calls the photographs' folder `images`, and many data sets have `annotations` in small letters.
 
 Source: Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge"; the format is described in the
 development kit, http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from math import isfinite
@@ -19,8 +20,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ssdseg_ref.data.coco import nearest
-from ssdseg_ref.data.files import LazySamples, read_text
-from ssdseg_ref.data.pictures import read_labels, turn_in_words
+from ssdseg_ref.data.files import LazySamples, find, in_words, named, read_text, visible_files, visible_folders
+from ssdseg_ref.data.pictures import read_labels_and_palette, turn_in_words
 from ssdseg_ref.data.reports import STRICT, Report, in_pixels, read_photograph_of
 from ssdseg_ref.data.sample import BACKGROUND, IGNORE, Sample, cut_to_image
 
@@ -31,8 +32,10 @@ CLASSES = (
 TOLERANCE = 1.0  # pixels that a box may leave its image by; some tools count from 0, where VOC counts from 1
 MOST_DIGITS = 9  # of a whole number; Python refuses those of thousands
 VOID = (224, 224, 192)  # the colour of 255 in VOC's palette
-PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".tif", ".tiff", ".webp")
+PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 LABELMAP = "labelmap.txt"  # CVAT's list of classes
+DECLARED = re.compile(rb"""<\?xml[^>]*encoding=["']([A-Za-z0-9._-]+)["']""")
+LISTED = re.compile(r"(.*\S)\s+(?:-1|0|1)")  # a line of a list for a class: whether it is there, 0 where that is hard
 
 
 class Thing(NamedTuple):
@@ -58,12 +61,14 @@ class Numbers(NamedTuple):
     Attributes:
         labels: (256,) uint8: the value in the file -> the value in our mask.
         known: how many values, from 0, the data set gives a meaning to; 255 has one always.
-        colours: the colour of each value, for masks without a palette.
+        colours: the value of each colour, for masks without a palette.
+        has_own_colours: whether these say something of a palette: they are the data set's own, or VOC's of its classes.
     """
 
     labels: np.ndarray
     known: int
     colours: Mapping[tuple[int, ...], int]
+    has_own_colours: bool
 
 
 class Voc(NamedTuple):
@@ -99,18 +104,17 @@ def read(root: str | Path, split: str | None, classes: Sequence[str] | None = No
     folder = find_folder(root)
     if folder is None:
         raise FileNotFoundError(f"{root}: there are no Annotations/*.xml, nor any beside photographs")
-    masks = folder / "SegmentationClass"
-    with_mask = {path.stem for path in masks.glob("*.png") if not path.name.startswith(".")}
-    paths = _xmls_of(folder, split, report)
-    annotated = _parse_all(paths, report)
-    names, numbers = _classes(folder, annotated, classes, bool(with_mask), report)
+    masks = {path.stem: path for path in visible_files(folder / "SegmentationClass", *PHOTOGRAPHS)}
+    annotated = _parse_all(_xmls_of(folder, split, report), report)
+    _doubt_idle(folder, masks, report)
+    names, numbers = _classes(folder, annotated, classes, bool(masks), report)
     entries = []
     for entry in annotated:
         kept = [thing for thing in entry.things if thing.name in names]
         entries.append(entry._replace(things=tuple(kept)))
     labels = {name: label for label, name in enumerate(names, start=1)}
-    read_one = partial(_read_sample, folder=folder, labels=labels, numbers=numbers, report=report)
-    has_masks = any(entry.xml.stem in with_mask for entry in entries)
+    read_one = partial(_read_sample, folder=folder, masks=masks, labels=labels, numbers=numbers, report=report)
+    has_masks = any(entry.xml.stem in masks for entry in entries)
     return Voc(LazySamples(entries, read_one), names, has_masks or not entries)
 
 
@@ -119,9 +123,9 @@ def find_folder(root: str | Path) -> Path | None:
     root = Path(root)
     around = [root, *sorted(root.glob("VOC20*")), *sorted(root.glob("VOCdevkit/VOC20*"))]
     for folder in around:
-        if _has_xml(folder / "Annotations"):
+        if _has_xml(_annotations(folder)):
             return folder
-    return root if _has_xml(root) or any(map(_has_xml, _visible_folders(root))) else None
+    return root if _has_xml(root) or any(map(_has_xml, visible_folders(root))) else None
 
 
 def available_splits(root: str | Path) -> list[str]:
@@ -135,9 +139,9 @@ def available_splits(root: str | Path) -> list[str]:
         return [*lists["Main"], *(f"Segmentation/{name}" for name in lists["Segmentation"])]
     if lists["Segmentation"]:
         return lists["Segmentation"]
-    if _has_xml(folder / "Annotations") or _has_xml(folder):
+    if _has_xml(_annotations(folder)) or _has_xml(folder):
         return []
-    return sorted(part.name for part in _visible_folders(folder) if _has_xml(part))
+    return sorted(part.name for part in visible_folders(folder) if _has_xml(part))
 
 
 def palette() -> np.ndarray:
@@ -157,7 +161,7 @@ def parse(path: Path, report: Report = STRICT) -> Annotated:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no xml of this kind, or an object of it makes no sense and `report` does not pass over it.
     """
-    text = read_text(path)
+    text = read_text(path, _declared_encoding)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError(f"{path}: an xml of VOC has no document type, this one has, and is not read")
     try:
@@ -174,6 +178,12 @@ def parse(path: Path, report: Report = STRICT) -> Annotated:
         except ValueError as error:
             report.wrong(str(error))
     return Annotated(path, (top.findtext("filename") or "").strip(), (height, width), tuple(things))
+
+
+def _declared_encoding(content: bytes) -> str:
+    """What an xml says of its encoding. Asked where it is not UTF-8, for some say another and are."""
+    said = DECLARED.match(content)
+    return said[1].decode("ascii") if said else "utf-8"
 
 
 def _thing(element: ElementTree.Element, size: tuple[int, int], where: str) -> Thing:
@@ -209,13 +219,13 @@ def _parse_all(paths: Iterable[Path], report: Report) -> list[Annotated]:
     for path in paths:
         try:
             annotated.append(parse(path, report))
-        except (ValueError, FileNotFoundError) as error:
-            report.wrong(str(error))
+        except (ValueError, OSError) as error:
+            report.wrong(in_words(error))
     return annotated
 
 
 def _xmls_of(folder: Path, split: str | None, report: Report) -> list[Path]:
-    annotations = folder / "Annotations"
+    annotations = _annotations(folder)
     if split is None:
         return _xmls(annotations) or _xmls(folder)
     if not annotations.is_dir():
@@ -226,12 +236,35 @@ def _xmls_of(folder: Path, split: str | None, report: Report) -> list[Path]:
         path = lists / "Segmentation" / f"{split.removeprefix('Segmentation/')}.txt"
     names: dict[str, None] = {}  # in the order of the list
     for number, line in enumerate(read_text(path).splitlines(), start=1):
-        name = line.strip()
+        name = _name_in_list(line, annotations)
         if name in names:
             report.wrong(f"{path}, line {number}: {name} is listed twice")
         elif name:
             names[name] = None
-    return [annotations / f"{name}.xml" for name in names]
+    return [named(annotations, f"{name}.xml") for name in names]
+
+
+def _name_in_list(line: str, annotations: Path) -> str:
+    """The name that a line of `ImageSets` means: tools add a number, folders, or the photograph's suffix to it."""
+    name = line.strip()
+    if (annotations / f"{name}.xml").is_file():
+        return name
+    if with_number := LISTED.fullmatch(name):
+        name = with_number[1]
+    name = name.replace("\\", "/").rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    return stem if f"{dot}{suffix}".lower() in PHOTOGRAPHS else name
+
+
+def _doubt_idle(folder: Path, masks: Mapping[str, Path], report: Report) -> None:
+    """Say which pictures no xml is of."""
+    annotations = _annotations(folder)
+    known = {path.stem for path in _xmls(annotations if annotations.is_dir() else folder)}
+    places = [folder / "JPEGImages", folder / "images"] if annotations.is_dir() else [folder]
+    photographs = [path for place in places for path in visible_files(place, *PHOTOGRAPHS)]
+    for kind, paths in (("photographs", photographs), ("masks", list(masks.values()))):
+        if known and (idle := [path for path in paths if path.stem not in known]):
+            report.doubtful(f"{idle[0]}: {kind} without an xml are not read, {len(idle):,} in all with this one")
 
 
 def _classes(
@@ -269,12 +302,13 @@ def _classes(
     for number, name in enumerate(numbered, start=1):
         if name in names:
             labels[number] = names.index(name) + 1
-    return names, Numbers(labels, len(numbered) + 1, colours | {VOID: IGNORE})
+    has_own_colours = (folder / LABELMAP).is_file() or numbered == CLASSES
+    return names, Numbers(labels, len(numbered) + 1, colours | {VOID: IGNORE}, has_own_colours)
 
 
 def _all_names(folder: Path) -> set[str]:
     """Names of the classes of all splits, so that a class has one label in all of them."""
-    folders = [folder / "Annotations", folder, *_visible_folders(folder)]
+    folders = [_annotations(folder), folder, *visible_folders(folder)]
     names = set()
     for path in (path for part in folders for path in _xmls(part)):
         try:
@@ -285,7 +319,7 @@ def _all_names(folder: Path) -> set[str]:
 
 
 def _objects(path: Path) -> list[ElementTree.Element]:
-    text = read_text(path)
+    text = read_text(path, _declared_encoding)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         return []
     try:
@@ -319,11 +353,18 @@ def _labelmap(path: Path) -> tuple[tuple[str, ...], dict[tuple[int, ...], int]]:
     return tuple(names), colours
 
 
-def _read_sample(entry: Annotated, folder: Path, labels: Mapping[str, int], numbers: Numbers, report: Report) -> Sample:
+def _read_sample(
+    entry: Annotated,
+    folder: Path,
+    masks: Mapping[str, Path],
+    labels: Mapping[str, int],
+    numbers: Numbers,
+    report: Report,
+) -> Sample:
     height, width = entry.size
     photograph = _photograph(entry, folder)
     image = read_photograph_of(photograph, (width, height), entry.xml.name, report)
-    mask = _read_mask(folder / "SegmentationClass" / f"{entry.xml.stem}.png", image, numbers, turn_in_words(photograph))
+    mask = _read_mask(masks.get(entry.xml.stem), image, numbers, turn_in_words(photograph))
     counted = [thing for thing in entry.things if not thing.is_difficult]
     boxes = np.array([thing.box for thing in counted]).reshape(-1, 4) / [width, height, width, height]
     own = np.array([labels[thing.name] for thing in counted], np.int32)
@@ -338,19 +379,21 @@ def _photograph(entry: Annotated, folder: Path) -> Path:
         names.append(said)
     for place in (folder / "JPEGImages", folder / "images", entry.xml.parent):
         for name in names:
-            if (path := place / name).is_file():
+            if path := find([place], name):
                 return path
     raise FileNotFoundError(f"{entry.xml}: its photograph is neither in {folder / 'JPEGImages'} nor beside it")
 
 
-def _read_mask(path: Path, image: np.ndarray, numbers: Numbers, turned: str) -> np.ndarray:
-    if not path.is_file():
+def _read_mask(path: Path | None, image: np.ndarray, numbers: Numbers, turned: str) -> np.ndarray:
+    if path is None:
         return np.full(image.shape[:2], IGNORE, np.uint8)
-    values = read_labels(path, modes=["P", "L", "RGB"])
+    values, palette = read_labels_and_palette(path, modes=["P", "L", "1", "RGB", "RGBA"])
     if values.shape[:2] != image.shape[:2]:
         raise ValueError(f"{path}: {in_pixels(values)} pixels, but the photograph has {in_pixels(image)}{turned}")
     if values.ndim == 3:
         values = _numbers_of_colours(values, numbers.colours, path)
+    elif palette is not None and numbers.has_own_colours:
+        _compare_with_palette(values, palette, numbers.colours, path)
     unknown = values[(values >= numbers.known) & (values != IGNORE)]
     if unknown.size:
         raise ValueError(
@@ -360,30 +403,51 @@ def _read_mask(path: Path, image: np.ndarray, numbers: Numbers, turned: str) -> 
     return mask
 
 
+def _compare_with_palette(
+    values: np.ndarray, palette: np.ndarray, colours: Mapping[tuple[int, ...], int], path: Path
+) -> None:
+    """Refuse a mask whose colours are those of other classes than its numbers: programs that make pictures smaller
+    number their colours anew."""
+    used = np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist()
+    shown = [colours.get(tuple(palette[number].tolist())) if number < len(palette) else None for number in used]
+    if shown == used or None in shown or len(set(shown)) < len(shown):  # other colours may have no meaning at all
+        return
+    number, colour = next(pair for pair in zip(used, shown, strict=True) if pair[0] != pair[1])
+    raise ValueError(
+        f"{path}: pixels of number {number} have the colour of class {colour}, so nobody knows which they are; save it "
+        "without a palette to go by the colours"
+    )
+
+
 def _numbers_of_colours(picture: np.ndarray, colours: Mapping[tuple[int, ...], int], path: Path) -> np.ndarray:
-    found, places = np.unique(picture.reshape(-1, 3), axis=0, return_inverse=True)
-    for colour in map(tuple, found.tolist()):
+    if picture.shape[2] == 4 and np.any(picture[..., 3] != 255):
+        raise ValueError(f"{path}: it is transparent in places, so nobody knows their classes")
+    red, green, blue = np.moveaxis(picture[..., :3].astype(np.uint32), -1, 0)
+    found, places = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+    values = []
+    for number in found.tolist():
+        colour = (number >> 16, number >> 8 & 255, number & 255)
         if colour not in colours:
             raise ValueError(f"{path}: no class has the colour {', '.join(map(str, colour))}")
-    values = np.array([colours[tuple(colour)] for colour in found.tolist()], np.uint8)
-    return values[places.reshape(picture.shape[:2])]
+        values.append(colours[colour])
+    return np.array(values, np.uint8)[places.reshape(picture.shape[:2])]
+
+
+def _annotations(folder: Path) -> Path:
+    """Where the xml files of a folder lie, unless beside the photographs."""
+    small = folder / "annotations"
+    return small if small.is_dir() and not (folder / "Annotations").is_dir() else folder / "Annotations"
 
 
 def _lists(folder: Path) -> list[str]:
     """Names of the lists in a folder of ImageSets; those of single classes, such as dog_train, are none."""
-    names = {path.stem for path in folder.glob("*.txt") if not path.name.startswith(".")}
+    names = {path.stem for path in visible_files(folder, ".txt")}
     return sorted(name for name in names if not any(name.endswith(f"_{other}") for other in names))
 
 
 def _xmls(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.xml") if not path.name.startswith("."))
+    return visible_files(folder, ".xml")
 
 
 def _has_xml(folder: Path) -> bool:
-    return any(not path.name.startswith(".") for path in folder.glob("*.xml"))
-
-
-def _visible_folders(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return []
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return bool(_xmls(folder))

@@ -1,6 +1,7 @@
 """`ssdseg data`, with a small stand-in for the Warehouse so that nothing takes long."""
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 import ssdseg_ref.data
 from ssdseg_course.cli import app
-from ssdseg_ref.data import splits, triples
+from ssdseg_ref.data import reports, splits, triples
 from ssdseg_ref.data.sample import Sample
 
 SPLITS = {"train": range(0, 6), "validation": range(10, 12), "test": range(20, 23)}
@@ -227,7 +228,12 @@ def test_check_of_nothing_is_one_sentence(tmp_path):
 
 @pytest.mark.parametrize(
     ("target", "path"),
-    [("coco", "annotations/instances_test.json"), ("voc", "labelmap.txt"), ("triples", "triples.json")],
+    [
+        ("coco", "annotations/instances_test.json"),
+        ("panoptic", "annotations/panoptic_test.json"),
+        ("voc", "labelmap.txt"),
+        ("triples", "triples.json"),
+    ],
 )
 def test_convert_writes_reads_again_and_says_so(tmp_path, target, path):
     result = run("convert", "warehouse", tmp_path / "out", "--to", target, "--split", "test", "--size", "8x10")
@@ -252,7 +258,7 @@ def test_convert_says_what_is_lost(tmp_path):
 
 def test_convert_to_what_is_no_format_is_refused(tmp_path):
     result = run("convert", "warehouse", tmp_path / "out", "--to", "yolo")
-    assert (result.exit_code, result.stderr) == (1, "ssdseg: --to is one of coco, voc, triples, got 'yolo'\n")
+    assert (result.exit_code, result.stderr) == (1, "ssdseg: --to is one of coco, panoptic, voc, triples, got 'yolo'\n")
 
 
 def test_info_says_that_there_are_boxes_alone(tmp_path):
@@ -262,3 +268,75 @@ def test_info_says_that_there_are_boxes_alone(tmp_path):
     assert result.exit_code == 0
     assert "There are boxes alone: all masks are 255" in result.stdout
     assert (tmp_path / "p.png").is_file()
+
+
+@pytest.fixture
+def one_bad_of_four(tmp_path):
+    """COCO's instances whose second picture is cut off."""
+    folder = folder_of_instances(tmp_path)
+    content = json.loads((folder / "annotations.json").read_text())
+    content["images"] = [content["images"][0] | {"id": k, "file_name": f"{k}.png"} for k in range(1, 5)]
+    content["annotations"] = [content["annotations"][0] | {"id": k, "image_id": k} for k in range(1, 5)]
+    (folder / "annotations.json").write_text(json.dumps(content))
+    for k in range(1, 5):
+        Image.new("RGB", (10, 8), (k, k, k)).save(folder / f"{k}.png")
+    (folder / "2.png").write_bytes((folder / "2.png").read_bytes()[:40])
+    return folder
+
+
+@pytest.mark.parametrize("command", [["info"], ["convert", "--to", "coco"], ["convert", "--to", "voc"], ["export"]])
+def test_one_bad_picture_is_told_and_left_out_and_the_rest_goes_on(one_bad_of_four, command, tmp_path):
+    out = [tmp_path / "out"] if command[0] != "info" else ["--plot", tmp_path / "p.png"]
+    result = run(command[0], one_bad_of_four, *out, *command[1:])
+    told, last = result.stderr.splitlines()
+    assert told.startswith(f"left out: {one_bad_of_four / '2.png'}: not a picture that can be read")
+    assert (result.exit_code, last) == (1, "ssdseg: 1 of 4 images could not be read and were left out, see above")
+    if command[0] == "info":
+        assert "3 images, 0 of them without a box" in result.stdout
+        assert (tmp_path / "p.png").is_file()
+    else:
+        written = run("info", tmp_path / "out" / "triples.json" if command[0] == "export" else tmp_path / "out")
+        assert (written.exit_code, "3 images" in written.stdout) == (0, True)
+
+
+def test_where_no_picture_can_be_read_nothing_is_written(one_bad_of_four, tmp_path):
+    for path in one_bad_of_four.glob("*.png"):
+        path.write_bytes(b"")
+    result = run("convert", one_bad_of_four, tmp_path / "out", "--to", "coco")
+    assert (result.exit_code, (tmp_path / "out").exists()) == (1, False)
+    assert result.stderr.endswith("ssdseg: none of 4 images can be read, see above\n")
+
+
+def test_names_that_cannot_be_printed_are_escaped(one_bad_of_four):
+    content = json.loads((one_bad_of_four / "annotations.json").read_text())
+    content["images"][1]["file_name"] = "\ud800写真.png"
+    (one_bad_of_four / "annotations.json").write_text(json.dumps(content))
+    command = [sys.executable, "-m", "ssdseg_course", "data", "check", str(one_bad_of_four)]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    result = subprocess.run(command, capture_output=True, check=False, env=environment)
+    assert b"its photograph \\ud800\\u5199\\u771f.png is in none of" in result.stdout
+    assert result.stdout.endswith(b"1 wrong, 0 to look at\n")
+
+
+def test_names_in_any_letters_are_drawn_without_a_warning(one_bad_of_four, tmp_path, recwarn):
+    content = json.loads((one_bad_of_four / "annotations.json").read_text())
+    content["categories"][0]["name"] = "写真 $x_ [red]"
+    (one_bad_of_four / "annotations.json").write_text(json.dumps(content))
+    assert "写真 $x_ [red]" in run("info", one_bad_of_four, "--plot", tmp_path / "p.png").stdout
+    assert [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)] == []
+    assert (tmp_path / "p.png").is_file()
+
+
+def test_ctrl_c_during_a_check_shows_what_was_found_before(one_bad_of_four, monkeypatch):
+    real = reports.read_photograph
+
+    def interrupted(path):
+        if path.name == "3.png":
+            raise KeyboardInterrupt
+        return real(path)
+
+    monkeypatch.setattr(reports, "read_photograph", interrupted)
+    result = run("check", one_bad_of_four)
+    assert (result.exit_code, result.stderr) == (130, "stopped\n")
+    assert result.stdout.startswith(f"wrong: {one_bad_of_four / '2.png'}: not a picture")
+    assert "0 wrong" not in result.stdout

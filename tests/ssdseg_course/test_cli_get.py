@@ -50,6 +50,18 @@ def test_an_archive_of_ones_own_is_unpacked_and_listed(small, tmp_path):
     assert row(run("list").output, "small", "yes")
 
 
+@pytest.mark.parametrize("home", ["taken", "taken/home", "/proc/nowhere"])
+def test_without_a_home_data_sets_are_listed_and_getting_one_says_what_to_do(monkeypatch, tmp_path, small, home):
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setenv("SSDSEG_HOME", str(tmp_path / home))
+    listed = run("list")
+    assert (listed.exit_code, row(listed.output, "small", "no")) == (0, True)
+    result = run("get", "small", "--from", small)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"ssdseg: {tmp_path / home}: data sets cannot be kept there (")
+    assert result.stderr.endswith("set SSDSEG_HOME to a folder with room\n")
+
+
 def test_what_is_downloaded_goes_by_its_name(small, tmp_path):
     missing = run("info", "small")
     assert missing.exit_code == 1

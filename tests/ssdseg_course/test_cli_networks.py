@@ -13,7 +13,7 @@ from keras import layers
 from PIL import Image
 from typer.testing import CliRunner
 
-from ssdseg_course.cli import app, demo, networks
+from ssdseg_course.cli import app, demo, networks, train
 from ssdseg_course.cli.networks import NETWORK_FILE, RUN_FILE, open_network
 from ssdseg_ref import multitask
 from ssdseg_ref.data import convert, triples, warehouse
@@ -79,7 +79,7 @@ def test_a_run_is_gone_on_with_as_it_was_begun_or_not_at_all(other, tmp_path, mo
 
 def test_a_training_notes_what_it_was_begun_with(tmp_path, monkeypatch):
     """Before its first step, so that one that is stopped at once has noted it too."""
-    monkeypatch.setattr("ssdseg_course.cli.networks.open_samples", lambda *_: (_ for _ in ()).throw(ValueError("stop")))
+    monkeypatch.setattr("ssdseg_course.cli.train.open_samples", lambda *_: (_ for _ in ()).throw(ValueError("stop")))
     CliRunner().invoke(app, ["train", str(tmp_path / "run"), "--backbone", "shufflenetv2"])
     noted = json.loads((tmp_path / "run" / RUN_FILE).read_text())
     assert noted == {"preset": "lesson", "backbone": "shufflenetv2", "mine": False}
@@ -90,7 +90,7 @@ def toy(monkeypatch):
     """`train` without drawing and scoring, on a network of two weights; gives what its training shall do each time."""
     trained, todo = [], []
 
-    def train(network, config, recipe, samples, validation, folder, *, verbose):
+    def fit(network, config, recipe, samples, validation, folder, *, verbose):
         trained.append(folder)
         for step in todo:
             step(folder)
@@ -98,9 +98,9 @@ def toy(monkeypatch):
     monkeypatch.setattr(
         multitask, "build_network", lambda config: keras.Sequential([keras.Input((1,)), layers.Dense(1)])
     )
-    monkeypatch.setattr("ssdseg_ref.training.train", train)
-    monkeypatch.setattr(networks, "open_samples", lambda *_: ([], ("a", "b", "c")))
-    monkeypatch.setattr(networks, "score", lambda *_: None)
+    monkeypatch.setattr("ssdseg_ref.training.train", fit)
+    monkeypatch.setattr(train, "open_samples", lambda *_: ([], ("a", "b", "c")))
+    monkeypatch.setattr(train, "score", lambda *_: None)
     return SimpleNamespace(trained=trained, todo=todo)
 
 
@@ -197,7 +197,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(toy, tmp_path, steps, sentenc
 
 
 def test_ctrl_c_behind_the_training_says_that_it_has_finished(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(networks, "score", lambda *_: interrupt(None))
+    monkeypatch.setattr(train, "score", lambda *_: interrupt(None))
     status, said = train_again(tmp_path)
     assert status == 130
     assert f"stopped; the training has finished, its network is {tmp_path / NETWORK_FILE}" in said
@@ -267,6 +267,15 @@ class TestAnotherDataSet:
         rows = self.figures("--data", tmp_path / "people")
         assert [row.split("│")[2].strip() for row in rows if "forklift" in row] == ["-"]
         assert all(0 <= float(row.split("│")[2]) <= 1 for row in rows if "person" in row)
+
+    def test_a_bad_picture_is_told_and_the_others_are_scored(self, scenes, tmp_path):
+        triples.write(scenes, tmp_path / "scenes")
+        (tmp_path / "scenes" / "images" / "000002.png").write_bytes(b"")
+        result = CliRunner().invoke(app, ["evaluate", "lesson", "--data", str(tmp_path / "scenes")])
+        assert result.exit_code == 1
+        assert "5 images of" in result.stdout
+        assert f"left out: {tmp_path / 'scenes' / 'images' / '000002.png'}: the file is empty" in result.stderr
+        assert result.stderr.endswith("ssdseg: 1 of 6 images could not be read and were left out, see above\n")
 
     def test_what_fits_nothing_is_one_sentence(self, scenes, tmp_path):
         coco = convert.TARGETS["coco"]

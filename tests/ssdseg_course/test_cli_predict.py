@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from ssdseg_course.cli import app, predict
 from ssdseg_course.cli.predict import coco_results
 from ssdseg_ref import multitask
-from ssdseg_ref.data import warehouse
+from ssdseg_ref.data import convert, warehouse
 from ssdseg_ref.prediction import Prediction
 
 SEEDS = warehouse.SPLITS["test"][:3]
@@ -110,7 +110,9 @@ def test_a_box_in_fractions_becomes_one_in_pixels():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nosuch"], "nosuch: there is no such picture or folder"),
+        (["nosuch"], "nosuch: there is no such picture, folder or data set"),
+        (["voc2012"], "voc2012 is not there yet; `ssdseg data get voc2012` downloads it"),
+        (["one.png", "--split", "val"], "one.png: "),
         (["."], "no pictures in it; those end in .bmp"),
         (["one.png", "--out", "text.txt"], "text.txt: is a file, not a folder"),
         (["one.png", "--out", "text.txt/deeper"], "text.txt: is a file, not a folder"),
@@ -121,6 +123,7 @@ def test_a_box_in_fractions_becomes_one_in_pixels():
 )
 def test_bad_input_gets_one_sentence(arguments, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SSDSEG_HOME", str(tmp_path / "home"))
     if arguments != ["."]:
         Image.new("RGB", (8, 8)).save("one.png")
         (tmp_path / "text.txt").write_text("no folder")
@@ -196,17 +199,19 @@ def test_odd_pictures_cost_no_other_picture_anything(tmp_path):
     (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
     (folder / "nowhere.jpg").symlink_to(folder / "gone.jpg")
     (folder / "empty.jpg").write_bytes(b"")
+    (folder / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     Image.fromarray(grey).save(folder / "cut.jpg")
     (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:2000])
     Image.new("1", (12_000, 12_000)).save(folder / "huge.png")
     out = tmp_path / "out"
     result = CliRunner().invoke(app, ["predict", str(folder), "--out", str(out), "--network", "lesson"])
     assert result.exit_code == 1
-    assert "5 of 9 pictures could not be read" in result.stderr
+    assert "6 of 10 pictures could not be read" in result.stderr
     for name, reason in {
         "loop.jpg": "there is no such file",
         "nowhere.jpg": "there is no such file",
         "empty.jpg": "the file is empty",
+        "phone.HEIC": "it is HEIC, as phones write it",
         "cut.jpg": "perhaps cut off",
         "huge.png": "too large, or damaged: it claims 12,000 x 12,000 pixels",
     }.items():
@@ -278,3 +283,19 @@ def test_a_network_of_another_number_of_classes_predicts(tmp_path, monkeypatch):
     monkeypatch.setattr("ssdseg_course.cli.networks.open_samples", lambda *_: ([], ("a", "b", "c")))
     evaluated = CliRunner().invoke(app, ["evaluate", str(tmp_path / "five.keras"), "--split", "test"])
     assert "the network knows 5 classes, the Warehouse has 3" in evaluated.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize("target", ["coco", "voc", "triples"])
+def test_the_images_of_a_data_set_are_looked_at_by_their_numbers(target, tmp_path):
+    scenes = [warehouse.render(seed, SIZE) for seed in SEEDS[:2]]
+    data = convert.TARGETS[target].write({"val": scenes}, warehouse.CLASSES, tmp_path / "data", True)
+    (next((tmp_path / "data").rglob("000001.png"))).write_bytes(b"")
+    out = tmp_path / "out"
+    more = [] if target == "triples" else ["--split", "val"]
+    result = CliRunner().invoke(app, ["predict", str(data), *more, "--out", str(out), "--network", "lesson"])
+    assert (result.exit_code, "1 of 2 pictures could not be read" in result.stderr) == (1, True)
+    assert "000001: left out, " in result.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["000000.png", "000000_mask.png", "detections.json"]
+    found = json.loads((out / "detections.json").read_text())
+    assert {record["image_id"] for record in found} == {0}
+    assert max(record["score"] for record in found) > 0.5

@@ -31,12 +31,12 @@ def tiny_network(config: Config = TINY, seed: int = 0) -> keras.Model:
     x = layers.ZeroPadding2D(1)(layers.Rescaling(1 / 127.5, offset=-1)(image))
     maps = []
     for index, (stride, padding) in enumerate(((8, "valid"), (2, "same"), (2, "same"))):
-        x = layers.Conv2D(8, 3, stride, padding, activation="relu")(x)
+        x = layers.Conv2D(8, 3, stride, padding, activation="relu", name=f"conv{index}")(x)
         x = channel_shuffle(depthwise_bn(x, dilation=2, name=f"dilated{index}"))
         maps.append(x)
     classes = len(config.classes)
     logits, offsets = ssdlite(maps, config.anchor_spec.anchors_per_cell, classes)
-    mask = resize(layers.Conv2D(classes + 1, 1)(maps[0]), config.image_size)
+    mask = resize(layers.Conv2D(classes + 1, 1, name="mask_predict")(maps[0]), config.image_size)
     network = keras.Model(image, {"classes": logits, "offsets": offsets, "mask": mask})
     for variable in network.trainable_variables:  # heads begin near zero, where nothing could be told apart
         variable.assign(variable + keras.random.normal(variable.shape, stddev=0.1, seed=len(variable.shape)))

@@ -1,13 +1,15 @@
 """Is the joint network what it says, at any size?"""
 
+import zipfile
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from random_weights import randomise
 
 from ssdseg_ref.config import LESSON, SHIPPED, preset
-from ssdseg_ref.network import build_network, load_network
+from ssdseg_ref.network import build_network, load_network, read_config, save_network
 
 ODD = replace(LESSON, image_size=(97, 131))
 
@@ -128,3 +130,26 @@ def test_names_that_do_not_exist_are_answered_with_those_that_do():
 def test_more_classes_than_a_mask_can_hold_are_refused(classes):
     with pytest.raises(ValueError, match=f"a network knows 1 to 254 classes, got {classes}"):
         build_network(replace(ODD, classes=("x",) * classes))
+
+
+def test_a_saved_network_carries_its_configuration_and_is_keras_still(tmp_path):
+    config = replace(LESSON, classes=("cat", "dog"), image_size=(64, 96), has_masks=False)
+    network = build_network(config)
+    randomise(network, seed=1)
+    path = tmp_path / "network.keras"
+    save_network(network, config, path)
+    assert read_config(path) == config
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
+    again = keras.models.load_model(path).predict_on_batch(image)
+    for name, output in network.predict_on_batch(image).items():
+        np.testing.assert_allclose(again[name], output, atol=1e-5)
+
+
+def test_a_file_that_keras_alone_has_written_carries_none_and_a_damaged_one_is_named(tmp_path):
+    path = tmp_path / "network.keras"
+    keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(path)
+    assert read_config(path) is None
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("ssdseg.json", '{"classes": 1}')
+    with pytest.raises(ValueError, match=r"network\.keras: its ssdseg\.json is damaged"):
+        read_config(path)

@@ -195,3 +195,18 @@ def test_a_page_says_how_much_of_a_mask_is_ignored_and_shrinks_large_pictures():
     (axes,) = _page([Sample(np.zeros((1500, 700, 3), np.uint8), *nothing, unknown)])
     assert axes.get_title(loc="left") == "0   100% ignored"
     assert axes.images[0].get_array().shape[:2] == (600, 280)
+
+
+@pytest.mark.parametrize("boxes", [[[0.1, 0.1, 0.4, 0.5]], [[0.1, 0.1, 0.4, 0.5], [0, 0, 0.3, 0.42]], []])
+def test_axes_have_a_number_also_where_all_boxes_are_alike(boxes):
+    sample = Sample(
+        np.zeros((48, 64, 3), np.uint8),
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.ones(len(boxes), np.int32),
+        np.zeros((48, 64), np.uint8),
+    )
+    figure = plot_statistics(describe([sample], NAMES[:1]))
+    FigureCanvasAgg(figure).draw()
+    for axes in figure.axes[2:]:
+        left, right = axes.get_xlim()
+        assert any(left <= place <= right for place in axes.get_xticks())

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -304,3 +305,53 @@ def test_a_sample_that_cannot_be_read_is_named_in_one_sentence(scenes, tmp_path)
     samples = LazySamples(range(4), read)
     with pytest.raises(ValueError, match=r"^photo\.jpg: not a picture that can be read$"):
         train(tiny_network(), CONFIG, RECIPE, samples, scenes[8:], tmp_path, verbose=0)
+
+
+def test_weights_that_were_taken_over_learn_at_their_own_rate(scenes, tmp_path, eagerly):
+    """A share of 0 keeps them as they are: the share is of the step, which Adam makes as long for any gradient."""
+    keras.utils.set_random_seed(1)
+    network = tiny_network()
+    old = {weight.path: np.asarray(weight) for weight in network.trainable_weights}
+    kept = {path for path in old if path.startswith("stem")}
+    assert kept
+    recipe = replace(RECIPE, epochs=1, ema_momentum=0.0, weight_decay=0.0, taken_over_rate=0.0)
+    train(network, CONFIG, recipe, scenes[:8], scenes[8:], tmp_path, taken_over=kept, verbose=0)
+    moved = {w.path for w in network.trainable_weights if abs(np.asarray(w) - old[w.path]).max() > 1e-7}
+    assert moved == set(old) - kept
+
+
+def test_a_smaller_share_takes_smaller_steps():
+    def moved(share):
+        variable = keras.Variable(np.zeros(3), name="v")
+        recipe = replace(RECIPE, weight_decay=0.0, taken_over_rate=share)
+        learner = optimizer(recipe, 10, [variable.path])
+        learner.build([variable])
+        learner.apply([np.float32([1, -2, 3])], [variable])
+        return np.asarray(variable)
+
+    np.testing.assert_allclose(moved(0.3), 0.3 * moved(1.0), rtol=1e-5)
+
+
+def test_a_strong_augmentation_is_the_same_after_a_stop(scenes, tmp_path, eagerly):
+    recipe = replace(RECIPE, epochs=2, strong=True)
+
+    def trained(folder, *epochs):
+        for count in epochs:
+            keras.utils.set_random_seed(3)
+            network = tiny_network()
+            stop = [keras.callbacks.LambdaCallback(on_epoch_end=_stop_at(count))]
+            with suppress(KeyboardInterrupt):
+                train(network, CONFIG, recipe, scenes[:8], scenes[8:], folder, verbose=0, watchers=stop)
+        return network
+
+    whole, resumed = trained(tmp_path / "a", 9), trained(tmp_path / "b", 1, 9)
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def _stop_at(count):
+    def stop(epoch, logs):
+        if epoch + 1 == count:
+            raise KeyboardInterrupt
+
+    return stop

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ssdseg_ref.data import coco
+from ssdseg_ref.data.reports import Listing
 
 COCO100 = Path(os.environ.get("SSDSEG_COCO100", Path(__file__).parents[4] / "shared" / "coco100"))
 needs_coco100 = pytest.mark.skipif(
@@ -254,15 +255,23 @@ BREAKS = {
     "a segment's id is a whole number, one is '300'": lambda c: first(c)[0].update(id="300"),
     "segment 300 has the bbox .*nan": lambda c: first(c)[0].update(bbox=[0, 0, float("nan"), 1]),
     "segment 300 has the bbox .*three": lambda c: first(c)[0].update(bbox="three"),
-    "an annotation is of image '1', which is not": lambda c: c["annotations"][0].update(image_id="1"),
+    "an annotation is of image '1', a text, which is not": lambda c: c["annotations"][0].update(image_id="1"),
     "an annotation is of image 2, which is not": lambda c: c["annotations"][0].update(image_id=2),
-    "two records are image 1": lambda c: c["images"].append(dict(c["images"][0])),
-    "two records are annotation of image 1": lambda c: c["annotations"].append(dict(c["annotations"][0])),
-    "two records are category 1": lambda c: c["categories"].append({"id": PERSON, "name": "human"}),
-    "two records are the category 'person'": lambda c: c["categories"].append({"id": 99, "name": "person"}),
+    "two images have the id 1": lambda c: c["images"].append(dict(c["images"][0])),
+    "two annotations have the image_id 1": lambda c: c["annotations"].append(dict(c["annotations"][0])),
+    "two categories have the id 1": lambda c: c["categories"].append({"id": PERSON, "name": "human"}),
+    "two categories have the name 'person'": lambda c: c["categories"].append({"id": 99, "name": "person"}),
     "'segments_info' is missing": lambda c: c["annotations"][0].pop("segments_info"),
-    "not COCO's panoptic format": lambda c: c.update(images="none"),
-    "not COCO's panoptic format: .*": lambda c: c["annotations"][0].update(file_name=7),
+    "not COCO's format: 'images' must be a list": lambda c: c.update(images="none"),
+    "its annotation: its file_name must be a text, it is 7": lambda c: c["annotations"][0].update(file_name=7),
+    "image 1: its file_name must be a text": lambda c: c["images"][0].update(file_name=7),
+    "image 1: width and height are whole numbers of pixels, these are '6'": lambda c: c["images"][0].update(width="6"),
+    "segment 300: iscrowd is 0 or 1, this is '0'": lambda c: first(c)[0].update(iscrowd="0"),
+    "segment 300 has the bbox .*1000": lambda c: first(c)[0].update(bbox=[0, 0, 10**400, 1]),
+    "segment 300 has category_id .1., and no category": lambda c: first(c)[0].update(category_id=[1]),
+    "a segment must be an object, one is 'x'": lambda c: first(c).append("x"),
+    "entry 1 of the images has no id": lambda c: c["images"][0].pop("id"),
+    "the ids of categories are whole numbers, one is '1', a text": lambda c: c["categories"][0].update(id="1"),
 }
 
 
@@ -273,6 +282,31 @@ def test_annotations_that_contradict_themselves_are_named(root, content, message
     with pytest.raises(ValueError, match=message) as error:
         coco.read(root, "tiny", CLASSES)
     assert str(error.value).startswith(str(root / "annotations" / "panoptic_tiny.json"))
+
+
+def test_one_annotation_without_sense_does_not_lose_the_others(root, content):
+    content["images"].append(content["images"][0] | {"id": 2, "file_name": 7})
+    content["annotations"].append(content["annotations"][0] | {"image_id": 2})
+    first(content).append(7)
+    write_content(root, content)
+    report = Listing()
+    samples = coco.read(root, "tiny", CLASSES, report)
+    assert (len(samples), len(report.faults)) == (1, 2)
+
+
+def test_an_image_without_annotation_is_left_out_and_said(root, content):
+    content["images"].append(content["images"][0] | {"id": 2})
+    write_content(root, content)
+    report = Listing()
+    assert len(coco.read(root, "tiny", CLASSES, report)) == 1
+    assert "without an annotation are left out, 1 in all, such as image 2" in report.doubts[0]
+
+
+@pytest.mark.parametrize("name", ["tiny\\0001.jpg", "0001.JPG"])
+def test_a_photograph_is_found_by_the_name_that_another_machine_gave_it(root, content, name):
+    content["images"][0]["file_name"] = name
+    write_content(root, content)
+    assert len(coco.read(root, "tiny", CLASSES)[0].boxes)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -203,7 +204,17 @@ BREAKS = {
     "a polygon leaves the image of 10 x 8 by 1.5": lambda c: c["annotations"][0].update(
         segmentation=[[1, 1, 11.5, 1, 5, 5]]
     ),
-    "a segmentation is a list of polygons or": lambda c: c["annotations"][0].update(segmentation=SQUARE),
+    "a segmentation is a list of polygons or": lambda c: c["annotations"][0].update(segmentation="1, 1, 5, 5"),
+    "one is 1000": lambda c: c["annotations"][0].update(segmentation=[[10**400, 1, 5, 1, 5, 5]]),
+    "has the bbox .*1000": lambda c: c["annotations"][0].update(bbox=[10**400, 1, 5, 1]),
+    "is of image .7., which is not": lambda c: c["annotations"][0].update(image_id=[7]),
+    "has category_id .1., and no category": lambda c: c["annotations"][0].update(category_id=[1]),
+    "has category_id True, and no category": lambda c: c["annotations"][0].update(category_id=True),
+    "entry 1 of the images has no id": lambda c: c["images"][0].pop("id"),
+    "entry 1 of the images has the id .7., which is no number": lambda c: c["images"][0].update(id=[7]),
+    "entry 2 of images must be an object": lambda c: c["images"].append("a.png"),
+    "iscrowd is 0 or 1, this is '0'": lambda c: c["annotations"][0].update(iscrowd="0"),
+    "image 7: 'width' is missing": lambda c: c["images"][0].pop("width"),
     "has neither a segment nor a bbox": lambda c: c["annotations"][0].update(segmentation=[], bbox=[]),
     "its bbox leaves the image: .* 1.0, 1.0, 12.0": lambda c: c["annotations"][0].update(
         segmentation=[], bbox=[1, 1, 11, 4]
@@ -225,14 +236,14 @@ BREAKS = {
     "image 7: width and height are .* '10'": lambda c: c["images"][0].update(width="10"),
     "image 7: width and height are .* 0": lambda c: c["images"][0].update(height=0),
     "image 7: its file_name must be a text": lambda c: c["images"][0].update(file_name=None),
-    "two records are image 7": lambda c: c["images"].append(dict(c["images"][0])),
-    "two records are category 1": lambda c: c["categories"].append({"id": 1, "name": "human"}),
-    "two records are the category 'dog'": lambda c: c["categories"].append({"id": 3, "name": "dog"}),
+    "two images have the id 7": lambda c: c["images"].append(dict(c["images"][0])),
+    "two categories have the id 1": lambda c: c["categories"].append({"id": 1, "name": "human"}),
+    "two categories have the name 'dog'": lambda c: c["categories"].append({"id": 3, "name": "dog"}),
     "category 1 has the name None, not a text": lambda c: c["categories"][1].update(name=None),
     "134,217,728 at most in all, these are 1000": lambda c: c["images"][0].update(width=10**40),
     "the ids of categories are whole": lambda c: c["categories"][0].update(id="18"),
     "'categories' is missing": lambda c: c.pop("categories"),
-    "'annotations' must be a list of objects": lambda c: c.update(annotations=[1]),
+    "entry 1 of annotations must be an object": lambda c: c.update(annotations=[1]),
     "'file_name' is missing": lambda c: c["images"][0].pop("file_name"),
     "1 to 254 classes apart, these are 0": lambda c: c.update(categories=[], annotations=[]),
 }
@@ -254,6 +265,44 @@ def test_what_is_no_such_json_is_named(write, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"annotations\.json: not "):
         coco_instances.read(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["folder\\a.png", "C:\\data\\a.png", "https://host/upload/a.png", "../../upload/1/a.png", "A.PNG"]
+)
+def test_a_photograph_is_found_by_the_name_that_another_machine_gave_it(content, write, name):
+    content["images"][0]["file_name"] = name
+    assert read_one(write(content)).labels.tolist() == [1]
+
+
+def test_a_photograph_is_found_whichever_way_its_accents_are_written(content, write, tmp_path):
+    content["images"][0]["file_name"] = unicodedata.normalize("NFC", "café.png")
+    (tmp_path / "a.png").rename(tmp_path / unicodedata.normalize("NFD", "café.png"))
+    assert read_one(write(content)).labels.tolist() == [1]
+
+
+def test_photographs_of_one_name_in_two_folders_do_not_stand_in_for_each_other(content, write):
+    content["images"] = [content["images"][0] | {"id": id, "file_name": f"day{id}/a.png"} for id in (7, 8)]
+    with pytest.raises(FileNotFoundError, match=r"its photograph day7/a\.png is in none of"):
+        coco_instances.read(write(content)).samples[0]
+
+
+@pytest.mark.parametrize("broken", ["image", "category", "annotation"])
+def test_one_record_without_sense_does_not_lose_the_others(content, write, broken):
+    content["annotations"].insert(0, annotation(3, [PERSON] if broken == "category" else PERSON))
+    if broken == "image":
+        content["images"].insert(0, {"id": 9, "width": 10, "height": 8})
+    if broken == "annotation":
+        content["annotations"][0] = None
+    report = Listing()
+    assert read_one(write(content), report=report).labels.tolist()[-1:] == [1]
+    assert len(report.faults) == 1
+
+
+def test_a_polygon_may_stand_alone_as_via_writes_it(content, write):
+    expected = read_one(write(content))
+    content["annotations"][0]["segmentation"] = SQUARE
+    np.testing.assert_array_equal(read_one(write(content)).mask, expected.mask)
 
 
 def test_an_unknown_class_is_refused_with_the_nearest(content, write):
@@ -291,6 +340,17 @@ def distance_to_border(points, polygon):
     along = ((points[:, None] - polygon) * edge).sum(-1) / np.maximum((edge**2).sum(-1), 1e-12)
     nearest = polygon + np.clip(along, 0, 1)[..., None] * edge
     return np.linalg.norm(points[:, None] - nearest, axis=-1).min(axis=1)
+
+
+def test_pieces_of_an_object_are_its_parts_wherever_they_lie():
+    random, size = np.random.default_rng(3), (50, 70)
+    pieces = [random.uniform(-1, 8, (5, 2)) + random.uniform(0, [63, 43]) for _ in range(40)]
+    pieces += [pieces[0] + [200, 0], np.array([[-1, -1], [-1, 20], [-0.5, 5]])]  # beside the image
+    expected = np.zeros(size, bool)
+    for piece in pieces:
+        expected |= whole(coco_instances.polygons_to_patch([piece], size), size)
+    np.testing.assert_array_equal(whole(coco_instances.polygons_to_patch(pieces, size), size), expected)
+    assert 0 < expected.sum() < expected.size
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -34,7 +34,7 @@ def tidy():
     return [full, sample([], [], np.zeros((7, 5), np.uint8), seed=1)]
 
 
-@pytest.mark.parametrize("target", ["coco", "voc", "triples"])
+@pytest.mark.parametrize("target", convert.TARGETS)
 def test_boxes_around_their_pixels_come_back_the_same(tidy, target, tmp_path):
     where = convert.TARGETS[target].write({"train": tidy}, CLASSES, tmp_path / "out", True)
     opened = registry.open_data_set(where, classes=CLASSES)
@@ -43,7 +43,7 @@ def test_boxes_around_their_pixels_come_back_the_same(tidy, target, tmp_path):
     assert convert.compare(tidy, opened.samples) == convert.Difference(3, 0, pytest.approx(0, abs=1e-4), pixels, 0)
 
 
-@pytest.mark.parametrize("target", ["coco", "voc"])
+@pytest.mark.parametrize("target", ["coco", "panoptic", "voc"])
 def test_names_and_splits_are_written_too(tidy, target, tmp_path):
     write = convert.TARGETS[target].write
     where = write({"train": tidy, "validation": tidy[:1]}, CLASSES, tmp_path / "out", True)
@@ -59,6 +59,36 @@ def test_boxes_alone_stay_boxes_alone(target, tmp_path):
     assert not opened.has_masks
     assert convert.compare(alone, opened.samples).other_pixels == 0
     assert not (tmp_path / "out" / "SegmentationClass").exists()
+
+
+def test_panoptic_gives_each_pixel_one_segment_and_loses_boxes_without_any(tmp_path):
+    mask = np.zeros((20, 20), np.uint8)
+    mask[2:12, 2:12] = 1
+    mask[15, 15:18] = 2  # without a box
+    untidy = [sample([[2, 2, 12, 12], [4, 4, 6, 6], [13, 2, 16, 5]], [1, 1, 1], mask)]
+    folder = convert.to_panoptic({"a": untidy}, CLASSES, tmp_path / "out")
+    lost = convert.compare(untidy, registry.open_data_set(folder).samples)
+    assert lost == convert.Difference(3, 1, pytest.approx(0, abs=1e-4), 400, 3)
+    (annotation,) = json.loads((folder / "annotations" / "panoptic_a.json").read_text())["annotations"]
+    assert [own["area"] for own in annotation["segments_info"]] == [96, 4, 3]
+    assert [own["iscrowd"] for own in annotation["segments_info"]] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("classes", "has_masks", "sentence"), [(CLASSES, False, "nobody has drawn any"), (["ignore"], True, "'ignore'")]
+)
+def test_what_panoptic_cannot_be_is_refused(tidy, classes, has_masks, sentence, tmp_path):
+    with pytest.raises(ValueError, match=sentence):
+        convert.to_panoptic({"a": tidy}, classes, tmp_path / "out", has_masks)
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_segments_than_a_byte_has_numbers_keep_theirs(tmp_path):
+    mask = np.ones((20, 60), np.uint8)
+    boxes = [[3 * column, row, 3 * column + 3, row + 1] for row in range(20) for column in range(20)]
+    many = [sample(boxes, [1] * 400, mask)]
+    folder = convert.to_panoptic({"a": many}, CLASSES, tmp_path / "out")
+    assert convert.compare(many, registry.open_data_set(folder).samples).other_boxes == 0
 
 
 def test_what_coco_cannot_say_is_counted(tmp_path):
@@ -106,7 +136,7 @@ def test_triples_have_one_split(tidy, tmp_path):
         convert.to_triples({"a": tidy, "b": tidy}, CLASSES, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", ["a:b", "a\nb", "background", "#a", ""])
+@pytest.mark.parametrize("name", ["a:b", "a\nb", "background", "#a", "", "a\x01", "\ud800"])
 def test_a_name_that_a_labelmap_cannot_hold_is_refused(tidy, name, tmp_path):
     with pytest.raises(ValueError, match=r"labelmap\.txt cannot hold"):
         convert.to_voc({"a": tidy}, ["cup", name], tmp_path / "out")

@@ -49,10 +49,10 @@ def test_every_fault_has_its_sentence_and_its_file(faulty):
     found = check(faulty, "annotations")
     json_path = faulty / "annotations.json"
     expected = [
+        f"{json_path}: two annotations have the id 4",
         f"{json_path}: annotation 2: a polygon leaves the image",
         f"{json_path}: annotation 3: its bbox is empty or turned inside out",
         f"{json_path}: annotation 4 has category_id 9, and no category has that id",
-        f"{json_path}: two annotations have the id 4",
         f"{json_path}: annotation 5 has the bbox ['1', 1, 4, 4]",
         f"{json_path}: annotation 6 has neither a segment nor a bbox",
         f"{json_path}: annotation 7 has category_id '1', a text",
@@ -78,7 +78,7 @@ def test_an_empty_data_set_is_a_fault(tmp_path):
 def test_what_cannot_be_opened_is_one_fault(tmp_path):
     (tmp_path / "list.json").write_text('{"images": 7}')
     (fault,) = check(tmp_path / "list.json").faults
-    assert fault.startswith(f"{tmp_path / 'list.json'}: not COCO's instances")
+    assert fault.startswith(f"{tmp_path / 'list.json'}: not COCO's format")
 
 
 def test_lines_of_triples_are_listed_one_by_one(tmp_path):
@@ -93,7 +93,30 @@ def test_lines_of_triples_are_listed_one_by_one(tmp_path):
     starts = [sentence.removeprefix(f"{tmp_path}{os.sep}")[:18] for sentence in found.faults]
     assert starts == ["list.json: entry 2", *(f"boxes.csv, line {number}:"[:18] for number in (2, 3, 4, 5))]
     assert (found.images, found.boxes, found.images_without_boxes) == (2, 1, 1)
-    assert found.doubts == (f"{tmp_path / 'list.json'}: entries 1 and 3 are the same picture, {tmp_path / 'a.png'}",)
+    assert found.doubts == (
+        f"{tmp_path / 'list.json'}: entries 1 and 3 are the same picture, {tmp_path / 'a.png'}",
+        f"{tmp_path / 'list.json'}: there are boxes of cup, but no mask has a pixel of them",
+    )
+
+
+def triple(tmp_path, mask, boxes):
+    Image.new("RGB", (10, 8)).save(tmp_path / "a.png")
+    Image.fromarray(np.full((8, 10), mask, np.uint8)).save(tmp_path / "mask.png")
+    (tmp_path / "boxes.csv").write_text(boxes)
+    (tmp_path / "list.json").write_text(json.dumps([["a.png", "mask.png", "boxes.csv"]]))
+    return check(tmp_path / "list.json", classes=["cup"])
+
+
+def test_masks_of_black_and_white_are_doubted(tmp_path):
+    (doubt,) = triple(tmp_path, 255, "1,1,1,5,5").doubts
+    assert doubt.endswith(
+        'boxes of cup, but no mask has a pixel of them; many pixels are 255, which means "ignore", not a class'
+    )
+
+
+def test_boxes_in_fractions_are_doubted(tmp_path):
+    (doubt,) = triple(tmp_path, 1, "1,0.1,0.1,0.5,0.5\n1,0,0,1,1\n1,3,3,3.5,8").doubts
+    assert "less than a pixel wide or high, 2 in all, the first in image 0" in doubt
 
 
 def test_boxes_alone_and_classes_that_nobody_shows_are_doubted(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from ssdseg_ref.data import pictures
 from ssdseg_ref.data.pictures import read_labels, read_photograph, turn_in_words
@@ -146,7 +146,8 @@ def test_what_is_no_file_is_named(tmp_path, kind):
         path.symlink_to(path)
     elif kind == "a pipe":
         os.mkfifo(path)  # opening it would wait for ever
-    with pytest.raises(FileNotFoundError, match=r"x\.jpg: there is no such file"):
+    said = "it is a folder, not a file" if kind == "a folder" else "there is no such file"
+    with pytest.raises(FileNotFoundError, match=rf"x\.jpg: {said}"):
         read_photograph(path)
 
 
@@ -172,5 +173,20 @@ def test_no_other_module_opens_pictures():
         for path in (root / package).rglob("*.py")
         if "Image.open(" in path.read_text(encoding="utf-8")
     }
-    opening -= {"figures.py", "recipes.py"}  # what it has drawn itself; lines for somebody else's program
+    opening -= {"figures.py", "styles.py", "recipes.py"}  # what they have drawn; lines for somebody else's program
     assert opening == {"pictures.py"}
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_heic_is_named_with_what_to_do(tmp_path, opened):
+    (tmp_path / "x.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with (tmp_path / "x.jpg").open("rb") as file, pytest.raises(ValueError, match=r"it is HEIC.* save it as JPEG"):
+        read_photograph(file if opened else tmp_path / "x.jpg")
+
+
+def test_a_program_that_is_named_as_a_picture_is_not_run(tmp_path, monkeypatch):
+    Image.fromarray(RAMP).save(tmp_path / "x.eps")
+    (tmp_path / "x.eps").rename(tmp_path / "x.jpg")
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("Ghostscript has run"))
+    with pytest.raises(ValueError, match=r"x\.jpg: not a picture that can be read"):
+        read_photograph(tmp_path / "x.jpg")

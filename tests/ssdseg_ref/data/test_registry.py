@@ -111,3 +111,16 @@ def test_the_same_classes_in_another_order_get_other_labels():
 def test_no_class_in_common_is_refused():
     with pytest.raises(ValueError, match="has dog, person, the network knows cat: no class in common"):
         registry.in_labels_of(dogs_and_people(), ("cat",))
+
+
+def test_a_folder_around_a_data_set_leads_to_it(tmp_path):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "result.json").write_text('{"images": [], "categories": [], "annotations": []}')
+    with pytest.raises(ValueError, match=r"not a data set itself, but .*export is one"):
+        registry.recognise(tmp_path)
+
+
+def test_labelmes_own_files_lead_to_the_page_that_says_what_to_do(tmp_path):
+    (tmp_path / "a.json").write_text('{"version": "5.5.0", "flags": {}, "shapes": []}')
+    with pytest.raises(ValueError, match=r"labelme's own files.*docs/own-data\.md"):
+        registry.recognise(tmp_path)

@@ -239,3 +239,10 @@ def test_a_turned_photograph_is_upright_or_refused_with_the_cause(folder, orient
         Image.new("L", (10, 20), 2).save(folder / "mask.png")  # drawn on the picture as it is stored
         with pytest.raises(ValueError, match=rf"mask\.png: .* EXIF orientation is {orientation}"):
             read_one(folder)
+
+
+def test_names_may_have_backslashes_and_other_large_letters(folder):
+    (folder / "sub").mkdir()
+    (folder / "mask.png").rename(folder / "sub" / "mask.png")
+    (folder / "list.json").write_text(json.dumps([["IMAGE.PNG", "sub\\mask.png", ".\\boxes.csv"]]))
+    assert read_one(folder).labels.tolist() == [1]

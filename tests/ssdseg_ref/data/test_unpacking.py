@@ -70,6 +70,15 @@ def test_a_name_that_leads_out_is_refused(tmp_path, target, name, outside):
     assert not (tmp_path / "outside").exists()
 
 
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("device", ["nul", "a/CON/b.txt", "COM1.txt", "a/aux.tar.gz"])
+def test_a_name_that_is_a_device_to_windows_is_refused(tmp_path, target, name, device):
+    MAKERS[name](tmp_path / name, ("common.txt", b""), ("a/null.txt", b""), (device, b"harm"))
+    with pytest.raises(ValueError, match="has the name of a device"):
+        unpack(known(name), tmp_path / name, target)
+    assert list(target.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [

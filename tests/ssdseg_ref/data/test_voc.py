@@ -259,3 +259,126 @@ def test_a_listing_has_every_fault_and_the_rest_is_read(root):
         "a.xml",
         "b.xml",
     ]
+
+
+def test_lines_of_a_list_may_have_a_number_a_suffix_or_folders(root):
+    (root / "ImageSets" / "Main" / "val.txt").write_text("b  1\r\nJPEGImages/a.jpg\n")
+    assert [len(sample.boxes) for sample in voc.read(root, "val").samples] == [1, 2]
+    (root / "ImageSets" / "Main" / "val.txt").write_text("b -1\nb.JPG\n")
+    with pytest.raises(ValueError, match=r"val\.txt, line 2: b is listed twice"):
+        voc.read(root, "val")
+
+
+def test_a_photograph_whose_name_ends_in_a_number_is_found(root):
+    add(root, "a 1", xml(thing()))
+    (root / "ImageSets" / "Main" / "val.txt").write_text("a 1\na\n")
+    assert [len(sample.boxes) for sample in voc.read(root, "val").samples] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding"), [("ISO-8859-1", "latin-1"), ("ISO-8859-1", "utf-8"), ("big5", "big5")]
+)
+def test_an_xml_has_the_encoding_that_it_declares_or_utf_8(root, declared, encoding):
+    name = "車" if encoding == "big5" else "Kätzchen"
+    text = f"<?xml version='1.0' encoding='{declared}'?>" + xml(thing(name))
+    (root / "Annotations" / "b.xml").write_bytes(text.encode(encoding))
+    assert [entry.name for entry in voc.parse(root / "Annotations" / "b.xml").things] == [name]
+
+
+@pytest.mark.parametrize(
+    "declared", ["", "<?xml version='1.0' encoding='klingon'?>", "<?xml version='1.0' encoding='ascii'?>"]
+)
+def test_an_xml_in_no_encoding_that_it_says_is_named(root, declared):
+    (root / "Annotations" / "b.xml").write_bytes((declared + xml(thing("Kätzchen"))).encode("latin-1"))
+    with pytest.raises(ValueError, match=r"b\.xml: not a text file in UTF-8"):
+        voc.read(root, "train")
+
+
+def test_suffixes_in_large_letters_are_read(root):
+    for old, new in (
+        ("Annotations/a.xml", "a.XML"),
+        ("JPEGImages/a.jpg", "A.Jpg"),
+        ("SegmentationClass/a.png", "a.PNG"),
+    ):
+        (root / old).rename((root / old).with_name(new))
+    sample = voc.read(root, "train").samples[0]
+    np.testing.assert_array_equal(sample.mask, VALUES)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "1"])
+def test_masks_of_other_kinds_give_the_same_numbers(root, mode):
+    path = root / "SegmentationClass" / "a.png"
+    if mode == "1":
+        Image.fromarray(VALUES > 0).save(path)
+        expected = (VALUES > 0).astype(np.uint8)
+    else:
+        save_mask(path, np.where(VALUES == 255, 0, VALUES))
+        Image.open(path).convert(mode).save(path)
+        expected = np.where(VALUES == 255, 0, VALUES)
+    np.testing.assert_array_equal(voc.read(root, "train").samples[0].mask, expected)
+
+
+def test_a_mask_that_is_transparent_in_places_is_refused(root):
+    Image.new("RGBA", (10, 8), (128, 0, 0, 9)).save(root / "SegmentationClass" / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png: it is transparent in places"):
+        voc.read(root, "train").samples[0]
+
+
+def test_a_mask_in_a_format_that_changes_numbers_is_refused_rather_than_passed_over(root):
+    (root / "SegmentationClass" / "a.png").unlink()
+    Image.fromarray(VALUES).save(root / "SegmentationClass" / "a.jpg")
+    with pytest.raises(ValueError, match=r"a\.jpg: labels need a format that keeps every number"):
+        voc.read(root, "train").samples[0]
+
+
+def test_pictures_without_an_xml_are_counted(root):
+    for name in ("y", "z", "._a"):
+        Image.new("RGB", (10, 8)).save(root / "JPEGImages" / f"{name}.jpg")
+    save_mask(root / "SegmentationClass" / "y.png")
+    report = Listing()
+    voc.read(root, "train", report=report)
+    assert [doubt.removeprefix(str(root)) for doubt in report.doubts] == [
+        "/JPEGImages/y.jpg: photographs without an xml are not read, 2 in all with this one",
+        "/SegmentationClass/y.png: masks without an xml are not read, 1 in all with this one",
+    ]
+
+
+def test_one_xml_that_cannot_be_opened_does_not_lose_the_others(root, monkeypatch):
+    real = voc.read_text
+
+    def closed(path, *more):
+        if path.name == "a.xml":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *more)
+
+    monkeypatch.setattr(voc, "read_text", closed)
+    report = Listing()
+    assert len(voc.read(root, "train", report=report).samples) == 1
+    assert report.faults == [f"{root / 'Annotations' / 'a.xml'}: Permission denied"]
+
+
+def test_a_palette_that_says_otherwise_than_the_numbers_is_refused(root):
+    path = root / "SegmentationClass" / "a.png"
+    colours = Image.open(path).convert("RGB")
+    colours.quantize(4).save(path)  # looks the same, but its numbers are 0 to 3
+    with pytest.raises(ValueError, match=r"a\.png: pixels of number . have the colour of class .*save it without"):
+        voc.read(root, "train").samples[0]
+    colours.save(path)
+    np.testing.assert_array_equal(voc.read(root, "train").samples[0].mask, VALUES)
+
+
+@pytest.mark.parametrize("palette", [[200, 30, 40] * 256, [value for k in range(256) for value in (k, k, k)]])
+def test_a_palette_without_meaning_is_not_looked_at(root, palette):
+    picture = Image.fromarray(VALUES)
+    picture.putpalette(palette)
+    picture.save(root / "SegmentationClass" / "a.png")
+    np.testing.assert_array_equal(voc.read(root, "train").samples[0].mask, VALUES)
+
+
+def test_colours_of_classes_that_are_not_vocs_say_nothing(root):
+    for name in ("a", "b"):
+        add(root, name, xml(thing("cup")))
+    picture = Image.fromarray((VALUES == PERSON).astype(np.uint8))
+    picture.putpalette([0, 0, 0, *voc.palette()[2].tolist()])
+    picture.save(root / "SegmentationClass" / "a.png")
+    assert voc.read(root, "train", ["cup"]).samples[0].mask.sum() == 20
