@@ -308,3 +308,17 @@ def test_what_is_augmented_strongly_comes_out_at_the_size_that_is_asked_for(scen
         varied = augment_strongly(scene, other, np.random.default_rng(seed), (64, 96))
         varied.validate(3)
         assert varied.image.shape == (64, 96, 3), seed
+
+
+def test_of_boxes_alone_nothing_is_pasted_and_nothing_becomes_background():
+    """A box whose object is not there would teach what is wrong, and so would a frame of background."""
+    plain = _blocks((40, 60), [(1, 10, 10, 30, 30)])
+    alone = Sample(plain.image, plain.boxes, plain.labels, np.full_like(plain.mask, IGNORE))
+    other = _blocks((40, 60), [(1, 5, 4, 20, 30), (2, 30, 10, 50, 22)])
+    mask = np.where(other.mask == 1, IGNORE, other.mask)
+    for seed in SEEDS:
+        bare = augment_strongly(alone, alone, np.random.default_rng(seed))
+        assert len(bare.boxes) <= 1, seed
+        assert (bare.mask == IGNORE).all(), seed
+        mixed = augment_strongly(alone, Sample(other.image, other.boxes, other.labels, mask), np.random.default_rng(seed))
+        assert (mixed.labels == 1).sum() <= 1, seed
