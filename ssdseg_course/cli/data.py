@@ -149,8 +149,8 @@ def anchors(
     """
     console.import_keras()
     from ssdseg_ref import own_data
-    from ssdseg_ref.anchors import coverage
     from ssdseg_ref.config import SHIPPED
+    from ssdseg_ref.fitting import covered
 
     if start not in SHIPPED:
         raise ValueError(f"--from is one of {', '.join(SHIPPED)}, got {start!r}")
@@ -177,9 +177,9 @@ def anchors(
     )
     if len(found.boxes):
         own = "" if kept else f"; those of {start}, of pictures of {base.image_size[0]} x {base.image_size[1]}, cover "
-        covered = coverage(chosen.anchors, found.boxes)
         print_plain(
-            f"they cover {covered:.3f} of the boxes" + (own and f"{own}{coverage(base.anchors, found.boxes):.3f}")
+            f"they cover {covered(chosen, found.boxes):.3f} of the boxes"
+            + (own and f"{own}{covered(base, found.boxes):.3f}")
         )
     must_have_read_all(samples)
 

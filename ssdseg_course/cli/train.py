@@ -182,7 +182,7 @@ def _train_on_data(folder: Path, begun: "TrainingRun") -> None:
     import keras
 
     from ssdseg_ref import own_data, training
-    from ssdseg_ref.anchors import coverage
+    from ssdseg_ref.fitting import covered
     from ssdseg_ref.network import build_network
 
     source, base = _open_start(str(begun.start))
@@ -200,7 +200,7 @@ def _train_on_data(folder: Path, begun: "TrainingRun") -> None:
         f"{len(data.validation):,} images to say when to stop: {data.judges}\n"
         f"pictures of {height} x {width}, {len(config.anchors):,} anchors "
         f"{f'as {begun.start} has them' if same else 'chosen from the boxes'}, which cover "
-        f"{coverage(config.anchors, data.found.boxes):.3f} of them\n"
+        f"{covered(config, data.found.boxes):.3f} of them\n"
         f"at most {recipe.epochs} epochs of {len(samples) // recipe.batch_size:,} steps"
         + (f", {done} of them done" if (done := training.finished_epochs(folder)) else "")
     )

@@ -320,5 +320,7 @@ def test_of_boxes_alone_nothing_is_pasted_and_nothing_becomes_background():
         bare = augment_strongly(alone, alone, np.random.default_rng(seed))
         assert len(bare.boxes) <= 1, seed
         assert (bare.mask == IGNORE).all(), seed
-        mixed = augment_strongly(alone, Sample(other.image, other.boxes, other.labels, mask), np.random.default_rng(seed))
+        mixed = augment_strongly(
+            alone, Sample(other.image, other.boxes, other.labels, mask), np.random.default_rng(seed)
+        )
         assert (mixed.labels == 1).sum() <= 1, seed
