@@ -3,6 +3,7 @@
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -137,23 +138,30 @@ def score(network: "keras.Model | Exported", config: "Config", split: str) -> No
     """Print a network's scores on a split of the Warehouse.
 
     Raises:
-        ValueError: if the network has another number of classes.
+        ValueError: if the network knows other classes.
     """
     samples, names = open_samples(WAREHOUSE, split, config.image_size, None)
-    if len(names) != len(config.classes):
+    if tuple(names) != tuple(config.classes):
         known = count(len(config.classes), "class", "classes")
-        raise ValueError(f"the network knows {known}, the Warehouse has {len(names)}; --data says what to score it on")
+        theirs = f"{len(names)} others" if len(names) == len(config.classes) else str(len(names))
+        raise ValueError(f"the network knows {known}, the Warehouse has {theirs}; --data says what to score it on")
     print_scores(network, config, samples, f"{len(samples):,} {split} scenes of the Warehouse")
 
 
 def print_scores(network: "keras.Model | Exported", config: "Config", samples: Sequence["Sample"], title: str) -> None:
     """Print a network's scores on samples that have its own labels."""
+    import numpy as np
+
     from ssdseg_ref import evaluation
     from ssdseg_ref.prediction import Predictor
 
     with console.progress("evaluating") as update:
         scores = evaluation.evaluate(Predictor(network, config), samples, update)
+    if not config.has_masks:
+        scores = replace(scores, ious=np.full_like(scores.ious, np.nan))
     console.output.print(scores_table(scores, escape(title)))
+    if not config.has_masks:
+        print_plain("the network was trained on boxes alone, so its masks have no score")
 
 
 def scores_table(scores: "Scores", title: str) -> Table:

@@ -110,6 +110,8 @@ def test_boxes_alone_train_no_mask_and_open_the_gate(boxes_alone, tmp_path):
     trained, config = open_network(str(tmp_path / "run"))
     assert not config.has_masks
     assert multitask.Predictor(trained, config).gate_pixels == 0
+    assert "the network was trained on boxes alone, so its masks have no score" in said
+    assert not any(line.count("0.") == 3 for line in said.split("│"))
 
 
 def test_a_run_is_what_another_one_begins_with(coco, boxes_alone, tmp_path):
