@@ -351,6 +351,17 @@ def validation_of(name: str, split: str | None) -> "tuple[str, DataSet | None]":
     return (found, registry.open_data_set(path, found)) if found else ("", None)
 
 
+def are_the_same(name: str, split: str | None, other: str, its_split: str | None) -> bool:
+    """Whether two arguments of commands name the same split of the same data set; False if there is none by now."""
+    from ssdseg_ref.data import registry
+
+    try:
+        path, its_path = _located(name), _located(other)
+        return path.samefile(its_path) and registry.choose_split(path, split) == registry.choose_split(path, its_split)
+    except (ValueError, OSError):
+        return False
+
+
 def _located(name: str) -> Path:
     """The path of a data set that a command's argument names.
 

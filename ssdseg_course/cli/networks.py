@@ -1,5 +1,6 @@
 """`ssdseg evaluate`: networks, shipped, trained or exported, and their scores on any data set."""
 
+import json
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.console import print_plain
-from ssdseg_course.cli.data import WAREHOUSE, must_have_read_all, open_data, open_samples, readable
+from ssdseg_course.cli.data import WAREHOUSE, are_the_same, must_have_read_all, open_data, open_samples, readable
 from ssdseg_course.words import count
 
 if TYPE_CHECKING:
@@ -80,7 +81,18 @@ def evaluate(
     print_scores(network, config, judged, f"{len(judged):,} images of {data}")
     if not opened.has_masks:
         print_plain(f"{data} has boxes alone, so masks have no score")
+    if _learned_from(name, data, split):
+        print_plain("it has learned from these images, so others would score lower")
     must_have_read_all(judged)
+
+
+def _learned_from(name: str, data: str, split: str | None) -> bool:
+    """Whether the note in a run's folder says that its network was trained on these images."""
+    try:
+        noted = json.loads((Path(name) / RUN_FILE).read_text(encoding="utf-8"))
+        return are_the_same(data, split, noted["data"], noted.get("split"))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # no such note, or a training on the Warehouse
+        return False
 
 
 def open_network(name: str) -> tuple["keras.Model | Exported", "Config"]:

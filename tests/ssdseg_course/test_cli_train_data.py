@@ -75,6 +75,9 @@ def test_a_network_for_the_classes_of_the_data_is_trained_saved_and_scored(coco,
     assert (status, scores.count("forklift")) == (0, 1)
     figures = [word for word in scores.split() if word.startswith(("0.", "-"))]
     assert all(figure in said for figure in figures)  # the training's last table
+    for split, warned in (("train", True), ("val", False)):
+        status, said = ssdseg("evaluate", tmp_path / "run", "--data", coco, "--split", split)
+        assert (status, "it has learned from these images" in said) == (0, warned)
 
 
 def test_a_training_says_again_what_it_was_begun_with_or_goes_on_without_being_told(coco, tmp_path, monkeypatch):
@@ -83,9 +86,10 @@ def test_a_training_says_again_what_it_was_begun_with_or_goes_on_without_being_t
     status, said = ssdseg("train", run, "--data", coco, "--classes", "person,forklift")
     assert (status, "the training has finished" in said) == (130, True)
     noted = json.loads((run / RUN_FILE).read_text())
+    assert len(noted.pop("checksum")) == 8
     assert noted == {"data": str(coco), "classes": "person,forklift", "start": "photos", "mine": False}
     status, said = ssdseg("train", run)
-    assert (status, "this training has finished" in said) == (0, True)
+    assert (status, f"`ssdseg evaluate {run} --data {coco} --split val` scores its network" in said) == (0, True)
     status, said = ssdseg("train", run, "--data", coco)
     assert status == 1
     assert f"begun with --data {coco} --classes person,forklift --from photos; go on with these" in said
@@ -100,6 +104,18 @@ def test_a_training_that_is_stopped_goes_on_where_it_was(coco, tmp_path, monkeyp
     monkeypatch.setattr(train, "_keep", keep)
     status, said = ssdseg("train", run)
     assert (status, "steps, 2 of them done" in said) == (0, True)
+
+
+def test_a_training_does_not_go_on_with_other_labels(scenes, tmp_path, monkeypatch):
+    run, data, moved = tmp_path / "run", tmp_path / "data", tmp_path / "moved"
+    monkeypatch.setattr(train, "_keep", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    convert.TARGETS["coco"].write({"train": scenes[:4], "val": scenes[4:6]}, warehouse.CLASSES, data, True)
+    assert ssdseg("train", run, "--data", data)[0] == 130
+    data.rename(moved)
+    convert.TARGETS["coco"].write({"train": scenes[3::-1], "val": scenes[4:6]}, warehouse.CLASSES, data, True)
+    status, said = ssdseg("train", run)
+    assert status == 1
+    assert f"{data}: its images or labels are others than when the training in {run} was begun; use another" in said
 
 
 def test_boxes_alone_train_no_mask_and_open_the_gate(boxes_alone, tmp_path):
