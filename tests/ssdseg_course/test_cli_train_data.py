@@ -106,16 +106,27 @@ def test_a_training_that_is_stopped_goes_on_where_it_was(coco, tmp_path, monkeyp
     assert (status, "steps, 2 of them done" in said) == (0, True)
 
 
-def test_a_training_does_not_go_on_with_other_labels(scenes, tmp_path, monkeypatch):
-    run, data, moved = tmp_path / "run", tmp_path / "data", tmp_path / "moved"
-    monkeypatch.setattr(train, "_keep", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    convert.TARGETS["coco"].write({"train": scenes[:4], "val": scenes[4:6]}, warehouse.CLASSES, data, True)
-    assert ssdseg("train", run, "--data", data)[0] == 130
-    data.rename(moved)
-    convert.TARGETS["coco"].write({"train": scenes[3::-1], "val": scenes[4:6]}, warehouse.CLASSES, data, True)
-    status, said = ssdseg("train", run)
+def test_a_training_does_not_go_on_with_other_images_or_labels(coco, tmp_path):
+    noted = {"data": str(coco), "start": "photos", "mine": False, "checksum": "00000000"}
+    (tmp_path / RUN_FILE).write_text(json.dumps(noted))
+    status, said = ssdseg("train", tmp_path)
     assert status == 1
-    assert f"{data}: its images or labels are others than when the training in {run} was begun; use another" in said
+    assert (
+        f"{coco}: its images or labels are others than when the training in {tmp_path} was begun; use another" in said
+    )
+
+
+def test_all_that_samples_show_and_say_is_in_their_checksum(scenes):
+    def checksum(first):
+        return own_data.survey([first, *scenes[1:]], warehouse.CLASSES).checksum
+
+    first, checksums = scenes[0], {checksum(scenes[0])}
+    for part in ("image", "boxes", "labels", "mask"):
+        changed = getattr(first, part).copy()
+        changed.flat[-1] += 1
+        checksums.add(checksum(replace(first, **{part: changed})))
+    assert len(checksums) == 5
+    assert checksum(replace(first)) in checksums
 
 
 def test_boxes_alone_train_no_mask_and_open_the_gate(boxes_alone, tmp_path):
