@@ -188,6 +188,7 @@ class _Data(NamedTuple):
     found: "Survey"
     training: Sequence["Sample"]
     validation: Sequence["Sample"]
+    scored: Sequence["Sample"]  # the same as they are: kept in memory, large ones are smaller
     judges: str
     read: tuple["Readable", ...]
 
@@ -231,7 +232,7 @@ def _train_on_data(folder: Path, begun: "TrainingRun") -> None:
         print_plain("there are boxes alone, so the mask head is not trained, and its masks mean nothing")
     training.train(network, config, recipe, samples, data.validation, folder, taken_over=taken_over, verbose=_verbose())
     _keep(network, config, folder)
-    print_scores(network, config, data.validation, f"{len(data.validation):,} images of {data.judges}")
+    print_scores(network, config, data.scored, f"{len(data.scored):,} images of {data.judges}")
     must_have_read_all(*data.read)
 
 
@@ -247,12 +248,13 @@ def _look_at_data(begun: "TrainingRun") -> _Data:
     read: tuple[Readable, ...]
     training: Sequence[Sample]
     validation: Sequence[Sample]
+    scored: Sequence[Sample]
     if judging is not None:
         held_out = readable(registry.in_labels_of(judging, opened.classes).samples)
         read = (all_of_it, held_out)
         found = own_data.survey(console.tracked(all_of_it, "reading"), opened.classes)
         judges = own_data.survey(console.tracked(held_out, f"reading {judged_by}"), opened.classes)
-        training, validation = found.samples or all_of_it, judges.samples or held_out
+        training, validation, scored = found.samples or all_of_it, judges.samples or held_out, held_out
     else:
         for _ in console.tracked(all_of_it, "reading"):
             pass
@@ -261,13 +263,13 @@ def _look_at_data(begun: "TrainingRun") -> _Data:
         apart = [place for place in places if place % HELD_OUT == HELD_OUT - 1] or list(places)
         rest = [place for place in places if place not in set(apart)] or list(places)
         judged_by = "every fifth image, which is not trained on" if len(rest) < len(places) else "those very images"
-        training, validation = (LazySamples(part, all_of_it.__getitem__) for part in (rest, apart))
+        training, scored = (LazySamples(part, all_of_it.__getitem__) for part in (rest, apart))
         found = own_data.survey(training, opened.classes)
         training = found.samples or training
-        validation = own_data.survey(validation, opened.classes).samples or validation
+        validation = own_data.survey(scored, opened.classes).samples or scored
     if len(found.boxes) == 0 and not opened.has_masks:
         raise ValueError(f"{begun.data}: there is neither a box nor a mask to learn from")
-    return _Data(opened.classes, opened.has_masks, found, training, validation, judged_by, read)
+    return _Data(opened.classes, opened.has_masks, found, training, validation, scored, judged_by, read)
 
 
 def _open_start(start: str) -> tuple["keras.Model", "Config"]:

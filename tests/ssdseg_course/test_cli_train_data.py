@@ -150,6 +150,15 @@ def test_a_run_is_what_another_one_begins_with(coco, boxes_alone, tmp_path):
         assert f"{total} of {total} weights 8 images" in said
 
 
+@pytest.mark.parametrize("data", ["coco", "boxes_alone"])  # with a validation split, and without
+def test_a_network_is_scored_on_the_images_as_they_are_as_evaluate_does(data, request, monkeypatch):
+    """Not on what is kept in memory, where large ones are smaller."""
+    monkeypatch.setattr(own_data, "LONGEST_IN_MEMORY", 50)
+    looked_at = train._look_at_data(train.TrainingRun(data=str(request.getfixturevalue(data))))
+    assert {sample.image.shape for sample in looked_at.validation} == {(36, 50, 3)}
+    assert {sample.image.shape for sample in looked_at.scored} == {(72, 100, 3)}
+
+
 def test_one_image_that_cannot_be_read_is_told_and_left_out(coco, tmp_path):
     damaged = tmp_path / "data"
     convert.TARGETS["coco"].write(
