@@ -88,5 +88,20 @@ def test_a_published_backbone_is_taken_over_whole():
             np.testing.assert_array_equal(weight, theirs[weight.path])
 
 
+def test_with_the_weights_of_imagenet_the_backbone_sees_what_keras_sees(images, monkeypatch):
+    theirs = keras.applications.MobileNetV2((64, 96, 3), SMALL.alpha, include_top=False, weights=None)
+    randomise(theirs, seed=3)  # statistics of the batch normalisations, too
+    monkeypatch.setattr(
+        keras.applications, "MobileNetV2", lambda *_, weights: theirs if weights == "imagenet" else None
+    )
+    published = mobilenet_v2((64, 96, 3), SMALL.alpha, include_top=False, weights="imagenet")
+    network = build_network(SMALL)
+    adopt(network, SMALL.classes, published)
+    own = keras.Model(network.input, network.get_layer("stage7_block1_project_bn").output)(images)
+    expected = keras.Model(theirs.input, theirs.get_layer("block_16_project_BN").output)(images / 127.5 - 1)
+    assert np.std(expected) > 0.1
+    np.testing.assert_allclose(own, expected, rtol=1e-3, atol=1e-3 * float(np.std(expected)))
+
+
 def test_a_training_twin_has_the_paths_of_its_network(learned):
     assert [weight.path for weight in fused_twin(learned).weights] == [weight.path for weight in learned.weights]
