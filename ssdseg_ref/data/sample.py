@@ -23,7 +23,7 @@ class Sample:
         labels: (M,) int32, the class of each box, from 1.
         mask: (H, W) uint8, the class of each pixel: 0 is background, 255 "ignore".
         ignored_boxes: (K, 4) float32 corners likewise, of what counts neither as found nor as missed: VOC's difficult
-            objects, COCO's crowds. No training sees them.
+            objects. No training sees them.
         ignored_labels: (K,) int32, the class of each of them.
     """
 
