@@ -872,9 +872,9 @@ if MODE != "skip":
 #     ssdseg evaluate my_run --data my_photographs --split val
 #
 # `train` does what you did in this lesson: it takes over what fits and cuts out what is known of the last layers, lets
-# old layers learn at 0.3 of the rate of new ones, pastes and zooms where pictures are few, and stops when the validation
-# says so. From `photos`, twelve epochs on Penn-Fudan take a quarter of an hour. Then look at the errors by kind, draw the
-# learning curve with 10, 20 and 30 pictures, and decide whether to take a hundred more.
+# old layers learn at 0.3 of the rate of new ones, pastes and zooms where pictures are few, and stops when the
+# validation says so. Then look at the errors by kind, draw the learning curve with 10, 20 and 30 pictures, and decide
+# whether to take a hundred more.
 #
 # ## 10. Compare with the reference
 #
