@@ -1,7 +1,7 @@
 """What decides the shape of the joint network: two presets, and the configurations of the networks that are shipped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from math import ceil
 from typing import Any
@@ -49,7 +49,7 @@ class Config:
     low_level_channels: int
     fine_channels: int = 0
     shared_channels: int = 0
-    has_masks: bool = True
+    has_masks: bool = field(default=True, repr=False)
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -121,7 +121,7 @@ def config_of(description: Mapping[str, Any]) -> Config:
         KeyError, TypeError, ValueError: if it is none.
     """
     unsaid = {"has_masks": True}  # by descriptions that are older
-    values = {field.name: _tuples({**unsaid, **description}[field.name]) for field in fields(Config)}
+    values = {part.name: _tuples({**unsaid, **description}[part.name]) for part in fields(Config)}
     config = Config(**values)
     if not config.classes or not all(isinstance(name, str) for name in config.classes):
         raise ValueError(f"a configuration names its classes, got {config.classes!r}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
+from zlib import crc32
 
 import numpy as np
 
@@ -33,12 +34,14 @@ class Survey:
         sizes: (N, 2) height and width in pixels.
         boxes: (M, 4) of all, corners in fractions.
         statistics: counts of the classes.
+        checksum: of all that they show and say; another one means other data.
         samples: all of them, none with a side of over 800 pixels; None where they are too many to keep.
     """
 
     sizes: np.ndarray
     boxes: np.ndarray
     statistics: Statistics
+    checksum: str
     samples: tuple[Sample, ...] | None
 
 
@@ -49,9 +52,13 @@ def survey(samples: Iterable[Sample], classes: Sequence[str]) -> Survey:
         ValueError: if there is none.
     """
     sizes, boxes, kept = [], [np.empty((0, 4), np.float32)], []
+    checksum = 0
 
     def looked_at() -> Iterator[Sample]:
+        nonlocal checksum
         for sample in samples:
+            for part in (sample.image, sample.boxes, sample.labels, sample.mask):
+                checksum = crc32(part.tobytes(), checksum)
             sizes.append(sample.mask.shape)
             boxes.append(sample.boxes)
             if len(sizes) <= IN_MEMORY:
@@ -62,7 +69,7 @@ def survey(samples: Iterable[Sample], classes: Sequence[str]) -> Survey:
 
     statistics = describe(looked_at(), classes)
     complete = tuple(kept) if len(kept) == len(sizes) else None
-    return Survey(np.array(sizes), np.concatenate(boxes), statistics, complete)
+    return Survey(np.array(sizes), np.concatenate(boxes), statistics, f"{checksum:08x}", complete)
 
 
 def _reduced(sample: Sample) -> Sample:

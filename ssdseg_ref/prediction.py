@@ -25,7 +25,7 @@ class Prediction:
         boxes: (D, 4) float32 corners within the image, in fractions of it; best first.
         labels: (D,) int32 classes, from 1.
         scores: (D,) float32.
-        mask: (H, W) uint8, of the image's own size.
+        mask: (H, W) uint8, of the image's own size; all background where the network has learned no masks.
     """
 
     boxes: np.ndarray
@@ -100,7 +100,8 @@ class Predictor:
     def _predict_one(
         self, image: np.ndarray, shares: np.ndarray, boxes: np.ndarray, mask_logits: np.ndarray
     ) -> Prediction:
-        mask = _resized_argmax(mask_logits, image.shape[:2])
+        size = image.shape[:2]
+        mask = _resized_argmax(mask_logits, size) if self.config.has_masks else np.full(size, BACKGROUND, np.uint8)
         classes = np.arange(BACKGROUND + 1, shares.shape[-1])
         kept_boxes, labels, scores = [], [], []
         for label in classes[segmentation_gate(classes, mask, self.gate_pixels)]:

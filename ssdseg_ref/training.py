@@ -7,7 +7,7 @@ warm-up; what is judged and kept is an exponential moving average of the weights
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,8 @@ class Recipe:
     ema_momentum: float = 0.99
     class_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     zoom_share: float = 0.0
-    strong: bool = False
-    taken_over_rate: float = 1.0
+    strong: bool = field(default=False, repr=False)
+    taken_over_rate: float = field(default=1.0, repr=False)
     split: str = "train"
     patience: int = 5
     seed: int = 1
@@ -290,7 +290,14 @@ def _begun_with(
     config: Config, recipe: Recipe, training: Sequence[Sample], validation: Sequence[Sample]
 ) -> dict[str, Any]:
     samples = {"training": len(training), "validation": len(validation)}
-    return {"config": asdict(config), "recipe": asdict(recipe), "samples": samples}
+    return {"config": _noted(config), "recipe": _noted(recipe), "samples": samples}
+
+
+def _noted(part: Config | Recipe) -> dict[str, Any]:
+    """Its attributes. Those that are younger than trainings that may go on, which `repr` leaves out, stand there only
+    where they are not what they always were."""
+    values = ((one, getattr(part, one.name)) for one in fields(part))
+    return {one.name: value for one, value in values if one.repr or value != one.default}
 
 
 def _can_train(network: keras.Model) -> None:

@@ -149,8 +149,8 @@ def anchors(
     """
     console.import_keras()
     from ssdseg_ref import own_data
-    from ssdseg_ref.anchors import coverage
     from ssdseg_ref.config import SHIPPED
+    from ssdseg_ref.fitting import covered
 
     if start not in SHIPPED:
         raise ValueError(f"--from is one of {', '.join(SHIPPED)}, got {start!r}")
@@ -177,9 +177,9 @@ def anchors(
     )
     if len(found.boxes):
         own = "" if kept else f"; those of {start}, of pictures of {base.image_size[0]} x {base.image_size[1]}, cover "
-        covered = coverage(chosen.anchors, found.boxes)
         print_plain(
-            f"they cover {covered:.3f} of the boxes" + (own and f"{own}{coverage(base.anchors, found.boxes):.3f}")
+            f"they cover {covered(chosen, found.boxes):.3f} of the boxes"
+            + (own and f"{own}{covered(base, found.boxes):.3f}")
         )
     must_have_read_all(samples)
 
@@ -349,6 +349,17 @@ def validation_of(name: str, split: str | None) -> "tuple[str, DataSet | None]":
     path = _located(name)
     found = registry.validation_split(path, registry.choose_split(path, split))
     return (found, registry.open_data_set(path, found)) if found else ("", None)
+
+
+def are_the_same(name: str, split: str | None, other: str, its_split: str | None) -> bool:
+    """Whether two arguments of commands name the same split of the same data set; False if there is none by now."""
+    from ssdseg_ref.data import registry
+
+    try:
+        path, its_path = _located(name), _located(other)
+        return path.samefile(its_path) and registry.choose_split(path, split) == registry.choose_split(path, its_split)
+    except (ValueError, OSError):
+        return False
 
 
 def _located(name: str) -> Path:

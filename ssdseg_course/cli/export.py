@@ -203,7 +203,7 @@ def _try_out(model: "keras.Model", exported: "Exported", config: "Config", bits:
         bits == 32 and any(off[name] > SAME * max(spread[name], SAME) for name in off)
     ):
         raise ValueError("what was written does not compute what the network computes, so nothing was kept")
-    if len(config.classes) != len(warehouse.CLASSES):
+    if tuple(config.classes) != tuple(warehouse.CLASSES):
         ranges = " Its ranges come from the Warehouse's scenes all the same." if bits == 8 else ""
         print_plain(f"It knows other classes than the Warehouse, so there is no score.{ranges}")
         return

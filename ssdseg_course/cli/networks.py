@@ -1,8 +1,10 @@
 """`ssdseg evaluate`: networks, shipped, trained or exported, and their scores on any data set."""
 
+import json
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +15,7 @@ from rich.table import Table
 
 from ssdseg_course.cli import console
 from ssdseg_course.cli.console import print_plain
-from ssdseg_course.cli.data import WAREHOUSE, must_have_read_all, open_data, open_samples, readable
+from ssdseg_course.cli.data import WAREHOUSE, are_the_same, must_have_read_all, open_data, open_samples, readable
 from ssdseg_course.words import count
 
 if TYPE_CHECKING:
@@ -79,7 +81,18 @@ def evaluate(
     print_scores(network, config, judged, f"{len(judged):,} images of {data}")
     if not opened.has_masks:
         print_plain(f"{data} has boxes alone, so masks have no score")
+    if _learned_from(name, data, split):
+        print_plain("it has learned from these images, so others would score lower")
     must_have_read_all(judged)
+
+
+def _learned_from(name: str, data: str, split: str | None) -> bool:
+    """Whether the note in a run's folder says that its network was trained on these images."""
+    try:
+        noted = json.loads((Path(name) / RUN_FILE).read_text(encoding="utf-8"))
+        return are_the_same(data, split, noted["data"], noted.get("split"))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # no such note, or a training on the Warehouse
+        return False
 
 
 def open_network(name: str) -> tuple["keras.Model | Exported", "Config"]:
@@ -137,23 +150,30 @@ def score(network: "keras.Model | Exported", config: "Config", split: str) -> No
     """Print a network's scores on a split of the Warehouse.
 
     Raises:
-        ValueError: if the network has another number of classes.
+        ValueError: if the network knows other classes.
     """
     samples, names = open_samples(WAREHOUSE, split, config.image_size, None)
-    if len(names) != len(config.classes):
+    if tuple(names) != tuple(config.classes):
         known = count(len(config.classes), "class", "classes")
-        raise ValueError(f"the network knows {known}, the Warehouse has {len(names)}; --data says what to score it on")
+        theirs = f"{len(names)} others" if len(names) == len(config.classes) else str(len(names))
+        raise ValueError(f"the network knows {known}, the Warehouse has {theirs}; --data says what to score it on")
     print_scores(network, config, samples, f"{len(samples):,} {split} scenes of the Warehouse")
 
 
 def print_scores(network: "keras.Model | Exported", config: "Config", samples: Sequence["Sample"], title: str) -> None:
     """Print a network's scores on samples that have its own labels."""
+    import numpy as np
+
     from ssdseg_ref import evaluation
     from ssdseg_ref.prediction import Predictor
 
     with console.progress("evaluating") as update:
         scores = evaluation.evaluate(Predictor(network, config), samples, update)
+    if not config.has_masks:
+        scores = replace(scores, ious=np.full_like(scores.ious, np.nan))
     console.output.print(scores_table(scores, escape(title)))
+    if not config.has_masks:
+        print_plain("the network was trained on boxes alone, so its masks have no score")
 
 
 def scores_table(scores: "Scores", title: str) -> Table:

@@ -106,9 +106,7 @@ def train(
         for option, given in (("--preset", preset is not None), ("--backbone", backbone is not None), ("--mine", mine)):
             if given:
                 raise ValueError(f"{option} is for the Warehouse; with --data, --from says what network to begin with")
-        path = Path(data)
-        begun = TrainingRun(data=str(path.resolve()) if path.exists() else data, split=split, classes=classes)
-        begun = replace(begun, start=start or START)
+        begun = TrainingRun(data=_whole_path(data), split=split, classes=classes, start=_whole_path(start or START))
     if not folder.is_dir():
         must_be_writable(folder)  # or say so before anything is drawn
         folder.mkdir(parents=True)
@@ -116,9 +114,9 @@ def train(
         _must_go_on_as_begun(folder, begun)
         if _has_finished(folder):
             _clear_up(folder)
-            on = f" --data {shlex.quote(begun.data)}" if begun.data else ""
+            command = f"`ssdseg evaluate {folder}{_judged_on(begun)}`"
             print_plain(
-                f"{folder}: this training has finished; `ssdseg evaluate {folder}{on}` scores its network. "
+                f"{folder}: this training has finished; {command} scores its network. "
                 "To train again, use another folder."
             )
             return
@@ -128,6 +126,25 @@ def train(
                 _train_on_data(folder, begun)
             else:
                 _train(folder, begun)
+
+
+def _whole_path(name: str) -> str:
+    """The name of a data set or a network, or its whole path: the same folder is meant wherever a training goes on."""
+    from ssdseg_ref.config import SHIPPED
+
+    path = Path(name)
+    return str(path.resolve()) if path.exists() and name not in SHIPPED else name
+
+
+def _judged_on(begun: "TrainingRun") -> str:
+    """The options of `evaluate` for the images that say when a training stops."""
+    if begun.data is None:
+        return ""
+    try:
+        judged_by, _ = validation_of(begun.data, begun.split)
+    except (ValueError, OSError):  # it is there no more
+        judged_by = ""
+    return f" --data {shlex.quote(begun.data)}" + (f" --split {shlex.quote(judged_by)}" if judged_by else "")
 
 
 def _train(folder: Path, begun: "TrainingRun") -> None:
@@ -182,11 +199,17 @@ def _train_on_data(folder: Path, begun: "TrainingRun") -> None:
     import keras
 
     from ssdseg_ref import own_data, training
-    from ssdseg_ref.anchors import coverage
+    from ssdseg_ref.fitting import covered
     from ssdseg_ref.network import build_network
 
     source, base = _open_start(str(begun.start))
-    _note(folder, begun)
+    noted = _as_noted(folder)
+    if noted and noted.checksum not in (None, data.found.checksum):
+        raise ValueError(
+            f"{begun.data}: its images or labels are others than when the training in {folder} was begun; use another "
+            "folder"
+        )
+    _note(folder, replace(begun, checksum=data.found.checksum))
     config = own_data.fit_config(base, data.found, data.classes, data.has_masks)
     recipe = own_data.fit_recipe(len(data.training), data.found.statistics.class_weights)
     keras.utils.set_random_seed(recipe.seed)
@@ -200,7 +223,7 @@ def _train_on_data(folder: Path, begun: "TrainingRun") -> None:
         f"{len(data.validation):,} images to say when to stop: {data.judges}\n"
         f"pictures of {height} x {width}, {len(config.anchors):,} anchors "
         f"{f'as {begun.start} has them' if same else 'chosen from the boxes'}, which cover "
-        f"{coverage(config.anchors, data.found.boxes):.3f} of them\n"
+        f"{covered(config, data.found.boxes):.3f} of them\n"
         f"at most {recipe.epochs} epochs of {len(samples) // recipe.batch_size:,} steps"
         + (f", {done} of them done" if (done := training.finished_epochs(folder)) else "")
     )
@@ -368,6 +391,7 @@ class TrainingRun:
         split: of that data set.
         classes: of that data set.
         start: what its network begins with.
+        checksum: of what it learns from.
     """
 
     preset: str | None = None
@@ -377,6 +401,7 @@ class TrainingRun:
     split: str | None = None
     classes: str | None = None
     start: str | None = None
+    checksum: str | None = None
 
     def noted(self) -> dict[str, str | bool]:
         """As it stands in the run's folder."""
@@ -413,7 +438,7 @@ def _as_noted(folder: Path) -> TrainingRun | None:
 
 def _must_go_on_as_begun(folder: Path, wanted: TrainingRun) -> None:
     noted = _as_noted(folder)
-    if noted not in (None, wanted):
+    if noted and replace(noted, checksum=None) != replace(wanted, checksum=None):
         raise ValueError(
             f"{folder}: holds a training that was begun with {noted}; go on with these, or use another folder"
         )

@@ -19,10 +19,10 @@ In goes `image`: $height x $width pixels, RGB, float32 from 0 to 255. Out come, 
 
 - `classes`: for every anchor $values logits, background first;
 - `offsets`: for every anchor (dx, dy, dw, dh), from which its box follows as below;
-- `mask`: for every pixel $values logits; the largest is its class.
+- `mask`: $mask.
 
 Of the boxes that score $score or more, keep the best of those of one class that overlap by more than an IoU of $iou
-(non-maximum suppression), and drop those whose class has no pixel in the mask.
+(non-maximum suppression)$gate.
 """)
 
 PYTHON_DECODING = """\
@@ -176,6 +176,7 @@ outputs = {name: output.numpy() for name, output in outputs.items()}
 }
 
 RECIPES = {"litert": LITERT, "onnx": ONNX, "savedmodel": SAVEDMODEL}
+NO_MASKS = "leave it aside; the network was trained on boxes alone, and its masks mean nothing"
 NOT_FOR_DEVICES = "TensorFlow's own format; for phones and browsers, `ssdseg export --to litert` or `--to onnx`."
 
 
@@ -189,6 +190,7 @@ def readme(kind: str, description: dict[str, Any]) -> str:
     _, height, width, _ = description["input"]["shape"]
     anchors, values = description["outputs"]["classes"]["shape"][1:]
     decoding = description["decoding"]
+    masks = decoding["gate_pixels"] > 0
     names = {
         "network": description["network"],
         "model": description["model"],
@@ -200,6 +202,8 @@ def readme(kind: str, description: dict[str, Any]) -> str:
         "values": values,
         "score": decoding["least_score"],
         "iou": decoding["iou_threshold"],
+        "mask": f"for every pixel {values} logits; the largest is its class" if masks else NO_MASKS,
+        "gate": ", and drop those whose class has no pixel in the mask" if masks else "",
         "va": decoding["variances"][0],
         "vb": decoding["variances"][2],
     }

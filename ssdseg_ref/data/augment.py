@@ -120,7 +120,8 @@ def grey(sample: Sample) -> Sample:
 def expand(sample: Sample, rng: np.random.Generator, least: float = 0.3, size: tuple[int, int] | None = None) -> Sample:
     """Zoom out: the image, at `least` to all of each side of a canvas, somewhere on it; its mean colour is around.
 
-    What is large becomes small, which few photographs of a small data set show. Around it is background.
+    What is large becomes small, which few photographs of a small data set show. Around it is background, or "ignore"
+    where all of the image is: nobody has drawn a mask then.
     """
     height, width = size or sample.image.shape[:2]
     share = rng.uniform(least, 1)
@@ -130,7 +131,8 @@ def expand(sample: Sample, rng: np.random.Generator, least: float = 0.3, size: t
     inner = np.s_[top : top + inner_height, left : left + inner_width]
     image = np.empty((height, width, 3), np.uint8)
     image[:] = np.rint(sample.image.mean(axis=(0, 1)))
-    mask = np.full((height, width), BACKGROUND, np.uint8)
+    around = IGNORE if (small.mask == IGNORE).all() else BACKGROUND
+    mask = np.full((height, width), around, np.uint8)
     image[inner], mask[inner] = small.image, small.mask
     origin = np.array([left / width, top / height] * 2, np.float32)
     extent = np.array([inner_width / width, inner_height / height] * 2, np.float32)
@@ -190,7 +192,7 @@ def augment_strongly(
 
     Args:
         sample: to be augmented, of any size.
-        other: likewise; half the time its objects are pasted.
+        other: likewise; half the time its objects are pasted, those that its mask shows.
         rng: where all chance comes from.
         size: (height, width) in pixels that comes out, by default the sample's own. Windows are cut out of the samples
             as they are, so that what is enlarged stays as sharp as it was taken.
@@ -198,7 +200,7 @@ def augment_strongly(
     size = size or (sample.mask.shape[0], sample.mask.shape[1])
     sample = _framed(sample, rng, size)
     if rng.random() < 0.5:
-        sample = paste(sample, _framed(other, rng, size))
+        sample = paste(sample, _cut_out(_framed(other, rng, size)))
     sample = colour(sample, rng)
     sample = colour(sample, rng)  # twice varies more than once
     return grey(sample) if rng.random() < 0.1 else sample
@@ -212,3 +214,13 @@ def _framed(sample: Sample, rng: np.random.Generator, size: tuple[int, int]) -> 
     if choice < 0.5:
         return zoom(sample, rng, 0.4, size)
     return expand(sample, rng, size=size) if choice < 0.8 else crop(sample, WHOLE, size)
+
+
+def _cut_out(sample: Sample) -> Sample:
+    """The same without the boxes in which its mask shows nothing of their class: there is nothing to paste of these."""
+    edges = np.rint(to_pixels(sample.boxes, sample.mask.shape)).astype(int)
+    shown = [
+        (sample.mask[y0:y1, x0:x1] == label).any() for (x0, y0, x1, y1), label in zip(edges, sample.labels, strict=True)
+    ]
+    kept = np.flatnonzero(shown)
+    return Sample(sample.image, sample.boxes[kept], sample.labels[kept], sample.mask)

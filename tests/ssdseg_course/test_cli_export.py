@@ -160,14 +160,21 @@ def test_a_stop_in_the_middle_leaves_nothing(tiny, tmp_path, monkeypatch):
     assert (status, errors, list(tmp_path.iterdir())) == (130, "stopped\n", [])
 
 
-def test_a_network_of_other_classes_is_exported_without_a_score(tmp_path, monkeypatch):
-    config = replace(TINY, classes=("cat", "dog"))
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (("cat", "dog"), "the network knows 2 classes, the Warehouse has 3;"),
+        (("cat", "dog", "cow"), "the network knows 3 classes, the Warehouse has 3 others;"),
+    ],
+)
+def test_a_network_of_other_classes_is_exported_without_a_score(names, sentence, tmp_path, monkeypatch):
+    config = replace(TINY, classes=names)
     monkeypatch.setattr(command, "SCENES", 2)
     monkeypatch.setattr(command, "open_network", lambda _: (tiny_network(config), config))
     status, said, _ = run("export", "pets.keras", "--to", "litert", "--out", tmp_path / "out")
     assert status == 0
     assert "It knows other classes than the Warehouse, so there is no score." in said
-    assert (tmp_path / "out" / "labels.txt").read_text() == "background\ncat\ndog\n"
+    assert (tmp_path / "out" / "labels.txt").read_text().split() == ["background", *names]
     status, _, errors = run("evaluate", tmp_path / "out")
     assert status == 1
-    assert "the network knows 2 classes, the Warehouse has 3" in errors
+    assert sentence in errors

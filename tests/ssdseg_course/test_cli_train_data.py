@@ -75,6 +75,9 @@ def test_a_network_for_the_classes_of_the_data_is_trained_saved_and_scored(coco,
     assert (status, scores.count("forklift")) == (0, 1)
     figures = [word for word in scores.split() if word.startswith(("0.", "-"))]
     assert all(figure in said for figure in figures)  # the training's last table
+    for split, warned in (("train", True), ("val", False)):
+        status, said = ssdseg("evaluate", tmp_path / "run", "--data", coco, "--split", split)
+        assert (status, "it has learned from these images" in said) == (0, warned)
 
 
 def test_a_training_says_again_what_it_was_begun_with_or_goes_on_without_being_told(coco, tmp_path, monkeypatch):
@@ -83,9 +86,10 @@ def test_a_training_says_again_what_it_was_begun_with_or_goes_on_without_being_t
     status, said = ssdseg("train", run, "--data", coco, "--classes", "person,forklift")
     assert (status, "the training has finished" in said) == (130, True)
     noted = json.loads((run / RUN_FILE).read_text())
+    assert len(noted.pop("checksum")) == 8
     assert noted == {"data": str(coco), "classes": "person,forklift", "start": "photos", "mine": False}
     status, said = ssdseg("train", run)
-    assert (status, "this training has finished" in said) == (0, True)
+    assert (status, f"`ssdseg evaluate {run} --data {coco} --split val` scores its network" in said) == (0, True)
     status, said = ssdseg("train", run, "--data", coco)
     assert status == 1
     assert f"begun with --data {coco} --classes person,forklift --from photos; go on with these" in said
@@ -102,6 +106,29 @@ def test_a_training_that_is_stopped_goes_on_where_it_was(coco, tmp_path, monkeyp
     assert (status, "steps, 2 of them done" in said) == (0, True)
 
 
+def test_a_training_does_not_go_on_with_other_images_or_labels(coco, tmp_path):
+    noted = {"data": str(coco), "start": "photos", "mine": False, "checksum": "00000000"}
+    (tmp_path / RUN_FILE).write_text(json.dumps(noted))
+    status, said = ssdseg("train", tmp_path)
+    assert status == 1
+    assert (
+        f"{coco}: its images or labels are others than when the training in {tmp_path} was begun; use another" in said
+    )
+
+
+def test_all_that_samples_show_and_say_is_in_their_checksum(scenes):
+    def checksum(first):
+        return own_data.survey([first, *scenes[1:]], warehouse.CLASSES).checksum
+
+    first, checksums = scenes[0], {checksum(scenes[0])}
+    for part in ("image", "boxes", "labels", "mask"):
+        changed = getattr(first, part).copy()
+        changed.flat[-1] += 1
+        checksums.add(checksum(replace(first, **{part: changed})))
+    assert len(checksums) == 5
+    assert checksum(replace(first)) in checksums
+
+
 def test_boxes_alone_train_no_mask_and_open_the_gate(boxes_alone, tmp_path):
     status, said = ssdseg("train", tmp_path / "run", "--data", boxes_alone)
     assert status == 0, said
@@ -110,6 +137,8 @@ def test_boxes_alone_train_no_mask_and_open_the_gate(boxes_alone, tmp_path):
     trained, config = open_network(str(tmp_path / "run"))
     assert not config.has_masks
     assert multitask.Predictor(trained, config).gate_pixels == 0
+    assert "the network was trained on boxes alone, so its masks have no score" in said
+    assert not any(line.count("0.") == 3 for line in said.split("│"))
 
 
 def test_a_run_is_what_another_one_begins_with(coco, boxes_alone, tmp_path):

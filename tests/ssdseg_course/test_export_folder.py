@@ -16,6 +16,7 @@ from tiny_network import TINY, tiny_network
 from ssdseg_course.cli.predict import predict
 from ssdseg_course.export import folder as exports
 from ssdseg_course.export.folder import describe, is_export, open_export, replaced_folder, write_export
+from ssdseg_course.export.recipes import readme
 from ssdseg_ref import config as presets
 from ssdseg_ref.coding import decode
 from ssdseg_ref.prediction import softmax
@@ -71,6 +72,13 @@ def test_the_files_beside_the_model_say_what_the_configuration_says(export):
 
 def test_the_score_that_apps_are_told_is_the_one_that_predict_draws_from():
     assert describe("tiny", TINY)["decoding"]["least_score"] == predict.__defaults__[2]
+
+
+def test_the_readme_says_that_masks_of_boxes_alone_mean_nothing():
+    alone = readme("onnx", describe("tiny", replace(TINY, has_masks=False), "model.onnx"))
+    assert "`mask`: leave it aside; the network was trained on boxes alone" in alone
+    assert "no pixel in the mask" not in alone
+    assert "no pixel in the mask" in readme("onnx", describe("tiny", TINY, "model.onnx"))
 
 
 def test_an_export_opens_as_the_network_that_it_was(export, network, picture):

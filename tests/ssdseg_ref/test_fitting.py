@@ -7,7 +7,7 @@ import pytest
 
 from ssdseg_ref.anchors import coverage
 from ssdseg_ref.config import LESSON, PHOTOS, REFERENCE
-from ssdseg_ref.fitting import LARGEST_AREA, fit_anchors, fit_image_size
+from ssdseg_ref.fitting import LARGEST_AREA, MOST_BOXES, covered, fit_anchors, fit_image_size
 
 NONE = np.empty((0, 4))
 AREA = 192 * 256
@@ -70,3 +70,10 @@ def test_anchors_that_are_good_enough_stay():
 def test_one_box_is_enough():
     box = np.float32([[0.1, 0.1, 0.2, 0.6]])
     assert coverage(fit_anchors(REFERENCE, box).anchors, box, 0.4) == 1
+
+
+def test_some_of_very_many_boxes_stand_for_all():
+    few, many = boxes_of(0.1, 0.3, MOST_BOXES), boxes_of(0.1, 0.3, 20 * MOST_BOXES + 7)
+    assert covered(LESSON, few) == coverage(LESSON.anchors, few)
+    assert covered(LESSON, many) == pytest.approx(coverage(LESSON.anchors, many[::7]), abs=0.03)
+    assert covered(LESSON, NONE) == 1

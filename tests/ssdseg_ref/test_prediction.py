@@ -83,6 +83,14 @@ def test_an_open_gate_lets_all_classes_pass():
     assert [sorted(prediction.labels.tolist()) for prediction in predictor(noise(2, 64, 96, 3))] == [[1, 2], [1, 2]]
 
 
+def test_a_network_that_has_learned_boxes_alone_gates_nothing_and_shows_no_mask():
+    predictor = Predictor(gate_case(), replace(SMALL, has_masks=False), score_threshold=0.5)
+    for prediction in predictor([noise(64, 96, 3), noise(50, 33, 3)]):
+        assert sorted(prediction.labels.tolist()) == [1, 2]
+        assert not prediction.mask.any()
+    assert prediction.mask.shape == (50, 33)
+
+
 def test_background_takes_no_place_among_the_detections():
     """In the old project the background class went through NMS, and filled the list before any object did."""
     anchors, classes = SMALL.anchors, len(SMALL.classes)

@@ -20,7 +20,17 @@ from ssdseg_ref.config import LESSON
 from ssdseg_ref.data import warehouse
 from ssdseg_ref.data.files import LazySamples
 from ssdseg_ref.data.sample import Sample
-from ssdseg_ref.training import CHECKPOINTS, LOG, TENSORBOARD, JointTraining, Recipe, finished_epochs, optimizer, train
+from ssdseg_ref.training import (
+    CHECKPOINTS,
+    LOG,
+    TENSORBOARD,
+    JointTraining,
+    Recipe,
+    _begun_with,
+    finished_epochs,
+    optimizer,
+    train,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the .tf.config:UserWarning")  # of `eagerly`
 
@@ -143,6 +153,16 @@ def test_a_killed_training_goes_on_and_ends_where_it_would_have_ended(uninterrup
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
     losses = [float(row["loss"]) for row in rows]
     np.testing.assert_allclose(losses, uninterrupted[1].history["loss"], rtol=0.02)
+
+
+def test_a_training_that_an_older_course_has_begun_is_the_same_training():
+    """Its notes, and the folder of lesson 8, know nothing of what came later."""
+    begun = _begun_with(CONFIG, RECIPE, [], [])
+    later = {"strong", "taken_over_rate", "has_masks"}
+    assert not later & {*begun["recipe"], *begun["config"]}
+    assert not any(name in repr((CONFIG, RECIPE)) for name in later)
+    other = _begun_with(replace(CONFIG, has_masks=False), replace(RECIPE, strong=True, taken_over_rate=0.5), [], [])
+    assert later <= {*other["recipe"], *other["config"]}
 
 
 def grey(label):

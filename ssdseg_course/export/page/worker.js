@@ -68,11 +68,13 @@ async function look({picture, width, height, thresholds, turn}) {
   const outputs = await run(network.model, input, about.input);
   const milliseconds = performance.now() - asked;
   const values = about.labels.length;
+  const learned = about.decoding.gate_pixels > 0;  // an open gate says that the mask has learned nothing
   last = {
     turn, width, height,
     shares: softmax(outputs.classes, values),
     boxes: decodeBoxes(outputs.offsets, network.anchors, about.decoding.variances),
-    mask: classesOfPixels(outputs.mask, inWidth, inHeight, values, width, height),
+    mask: learned ? classesOfPixels(outputs.mask, inWidth, inHeight, values, width, height)
+      : new Uint8Array(width * height),
   };
   tell(thresholds, {milliseconds, around: performance.now() - begun - milliseconds, fresh: true});
 }

@@ -330,3 +330,19 @@ def test_a_crop_keeps_what_it_shows_of_an_ignored_box_however_little():
     part = crop(sample, (0.5, 0, 1, 1), (60, 40))
     assert part.ignored_labels.tolist() == [1]
     np.testing.assert_allclose(part.ignored_boxes, [[0, 0, 0.05, 1]], atol=1e-6)
+
+
+def test_of_boxes_alone_nothing_is_pasted_and_nothing_becomes_background():
+    """A box whose object is not there would teach what is wrong, and so would a frame of background."""
+    plain = _blocks((40, 60), [(1, 10, 10, 30, 30)])
+    alone = Sample(plain.image, plain.boxes, plain.labels, np.full_like(plain.mask, IGNORE))
+    other = _blocks((40, 60), [(1, 5, 4, 20, 30), (2, 30, 10, 50, 22)])
+    mask = np.where(other.mask == 1, IGNORE, other.mask)
+    for seed in SEEDS:
+        bare = augment_strongly(alone, alone, np.random.default_rng(seed))
+        assert len(bare.boxes) <= 1, seed
+        assert (bare.mask == IGNORE).all(), seed
+        mixed = augment_strongly(
+            alone, Sample(other.image, other.boxes, other.labels, mask), np.random.default_rng(seed)
+        )
+        assert (mixed.labels == 1).sum() <= 1, seed
