@@ -61,6 +61,8 @@ class Truth(NamedTuple):
     boxes: np.ndarray
     labels: np.ndarray
     mask: np.ndarray
+    ignored_boxes: np.ndarray
+    ignored_labels: np.ndarray
 
 
 def evaluate(
@@ -114,7 +116,10 @@ def judge(predictions: Sequence[Prediction], samples: Sequence[Sample], classes:
         samples: the truth.
         classes: their names, background not among them.
     """
-    truths = [Truth(sample.boxes, sample.labels, sample.mask) for sample in samples]  # read once, images let go
+    truths = [  # read once, images let go
+        Truth(sample.boxes, sample.labels, sample.mask, sample.ignored_boxes, sample.ignored_labels)
+        for sample in samples
+    ]
     confusion = confusion_matrix(
         [truth.mask for truth in truths], [prediction.mask for prediction in predictions], len(classes)
     )

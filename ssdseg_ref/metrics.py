@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ssdseg_ref.boxes import pairwise_iou
+from ssdseg_ref.boxes import areas, pairwise_iou
 from ssdseg_ref.data.sample import IGNORE
 
 COCO_IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
@@ -120,7 +120,10 @@ def average_precisions(
 
     Args:
         predictions: one per image, each with `boxes` (D, 4) corners, `labels` (D,) and `scores` (D,).
-        truths: one per image, each with `boxes` (M, 4) corners and `labels` (M,), such as a `Sample`.
+        truths: one per image, each with `boxes` (M, 4) corners and `labels` (M,), such as a `Sample`. It may have
+            `ignored_boxes` (K, 4) and `ignored_labels` (K,), too: a detection that is no hit, and lies within one of
+            them of its class by a share of its own area that reaches the threshold, does not count. So COCO treats
+            crowds. VOC asks for the IoU with a difficult object, so this passes over a few detections more.
         iou_thresholds: one IoU or several.
         classes: number of classes; by default the highest label that occurs.
 
@@ -138,26 +141,44 @@ def average_precisions(
         classes = max((int(np.max(item.labels, initial=0)) for item in (*predictions, *truths)), default=0)
     scores: list[list[np.ndarray]] = [[] for _ in range(classes)]
     hits: list[list[np.ndarray]] = [[] for _ in range(classes)]
+    counted: list[list[np.ndarray]] = [[] for _ in range(classes)]
     positives = np.zeros(classes, int)
     for prediction, truth in zip(predictions, truths, strict=True):
         true_labels = np.asarray(truth.labels)
         all_scores = np.asarray(prediction.scores, np.float64)
         order = np.argsort(-all_scores, kind="stable")
         labels, ordered_scores = np.asarray(prediction.labels)[order], all_scores[order]
-        overlaps = pairwise_iou(np.asarray(prediction.boxes, np.float64)[order], np.asarray(truth.boxes, np.float64))
+        boxes = np.asarray(prediction.boxes, np.float64)[order]
+        overlaps = pairwise_iou(boxes, np.asarray(truth.boxes, np.float64))
+        ignored_labels = np.asarray(getattr(truth, "ignored_labels", ()))
+        within = _shares_within(boxes, np.asarray(getattr(truth, "ignored_boxes", ()), np.float64).reshape(-1, 4))
         for label in range(1, classes + 1):
             rows, cols = np.flatnonzero(labels == label)[:MAX_DETECTIONS], np.flatnonzero(true_labels == label)
             positives[label - 1] += len(cols)
             if len(rows):
                 scores[label - 1].append(ordered_scores[rows])
-                hits[label - 1].append(match_detections(overlaps[rows[:, None], cols], thresholds))
+                found = match_detections(overlaps[rows[:, None], cols], thresholds)
+                share = within[rows[:, None], np.flatnonzero(ignored_labels == label)].max(axis=1, initial=0)
+                hits[label - 1].append(found)
+                counted[label - 1].append(found | ~(share >= thresholds[:, None]) | (share == 0))
     result = np.full((len(thresholds), classes), np.nan)
     for index in range(classes):
         all_scores = np.concatenate([np.empty(0), *scores[index]])
         all_hits = np.concatenate([np.empty((len(thresholds), 0), bool), *hits[index]], axis=1)
-        for row, of_threshold in enumerate(all_hits):
-            result[row, index] = average_precision(all_scores, of_threshold, positives[index])
+        all_counted = np.concatenate([np.empty((len(thresholds), 0), bool), *counted[index]], axis=1)
+        for row, (of_threshold, kept) in enumerate(zip(all_hits, all_counted, strict=True)):
+            result[row, index] = average_precision(all_scores[kept], of_threshold[kept], positives[index])
     return result
+
+
+def _shares_within(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """(D, K) share of the area of each of (D, 4) boxes that lies within each of (K, 4) regions."""
+    low = np.maximum(boxes[:, None, :2], regions[:, :2])
+    high = np.minimum(boxes[:, None, 2:], regions[:, 2:])
+    common = np.clip(high - low, 0, None).prod(axis=-1)
+    own = np.broadcast_to(areas(boxes)[:, None], common.shape)
+    shares: np.ndarray = np.divide(common, own, out=np.zeros(common.shape), where=own > 0)
+    return shares
 
 
 def mean_average_precision(

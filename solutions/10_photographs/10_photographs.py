@@ -863,12 +863,18 @@ if MODE != "skip":
 # the network shall work: with that camera, in that light, also empty scenes. Put every fifth one aside to judge by,
 # **before** you look at any result; not neighbours out of one film, of which one lies here and one there.
 #
-#     ssdseg data check my_photographs             # what is wrong with them, file by file
-#     ssdseg data info my_photographs              # classes, sizes, how many
-#     ssdseg evaluate photos --data my_photographs # what `photos` makes of them as it is
+# [docs/own-data.md](../../docs/own-data.md) goes with you, from the tool's clicks to the trained network. In short:
 #
-# Then: look at its errors by kind; begin with `photos` or with its backbone; draw the learning curve with 10, 20 and 30
-# of them, and decide whether to take a hundred more.
+#     ssdseg data check my_photographs                # what is wrong with them, file by file
+#     ssdseg data info my_photographs --plot page.png # classes, sizes, a page of pictures with boxes and masks
+#     ssdseg data anchors my_photographs              # which anchors fit, and how much they cover
+#     ssdseg train my_run --data my_photographs --from photos
+#     ssdseg evaluate my_run --data my_photographs --split val
+#
+# `train` does what you did in this lesson: it takes over what fits and cuts out what is known of the last layers, lets
+# old layers learn at 0.3 of the rate of new ones, pastes and zooms where pictures are few, and stops when the
+# validation says so. Then look at the errors by kind, draw the learning curve with 10, 20 and 30 pictures, and decide
+# whether to take a hundred more.
 #
 # ## 10. Compare with the reference
 #

@@ -7,6 +7,8 @@ Sources: Liu et al. 2016, "SSD", sections 2.2 "Data augmentation" and 3.6, which
 Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation".
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
@@ -20,9 +22,10 @@ LEAST_VISIBLE = 0.25  # a box of which less than this share is left after a crop
 
 def flip(sample: Sample) -> Sample:
     """The mirror image, left and right exchanged."""
-    boxes = sample.boxes.copy()
+    boxes, ignored = sample.boxes.copy(), sample.ignored_boxes.copy()
     boxes[:, 0], boxes[:, 2] = 1 - sample.boxes[:, 2], 1 - sample.boxes[:, 0]
-    return Sample(sample.image[:, ::-1], boxes, sample.labels, sample.mask[:, ::-1])
+    ignored[:, 0], ignored[:, 2] = 1 - sample.ignored_boxes[:, 2], 1 - sample.ignored_boxes[:, 0]
+    return Sample(sample.image[:, ::-1], boxes, sample.labels, sample.mask[:, ::-1], ignored, sample.ignored_labels)
 
 
 def crop(sample: Sample, window: tuple[float, float, float, float], size: tuple[int, int]) -> Sample:
@@ -55,7 +58,9 @@ def crop(sample: Sample, window: tuple[float, float, float, float], size: tuple[
     for (x0, y0, x1, y1), label in zip(cut_off, sample.labels[dropped], strict=True):
         part = mask[y0:y1, x0:x1]
         part[part == label] = IGNORE
-    return Sample(np.asarray(image), boxes, sample.labels[kept], mask)
+    ignored = np.clip(_in_window(sample.ignored_boxes, window), 0, 1)
+    seen = areas(ignored) > 0
+    return Sample(np.asarray(image), boxes, sample.labels[kept], mask, ignored[seen], sample.ignored_labels[seen])
 
 
 def crop_boxes(boxes: ArrayLike, window: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -103,15 +108,13 @@ def colour(sample: Sample, rng: np.random.Generator) -> Sample:
     table = np.rint(np.clip((levels - 128) * gains + 128 + shift, 0, 255)).astype(
         np.uint8
     )  # (256, 3): old level -> new
-    return Sample(
-        np.stack([table[sample.image[..., k], k] for k in range(3)], axis=-1), sample.boxes, sample.labels, sample.mask
-    )
+    return replace(sample, image=np.stack([table[sample.image[..., k], k] for k in range(3)], axis=-1))
 
 
 def grey(sample: Sample) -> Sample:
     """The same without colour: every channel is the brightness that ITU-R BT.601 weighs together."""
     brightness = np.rint(sample.image @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
-    return Sample(np.repeat(brightness[..., None], 3, axis=-1), sample.boxes, sample.labels, sample.mask)
+    return replace(sample, image=np.repeat(brightness[..., None], 3, axis=-1))
 
 
 def expand(sample: Sample, rng: np.random.Generator, least: float = 0.3, size: tuple[int, int] | None = None) -> Sample:
@@ -133,7 +136,8 @@ def expand(sample: Sample, rng: np.random.Generator, least: float = 0.3, size: t
     image[inner], mask[inner] = small.image, small.mask
     origin = np.array([left / width, top / height] * 2, np.float32)
     extent = np.array([inner_width / width, inner_height / height] * 2, np.float32)
-    return Sample(image, np.clip(origin + small.boxes * extent, 0, 1), small.labels, mask)
+    boxes, ignored = (np.clip(origin + part * extent, 0, 1) for part in (small.boxes, small.ignored_boxes))
+    return Sample(image, boxes, small.labels, mask, ignored, small.ignored_labels)
 
 
 def paste(sample: Sample, other: Sample) -> Sample:
@@ -161,6 +165,8 @@ def paste(sample: Sample, other: Sample) -> Sample:
         np.concatenate([sample.boxes[kept], other.boxes]),
         np.concatenate([sample.labels[kept], other.labels]),
         np.where(taken, other.mask, sample.mask),
+        sample.ignored_boxes,  # the other's have no pixels that are taken
+        sample.ignored_labels,
     )
 
 

@@ -168,7 +168,10 @@ def in_labels_of(data: DataSet, classes: Sequence[str]) -> DataSet:
         sample = data.samples[index]
         labels = table[sample.labels].astype(np.int32)
         known = labels != BACKGROUND
-        return Sample(sample.image, sample.boxes[known], labels[known], table[sample.mask])
+        ignored = table[sample.ignored_labels].astype(np.int32)
+        also = ignored != BACKGROUND
+        mask = table[sample.mask]
+        return Sample(sample.image, sample.boxes[known], labels[known], mask, sample.ignored_boxes[also], ignored[also])
 
     return DataSet(LazySamples(range(len(data.samples)), renamed), tuple(classes), data.has_masks)
 

@@ -1,7 +1,7 @@
 """One annotated picture, the unit that every data set, every reader and every augmentation speaks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isnan
 
 import numpy as np
@@ -22,15 +22,20 @@ class Sample:
         boxes: (M, 4) float32 corners (xmin, ymin, xmax, ymax), fractions of the image.
         labels: (M,) int32, the class of each box, from 1.
         mask: (H, W) uint8, the class of each pixel: 0 is background, 255 "ignore".
+        ignored_boxes: (K, 4) float32 corners likewise, of what counts neither as found nor as missed: VOC's difficult
+            objects. No training sees them.
+        ignored_labels: (K,) int32, the class of each of them.
     """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     mask: np.ndarray
+    ignored_boxes: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    ignored_labels: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
 
     def validate(self, classes: int) -> None:
-        """Make sure that the four parts belong together.
+        """Make sure that the parts belong together.
 
         Args:
             classes: number of classes, background not counted.
@@ -47,22 +52,27 @@ class Sample:
             raise ValueError(
                 f"the mask is {self.mask.shape} {self.mask.dtype}, its image asks for {(height, width)} uint8"
             )
-        if self.boxes.shape != (len(self.labels), 4) or self.labels.ndim != 1:
-            raise ValueError(f"boxes {self.boxes.shape} and labels {self.labels.shape} do not go together")
-        if self.boxes.dtype != np.float32 or self.labels.dtype != np.int32:
-            raise ValueError(f"boxes are float32, labels int32, these are {self.boxes.dtype} and {self.labels.dtype}")
-        for box, label in zip(self.boxes.tolist(), self.labels.tolist(), strict=True):
-            xmin, ymin, xmax, ymax = box
-            if not 1 <= label <= classes:
-                raise ValueError(f"a box has the unknown class {label}: the classes are 1 to {classes}")
-            if not (xmin < xmax and ymin < ymax):
-                raise ValueError(f"a box is empty or turned inside out: {_in_words(box)}")
-            if not (xmin >= 0 and ymin >= 0 and xmax <= 1 and ymax <= 1):
-                raise ValueError(f"a box leaves the image: {_in_words(box)}")
+        _validate_boxes(self.boxes, self.labels, classes)
+        _validate_boxes(self.ignored_boxes, self.ignored_labels, classes)
         values = np.flatnonzero(np.bincount(self.mask.ravel(), minlength=256))
         unknown = [int(value) for value in values if value > classes and value != IGNORE]
         if unknown:
             raise ValueError(f"the mask holds the unknown class {unknown[0]}: the classes are 0 to {classes} and 255")
+
+
+def _validate_boxes(boxes: np.ndarray, labels: np.ndarray, classes: int) -> None:
+    if boxes.shape != (len(labels), 4) or labels.ndim != 1:
+        raise ValueError(f"boxes {boxes.shape} and labels {labels.shape} do not go together")
+    if boxes.dtype != np.float32 or labels.dtype != np.int32:
+        raise ValueError(f"boxes are float32, labels int32, these are {boxes.dtype} and {labels.dtype}")
+    for box, label in zip(boxes.tolist(), labels.tolist(), strict=True):
+        xmin, ymin, xmax, ymax = box
+        if not 1 <= label <= classes:
+            raise ValueError(f"a box has the unknown class {label}: the classes are 1 to {classes}")
+        if not (xmin < xmax and ymin < ymax):
+            raise ValueError(f"a box is empty or turned inside out: {_in_words(box)}")
+        if not (xmin >= 0 and ymin >= 0 and xmax <= 1 and ymax <= 1):
+            raise ValueError(f"a box leaves the image: {_in_words(box)}")
 
 
 def box_around(pixels: np.ndarray) -> tuple[float, float, float, float]:

@@ -83,7 +83,7 @@ def read(root: str | Path, split: str | None, classes: Sequence[str] | None = No
     """Samples of one split, in the order of its list; photographs are read when they are asked for.
 
     - VOC's boxes count pixels from 1 and include the last: box 1, 1, 10, 10 is 0, 0, 10, 10 here.
-    - An object that is marked as difficult has no box, as VOC's evaluation does not count it.
+    - The box of an object that is marked as difficult is an ignored one, as VOC's evaluation does not count it.
     - Masks are pictures of numbers: 0 is background, 255 "ignore"; without a palette, in colours, VOC's or those of
       labelmap.txt, they are numbers as well. A photograph without one has a mask of 255 everywhere.
     - An xml with a document type is refused: it could make the parser fetch files, or fill the memory.
@@ -365,10 +365,11 @@ def _read_sample(
     photograph = _photograph(entry, folder)
     image = read_photograph_of(photograph, (width, height), entry.xml.name, report)
     mask = _read_mask(masks.get(entry.xml.stem), image, numbers, turn_in_words(photograph))
-    counted = [thing for thing in entry.things if not thing.is_difficult]
-    boxes = np.array([thing.box for thing in counted]).reshape(-1, 4) / [width, height, width, height]
-    own = np.array([labels[thing.name] for thing in counted], np.int32)
-    return Sample(image, boxes.astype(np.float32), own, mask)
+    boxes = np.array([thing.box for thing in entry.things]).reshape(-1, 4) / [width, height, width, height]
+    boxes = boxes.astype(np.float32)
+    own = np.array([labels[thing.name] for thing in entry.things], np.int32)
+    difficult = np.array([thing.is_difficult for thing in entry.things], bool)
+    return Sample(image, boxes[~difficult], own[~difficult], mask, boxes[difficult], own[difficult])
 
 
 def _photograph(entry: Annotated, folder: Path) -> Path:

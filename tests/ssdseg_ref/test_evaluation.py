@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -92,3 +93,12 @@ def test_evaluating_is_predicting_and_judging(samples):
 def test_nothing_can_be_said_about_no_sample():
     with pytest.raises(ValueError, match="no sample to evaluate on"):
         evaluate(FakePredictor([]), [])
+
+
+def test_a_detection_of_an_ignored_box_is_no_false_alarm():
+    boxes = np.array([[0, 0, 0.4, 0.4], [0.5, 0.5, 1, 1]], np.float32)
+    labels, mask = np.ones(2, np.int32), np.zeros((6, 9), np.uint8)
+    found = Prediction(boxes[::-1], labels, np.array([0.9, 0.8], np.float32), mask)
+    sample = Sample(np.zeros((6, 9, 3), np.uint8), boxes[:1], labels[:1], mask)
+    assert judge([found], [sample], CLASSES).mean_ap == pytest.approx(0.5)
+    assert judge([found], [replace(sample, ignored_boxes=boxes[1:], ignored_labels=labels[1:])], CLASSES).mean_ap == 1

@@ -71,6 +71,10 @@ def _pycocotools(predictions, truths, classes):
         for box, label in zip(_as_coco(truth.boxes), truth.labels, strict=True):
             entry = {"image_id": image, "category_id": int(label), "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
             annotations.append({"id": len(annotations) + 1, **entry})
+        crowds = getattr(truth, "ignored_boxes", np.empty((0, 4)))
+        for box, label in zip(_as_coco(crowds), getattr(truth, "ignored_labels", ()), strict=True):
+            entry = {"image_id": image, "category_id": int(label), "bbox": box, "area": box[2] * box[3], "iscrowd": 1}
+            annotations.append({"id": len(annotations) + 1, **entry})
         for box, label, score in zip(_as_coco(prediction.boxes), prediction.labels, prediction.scores, strict=True):
             found.append({"image_id": image, "category_id": int(label), "bbox": box, "score": float(score)})
     with contextlib.redirect_stdout(io.StringIO()):
@@ -103,6 +107,32 @@ def test_average_precision_is_that_of_pycocotools(seed, images, detections, labe
     assert np.isnan(table).any() == (2 not in labels)
     np.testing.assert_allclose(table, expected, atol=1e-9)
     assert mean_average_precision(predictions, truths) == pytest.approx(np.nanmean(expected), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_detections_in_crowds_do_not_count_as_in_pycocotools(seed):
+    predictions, truths = _random_scenes(seed, 30, 30)
+    without = average_precisions(predictions, truths, classes=3)
+    rng = np.random.default_rng(seed)
+    for truth in truths:
+        count = int(rng.integers(0, 4))
+        low = rng.random((count, 2)) * 0.5
+        truth.ignored_boxes = np.concatenate([low, low + 0.1 + 0.4 * rng.random((count, 2))], axis=1)
+        truth.ignored_labels = rng.choice((1, 2, 3), count)
+    table = average_precisions(predictions, truths, classes=3)
+    np.testing.assert_allclose(table, _pycocotools(predictions, truths, classes=3), atol=1e-9)
+    assert (table > without).any()
+
+
+def test_a_detection_on_an_ignored_box_of_its_class_is_neither_a_hit_nor_a_false_alarm():
+    box, other = [0.1, 0.1, 0.4, 0.4], [0.5, 0.5, 0.9, 0.9]
+    truth = _seen([box], [1])
+    truth.ignored_boxes, truth.ignored_labels = np.array([other]), np.array([1])
+    assert mean_average_precision([_seen([other, other, box], [1, 1, 1], [0.9, 0.8, 0.7])], [truth]) == 1
+    assert mean_average_precision([_seen([other], [1], [0.9])], [truth]) == 0
+    truth.ignored_labels = np.array([2])
+    precisions = average_precisions([_seen([other, box], [1, 1], [0.9, 0.7])], [truth], classes=2)
+    np.testing.assert_allclose(precisions[:, 0], 0.5)
 
 
 def test_images_without_detections_count_as_in_pycocotools():

@@ -1,5 +1,6 @@
 """Do image, boxes and mask still tell the same story after an augmentation?"""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -308,6 +309,27 @@ def test_what_is_augmented_strongly_comes_out_at_the_size_that_is_asked_for(scen
         varied = augment_strongly(scene, other, np.random.default_rng(seed), (64, 96))
         varied.validate(3)
         assert varied.image.shape == (64, 96, 3), seed
+
+
+@pytest.mark.parametrize("step", [lambda s, rng: flip(s), zoom, expand, colour, lambda s, rng: grey(s)])
+def test_ignored_boxes_move_as_the_others_do(step):
+    sample = _blocks((60, 80), [(1, 10, 12, 70, 50)])
+    sample = replace(sample, ignored_boxes=sample.boxes, ignored_labels=sample.labels)
+    for seed in range(8):
+        changed = step(sample, np.random.default_rng(seed))
+        changed.validate(1)
+        assert changed.ignored_labels.tolist() == [1]
+        np.testing.assert_allclose(changed.ignored_boxes, changed.boxes, atol=1e-6)
+
+
+def test_a_crop_keeps_what_it_shows_of_an_ignored_box_however_little():
+    sample = _blocks((60, 80), [(1, 0, 0, 42, 60), (1, 0, 0, 8, 60)])
+    sample = replace(sample, boxes=sample.boxes[:0], labels=sample.labels[:0])
+    sample = replace(sample, ignored_boxes=_blocks((60, 80), [(1, 0, 0, 42, 60), (1, 0, 0, 8, 60)]).boxes)
+    sample = replace(sample, ignored_labels=np.array([1, 2], np.int32))
+    part = crop(sample, (0.5, 0, 1, 1), (60, 40))
+    assert part.ignored_labels.tolist() == [1]
+    np.testing.assert_allclose(part.ignored_boxes, [[0, 0, 0.05, 1]], atol=1e-6)
 
 
 def test_of_boxes_alone_nothing_is_pasted_and_nothing_becomes_background():

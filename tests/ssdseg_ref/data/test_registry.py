@@ -1,6 +1,7 @@
 """How a path finds its reader, and a command its split."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,12 @@ def test_labelmes_own_files_lead_to_the_page_that_says_what_to_do(tmp_path):
     (tmp_path / "a.json").write_text('{"version": "5.5.0", "flags": {}, "shapes": []}')
     with pytest.raises(ValueError, match=r"labelme's own files.*docs/own-data\.md"):
         registry.recognise(tmp_path)
+
+
+def test_ignored_boxes_are_of_the_same_classes_in_other_labels():
+    (sample,) = dogs_and_people().samples
+    ignoring = replace(sample, ignored_boxes=sample.boxes, ignored_labels=sample.labels)
+    data = registry.DataSet([ignoring], ("dog", "person"))
+    (renamed,) = registry.in_labels_of(data, ("forklift", "person")).samples
+    assert renamed.ignored_labels.tolist() == [2]
+    assert renamed.ignored_boxes.tolist() == [[0.5, 0.5, 1, 1]]

@@ -79,11 +79,14 @@ def test_named_classes_are_those_of_boxes_and_masks(root):
     np.testing.assert_array_equal(samples[0].mask, np.select([VALUES == DOG, VALUES == 255], [1, 255], 0))
 
 
-def test_a_difficult_object_has_no_box(root):
+def test_a_difficult_object_has_an_ignored_box(root):
     add(root, "a", xml(thing(difficult=1), thing("dog", (6, 5, 9, 8))))
     sample = voc.read(root, "train").samples[0]
     assert sample.labels.tolist() == [DOG]
     np.testing.assert_array_equal(sample.mask, VALUES)
+    assert sample.ignored_labels.tolist() == [PERSON]
+    height, width = sample.mask.shape
+    np.testing.assert_allclose(sample.ignored_boxes * [width, height, width, height], [[0, 0, 5, 4]], atol=1e-5)
 
 
 def test_parts_of_a_person_are_no_objects(root):
