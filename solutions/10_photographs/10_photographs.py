@@ -135,7 +135,7 @@ scratch = weights_of(build_network(PEOPLE))
 drawings = weights_of(load_network("lesson"))
 with after("10.1"):
     taken = take_over(scratch, drawings)
-    rest = [name for name in scratch if taken[name] is scratch[name]]
+    rest = [name for name, old in scratch.items() if drawings[name].shape != old.shape]
     print(f"{len(scratch) - len(rest)} of {len(scratch)} weights are taken over. Not these:")
     for name in rest:
         print(f"  {name:30}{scratch[name].shape!s:>18} was {drawings[name].shape}")
@@ -238,8 +238,8 @@ with after("10.1"):
 # ### {10.running_statistics}
 #
 # Write `running_statistics(mean, variance, batches, momentum)`: mean and variance (C,) of a layer, and a list of what
-# comes to it, (B, H, W, C) each, one after the other. Return both after that. The variance of a batch is divided by
-# the number of its values, as Keras does it.
+# comes to it, (B, H, W, C) each, one after the other. Return the pair (mean, variance) after that. A batch's variance is
+# divided by the number of a channel's values, B times H times W, not by one less, as Keras does it.
 
 
 # %% nbgrader={"grade_id": "running_statistics", "solution": true}
@@ -664,9 +664,9 @@ if "zoomed out" in results:
 # | a backbone that has seen photographs | 0.97 | 0.81 | 0.36 |
 # | that backbone, and the drawings' decoder and heads | 0.98 | 0.82 | 0.42 |
 #
-# Before any training the drawings' network had 0.07 there. The last column says something else: whoever has learned in
-# 114 pictures of two streets knows *these streets*. Photographs from elsewhere are the honest question, and there a
-# backbone that has seen the world is worth twice as much as one that knows drawings.
+# Before any training the drawings' network had 0.07 on Penn-Fudan. The last column says something else: whoever has
+# learned in pictures of few places knows *these places*. Photographs from elsewhere are the honest question. There a
+# backbone that has seen the world reaches 0.36 where drawings reach 0.21; with the drawings' decoder and heads 0.42.
 
 # %% [markdown]
 # ## 7. Wrong in which way?
@@ -735,7 +735,7 @@ def kinds_of(predictions, samples, least_score=0.3):
     for prediction, sample in zip(predictions, samples, strict=True):
         order = np.argsort(-prediction.scores, kind="stable")
         order = order[prediction.scores[order] >= least_score]
-        kinds = error_kinds(prediction.boxes[order], prediction.labels[order], sample.boxes, sample.labels)
+        kinds = list(error_kinds(prediction.boxes[order], prediction.labels[order], sample.boxes, sample.labels))
         counts.update(kinds)
         counts["missed"] += len(sample.boxes) - kinds.count("correct")
     return counts
@@ -814,7 +814,7 @@ def scores_and_correct(predictions, samples):
     scores, correct = [], []
     for prediction, sample in zip(predictions, samples, strict=True):
         order = np.argsort(-prediction.scores, kind="stable")
-        kinds = error_kinds(prediction.boxes[order], prediction.labels[order], sample.boxes, sample.labels)
+        kinds = list(error_kinds(prediction.boxes[order], prediction.labels[order], sample.boxes, sample.labels))
         scores.append(prediction.scores[order])
         correct.append(np.array([kind == "correct" for kind in kinds], bool))
     return np.concatenate(scores), np.concatenate(correct)
