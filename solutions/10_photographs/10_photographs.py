@@ -238,7 +238,7 @@ with after("10.1"):
 # ### {10.running_statistics}
 #
 # Write `running_statistics(mean, variance, batches, momentum)`: mean and variance (C,) of a layer, and a list of what
-# comes to it, (B, H, W, C) each, one after the other. Return the pair (mean, variance) after that. A batch's variance is
+# comes to it, (B, H, W, C) each, one after the other. Return the pair (mean, variance) after that. The variance is
 # divided by the number of a channel's values, B times H times W, not by one less, as Keras does it.
 
 
