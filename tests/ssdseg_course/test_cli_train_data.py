@@ -143,11 +143,11 @@ def test_boxes_alone_train_no_mask_and_open_the_gate(boxes_alone, tmp_path):
 
 def test_a_run_is_what_another_one_begins_with(coco, boxes_alone, tmp_path):
     assert ssdseg("train", tmp_path / "first", "--data", coco)[0] == 0
-    for start in (tmp_path / "first", tmp_path / "first" / NETWORK_FILE):
-        status, said = ssdseg("train", tmp_path / f"from_{start.name}", "--data", boxes_alone, "--from", start)
-        assert status == 0, said
-        total = len(tiny_network().weights)
-        assert f"{total} of {total} weights 8 images" in said
+    begun = tmp_path / "first" / NETWORK_FILE
+    status, said = ssdseg("train", tmp_path / "second", "--data", boxes_alone, "--from", begun)
+    assert status == 0, said
+    total = len(tiny_network().weights)
+    assert f"{total} of {total} weights 8 images" in said
 
 
 @pytest.mark.parametrize("data", ["coco", "boxes_alone"])  # with a validation split, and without
