@@ -88,8 +88,10 @@ def evaluate(
 
 def _learned_from(name: str, data: str, split: str | None) -> bool:
     """Whether the note in a run's folder says that its network was trained on these images."""
+    path = Path(name)
     try:
-        noted = json.loads((Path(name) / RUN_FILE).read_text(encoding="utf-8"))
+        folder = path.parent if path.is_file() else path
+        noted = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         return are_the_same(data, split, noted["data"], noted.get("split"))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):  # no such note, or a training on the Warehouse
         return False

@@ -219,20 +219,23 @@ def _train_on_data(folder: Path, begun: "TrainingRun") -> None:
     samples = own_data.repeated(data.training, recipe.batch_size)
     height, width = config.image_size
     same = (config.scales, config.aspect_ratios) == (base.scales, base.aspect_ratios)
+    boxes = count(len(data.found.boxes), "box", "boxes")
     print_plain(
-        f"{len(data.training):,} images with {len(data.found.boxes):,} boxes to learn from: {', '.join(data.classes)}\n"
-        f"{len(data.validation):,} images to say when to stop: {data.judges}\n"
+        f"{count(len(data.training), 'image')} with {boxes or 'no boxes'} to learn from: {', '.join(data.classes)}\n"
+        f"{count(len(data.validation), 'image')} to say when to stop: {data.judges}\n"
         f"pictures of {height} x {width}, {len(config.anchors):,} anchors "
-        f"{f'as {begun.start} has them' if same else 'chosen from the boxes'}, which cover "
-        f"{covered(config, data.found.boxes):.3f} of them\n"
-        f"at most {recipe.epochs} epochs of {len(samples) // recipe.batch_size:,} steps"
+        f"{f'as {begun.start} has them' if same else 'chosen from the boxes'}"
+        + (f", which cover {covered(config, data.found.boxes):.3f} of them\n" if boxes else "\n")
+        + f"at most {recipe.epochs} epochs of {len(samples) // recipe.batch_size:,} steps"
         + (f", {done} of them done" if (done := training.finished_epochs(folder)) else "")
     )
     if not data.has_masks:
         print_plain("there are boxes alone, so the mask head is not trained, and its masks mean nothing")
+    if not boxes:
+        print_plain("there are masks alone, so the network learns to find no boxes")
     training.train(network, config, recipe, samples, data.validation, folder, taken_over=taken_over, verbose=_verbose())
     _keep(network, config, folder)
-    print_scores(network, config, data.scored, f"{len(data.scored):,} images of {data.judges}")
+    print_scores(network, config, data.scored, f"{count(len(data.scored), 'image')} of {data.judges}")
     must_have_read_all(*data.read)
 
 
@@ -244,12 +247,14 @@ def _look_at_data(begun: "TrainingRun") -> _Data:
 
     opened = open_data(str(begun.data), begun.split, None, begun.classes)
     all_of_it = readable(opened.samples)
+    if len(all_of_it) == 0:
+        raise ValueError(f"{begun.data}: there is no image to learn from")
     judged_by, judging = validation_of(str(begun.data), begun.split)
     read: tuple[Readable, ...]
     training: Sequence[Sample]
     validation: Sequence[Sample]
     scored: Sequence[Sample]
-    if judging is not None:
+    if judging is not None and len(judging.samples):
         held_out = readable(registry.in_labels_of(judging, opened.classes).samples)
         read = (all_of_it, held_out)
         found = own_data.survey(console.tracked(all_of_it, "reading"), opened.classes)
@@ -267,8 +272,10 @@ def _look_at_data(begun: "TrainingRun") -> _Data:
         found = own_data.survey(training, opened.classes)
         training = found.samples or training
         validation = own_data.survey(scored, opened.classes).samples or scored
-    if len(found.boxes) == 0 and not opened.has_masks:
-        raise ValueError(f"{begun.data}: there is neither a box nor a mask to learn from")
+    if len(found.boxes) == 0 and not any(found.statistics.pixel_shares[1:]):
+        raise ValueError(
+            f"{begun.data}: there is neither a box nor a mask of {', '.join(opened.classes)} to learn from"
+        )
     return _Data(opened.classes, opened.has_masks, found, training, validation, scored, judged_by, read)
 
 

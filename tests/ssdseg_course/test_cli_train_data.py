@@ -75,8 +75,8 @@ def test_a_network_for_the_classes_of_the_data_is_trained_saved_and_scored(coco,
     assert (status, scores.count("forklift")) == (0, 1)
     figures = [word for word in scores.split() if word.startswith(("0.", "-"))]
     assert all(figure in said for figure in figures)  # the training's last table
-    for split, warned in (("train", True), ("val", False)):
-        status, said = ssdseg("evaluate", tmp_path / "run", "--data", coco, "--split", split)
+    for file, split, warned in ((NETWORK_FILE, "train", True), ("", "train", True), ("", "val", False)):
+        status, said = ssdseg("evaluate", tmp_path / "run" / file, "--data", coco, "--split", split)
         assert (status, "it has learned from these images" in said) == (0, warned)
 
 
@@ -171,6 +171,24 @@ def test_one_image_that_cannot_be_read_is_told_and_left_out(coco, tmp_path):
     assert f"left out: {picture}" in said
     assert "1 of 7 images could not be read and were left out" in said
     assert (tmp_path / "run" / NETWORK_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [(0, "data: there is no image to learn from"), (5, "data: there is neither a box nor a mask of person, forklift,")],
+)
+def test_where_there_is_nothing_to_learn_nothing_is_trained(images, sentence, scenes, tmp_path):
+    bare = [Sample(s.image, s.boxes[:0], s.labels[:0], s.mask * 0) for s in scenes[:images]]
+    convert.TARGETS["coco"].write({"train": bare}, warehouse.CLASSES, tmp_path / "data", True)
+    status, said = ssdseg("train", tmp_path / "run", "--data", tmp_path / "data")
+    assert status == 1
+    assert sentence in said
+
+
+def test_a_validation_split_without_an_image_judges_nothing(scenes, tmp_path):
+    convert.TARGETS["coco"].write({"train": scenes, "val": []}, warehouse.CLASSES, tmp_path / "data", True)
+    looked_at = train._look_at_data(train.TrainingRun(data=str(tmp_path / "data")))
+    assert (len(looked_at.training), len(looked_at.validation)) == (8, 2)
 
 
 @pytest.mark.parametrize(
