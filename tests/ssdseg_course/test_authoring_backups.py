@@ -13,7 +13,7 @@ from ssdseg_course.work.workspace import notebook_text, read_notebook
 @pytest.fixture
 def course(tmp_path, monkeypatch):
     """A course with the tiny lesson's learner's notebook; what takes time in a build is left out."""
-    monkeypatch.setattr(authoring, "NotebookClient", lambda *_, **__: SimpleNamespace(execute=lambda: None))
+    monkeypatch.setattr(authoring, "NotebookClient", lambda *_, **__: SimpleNamespace(execute=lambda **_: None))
     authoring.build(TINY, make_tiny_course(tmp_path))
     return tmp_path
 
