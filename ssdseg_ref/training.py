@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, callbacks, ops
 
+from ssdseg_ref.adamw import FastAdamW
 from ssdseg_ref.checkpoints import CHECKPOINTS, LOG, Checkpoints, finished_epochs
 from ssdseg_ref.coding import decode
 from ssdseg_ref.config import Config
@@ -312,29 +313,7 @@ def _can_train(network: keras.Model) -> None:
         )
 
 
-class TwoRates(keras.optimizers.AdamW):
-    """AdamW whose steps are shorter for some of the weights.
-
-    Scaling their gradients would do nothing: Adam divides by their size.
-    """
-
-    def __init__(self, *args: Any, slow: Collection[str], share: float, **options: Any):
-        super().__init__(*args, **options)
-        self.slow, self.share = frozenset(slow), share
-        self.shares: list[float] = []
-
-    def build(self, variables: Sequence[keras.Variable]) -> None:
-        """As AdamW's; and note the share of each."""
-        super().build(variables)
-        self.shares = [self.share if variable.path in self.slow else 1.0 for variable in variables]
-
-    def update_step(self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor) -> None:
-        """As AdamW's, at the variable's own rate."""
-        share = self.shares[self._get_variable_index(variable)]  # what comes in has lost its path on TensorFlow
-        super().update_step(gradient, variable, learning_rate * share)
-
-
-def optimizer(recipe: Recipe, steps: int, taken_over: Collection[str] = ()) -> keras.optimizers.Optimizer:
+def optimizer(recipe: Recipe, steps: int, taken_over: Collection[str] = ()) -> FastAdamW:
     """AdamW under a cosine with warm-up, with a moving average of the weights.
 
     Args:
@@ -350,10 +329,13 @@ def optimizer(recipe: Recipe, steps: int, taken_over: Collection[str] = ()) -> k
         warmup_target=recipe.learning_rate,
         warmup_steps=warmup,
     )
-    options = {"weight_decay": recipe.weight_decay, "use_ema": True, "ema_momentum": recipe.ema_momentum}
-    if taken_over and recipe.taken_over_rate != 1:
-        adamw = TwoRates(schedule, slow=taken_over, share=recipe.taken_over_rate, **options)
-    else:
-        adamw = keras.optimizers.AdamW(schedule, **options)
+    adamw = FastAdamW(
+        schedule,
+        weight_decay=recipe.weight_decay,
+        use_ema=True,
+        ema_momentum=recipe.ema_momentum,
+        slow=taken_over,
+        share=recipe.taken_over_rate,
+    )
     adamw.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return adamw

@@ -4,10 +4,13 @@
 """
 
 import os
+import subprocess
+import sys
 from contextlib import contextmanager
 from functools import cache
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -18,8 +21,8 @@ from ssdseg_ref.data import warehouse
 from ssdseg_ref.data.pipeline import batches, prepare
 from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.metrics import average_precisions
-from ssdseg_ref.multitask import LESSON, SHIPPED, Predictor, build_network, load_network
-from ssdseg_ref.training import LESSON_RECIPE, JointTraining, optimizer
+from ssdseg_ref.multitask import LESSON, REFERENCE, SHIPPED, Predictor, build_network, load_network
+from ssdseg_ref.training import LESSON_RECIPE, REFERENCE_RECIPE, JointTraining, optimizer
 
 CLASSES = 3
 
@@ -149,6 +152,102 @@ def test_training_step(benchmark, scenes, norms):
     trainer.compile(optimizer=adamw, jit_compile=False)
     images, targets = next(iter(batches(scenes, LESSON, 16, seed=1)))
     benchmark.pedantic(lambda: [trainer.train_on_batch(images, targets) for _ in range(4)], rounds=5, warmup_rounds=1)
+
+
+@pytest.fixture(scope="module")
+def reference_batch():
+    scenes = [warehouse.render(seed, REFERENCE.image_size) for seed in range(16)]
+    return next(iter(batches(scenes, REFERENCE, 16, seed=1)))
+
+
+STEP = pytest.mark.benchmark(group="16 pictures of the reference preset, one training step")
+
+
+@STEP
+@pytest.mark.parametrize("kind", ["ours", "peer_stock_keras"])
+def test_reference_step(benchmark, reference_batch, kind):
+    network = build_network(REFERENCE)
+    twin = fused_twin(network) if kind == "ours" else network
+    recipe = REFERENCE_RECIPE
+    learner = optimizer(recipe, 1000) if kind == "ours" else stock_adamw(recipe)
+    learner.build(twin.trainable_variables)
+    trainer = JointTraining(twin, REFERENCE, recipe.class_weights)
+    trainer.compile(optimizer=learner, jit_compile=False)
+    benchmark.pedantic(trainer.train_on_batch, reference_batch, rounds=10, warmup_rounds=2)
+
+
+def stock_adamw(recipe):
+    return keras.optimizers.AdamW(
+        recipe.learning_rate, weight_decay=recipe.weight_decay, use_ema=True, ema_momentum=recipe.ema_momentum
+    )
+
+
+@STEP
+def test_peer_pytorch_step(benchmark, reference_batch):
+    """The same network with the same weights; it predicts the same, else it would be no peer."""
+    torch = pytest.importorskip("torch")
+    import torch_twin
+
+    network = build_network(REFERENCE)
+    twin = torch_twin.TorchTwin(network).to(memory_format=torch.channels_last)
+    images, targets = reference_batch
+    images = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).to(torch.float32)
+    targets = {name: torch.from_numpy(np.array(value)) for name, value in targets.items()}
+    targets |= {name: targets[name].long() for name in ("classes", "mask")}
+    twin.eval()
+    with torch.inference_mode():
+        got = twin(images[:2])
+    expected = network.predict_on_batch(np.array(reference_batch[0][:2]))
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name].numpy(), value, atol=1e-3)
+    twin.train()
+    learner = torch.optim.AdamW(twin.parameters(), fused=True)
+
+    def step():
+        learner.zero_grad(set_to_none=True)
+        torch_twin.loss(twin(images), targets).backward()
+        learner.step()
+
+    benchmark.pedantic(step, rounds=10, warmup_rounds=2)
+
+
+FIRST_STEP = """
+import sys, time
+import keras
+from ssdseg_ref.data import warehouse
+from ssdseg_ref.data.pipeline import batches
+from ssdseg_ref.fused import fused_twin
+from ssdseg_ref.multitask import REFERENCE, build_network
+from ssdseg_ref.training import REFERENCE_RECIPE, JointTraining, optimizer
+
+network = build_network(REFERENCE)
+data = batches([warehouse.render(seed, REFERENCE.image_size) for seed in range(16)], REFERENCE, 16, seed=1)
+started = time.perf_counter()
+if sys.argv[1] == "ours":
+    network, learner = fused_twin(network), optimizer(REFERENCE_RECIPE, 1000)
+else:
+    learner = keras.optimizers.AdamW(1e-3, weight_decay=1e-4, use_ema=True)
+trainer = JointTraining(network, REFERENCE, REFERENCE_RECIPE.class_weights)
+trainer.compile(optimizer=learner, jit_compile=False)
+learner.build(network.trainable_variables)
+trainer.fit(data, steps_per_epoch=1, verbose=0)
+print(time.perf_counter() - started)
+"""
+
+
+@pytest.mark.benchmark(group="a training of the reference preset until its first step is done")
+@pytest.mark.parametrize("kind", ["ours", "peer_stock_keras"])
+def test_first_step(benchmark, kind):
+    """In a process of its own: what has been traced stays. Imports and the first scenes are not counted."""
+
+    def until_first_step():
+        result = subprocess.run([sys.executable, "-c", FIRST_STEP, kind], capture_output=True, text=True, check=True)
+        seconds.append(float(result.stdout.split()[-1]))
+
+    seconds = []
+    benchmark.pedantic(until_first_step, rounds=3)
+    benchmark.extra_info["seconds, without imports"] = sorted(seconds)[1]
+    print(f"\n{kind}: {sorted(seconds)[1]:.1f} s without imports")
 
 
 @pytest.mark.benchmark(group="64 pictures of the lesson preset")
