@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 WITHOUT_KERAS = """
-adoption anchors boxes coding config convolution errors evaluation fitting keeping matching metrics nms prediction
+anchors boxes coding config convolution errors evaluation fitting keeping matching metrics nms prediction
 quantization transfer data.augment data.check data.convert data.pipeline data.registry data.sample data.splits
 data.statistics data.warehouse
 """.split()
