@@ -16,7 +16,7 @@ from keras import KerasTensor, ops
 
 
 class FastAdamW(keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW`, with the same steps and the same state, written down in fewer operations.
+    """`keras.optimizers.AdamW` for weights of float32: the same steps and state, written down in fewer operations.
 
     On another backend than TensorFlow the steps are Keras's own.
 

@@ -342,7 +342,7 @@ def test_weights_that_were_taken_over_learn_at_their_own_rate(scenes, tmp_path, 
 
 def test_a_smaller_share_takes_smaller_steps():
     def moved(share):
-        variable = keras.Variable(np.zeros(3), name="v")
+        variable = keras.Variable(np.zeros(3, np.float32), name="v")
         recipe = replace(RECIPE, weight_decay=0.0, taken_over_rate=share)
         learner = optimizer(recipe, 10, [variable.path])
         learner.build([variable])
