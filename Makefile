@@ -50,7 +50,7 @@ test: $(READY)  ## Run the tests, but those of `test-all`.
 	$(BIN)/python -m pytest -m alone
 
 test-all: $(READY)  ## Run all tests: also what takes longer, such as built wheels and 200 seeds.
-	$(BIN)/python -m pytest $(TOGETHER) --seeds 200 -m "not alone and not slow"
+	$(BIN)/python -m pytest $(TOGETHER) --seeds 200 -m "not alone and not slow and not part"
 	$(BIN)/python -m pytest -m alone
 
 slow: $(READY)  ## Run what `test-all` leaves out, such as a training on photographs: an hour.

@@ -21,8 +21,10 @@ def built(lesson: Lesson, root) -> tuple[str, bytes]:
     return nbformat.writes(solution), lesson.notebook(root).read_bytes()
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("number", ["2", "6"])  # one in NumPy that takes times, one in Keras
+@pytest.mark.parametrize(
+    "number",  # one in NumPy that takes times, one in Keras
+    [pytest.param("2", marks=pytest.mark.full), pytest.param("6", marks=pytest.mark.slow)],
+)
 def test_a_second_build_gives_the_same_bytes_but_for_times(number, tmp_path):
     lesson = find_lesson(number)
     assert built(lesson, tmp_path / "one") == built(lesson, tmp_path / "other")

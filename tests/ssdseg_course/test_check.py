@@ -264,8 +264,8 @@ def test_the_hint_of_an_unknown_exercise_is_answered_with_the_nearest_ones():
 def test_a_check_answers_at_once(exercise):
     """In half a second, or in some where it builds networks; held to more than that, for machines are noisy."""
     check(exercise.id, exercise.reference)
-    fastest = min(_seconds(exercise) for _ in range(3))
-    assert fastest < (8 if exercise.draw is None else 3)
+    most = 8 if exercise.draw is None else 3
+    assert any(_seconds(exercise) < most for _ in range(3))
 
 
 def _seconds(exercise) -> float:

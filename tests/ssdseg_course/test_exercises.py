@@ -49,7 +49,7 @@ def test_a_mutant_fails_with_its_own_sentence_without_any_luck(exercise, mutant)
 @every_exercise
 def test_a_mutant_has_a_value_whatever_is_drawn(exercise):
     """So that no seed takes away the sentence that the fixed cases have found."""
-    for seed in seeds_of(exercise) if exercise.draw else ():
+    for seed in seeds_of(exercise)[:50] if exercise.draw else ():
         key = AnswerKey(random_part(exercise), seed)
         for mutant in exercise.mutants:
             assert all(key.value(mutant.function, number) is not None for number in range(len(key.cases))), f"{seed=}"

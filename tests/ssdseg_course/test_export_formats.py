@@ -148,8 +148,9 @@ def test_the_lesson_network_is_exported():
     assert max(differences(network, warehouse.render(9, (160, 224)).image[None], quantised).values()) < 1
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("name", ["mobilenetv2", "shufflenetv2"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("mobilenetv2", marks=pytest.mark.full), pytest.param("shufflenetv2", marks=pytest.mark.slow)]
+)
 def test_a_large_network_is_a_third_in_whole_numbers_and_sees_the_same(name):
     config, network, quantised, share = shipped_is_exported(name, 16)
     assert share < SMALLER

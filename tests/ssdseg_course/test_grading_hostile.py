@@ -51,7 +51,7 @@ def states(root: Path) -> dict:
         }
 
 
-# Of each kind some: they are graded in every run of the tests, and all of them with `full`.
+# Of each kind some: `make test` grades them, `make test-all` all of them.
 SOME = [
     "ada",
     "bob",
@@ -102,7 +102,7 @@ def everybody(root: Path, port: int) -> tuple[submissions.Case, ...]:
     )
 
 
-@pytest.fixture(scope="module", params=["some", pytest.param("all", marks=pytest.mark.full)])
+@pytest.fixture(scope="module", params=[pytest.param("some", marks=pytest.mark.part), pytest.param("all", marks=pytest.mark.full)])
 def graded(request, tmp_path_factory):
     """The class, graded; with what was seen before and after."""
     root = tmp_path_factory.mktemp("term")
