@@ -61,11 +61,9 @@ class Ring:
             self._strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
         except RuntimeError as error:
             raise ValueError(f"several workers have to come together before TensorFlow computes ({error})") from error
-        if not only_to(workers.places[workers.rank]):
-            say(
-                f"TensorFlow listens on port {workers.places[workers.rank][1]} of all addresses of this machine: only Linux can "
-                "hold it to one; see docs/several-machines.md"
-            )
+        place = workers.places[workers.rank]
+        if not only_to(place):
+            say(f"TensorFlow listens on port {place[1]} of all this machine's addresses: only Linux can hold it to one")
         self.workers = workers
         self._numbers = count(FIRST_AVERAGE)
 

@@ -21,6 +21,7 @@ from ssdseg_ref.averaging import InStep, Ring
 from ssdseg_ref.checkpoints import CHECKPOINTS, LOG, Checkpoints, finished_epochs
 from ssdseg_ref.coding import decode
 from ssdseg_ref.config import Config
+from ssdseg_ref.data.files import LazySamples
 from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import BACKGROUND, Sample
 from ssdseg_ref.fused import fused_twin
@@ -192,14 +193,13 @@ def train(
         steps = len(training) // recipe.batch_size
         learner = optimizer(recipe, steps * recipe.epochs, taken_over)
         begun_with = _begun_with(config, recipe, training, validation)
-        share = judge = (0, 1)
-        together: list[callbacks.Callback] = []
+        share, judged, together = (0, 1), validation, list[callbacks.Callback]()
         if ring:
             _begin_equal(ring, twin, {**begun_with, "images": _digest(training, validation)})
             learner = ring.stepping_along(learner)
             share = (ring.workers.rank, len(ring.workers))
-            judge = share if len(validation) > recipe.batch_size * (len(ring.workers) - 1) else judge
-            together = [InStep(ring, _judged(len(validation), recipe.batch_size, judge))]
+            judged = _dealt_out(validation, recipe.batch_size, *share)
+            together = [InStep(ring, len(judged))]
         trainer.compile(optimizer=learner, jit_compile=False)  # XLA is slow on a CPU
         trainer.optimizer.build(twin.trainable_variables)  # else the first step is traced twice, which takes long
         kept = Checkpoints(folder, begun_with)
@@ -227,7 +227,7 @@ def train(
                     initial_epoch=kept.epochs,
                     steps_per_epoch=steps,
                     shuffle=False,  # `batches` has done it
-                    validation_data=batches(validation, config, recipe.batch_size, share=judge),
+                    validation_data=batches(judged, config, recipe.batch_size),
                     callbacks=[*together, *_keeping(kept, recipe), *_tensorboard(folder), *watchers],
                     verbose=verbose,
                 )
@@ -271,10 +271,12 @@ def _digest(*parts: Sequence[Sample]) -> str:
     return f"{checksum:08x}"
 
 
-def _judged(samples: int, batch_size: int, share: tuple[int, int]) -> int:
-    """How many samples of a validation one of several judges, as `batches` deals them out."""
-    rank, workers = share
-    return sum(min(batch_size, samples - first) for first in range(rank * batch_size, samples, workers * batch_size))
+def _dealt_out(samples: Sequence[Sample], batch_size: int, rank: int, workers: int) -> Sequence[Sample]:
+    """The batches that one of several workers judges; all of them, where there are fewer than workers."""
+    if len(samples) <= batch_size * (workers - 1):
+        return samples
+    own = [place for place in range(len(samples)) if place // batch_size % workers == rank]
+    return LazySamples(own, samples.__getitem__)
 
 
 def _keeping(kept: Checkpoints, recipe: Recipe) -> list[callbacks.Callback]:

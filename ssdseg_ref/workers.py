@@ -1,4 +1,4 @@
-"""Several processes, on one machine or on many, that call the roll before they do something together, and stop together.
+"""Several processes, on one machine or on many, that call the roll before they do something, and stop together.
 
 Every worker has a place in one list of addresses, its *rank*. The first one listens; the others come to it and say who
 they are. The connections stay until the end: over them workers compare what must be the same, and a worker whose
@@ -81,6 +81,7 @@ class Workers:
         Raises:
             WorkerLost: if one has ended instead.
         """
+        value = json.loads(json.dumps(value, default=str))  # as the others get it
         if self.rank:
             self._send(0, {"said": value})
             return list(self._hear(0))
@@ -100,6 +101,15 @@ class Workers:
         """
         if difference := _difference(self.addresses, self.gather(dict(about))):
             raise ValueError(difference)
+
+    def finish(self) -> None:
+        """Wait until all have done what they came together for, and part: none is missed from now on.
+
+        Raises:
+            WorkerLost: if one has ended before.
+        """
+        self.gather("done")
+        self._leave()
 
     def must_be_whole(self) -> None:
         """Stop as soon as another worker has.
@@ -157,6 +167,8 @@ class Workers:
 
     def _leave(self, why: str = "") -> None:
         """Tell the others, and hear nothing more."""
+        if self._left.is_set():
+            return
         self._left.set()
         for peer, channel in self._channels.items():
             self._send(peer, {"left": why})
@@ -165,7 +177,7 @@ class Workers:
 
 @contextmanager
 def joined(addresses: Sequence[str], rank: int, about: Mapping[str, Any], say: Say) -> Iterator[Workers]:
-    """Come together with the other workers, and stay so until the block ends, which all of them leave at once.
+    """Come together with the other workers, and stay so until `finish`, or until the block ends.
 
     Args:
         addresses: `host:port` of each worker, the same list everywhere; this one's is listened on, and no other.
@@ -186,18 +198,19 @@ def joined(addresses: Sequence[str], rank: int, about: Mapping[str, Any], say: S
     try:
         workers.must_agree(about)
         yield workers
-        workers.gather("done")
+        if not workers._left.is_set():
+            workers.finish()
     except BaseException as error:
         _explain(workers, error)
         raise
-    else:
-        workers._leave()
 
 
 def _explain(workers: Workers, error: BaseException) -> None:
-    """Leave with a reason; where it was another worker that ended, raise that in place of what has come of it."""
-    if type(error).__module__.startswith("tensorflow"):  # it often notices first
-        deadline = time.monotonic() + LET_GO
+    """Leave with a reason, if there is anybody left; where it was another worker that ended, raise that in place of what has come of it."""
+    if workers._left.is_set():
+        return
+    if "ollective" in str(error):  # TensorFlow often notices first, and does not know who it was
+        deadline = time.monotonic() + SILENCE + LET_GO
         while not workers.lost and time.monotonic() < deadline:
             time.sleep(0.1)
     lost = workers.lost and not isinstance(error, ValueError)  # which has a reason of its own
@@ -207,13 +220,17 @@ def _explain(workers: Workers, error: BaseException) -> None:
         raise WorkerLost(workers.lost) from error
 
 
-def _difference(addresses: Sequence[str], said: Sequence[Mapping[str, Any]]) -> str:
+def _difference(addresses: Sequence[str], said: Sequence[dict[str, Any]]) -> str:
     for rank, other in enumerate(said):
-        for name, value in said[0].items():
-            if other.get(name) != value:
+        for name in said[0] | other:
+            here, there, part = said[0].get(name), other.get(name), ""
+            if isinstance(here, dict) and isinstance(there, dict) and here != there:
+                one = next(one for one in here | there if here.get(one) != there.get(one))
+                here, there, part = here.get(one), there.get(one), f" ({one})"
+            if here != there:
                 return (
-                    f"worker {rank}, {addresses[rank]}, has another {name} than worker 0, {addresses[0]}: "
-                    f"{_short(other.get(name))} and not {_short(value)}"
+                    f"worker {rank}, {addresses[rank]}, has another {name}{part} than worker 0, {addresses[0]}: "
+                    f"{_short(there)} and not {_short(here)}"
                 )
     return ""
 
@@ -336,7 +353,8 @@ def _go_to_first(places: Sequence[tuple[str, int]], hello: dict[str, Any], say: 
             if time.monotonic() > deadline:
                 heard = (error.strerror or str(error)) if isinstance(error, OSError) else "what answers is no worker"
                 raise ValueError(
-                    f"worker 0, {first}, did not answer within {WAIT} seconds ({heard}); start it, or look at the network"
+                    f"worker 0, {first}, did not answer within {WAIT} seconds ({heard}); start it, or look at the "
+                    "network"
                 ) from None
             if not told:
                 say(f"waiting for worker 0 ({first})")

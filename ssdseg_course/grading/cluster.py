@@ -2,8 +2,6 @@
 
 import contextlib
 import ctypes
-import functools
-import hashlib
 import logging
 import re
 import signal
@@ -12,15 +10,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.comm.core import CommClosedError
 from distributed.security import Security
 
-import ssdseg_course
-import ssdseg_ref
+from ssdseg_course.digest import course_digest
 from ssdseg_course.grading.grader import Graded, NotGraded, Work, grade
 from ssdseg_course.grading.sandbox import Sandbox, SandboxError
 from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
@@ -195,18 +191,6 @@ def _cleaned(result: Graded | NotGraded) -> Graded | NotGraded:
     remarks = tuple(shown(remark, LONGEST_SENTENCE) for remark in result.remarks[:MOST_LINES])
     cells = [{**cell, "source": shown_lines(cell["source"], LONGEST_CELL)} for cell in result.notebook["cells"]]
     return replace(result, reports=reports, remarks=remarks, notebook={**result.notebook, "cells": cells})
-
-
-@functools.cache
-def course_digest() -> str:
-    """A short text that tells two versions of the course apart: a digest of all code that has a say in a grade."""
-    digest = hashlib.sha256()
-    for package in (ssdseg_course, ssdseg_ref):
-        folder = Path(package.__path__[0])
-        for path in sorted(folder.rglob("*.py")):
-            if not {"cli", "explorers"} & set(path.relative_to(folder).parts):
-                digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

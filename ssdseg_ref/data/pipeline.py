@@ -74,8 +74,8 @@ def batches(
         first_batch: where a training that goes on starts; its batches are those that it would have had.
         zoom_share: share of the training's samples that are zoomed.
         strong: for training: augment as small data needs it, see `augment_strongly`.
-        share: (rank, workers) of one of several that share the work. In training each gets its part of every batch,
-            with the samples augmented as for one; without a seed whole batches are dealt out in turn.
+        share: for training: (rank, workers) of one of several, which gets its part of every batch; the samples in it
+            are those that one alone would have had there, augmented alike.
 
     Returns:
         The data set, which prepares samples in parallel and ahead of the step that uses them.
@@ -119,8 +119,6 @@ def batches(
     positions = tf.data.Dataset.range(first, tf.int64.max if training else len(samples))
     if training:
         positions, batch_size = positions.shard(workers, rank), batch_size // workers
-    elif workers > 1:
-        positions = positions.batch(batch_size).shard(workers, rank).unbatch()
     dataset = positions.map(load_tensors, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
 
