@@ -206,7 +206,7 @@ def joined(addresses: Sequence[str], rank: int, about: Mapping[str, Any], say: S
 
 
 def _explain(workers: Workers, error: BaseException) -> None:
-    """Leave with a reason, if there is anybody left; where it was another worker that ended, raise that in place of what has come of it."""
+    """Leave with a reason; where it was another worker that ended, raise that in place of what has come of it."""
     if workers._left.is_set():
         return
     if "ollective" in str(error):  # TensorFlow often notices first, and does not know who it was
