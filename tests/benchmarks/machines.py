@@ -27,8 +27,9 @@ from keras import callbacks
 from ssdseg_course import quiet
 from ssdseg_ref import training
 from ssdseg_ref.averaging import Ring
+from ssdseg_ref.config import LESSON
 from ssdseg_ref.data import warehouse
-from ssdseg_ref.network import LESSON, build_network
+from ssdseg_ref.network import build_network
 from ssdseg_ref.workers import joined
 
 STEPS = 20
