@@ -100,6 +100,12 @@ def train(
     rank: Annotated[
         int | None, typer.Option(metavar="R", help="Which of these this machine is, counted from 0.")
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Of a Dask cluster to train on, all workers at once, such as tcp://host:8786."
+        ),
+    ] = None,
 ) -> None:
     """Train the joint network on the Warehouse, or on data of your own; with the folder of a stopped run, resume it.
 
@@ -107,10 +113,13 @@ def train(
     ssdseg train runs/mine --data path/to/export
     ssdseg train runs/street --data pennfudan --from mobilenetv2
     ssdseg train runs/mine --workers 10.0.0.5:2222,10.0.0.6:2222 --rank 0
+    ssdseg train runs/mine --scheduler tcp://10.0.0.5:8786
     """
     if (workers is None) != (rank is None):
         raise ValueError("--workers and --rank belong together: the addresses of all, and which of them this one is")
-    if workers and mine:
+    if workers and scheduler:
+        raise ValueError("--workers and --scheduler: either these machines or those of a cluster, not both")
+    if mine and (workers or scheduler):
         raise ValueError("--mine is for one machine: your functions are on this one alone")
     if data is None and (preset, backbone, split, classes, start, mine) == (None,) * 5 + (False,):
         begun = _as_noted(folder) or TrainingRun(Preset.LESSON.value, Backbone.MOBILENETV2.value)
@@ -138,6 +147,9 @@ def train(
             )
             return
         must_be_writable(folder)
+        if scheduler:
+            _train_on_cluster(folder, begun, scheduler)
+            return
         with _stops_explained(folder, begun), _together(workers, rank, begun) as ring:
             if begun.data:
                 _train_on_data(folder, begun, ring)
@@ -182,6 +194,19 @@ def _together(workers: str | None, rank: int | None, begun: "TrainingRun") -> "I
         from ssdseg_ref.averaging import Ring
 
         yield Ring(together, say)
+
+
+def _train_on_cluster(folder: Path, begun: "TrainingRun", scheduler: str) -> None:
+    """Let the workers of a Dask cluster train, and bring the network here."""
+    from ssdseg_course.cli.cluster_training import train_on
+    from ssdseg_course.cluster import same_everywhere
+
+    if not _as_noted(folder):
+        _note(folder, begun)
+    with _stops_explained(folder, begun), same_everywhere(scheduler) as client:
+        train_on(client, folder, shlex.split(str(begun)), print_plain)
+    _clear_up(folder)
+    print_plain(f"trained network: {folder / NETWORK_FILE}; `ssdseg evaluate {folder}{_judged_on(begun)}` scores it")
 
 
 def _scores_it(ring: "Ring | None") -> bool:
