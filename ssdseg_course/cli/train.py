@@ -189,7 +189,7 @@ def _together(workers: str | None, rank: int | None, begun: "TrainingRun") -> "I
         print_plain(sentence, console.errors)
 
     addresses = [address.strip() for address in workers.split(",")]
-    with joined(addresses, rank, {**versions(), "set of options": str(begun)}, say) as together:
+    with joined(addresses, rank, {**versions(), "set of options": begun.without_folders()}, say) as together:
         console.import_keras()
         from ssdseg_ref.averaging import Ring
 
@@ -498,6 +498,11 @@ class TrainingRun:
     def noted(self) -> dict[str, str | bool]:
         """As it stands in the run's folder."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def without_folders(self) -> str:
+        """The same with mere names of what may lie elsewhere on another machine."""
+        names = {name: value and Path(value).name for name, value in (("data", self.data), ("start", self.start))}
+        return str(replace(self, **names))
 
     def __str__(self) -> str:
         options = {"preset": self.preset, "backbone": self.backbone, "data": self.data, "split": self.split}
