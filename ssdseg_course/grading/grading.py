@@ -18,8 +18,8 @@ from sqlalchemy.exc import OperationalError
 from traitlets.config import Config
 from traitlets.config.loader import load_pyconfig_files
 
-from ssdseg_course.exercises import exercises_of
 from ssdseg_course.digest import course_digest
+from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading import cluster
 from ssdseg_course.grading.class_report import as_markdown, summarise
 from ssdseg_course.grading.gradebook import (
