@@ -82,7 +82,8 @@ def same_everywhere(scheduler: str) -> Iterator[Client]:
                         f"worker {worker} has another {name}, {theirs.get(name)} and not {ours}; install the same "
                         "everywhere"
                     )
-        yield client
+        with client.as_current():
+            yield client
 
 
 def drawing_on(client: Client) -> "Elsewhere":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from distributed import Client, Future, get_worker, wait
+from distributed import Client, Future, Worker, wait
 from distributed.comm.core import CommClosedError
 
 from ssdseg_course.cli.networks import NETWORK_FILE
@@ -115,7 +115,7 @@ def _watch(
 def _why(future: Future) -> str:
     """Why a worker has not trained to the end; empty if it has."""
     try:
-        ended = future.result(timeout=0)
+        ended = future.result(timeout=STOP)
     except Exception as error:  # whatever Dask says of a worker that died
         return f"is gone: {type(error).__name__}"
     return ended.sentence if ended.status else ""
@@ -154,8 +154,8 @@ def _folder(name: str) -> Path:
     return home() / "cluster" / name
 
 
-def _free_address() -> str:
-    host = get_worker().address.rpartition("://")[2].rpartition(":")[0]
+def _free_address(dask_worker: Worker) -> str:
+    host = dask_worker.address.rpartition("://")[2].rpartition(":")[0]
     with socket.create_server((host, 0)) as server:
         return f"{host}:{server.getsockname()[1]}"
 
@@ -180,11 +180,10 @@ def _train(name: str, arguments: Sequence[str], files: Files, epochs: int) -> En
 def _logged(name: str) -> list[str]:
     """A line for every epoch, of the losses."""
     try:
-        rows = (_folder(name) / LOG).read_text(encoding="utf-8").splitlines()
+        lines = (_folder(name) / LOG).read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    names = rows[0].split(",")
-    logs = [dict(zip(names, row.split(","), strict=False)) for row in rows[1:]]
+    logs = [dict(zip(lines[0].split(","), line.split(","), strict=False)) for line in lines[1:]]
     return [f"loss {float(log['loss']):.3f}, validation loss {float(log['val_loss']):.3f}" for log in logs]
 
 
@@ -198,6 +197,7 @@ def _files_of(name: str) -> Files:
 
 
 def _stop(name: str) -> None:
+    """Have the processes of a training end as at Ctrl-C."""
     for own, process in list(_running.items()):
         if own.startswith(name):
             process.send_signal(signal.SIGINT)

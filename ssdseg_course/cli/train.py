@@ -198,6 +198,7 @@ def _together(workers: str | None, rank: int | None, begun: "TrainingRun") -> "I
 
 def _train_on_cluster(folder: Path, begun: "TrainingRun", scheduler: str) -> None:
     """Let the workers of a Dask cluster train, and bring the network here."""
+    console.import_keras()
     from ssdseg_course.cli.cluster_training import train_on
     from ssdseg_course.cluster import same_everywhere
 
