@@ -12,6 +12,7 @@ well, should a disk lose what it said that it had written.
 import csv
 import io
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,20 @@ class Checkpoints:
         self._write_log()
         self._forget_but(*self._files(log[:-1]), *self._files(log))
 
+    def hand_out(self) -> dict[str, str]:
+        """All files, by their names, as text: what `take_over` makes the same epochs of, on another machine."""
+        return {path.name: b64encode(path.read_bytes()).decode() for path in self._there()}
+
+    def take_over(self, files: Mapping[str, str]) -> None:
+        """Put another one's files in the place of what is here, ahead of `read`.
+
+        Raises:
+            OSError: if they cannot be written.
+        """
+        self._forget_but()
+        for name in sorted(files, key=lambda name: name.endswith(".json")):  # an epoch counts once its record is there
+            write_whole(self.folder / Path(name).name, b64decode(files[name]))
+
     def finish(self, network: keras.Model) -> None:
         """Give the network the weights of the best epoch, and forget what only a training would need."""
         _load(network.weights, self._best(self.best_epoch))
@@ -151,9 +166,12 @@ class Checkpoints:
 
     def _forget_but(self, *kept: Path) -> None:
         # Records first: one without its weights would look like a training that had finished, or like a damaged one.
-        for path in sorted(self.folder.iterdir(), key=lambda path: path.suffix != ".json"):
-            if path not in kept and path.is_file():
+        for path in sorted(self._there(), key=lambda path: path.suffix != ".json"):
+            if path not in kept:
                 path.unlink()
+
+    def _there(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if path.is_file()] if self.folder.is_dir() else []
 
     def _write_log(self) -> None:
         """The whole file again: a line that was cut off is complete then, and no epoch is in it twice."""

@@ -11,25 +11,31 @@ from dataclasses import dataclass, field, fields
 from math import isfinite
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import keras
 import numpy as np
 from keras import KerasTensor, callbacks, ops
 
 from ssdseg_ref.adamw import FastAdamW
+from ssdseg_ref.averaging import InStep, Ring
 from ssdseg_ref.checkpoints import CHECKPOINTS, LOG, Checkpoints, finished_epochs
 from ssdseg_ref.coding import decode
 from ssdseg_ref.config import Config
+from ssdseg_ref.data.files import LazySamples
 from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import BACKGROUND, Sample
 from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.keeping import locked
 from ssdseg_ref.losses import dice_loss, giou_loss, multibox_loss, weighted_cross_entropy
+from ssdseg_ref.workers import Workers
 
 __all__ = ["CHECKPOINTS", "LOG", "RECIPES", "JointTraining", "Recipe", "finished_epochs", "optimizer", "train"]
 
 Logs = dict[str, float]  # Keras's, of a batch or an epoch
 
+COMPARED = 32  # samples of each split, whose pixels workers compare
+SAME_WEIGHTS = 1e-5  # relative: closer than any two networks that began with other numbers
 TENSORBOARD = "tensorboard"  # in a run's folder: the same for `tensorboard --logdir`
 
 
@@ -148,6 +154,7 @@ def train(
     taken_over: Collection[str] = (),
     verbose: int | str = "auto",
     watchers: Sequence[callbacks.Callback] = (),
+    ring: Ring | None = None,
 ) -> keras.callbacks.History:
     """Train a network, in place.
 
@@ -165,6 +172,8 @@ def train(
         taken_over: paths of the weights that another network has learned; see `Recipe`.
         verbose: as Keras's `fit` takes it.
         watchers: further callbacks, such as one that draws the losses.
+        ring: of the workers that train together; each calls this with the same arguments, and a folder of its own.
+            They go on from the last epoch that any of them has kept.
 
     Returns:
         Keras's history of the epochs of this call.
@@ -172,7 +181,8 @@ def train(
     Raises:
         ValueError: if there are too few samples for a batch, if classes and weights differ in number, if the folder
             holds another training, or one at work, if a sample cannot be read or holds a class that the network does
-            not know, and if the loss is no number any more; the epochs before are kept.
+            not know, if workers differ or one is lost, and if the loss is no number any more; the epochs before are
+            kept.
         OSError: if the folder cannot be written into; the epochs before are kept.
     """
     _can_train(network)
@@ -183,10 +193,20 @@ def train(
         trainer = JointTraining(twin, config, recipe.class_weights)
         steps = len(training) // recipe.batch_size
         learner = optimizer(recipe, steps * recipe.epochs, taken_over)
+        begun_with = _begun_with(config, recipe, training, validation)
+        share, judged, together = (0, 1), validation, list[callbacks.Callback]()
+        if ring:
+            _begin_equal(ring, twin, {**begun_with, "images": _digest(training, validation)})
+            learner = ring.stepping_along(learner)
+            share = (ring.workers.rank, len(ring.workers))
+            judged = _dealt_out(validation, recipe.batch_size, *share)
+            together = [InStep(ring, len(judged))]
         trainer.compile(optimizer=learner, jit_compile=False)  # XLA is slow on a CPU
         trainer.optimizer.build(twin.trainable_variables)  # else the first step is traced twice, which takes long
-        kept = Checkpoints(folder, _begun_with(config, recipe, training, validation))
+        kept = Checkpoints(folder, begun_with)
         kept.read(twin, trainer)
+        if ring:
+            _go_on_equal(ring.workers, kept, twin, trainer)
         history = callbacks.History()
         history.on_train_begin()  # of no epoch yet
         if not _has_finished(kept, recipe):
@@ -202,18 +222,62 @@ def train(
                         first_batch=kept.epochs * steps,
                         zoom_share=recipe.zoom_share,
                         strong=recipe.strong,
+                        share=share,
                     ),
                     epochs=recipe.epochs,
                     initial_epoch=kept.epochs,
                     steps_per_epoch=steps,
                     shuffle=False,  # `batches` has done it
-                    validation_data=batches(validation, config, recipe.batch_size),
-                    callbacks=[*_keeping(kept, recipe), *_tensorboard(folder), *watchers],
+                    validation_data=batches(judged, config, recipe.batch_size),
+                    callbacks=[*together, *_keeping(kept, recipe), *_tensorboard(folder), *watchers],
                     verbose=verbose,
                 )
         kept.finish(twin)
         network.set_weights(twin.get_weights())
     return history
+
+
+def _begin_equal(ring: Ring, network: keras.Model, about: dict[str, Any]) -> None:
+    """Refuse workers that would train something else, and let all begin with the same weights."""
+    ring.workers.must_agree(about)
+    size = float(np.mean([np.abs(weight).mean() for weight in network.get_weights()]))
+    sizes = ring.workers.gather(size)
+    if not np.allclose(sizes, sizes[0], rtol=SAME_WEIGHTS):
+        raise ValueError("the workers begin with different networks; give all of them the same one to begin with")
+    # Two kinds of processors may differ in the last digit of a random number.
+    ring.equalise([weight for weight in network.weights if weight.dtype == "float32"])
+
+
+def _go_on_equal(workers: Workers, kept: Checkpoints, network: keras.Model, trainer: keras.Model) -> None:
+    """Let whoever has most epochs hand them to those that have others: one that was killed, or a new machine."""
+    there = workers.gather(kept.log)
+    most = max(range(len(there)), key=lambda rank: len(there[rank]))
+    if all(log == there[most] for log in there):
+        return
+    files = workers.gather(kept.hand_out() if workers.rank == most else None)[most]
+    if kept.log != there[most]:
+        kept.take_over(files)
+        kept.read(network, trainer)
+    workers.must_agree({"number of epochs that are kept": kept.epochs})
+
+
+def _digest(*parts: Sequence[Sample]) -> str:
+    """A few of the samples, taken evenly, in eight digits."""
+    checksum = 0
+    for samples in parts:
+        for place in np.linspace(0, len(samples) - 1, min(COMPARED, len(samples))).astype(int):
+            sample = samples[int(place)]
+            for part in (sample.image, sample.boxes, sample.labels, sample.mask):
+                checksum = crc32(np.ascontiguousarray(part).tobytes(), checksum)
+    return f"{checksum:08x}"
+
+
+def _dealt_out(samples: Sequence[Sample], batch_size: int, rank: int, workers: int) -> Sequence[Sample]:
+    """The batches that one of several workers judges; all of them, where there are fewer than workers."""
+    if len(samples) <= batch_size * (workers - 1):
+        return samples
+    own = [place for place in range(len(samples)) if place // batch_size % workers == rank]
+    return LazySamples(own, samples.__getitem__)
 
 
 def _keeping(kept: Checkpoints, recipe: Recipe) -> list[callbacks.Callback]:

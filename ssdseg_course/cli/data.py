@@ -1,7 +1,8 @@
 """`ssdseg data`: list, draw, download, check, look at and convert data sets."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ssdseg_ref.data.files import Readable
     from ssdseg_ref.data.registry import DataSet
     from ssdseg_ref.data.sample import Sample
+    from ssdseg_ref.data.splits import Elsewhere
     from ssdseg_ref.data.statistics import Statistics
 
 WAREHOUSE = "warehouse"
@@ -93,13 +95,28 @@ def list_data_sets(size: Size = None) -> None:
 def make(
     split: Annotated[list[str] | None, typer.Option(help="Give it once for each split. Default: all of them.")] = None,
     size: Size = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster to draw on, such as tcp://host:8786.")
+    ] = None,
 ) -> None:
     """Draw the Warehouse's scenes now, so that nothing waits for them later."""
     from ssdseg_ref.data import warehouse
 
-    for name in split or warehouse.SPLITS:
-        samples = _warehouse(name, size)
-        console.output.print(f"{name}: {len(samples):,} scenes are ready")
+    with _drawing_on(scheduler) as elsewhere:
+        for name in split or warehouse.SPLITS:
+            samples = _warehouse(name, size, elsewhere)
+            console.output.print(f"{name}: {len(samples):,} scenes are ready")
+
+
+@contextmanager
+def _drawing_on(scheduler: str | None) -> "Iterator[Elsewhere | None]":
+    if scheduler is None:
+        yield None
+        return
+    from ssdseg_course.cluster import drawing_on, same_everywhere
+
+    with same_everywhere(scheduler) as client:
+        yield drawing_on(client)
 
 
 @app.command()
@@ -399,14 +416,14 @@ def _refuse(value: object, option: str, owner: str) -> None:
         raise ValueError(f"{option} is for {owner} only")
 
 
-def _warehouse(split: str, size: tuple[int, int] | None) -> Sequence["Sample"]:
+def _warehouse(split: str, size: tuple[int, int] | None, elsewhere: "Elsewhere | None" = None) -> Sequence["Sample"]:
     from ssdseg_ref.data import warehouse
     from ssdseg_ref.data.sample import IMAGE_SIZE
 
     if split not in warehouse.SPLITS:
         raise ValueError(f"the warehouse has no split {split!r}, it has {', '.join(warehouse.SPLITS)}")
     with console.progress(f"drawing {split}") as update:
-        return warehouse.split(split, size or IMAGE_SIZE, update)
+        return warehouse.split(split, size or IMAGE_SIZE, update, elsewhere)
 
 
 def _megabytes(folder: Path) -> str:

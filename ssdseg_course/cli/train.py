@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import keras
 
     from ssdseg_ref.adoption import Adopted
+    from ssdseg_ref.averaging import Ring
     from ssdseg_ref.config import Config
     from ssdseg_ref.data.files import Readable
     from ssdseg_ref.data.sample import Sample
@@ -88,13 +89,38 @@ def train(
             f"Default: {START}.",
         ),
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT,HOST:PORT",
+            help="Train on several machines at once: the addresses of all of them, the same list on each. What they "
+            "send is neither encrypted nor authenticated.",
+        ),
+    ] = None,
+    rank: Annotated[
+        int | None, typer.Option(metavar="R", help="Which of these this machine is, counted from 0.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Of a Dask cluster to train on, all workers at once, such as tcp://host:8786."
+        ),
+    ] = None,
 ) -> None:
     """Train the joint network on the Warehouse, or on data of your own; with the folder of a stopped run, resume it.
 
     \b
     ssdseg train runs/mine --data path/to/export
     ssdseg train runs/street --data pennfudan --from mobilenetv2
+    ssdseg train runs/mine --workers 10.0.0.5:2222,10.0.0.6:2222 --rank 0
+    ssdseg train runs/mine --scheduler tcp://10.0.0.5:8786
     """
+    if (workers is None) != (rank is None):
+        raise ValueError("--workers and --rank belong together: the addresses of all, and which of them this one is")
+    if workers and scheduler:
+        raise ValueError("--workers and --scheduler: either these machines or those of a cluster, not both")
+    if mine and (workers or scheduler):
+        raise ValueError("--mine is for one machine: your functions are on this one alone")
     if data is None and (preset, backbone, split, classes, start, mine) == (None,) * 5 + (False,):
         begun = _as_noted(folder) or TrainingRun(Preset.LESSON.value, Backbone.MOBILENETV2.value)
     elif data is None:
@@ -121,11 +147,14 @@ def train(
             )
             return
         must_be_writable(folder)
-        with _stops_explained(folder, begun):
+        if scheduler:
+            _train_on_cluster(folder, begun, scheduler)
+            return
+        with _stops_explained(folder, begun), _together(workers, rank, begun) as ring:
             if begun.data:
-                _train_on_data(folder, begun)
+                _train_on_data(folder, begun, ring)
             else:
-                _train(folder, begun)
+                _train(folder, begun, ring)
 
 
 def _whole_path(name: str) -> str:
@@ -147,7 +176,48 @@ def _judged_on(begun: "TrainingRun") -> str:
     return f" --data {shlex.quote(begun.data)}" + (f" --split {shlex.quote(judged_by)}" if judged_by else "")
 
 
-def _train(folder: Path, begun: "TrainingRun") -> None:
+@contextmanager
+def _together(workers: str | None, rank: int | None, begun: "TrainingRun") -> "Iterator[Ring | None]":
+    """The ring of the machines that train, once all are there; None where there is this one alone."""
+    if workers is None or rank is None:
+        yield None
+        return
+    from ssdseg_course.digest import versions
+    from ssdseg_ref.workers import joined
+
+    def say(sentence: str) -> None:
+        print_plain(sentence, console.errors)
+
+    addresses = [address.strip() for address in workers.split(",")]
+    with joined(addresses, rank, {**versions(), "set of options": begun.without_folders()}, say) as together:
+        console.import_keras()
+        from ssdseg_ref.averaging import Ring
+
+        yield Ring(together, say)
+
+
+def _train_on_cluster(folder: Path, begun: "TrainingRun", scheduler: str) -> None:
+    """Let the workers of a Dask cluster train, and bring the network here."""
+    console.import_keras()
+    from ssdseg_course.cli.cluster_training import train_on
+    from ssdseg_course.cluster import same_everywhere
+
+    if not _as_noted(folder):
+        _note(folder, begun)
+    with _stops_explained(folder, begun), same_everywhere(scheduler) as client:
+        train_on(client, folder, shlex.split(str(begun)), print_plain)
+    _clear_up(folder)
+    print_plain(f"trained network: {folder / NETWORK_FILE}; `ssdseg evaluate {folder}{_judged_on(begun)}` scores it")
+
+
+def _scores_it(ring: "Ring | None") -> bool:
+    """Whether this machine scores the network, once all have it: the others would count the same."""
+    if ring:
+        ring.workers.finish()
+    return ring is None or ring.workers.rank == 0
+
+
+def _train(folder: Path, begun: "TrainingRun", ring: "Ring | None") -> None:
     """Train the preset that was begun, or the rest of it, save it, and score it."""
     console.import_keras()
     import keras
@@ -171,9 +241,10 @@ def _train(folder: Path, begun: "TrainingRun") -> None:
             f"{len(config.anchors):,} anchors, {recipe.epochs} epochs of {len(samples):,} scenes"
             + (f", {done} of them done" if done else "")
         )
-        training.train(network, config, recipe, samples, validation, folder, verbose=_verbose())
+        training.train(network, config, recipe, samples, validation, folder, verbose=_verbose(), ring=ring)
         _keep(network, config, folder)
-        score(network, config, "validation")
+        if _scores_it(ring):
+            score(network, config, "validation")
     if own:
         idle = [piece.exercise_id for piece in own.own if piece not in own.at_work]
         never = f"; right, but never called: {', '.join(idle)}" if idle else ""
@@ -193,7 +264,7 @@ class _Data(NamedTuple):
     read: tuple["Readable", ...]
 
 
-def _train_on_data(folder: Path, begun: "TrainingRun") -> None:
+def _train_on_data(folder: Path, begun: "TrainingRun", ring: "Ring | None") -> None:
     """Fit a network to the data, train it or go on with that, save it, and score it."""
     console.import_keras()
     data = _look_at_data(begun)
@@ -210,6 +281,8 @@ def _train_on_data(folder: Path, begun: "TrainingRun") -> None:
             f"{begun.data}: its images or labels are others than when the training in {folder} was begun; use another "
             "folder"
         )
+    if ring:
+        ring.workers.must_agree({"checksum of images and labels": data.found.checksum})
     _note(folder, replace(begun, checksum=data.found.checksum))
     config = own_data.fit_config(base, data.found, data.classes, data.has_masks)
     recipe = own_data.fit_recipe(len(data.training), data.found.statistics.class_weights)
@@ -233,9 +306,20 @@ def _train_on_data(folder: Path, begun: "TrainingRun") -> None:
         print_plain("there are boxes alone, so the mask head is not trained, and its masks mean nothing")
     if not boxes:
         print_plain("there are masks alone, so the network learns to find no boxes")
-    training.train(network, config, recipe, samples, data.validation, folder, taken_over=taken_over, verbose=_verbose())
+    training.train(
+        network,
+        config,
+        recipe,
+        samples,
+        data.validation,
+        folder,
+        taken_over=taken_over,
+        verbose=_verbose(),
+        ring=ring,
+    )
     _keep(network, config, folder)
-    print_scores(network, config, data.scored, f"{count(len(data.scored), 'image')} of {data.judges}")
+    if _scores_it(ring):
+        print_scores(network, config, data.scored, f"{count(len(data.scored), 'image')} of {data.judges}")
     must_have_read_all(*data.read)
 
 
@@ -415,6 +499,11 @@ class TrainingRun:
     def noted(self) -> dict[str, str | bool]:
         """As it stands in the run's folder."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def without_folders(self) -> str:
+        """The same with mere names of what may lie elsewhere on another machine."""
+        names = {name: value and Path(value).name for name, value in (("data", self.data), ("start", self.start))}
+        return str(replace(self, **names))
 
     def __str__(self) -> str:
         options = {"preset": self.preset, "backbone": self.backbone, "data": self.data, "split": self.split}

@@ -2,25 +2,20 @@
 
 import contextlib
 import ctypes
-import functools
-import hashlib
 import logging
-import re
 import signal
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
-from distributed.comm.core import CommClosedError
 from distributed.security import Security
 
-import ssdseg_course
-import ssdseg_ref
+from ssdseg_course.cluster import CONNECT, ClusterError, no_course, reached
+from ssdseg_course.digest import course_digest
 from ssdseg_course.grading.grader import Graded, NotGraded, Work, grade
 from ssdseg_course.grading.sandbox import Sandbox, SandboxError
 from ssdseg_course.grading.text import LONGEST_SENTENCE, shown, shown_lines
@@ -32,10 +27,8 @@ SECONDS_OF_A_WORKER = 900  # of its processor, for a submission; answers run els
 MOST_LINES = 50  # remarks on a submission, messages on an exercise
 LONGEST_CELL = 200_000  # characters of a cell that a page shows
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
-CONNECT_SECONDS = 10
-ADDRESS = re.compile(r"(\w+://)?[^/\s]+:\d+/?")
 SETTINGS = {
-    "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+    **CONNECT,
     "distributed.scheduler.http.routes": [],  # no pages for anybody to look at
     "distributed.worker.http.routes": [],
     "distributed.scheduler.allowed-failures": 0,  # what ends a worker is graded once more, by itself
@@ -44,10 +37,6 @@ SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
 }
-
-
-class ClusterError(ValueError):
-    """A cluster that cannot be used; the message says why."""
 
 
 @contextmanager
@@ -83,27 +72,16 @@ def connected(workers: int | None, scheduler: str | None, unsafe: bool) -> Itera
                     memory_limit=0,
                 )
             )
-        elif not ADDRESS.fullmatch(scheduler):
-            raise ClusterError(f"{scheduler}: that is not the address of a scheduler, such as tcp://10.0.0.5:8786")
-        try:
-            client = stack.enter_context(
-                Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False, security=security)
-            )
-        except (OSError, TimeoutError, CommClosedError, ValueError) as error:
-            raise ClusterError(f"{scheduler}: no Dask scheduler answers there ({_first_line(error)})") from None
+        client = stack.enter_context(reached(scheduler, security))
         _look_at_workers(client, str(scheduler), unsafe, security is not None)
         yield client
 
 
 def _look_at_workers(client: Client, address: str, unsafe: bool, ours: bool) -> None:
     try:
-        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-    except TimeoutError:
-        raise ClusterError(f"{address}: this cluster has no worker; start one with `dask worker {address}`") from None
-    try:
         said = client.run(_introduce_yourself, unsafe, ours)
     except ModuleNotFoundError as error:
-        raise ClusterError(f"{address}: its workers do not have the course ({error}); install it there") from None
+        raise no_course(address, error) from None
     for worker, (digest, trouble) in said.items():
         if digest != course_digest():
             raise ClusterError(f"worker {worker} has another version of the course; install the same everywhere")
@@ -195,19 +173,3 @@ def _cleaned(result: Graded | NotGraded) -> Graded | NotGraded:
     remarks = tuple(shown(remark, LONGEST_SENTENCE) for remark in result.remarks[:MOST_LINES])
     cells = [{**cell, "source": shown_lines(cell["source"], LONGEST_CELL)} for cell in result.notebook["cells"]]
     return replace(result, reports=reports, remarks=remarks, notebook={**result.notebook, "cells": cells})
-
-
-@functools.cache
-def course_digest() -> str:
-    """A short text that tells two versions of the course apart: a digest of all code that has a say in a grade."""
-    digest = hashlib.sha256()
-    for package in (ssdseg_course, ssdseg_ref):
-        folder = Path(package.__path__[0])
-        for path in sorted(folder.rglob("*.py")):
-            if not {"cli", "explorers"} & set(path.relative_to(folder).parts):
-                digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

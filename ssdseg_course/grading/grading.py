@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from traitlets.config import Config
 from traitlets.config.loader import load_pyconfig_files
 
+from ssdseg_course.digest import course_digest
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading import cluster
 from ssdseg_course.grading.class_report import as_markdown, summarise
@@ -355,7 +356,7 @@ def _directory(folder: Path, config: Config, step: str, default: str) -> Path:
 def _digest(content: bytes, beside: Mapping[str, bytes], timestamp: datetime | None, release: str) -> str:
     """Tells what a grade was given for: this file and those beside it, this time, this lesson, these checks."""
     others = (part for name in sorted(beside) for part in (name.encode("utf-8", "surrogatepass"), beside[name]))
-    parts = (content, str(timestamp).encode(), release.encode(), cluster.course_digest().encode(), *others)
+    parts = (content, str(timestamp).encode(), release.encode(), course_digest().encode(), *others)
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 

@@ -61,6 +61,7 @@ def batches(
     first_batch: int = 0,
     zoom_share: float = 0.0,
     strong: bool = False,
+    share: tuple[int, int] = (0, 1),
 ) -> "tf.data.Dataset":
     """A `tf.data.Dataset` of (images, {"classes", "offsets", "mask"}).
 
@@ -73,12 +74,14 @@ def batches(
         first_batch: where a training that goes on starts; its batches are those that it would have had.
         zoom_share: share of the training's samples that are zoomed.
         strong: for training: augment as small data needs it, see `augment_strongly`.
+        share: for training: (rank, workers) of one of several, which gets its part of every batch; the samples in it
+            are those that one alone would have had there, augmented alike.
 
     Returns:
         The data set, which prepares samples in parallel and ahead of the step that uses them.
 
     Raises:
-        ValueError: if there is no sample, or training gets less than one batch.
+        ValueError: if there is no sample, if training gets less than one batch, or a batch has no equal parts.
     """
     import tensorflow as tf  # here alone, so that samples can be prepared for other backends without it
 
@@ -87,6 +90,10 @@ def batches(
         raise ValueError("there is no sample to make a batch of")
     if training and len(samples) < batch_size:
         raise ValueError(f"{len(samples)} samples do not fill a batch of {batch_size}")
+    rank, workers = share
+    if training and batch_size % workers:
+        equal = ", ".join(str(parts) for parts in range(2, batch_size + 1) if batch_size % parts == 0)
+        raise ValueError(f"a batch of {batch_size} cannot be shared equally by {workers} workers; it can by {equal}")
 
     def load(position: np.ndarray) -> tuple[np.ndarray, ...]:
         epoch, place = divmod(int(position), len(samples))
@@ -110,6 +117,8 @@ def batches(
 
     first = first_batch * batch_size
     positions = tf.data.Dataset.range(first, tf.int64.max if training else len(samples))
+    if training:
+        positions, batch_size = positions.shard(workers, rank), batch_size // workers
     dataset = positions.map(load_tensors, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
 

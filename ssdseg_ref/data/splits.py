@@ -38,6 +38,8 @@ from ssdseg_ref.keeping import bring_to_disk, sweep, whole_folder
 Render = Callable[[int, tuple[int, int]], Sample]  # (seed, (height, width)) -> Sample
 Progress = Callable[[int, int], None]  # (scenes drawn, scenes in all)
 Annotations = list[tuple[np.ndarray, np.ndarray]]  # boxes (M, 4) and labels (M,) per scene
+# ((seeds of each chunk), (height, width), render) -> (place of a chunk, its scenes), in whatever order they come
+Elsewhere = Callable[[Sequence[range], tuple[int, int], Render], Generator[tuple[int, list[Sample]], None, None]]
 Job = tuple[Path, int, range, tuple[int, int], Render]  # the arguments of `_draw_chunk`
 
 FINGERPRINT_SCENES = 3
@@ -73,7 +75,12 @@ def cache_folder(name: str, seeds: range, size: tuple[int, int], render: Render)
 
 
 def cached_split(
-    name: str, seeds: range, size: tuple[int, int], render: Render, progress: Progress | None = None
+    name: str,
+    seeds: range,
+    size: tuple[int, int],
+    render: Render,
+    progress: Progress | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> LazySamples:
     """The scenes of `seeds`, drawn if they are not in the cache yet.
 
@@ -87,6 +94,7 @@ def cached_split(
         size: (height, width) in pixels.
         render: draws a scene; a function at the top of a module, so that other processes find it.
         progress: called now and then while drawing, not when the scenes are in the cache.
+        elsewhere: draws on other machines, in place of this one's cores.
 
     Raises:
         OSError: if the scenes cannot be kept; the sentence says where, and how to keep them elsewhere.
@@ -95,7 +103,7 @@ def cached_split(
     sweep(folder.parent)
     samples = open_cache(folder, len(seeds), size)
     if samples is None:
-        _make_cache(folder, seeds, size, render, progress)
+        _make_cache(folder, seeds, size, render, progress, elsewhere)
         samples = open_cache(folder, len(seeds), size)
     if samples is None:
         raise _cannot_keep(folder, "the scenes just drawn cannot be read back")
@@ -139,10 +147,17 @@ def _fingerprint(seeds: range, size: tuple[int, int], render: Render) -> str:
     return digest.hexdigest()[:10]
 
 
-def _make_cache(folder: Path, seeds: range, size: tuple[int, int], render: Render, progress: Progress | None) -> None:
+def _make_cache(
+    folder: Path,
+    seeds: range,
+    size: tuple[int, int],
+    render: Render,
+    progress: Progress | None,
+    elsewhere: Elsewhere | None,
+) -> None:
     try:
         with whole_folder(folder) as draft:
-            _draw_all(draft, seeds, size, render, progress)
+            _draw_all(draft, seeds, size, render, progress, elsewhere)
             if open_cache(folder, len(seeds), size) is None:
                 _discard(folder)
     except OSError as error:
@@ -164,14 +179,23 @@ def _discard(folder: Path) -> None:
         shutil.rmtree(rubbish, ignore_errors=True)
 
 
-def _draw_all(folder: Path, seeds: range, size: tuple[int, int], render: Render, progress: Progress | None) -> None:
-    """Draw every scene into the three files of `folder`, on all cores."""
+def _draw_all(
+    folder: Path,
+    seeds: range,
+    size: tuple[int, int],
+    render: Render,
+    progress: Progress | None,
+    elsewhere: Elsewhere | None,
+) -> None:
+    """Draw every scene into the three files of `folder`, on all cores or elsewhere."""
     for name, shape in (("images.npy", (len(seeds), *size, 3)), ("masks.npy", (len(seeds), *size))):
         np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=shape).flush()
     jobs = [(folder, first, seeds[first : first + CHUNK], size, render) for first in range(0, len(seeds), CHUNK)]
     annotations: dict[int, Annotations] = {}
     drawn = 0
-    with closing(_run(jobs)) as results:  # closed, so that no process still draws when `progress` raises
+    with closing(
+        _fetch(jobs, elsewhere) if elsewhere else _run(jobs)
+    ) as results:  # closed, so that no process still draws when `progress` raises
         for first, chunk in results:
             annotations[first] = chunk
             drawn += len(chunk)
@@ -192,7 +216,10 @@ def _draw_chunk(
     folder: Path, first: int, seeds: range, size: tuple[int, int], render: Render
 ) -> tuple[int, Annotations]:
     """Draw scenes into rows `first`, `first` + 1, ... of the two arrays on disk; gives `first` and the annotations."""
-    samples = [render(seed, size) for seed in seeds]
+    return _keep_chunk(folder, first, [render(seed, size) for seed in seeds])
+
+
+def _keep_chunk(folder: Path, first: int, samples: list[Sample]) -> tuple[int, Annotations]:
     _write_rows(folder / "images.npy", first, [sample.image for sample in samples])
     _write_rows(folder / "masks.npy", first, [sample.mask for sample in samples])
     return first, [(sample.boxes, sample.labels) for sample in samples]
@@ -205,6 +232,14 @@ def _write_rows(path: Path, first: int, rows: list[np.ndarray]) -> None:
     with path.open("r+b") as file:
         file.seek(array.offset + first * array.strides[0])
         file.write(content.tobytes())
+
+
+def _fetch(jobs: Sequence[Job], elsewhere: Elsewhere) -> Generator[tuple[int, Annotations], None, None]:
+    """Results as of `_draw_chunk`, of scenes that others draw."""
+    folder, _, _, size, render = jobs[0]
+    with closing(elsewhere([seeds for _, _, seeds, _, _ in jobs], size, render)) as chunks:
+        for place, samples in chunks:
+            yield _keep_chunk(folder, jobs[place][1], samples)
 
 
 def _run(jobs: Sequence[Job]) -> Generator[tuple[int, Annotations], None, None]:

@@ -32,7 +32,7 @@ from ssdseg_ref.data.monorail import paint_monorail, sample_rail_path
 from ssdseg_ref.data.people import paint_person
 from ssdseg_ref.data.sample import CLASSES as CLASSES
 from ssdseg_ref.data.sample import IGNORE, IMAGE_SIZE, Sample, box_around
-from ssdseg_ref.data.splits import cached_split
+from ssdseg_ref.data.splits import Elsewhere, cached_split
 
 SPLITS = {
     "train": range(0, 2000),
@@ -101,7 +101,10 @@ def render(seed: int, size: tuple[int, int] = IMAGE_SIZE) -> Sample:
 
 
 def split(
-    name: str, size: tuple[int, int] = IMAGE_SIZE, progress: Callable[[int, int], None] | None = None
+    name: str,
+    size: tuple[int, int] = IMAGE_SIZE,
+    progress: Callable[[int, int], None] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Sequence[Sample]:
     """A split of the data set: drawn once, then read from the cache in `SSDSEG_HOME`.
 
@@ -110,13 +113,14 @@ def split(
             "train" and 6,000 more.
         size: (height, width) in pixels.
         progress: called with (scenes drawn, scenes in all) while it draws.
+        elsewhere: draws on other machines, see `cached_split`.
 
     Raises:
         ValueError: if there is no such split.
     """
     if name not in SPLITS:
         raise ValueError(f"the warehouse has no split {name!r}, it has {', '.join(SPLITS)}")
-    return cached_split(f"warehouse-{name}", SPLITS[name], size, render, progress)
+    return cached_split(f"warehouse-{name}", SPLITS[name], size, render, progress, elsewhere)
 
 
 def annotate(

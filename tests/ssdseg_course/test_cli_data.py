@@ -28,8 +28,8 @@ def render(seed: int, size: tuple[int, int]) -> Sample:
     return Sample(image, np.array([[0, 0, 0.5, 0.5]], np.float32), np.array([1 + seed % 3], np.int32), mask)
 
 
-def split(name, size, progress):
-    return splits.cached_split(f"warehouse-{name}", SPLITS[name], size, render, progress)
+def split(name, size, progress, elsewhere=None):
+    return splits.cached_split(f"warehouse-{name}", SPLITS[name], size, render, progress, elsewhere)
 
 
 @pytest.fixture(autouse=True)

@@ -82,14 +82,14 @@ def test_a_worker_that_is_killed_costs_nobody_a_grade(tmp_path):
 
 
 def test_an_address_where_nobody_is_is_named(monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr("ssdseg_course.cluster.CONNECT_SECONDS", 1)
     words = r"127\.0\.0\.1:1: no Dask scheduler answers"
     with pytest.raises(ClusterError, match=words), connected(None, "tcp://127.0.0.1:1", False):
         pass
 
 
 def test_a_cluster_without_a_worker_says_how_to_start_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr("ssdseg_course.cluster.CONNECT_SECONDS", 1)
     with scheduler(tmp_path) as file:
         where = address(file)
         with pytest.raises(ClusterError, match="`dask worker tcp"), connected(None, where, False):

@@ -102,7 +102,9 @@ def everybody(root: Path, port: int) -> tuple[submissions.Case, ...]:
     )
 
 
-@pytest.fixture(scope="module", params=[pytest.param("some", marks=pytest.mark.part), pytest.param("all", marks=pytest.mark.full)])
+@pytest.fixture(
+    scope="module", params=[pytest.param("some", marks=pytest.mark.part), pytest.param("all", marks=pytest.mark.full)]
+)
 def graded(request, tmp_path_factory):
     """The class, graded; with what was seen before and after."""
     root = tmp_path_factory.mktemp("term")
