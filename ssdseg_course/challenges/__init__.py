@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MODULES: dict[str, str] = {
     "01": "anchors",
+    "04": "small_networks",
+    "05": "small_networks",
 }
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from ssdseg_course.challenges.source import source_of
 from ssdseg_course.checking.exercise import Arguments, Function, call
-from ssdseg_course.checking.probe import Outcome, probe
+from ssdseg_course.checking.probe import Outcome, WrongAnswer, probe
 from ssdseg_course.checking.time_limit import TimeIsUp, time_limit
 from ssdseg_course.checking.values import Plain, with_article
 from ssdseg_course.work.timing import duration, in_turn
@@ -153,6 +153,8 @@ class Challenge(ABC):
         found = []
         for outcome in outcomes:
             if (failure := outcome.failure) is not None:
+                if failure.error == WrongAnswer.__name__:  # out of `run`, and a sentence already
+                    raise Refused(failure.message)
                 if failure.error == NotImplementedError.__name__:
                     unwritten = f"`{failure.function}` is not written yet"
                     raise Refused(

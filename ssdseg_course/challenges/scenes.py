@@ -1,0 +1,45 @@
+"""The hidden scenes that networks are judged by, and how far their scores can be trusted."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from ssdseg_course.challenges.challenge import LEARNERS
+from ssdseg_ref.data.sample import IMAGE_SIZE, Sample
+from ssdseg_ref.data.splits import cached_split
+from ssdseg_ref.data.warehouse import render
+
+MOST = 500  # that a challenge may ask for
+MIDDLE_HALF = 0.6745  # of a normal distribution, in deviations on each side
+
+
+def hidden_scenes(first: int, count: int) -> Sequence[Sample]:
+    """Scenes that no split of the data set has. Those of learners are drawn once and kept, for attempts are many.
+
+    Args:
+        first: seed of the first one.
+        count: how many, at most `MOST`.
+
+    Raises:
+        OSError: if those of learners cannot be kept.
+    """
+    if first != LEARNERS:
+        return _drawn(first, count)
+    scenes = cached_split("challenges", range(LEARNERS, LEARNERS + MOST), IMAGE_SIZE, render)
+    return [scenes[index] for index in range(count)]
+
+
+@lru_cache(maxsize=1)  # a class table judges all answers to a challenge by the same
+def _drawn(first: int, count: int) -> list[Sample]:
+    return [render(seed, IMAGE_SIZE) for seed in range(first, first + count)]
+
+
+def spread_of_a_share(share: float, count: int) -> float:
+    """How far from a share the middle half of others would lie, each counted in as many other examples.
+
+    Args:
+        share: that was found, in 0..1.
+        count: of examples.
+    """
+    return MIDDLE_HALF * float(np.sqrt(share * (1 - share) / count))
