@@ -14,6 +14,7 @@ MODULES: dict[str, str] = {
     "01": "anchors",
     "04": "small_networks",
     "05": "small_networks",
+    "07": "segmentation",
 }
 
 

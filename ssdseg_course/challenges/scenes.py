@@ -1,6 +1,6 @@
 """The hidden scenes that networks are judged by, and how far their scores can be trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +11,7 @@ from ssdseg_ref.data.splits import cached_split
 from ssdseg_ref.data.warehouse import render
 
 MOST = 500  # that a challenge may ask for
+BOOTSTRAPS = 100
 MIDDLE_HALF = 0.6745  # of a normal distribution, in deviations on each side
 
 
@@ -43,3 +44,18 @@ def spread_of_a_share(share: float, count: int) -> float:
         count: of examples.
     """
     return MIDDLE_HALF * float(np.sqrt(share * (1 - share) / count))
+
+
+def middle_half_of(score: Callable[[np.ndarray], float], count: int) -> tuple[float, float]:
+    """Between which scores the middle half lies if as many scenes are drawn again out of these, with repeats.
+
+    Source: Efron 1979, "Bootstrap Methods: Another Look at the Jackknife".
+
+    Args:
+        score: from the indices of the scenes that were drawn.
+        count: of scenes.
+    """
+    rng = np.random.default_rng(count)
+    drawn = [score(rng.integers(0, count, count)) for _ in range(BOOTSTRAPS)]
+    low, high = np.quantile(drawn, (0.25, 0.75))
+    return float(low), float(high)

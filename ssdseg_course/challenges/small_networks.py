@@ -58,29 +58,29 @@ def accuracy(result: Plain, truth: np.ndarray) -> Score:
 
 def _parts(result: Plain, count: int) -> tuple[np.ndarray, np.ndarray]:
     # A sandbox may give anything.
-    if isinstance(result, tuple) and len(result) == 2:
-        logits, costs = result
-        if getattr(logits, "shape", None) == (count, len(NAMES)) and getattr(costs, "shape", None) == (2,):
-            return logits, costs
+    if isinstance(result, tuple) and [getattr(part, "shape", None) for part in result] == [(count, len(NAMES)), (2,)]:
+        return result
     raise Refused(f"{count} crops want {len(NAMES)} logits each")
 
 
+MILLIONS, TIMES, SCENES = CLASSIFIER_LIMITS.multiply_adds // 10**6, CLASSIFIER_LIMITS.yardsticks, len(LEARNED)
 TASK = f"""\
-Write `{{name}}()`: it returns a Keras model that sorts small pictures into {", ".join(NAMES[:-1])} and {NAMES[-1]}: from
-({SIDE}, {SIDE}, 3), already scaled to -1..1, to four logits (no softmax). {{rule}}
-It has fewer than 200,000 parameters and takes at most {CLASSIFIER_LIMITS.multiply_adds // 10**6} million multiply-adds a picture.
+Write `my_network()`: it returns a Keras model that sorts small pictures into {", ".join(NAMES)}:
+from ({SIDE}, {SIDE}, 3), already scaled to -1..1, to four logits (no softmax). {{rule}}
+It has fewer than 200,000 parameters and takes at most {MILLIONS} million multiply-adds a picture.
 
-The course trains it, all answers alike: {STEPS} steps of {CLASSIFIER_BATCH} crops out of {len(LEARNED)} scenes, mirrored and relit. That
-takes up to a minute on two cores. The budget is steps and multiply-adds, not seconds, so your score does not depend on
-how busy your machine is. Only a step that takes {CLASSIFIER_LIMITS.yardsticks:g} times as long as one of a small network beside it is refused.
+The course trains it, all answers alike: {STEPS} steps of {CLASSIFIER_BATCH} crops out of {SCENES} scenes, mirrored and
+relit. That takes up to a minute on two cores. The budget is steps and multiply-adds, not seconds, so your score does
+not depend on how busy your machine is. Only a step that takes {TIMES:g} times as long as one of a small network, measured
+in turns, is refused.
 
-The score is the percentage of crops that it sorts right, out of {JUDGED} scenes that you have not seen. In brackets: where
-half of the scores would lie with other scenes. What differs by less is not different."""
+The score is the percentage of crops that it sorts right, out of {JUDGED} scenes that you have not seen. Behind it:
+where half of the scores would lie with other scenes. What differs by less is not different."""
 
 BOTTLENECKS = Scored(
     number="04",
     title="The best for 200,000 parameters",
-    task=TASK.format(name="my_network", rule="Bottlenecks are a good start; anything that Keras can train will do."),
+    task=TASK.format(rule="Bottlenecks are a good start; anything that Keras can train will do."),
     name="my_network",
     unit="%",
     higher_is_better=True,
@@ -96,7 +96,7 @@ BOTTLENECKS = Scored(
 SHUFFLES = Scored(
     number="05",
     title="The best for 200,000 parameters, split and shuffled",
-    task=TASK.format(name="my_network", rule="Split and shuffle, or beat lesson 4's answer with something else."),
+    task=TASK.format(rule="Split and shuffle, or beat lesson 4's answer with something else."),
     name="my_network",
     unit="%",
     higher_is_better=True,

@@ -77,7 +77,8 @@ def run_decoder(decoder: Function, arguments: Arguments) -> Trained:
     """
     weights, images, masks, judged, classes, steps, seed = arguments
     size = images.shape[1:3]
-    backbone = _backbone(weights, size)
+    backbone = backbone_of(size)
+    _set_in_a_row(backbone, weights)
     keras.utils.set_random_seed(int(seed))
     inputs = {stride: keras.Input(map_.shape[1:]) for stride, map_ in zip(STRIDES, backbone.outputs, strict=True)}
     network = _head(decoder(dict(inputs)), inputs, size, int(classes))
@@ -137,20 +138,26 @@ def _head(built: Any, inputs: dict[int, Any], size: tuple[int, int], classes: in
         raise WrongAnswer(f"the logits do not come from the maps alone: {str(error).splitlines()[0]}") from error
 
 
-def _backbone(weights: np.ndarray, size: tuple[int, int]) -> Any:
-    """The backbone of the network `lesson`, from (B, H, W, 3) uint8 to its maps."""
+def backbone_of(size: tuple[int, int]) -> Any:
+    """The backbone of the network `lesson`, from (B, H, W, 3) pixels in 0..255 to its maps, with random weights.
+
+    Args:
+        size: (H, W).
+    """
     from ssdseg_ref.blocks import NORM
     from ssdseg_ref.config import LESSON
     from ssdseg_ref.mobilenetv2 import mobilenet_v2_features
 
     image = keras.Input((*size, 3))
     maps = mobilenet_v2_features(keras.layers.Rescaling(1 / 127.5, offset=-1)(image), LESSON.alpha, norm=NORM)
-    backbone = keras.Model(image, [maps[stride] for stride in STRIDES])
-    own = backbone.weights
-    ends = np.cumsum([int(np.prod(weight.shape)) for weight in own])
+    return keras.Model(image, [maps[stride] for stride in STRIDES])
+
+
+def _set_in_a_row(network: Any, weights: np.ndarray) -> None:
+    """Give a network its weights, which come all in a row."""
+    ends = np.cumsum([int(np.prod(weight.shape)) for weight in network.weights])
     parts = np.split(weights, ends[:-1])
-    backbone.set_weights([part.reshape(weight.shape) for part, weight in zip(parts, own, strict=True)])
-    return backbone
+    network.set_weights([part.reshape(own.shape) for part, own in zip(parts, network.weights, strict=True)])
 
 
 def _maps(backbone: Any, images: np.ndarray) -> list[np.ndarray]:
