@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 MODULES: dict[str, str] = {
     "01": "anchors",
+    "02": "matching",
+    "03": "convolution",
+    "06": "suppression",
 }
 
 
