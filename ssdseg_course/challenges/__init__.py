@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 MODULES: dict[str, str] = {
     "01": "anchors",
+    "02": "matching",
+    "03": "convolution",
     "04": "small_networks",
     "05": "small_networks",
+    "06": "suppression",
     "07": "segmentation",
 }
 

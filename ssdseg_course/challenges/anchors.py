@@ -105,9 +105,10 @@ ANCHORS = Scored(
     number="01",
     title="Coverage for little",
     task=f"""\
-Write `my_anchors()`: it returns `(scales, aspect_ratios)`, five scales, and ratios for all maps, or a tuple of ratios for
-each of the four maps (an empty one leaves a map its extra square alone). The score is the percentage of boxes that they
-cover, in {SCENES} scenes that you have not seen, less {PRICE:.0f} points for every thousand anchors.""",
+Write `my_anchors()`: it returns `(scales, aspect_ratios)`, five scales, and ratios for all maps, or a tuple of
+ratios for each of the four maps (an empty one leaves a map its extra square alone). The score is the percentage of
+boxes that they cover, in {SCENES} scenes that you have not seen, less {PRICE:.0f} points for every thousand
+anchors.""",
     name="my_anchors",
     unit="points",
     higher_is_better=True,
