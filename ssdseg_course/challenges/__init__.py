@@ -18,6 +18,9 @@ MODULES: dict[str, str] = {
     "05": "small_networks",
     "06": "suppression",
     "07": "segmentation",
+    "08": "joint",
+    "09": "on_device",
+    "10": "few_labels",
 }
 
 

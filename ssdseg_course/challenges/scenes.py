@@ -15,25 +15,27 @@ BOOTSTRAPS = 100
 MIDDLE_HALF = 0.6745  # of a normal distribution, in deviations on each side
 
 
-def hidden_scenes(first: int, count: int) -> Sequence[Sample]:
+def hidden_scenes(first: int, count: int, size: tuple[int, int] = IMAGE_SIZE) -> Sequence[Sample]:
     """Scenes that no split of the data set has. Those of learners are drawn once and kept, for attempts are many.
 
     Args:
         first: seed of the first one.
         count: how many, at most `MOST`.
+        size: (height, width) in pixels.
 
     Raises:
         OSError: if those of learners cannot be kept.
     """
     if first != LEARNERS:
-        return _drawn(first, count)
-    scenes = cached_split("challenges", range(LEARNERS, LEARNERS + MOST), IMAGE_SIZE, render)
+        return _drawn(first, count, size)
+    kept = MOST if size == IMAGE_SIZE else count  # several challenges share those of that size
+    scenes = cached_split("challenges", range(LEARNERS, LEARNERS + kept), size, render)
     return [scenes[index] for index in range(count)]
 
 
 @lru_cache(maxsize=1)  # a class table judges all answers to a challenge by the same
-def _drawn(first: int, count: int) -> list[Sample]:
-    return [render(seed, IMAGE_SIZE) for seed in range(first, first + count)]
+def _drawn(first: int, count: int, size: tuple[int, int]) -> list[Sample]:
+    return [render(seed, size) for seed in range(first, first + count)]
 
 
 def spread_of_a_share(share: float, count: int) -> float:

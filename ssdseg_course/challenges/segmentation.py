@@ -84,18 +84,18 @@ DECODER = Scored(
     number="07",
     title="The best mask from a frozen backbone",
     task=f"""\
-Write `my_decoder(maps)`: `maps` is a dict from strides, {", ".join(map(str, STRIDES))}, to the maps (Keras tensors) of
-the course's own backbone, which stays as it is. It returns the logits of {COUNT} classes, background first, at any size;
-the course enlarges them to the picture's. It has at most {PARAMETERS:,} parameters, and takes at most {MILLIONS} million
-multiply-adds a picture.
+Write `my_decoder(maps)`: `maps` is a dict from strides, {", ".join(map(str, STRIDES))}, to the maps (Keras tensors)
+of the course's own backbone, which stays as it is. It returns the logits of {COUNT} classes, background first, at
+any size; the course enlarges them to the picture's. It has at most {PARAMETERS:,} parameters, and takes at most
+{MILLIONS} million multiply-adds a picture.
 
-The course trains it, all answers alike: {STEPS} steps of {DECODER_BATCH} out of {SCENES} scenes, with the cross-entropy
-of the pixels. That takes up to two minutes on two cores. The budget is steps and multiply-adds, not seconds, so your
-score does not depend on how busy your machine is. Only a step that takes {TIMES:g} times as long as one of the start
-answer, measured in turns, is refused.
+The course trains it, all answers alike: {STEPS} steps of {DECODER_BATCH} out of {SCENES} scenes, with the
+cross-entropy of the pixels. That takes up to two minutes on two cores. The budget is steps and multiply-adds, not
+seconds, so your score does not depend on how busy your machine is. Only a step that takes {TIMES:g} times as long
+as one of the start answer, measured in turns, is refused.
 
-The score is the mIoU of the classes without background, in percent, over {JUDGED} scenes that you have not seen. Behind
-it: where half of the scores would lie with other scenes. What differs by less is not different.""",
+The score is the mIoU of the classes without background, in percent, over {JUDGED} scenes that you have not seen.
+Behind it: where half of the scores would lie with other scenes. What differs by less is not different.""",
     name="my_decoder",
     unit="%",
     higher_is_better=True,

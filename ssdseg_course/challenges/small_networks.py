@@ -65,14 +65,14 @@ def _parts(result: Plain, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 MILLIONS, TIMES, SCENES = CLASSIFIER_LIMITS.multiply_adds // 10**6, CLASSIFIER_LIMITS.yardsticks, len(LEARNED)
 TASK = f"""\
-Write `my_network()`: it returns a Keras model that sorts small pictures into {", ".join(NAMES)}:
-from ({SIDE}, {SIDE}, 3), already scaled to -1..1, to four logits (no softmax). {{rule}}
-It has fewer than 200,000 parameters and takes at most {MILLIONS} million multiply-adds a picture.
+Write `my_network()`: it returns a Keras model that sorts small pictures into {", ".join(NAMES)}: from ({SIDE},
+{SIDE}, 3), already scaled to -1..1, to four logits (no softmax). {{rule}} It has fewer than 200,000 parameters and
+takes at most {MILLIONS} million multiply-adds a picture.
 
-The course trains it, all answers alike: {STEPS} steps of {CLASSIFIER_BATCH} crops out of {SCENES} scenes, mirrored and
-relit. That takes up to a minute on two cores. The budget is steps and multiply-adds, not seconds, so your score does
-not depend on how busy your machine is. Only a step that takes {TIMES:g} times as long as one of a small network, measured
-in turns, is refused.
+The course trains it, all answers alike: {STEPS} steps of {CLASSIFIER_BATCH} crops out of {SCENES} scenes, mirrored
+and relit. That takes up to a minute on two cores. The budget is steps and multiply-adds, not seconds, so your score
+does not depend on how busy your machine is. Only a step that takes {TIMES:g} times as long as one of a small
+network, measured in turns, is refused.
 
 The score is the percentage of crops that it sorts right, out of {JUDGED} scenes that you have not seen. Behind it:
 where half of the scores would lie with other scenes. What differs by less is not different."""

@@ -1,0 +1,136 @@
+"""The marks of the challenges that train or measure networks, found anew: `python tests/benchmarks/challenges.py 4`.
+
+Not a test: it takes minutes. Each answer below is scored as a learner's would be, and its mark stands in the challenge
+under the same name. Further names choose some of them: `... 7 reference`.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+from ssdseg_course.quiet import import_keras
+
+import_keras()
+
+import keras  # noqa: E402
+from keras import layers  # noqa: E402
+
+from ssdseg_course.challenges import find_challenge  # noqa: E402
+from ssdseg_ref.blocks import conv_bn  # noqa: E402
+from ssdseg_ref.deeplabv3plus import aspp, decoder, resize  # noqa: E402
+from ssdseg_ref.mobilenetv2 import bottleneck  # noqa: E402
+from ssdseg_ref.shufflenetv2 import basic_unit, downsampling_unit  # noqa: E402
+
+SHAPE = (48, 48, 3)
+
+
+def sorting(image, x):
+    return keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
+
+
+def start_bottlenecks():
+    image = keras.Input(SHAPE)
+    x = conv_bn(image, 16, 3, 2, name="stem")
+    for number, channels in enumerate((24, 32, 48)):
+        x, _ = bottleneck(x, channels, 2, 3, name=f"block{number}")
+    return sorting(image, x)
+
+
+def reference_bottlenecks():
+    image = keras.Input(SHAPE)
+    x = conv_bn(image, 24, 3, 2, name="stem")
+    rows = ((24, 1), (32, 2), (32, 1), (48, 2), (48, 1), (64, 2), (64, 1))
+    for number, (channels, stride) in enumerate(rows):
+        x, _ = bottleneck(x, channels, stride, 4, name=f"block{number}")
+    return sorting(image, x)
+
+
+def plain_residuals():
+    image = keras.Input(SHAPE)
+    x = conv_bn(image, 24, 3, 2, name="stem", activation="relu")
+    for number, channels in enumerate((32, 48, 64)):
+        x = conv_bn(x, channels, 3, 2, name=f"down{number}", activation="relu")
+        x = layers.Add()([x, conv_bn(x, channels, 3, name=f"more{number}", activation="relu")])
+    return sorting(image, x)
+
+
+def moved_residuals():
+    image = keras.Input(SHAPE)
+    x = layers.RandomTranslation(0.08, 0.08, fill_mode="nearest")(image)
+    x = layers.RandomZoom((-0.2, 0.1), fill_mode="nearest")(x)
+    x = conv_bn(x, 32, 3, 2, name="stem", activation="relu")
+    for number, channels in enumerate((48, 64, 64)):
+        x = conv_bn(x, channels, 3, 2, name=f"down{number}", activation="relu")
+        x = layers.Add()([x, conv_bn(x, channels, 3, name=f"more{number}", activation="relu")])
+    return sorting(image, x)
+
+
+def start_shuffles():
+    image = keras.Input(SHAPE)
+    x = conv_bn(image, 24, 3, 2, name="stem", activation="relu")
+    for number, channels in enumerate((32, 64)):
+        x = downsampling_unit(x, channels, name=f"down{number}")
+        x = basic_unit(x, name=f"unit{number}")
+    return sorting(image, x)
+
+
+def reference_shuffles():
+    image = keras.Input(SHAPE)
+    x = conv_bn(image, 32, 3, 2, name="stem", activation="relu")
+    rows = ((64, 2), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1), (192, 2))
+    for number, (channels, stride) in enumerate(rows):
+        unit = f"unit{number}"
+        x = downsampling_unit(x, channels, name=unit) if stride == 2 else basic_unit(x, name=unit)
+    return sorting(image, x)
+
+
+def start_decoder(maps):
+    fine, coarse = (conv_bn(maps[stride], 32, name=f"narrow{stride}") for stride in (4, 16))
+    coarse = resize(coarse, fine.shape[1:3])
+    return layers.Conv2D(4, 1)(layers.Concatenate()([fine, coarse]))
+
+
+def reference_decoder(maps):
+    return layers.Conv2D(4, 1)(decoder(aspp(maps[16], 64, (2, 4)), maps[4], 24, 64))
+
+
+def decoder_in_two_steps(maps):
+    x = decoder(aspp(maps[16], 64, (2, 4)), maps[8], 64, 64, name="stride8")
+    return layers.Conv2D(4, 1)(decoder(x, maps[4], 64, 64, name="stride4"))
+
+
+ANSWERS: dict[str, dict[str, Callable[..., object]]] = {
+    "04": {
+        "the start answer": start_bottlenecks,
+        "the reference's blocks": reference_bottlenecks,
+        "a clever one": plain_residuals,
+        "another": moved_residuals,
+    },
+    "05": {"the start answer": start_shuffles, "the reference's units": reference_shuffles},
+    "07": {
+        "the start answer": start_decoder,
+        "the reference's decoder": reference_decoder,
+        "a clever one": decoder_in_two_steps,
+    },
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("challenge", choices=[str(int(number)) for number in ANSWERS])
+    parser.add_argument("names", nargs="*", help="of the marks; all by default")
+    asked = parser.parse_args()
+    found = find_challenge(asked.challenge)
+    for name, answer in ANSWERS[found.number].items():
+        if asked.names and name not in asked.names:
+            continue
+        began = time.process_time()
+        score = found.score(answer)
+        spent = time.process_time() - began
+        print(
+            f"{name}: {score.value:.2f} ({score.low:.2f} to {score.high:.2f}), {score.note}; {spent:.0f} s", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
