@@ -12,7 +12,6 @@ sentence.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -206,7 +205,8 @@ class Timed(Challenge):
         rounds: arguments of the size that is timed, from a seed.
         compare: from a case and what the answer and the reference gave, in plain values, a sentence that says what is
             wrong; "" if nothing.
-        reference_source: names of the modules of `ssdseg_ref` that hold the reference, with all that it needs.
+        reference_modules: names of the modules of `ssdseg_ref` that hold the reference, with all that it needs.
+        reference_source: code of a function of the answer's name that calls it.
         idle_source: code of a function of the same name that gives a result of the same shape and does nothing: what
             calling costs by itself where an answer is in a process of its own.
     """
@@ -215,7 +215,8 @@ class Timed(Challenge):
     cases: Callable[[int], Sequence[Arguments]]
     rounds: Callable[[int], Sequence[Arguments]]
     compare: Callable[[Arguments, Plain, Plain], str]
-    reference_source: tuple[str, ...]
+    reference_modules: tuple[str, ...]
+    reference_source: str
     idle_source: str
 
     def score(self, answer: Function, first: int = LEARNERS) -> Score:
@@ -242,7 +243,14 @@ class Timed(Challenge):
         Raises:
             Refused: at the first that is wrong.
         """
-        right = self.values(probe(self.reference, cases))
+        self.refuse_results(cases, results, self.values(probe(self.reference, cases)))
+
+    def refuse_results(self, cases: Sequence[Arguments], results: Sequence[Plain], right: Sequence[Plain]) -> None:
+        """Compare what an answer gave with what is right.
+
+        Raises:
+            Refused: at the first that is wrong.
+        """
         for arguments, own, expected in zip(cases, results, right, strict=True):
-            if sentence := self.compare(deepcopy(arguments), own, expected):
+            if sentence := self.compare(arguments, own, expected):
                 raise Refused(f"`{self.name}` is fast only when it is right: {sentence}")

@@ -99,7 +99,11 @@ reference's. Half the time is 0.50.""",
     cases=cases,
     rounds=rounds,
     compare=compare,
-    reference_source=("boxes", "nms"),
+    reference_modules=("boxes", "nms"),
+    reference_source="""\
+def my_suppression(boxes, scores, iou_threshold, max_detections):
+    return non_max_suppression(boxes, scores, iou_threshold, 0.0, max_detections)
+""",
     idle_source="""\
 import numpy as np
 def my_suppression(boxes, scores, iou_threshold, max_detections):
