@@ -9,6 +9,7 @@ among them, each in a fresh process that has seen no earlier round.
 
 import csv
 import io
+import re
 import secrets
 import statistics
 import time
@@ -44,6 +45,7 @@ SECONDS_OF_ROUNDS = 30.0  # on the clock; an answer that has taken longer has no
 SLOWEST = 50  # times the reference's time, that an answer may take
 NOISE = 0.05  # of a time, below which a difference tells nothing
 LONGEST_ANSWER = 50_000  # characters of code
+FROM_REFERENCE = re.compile(r"^from ssdseg_ref\.\w+ import .*$", re.MULTILINE)
 
 Progress = Callable[[int, int], None]
 
@@ -312,7 +314,10 @@ def _enough_rounds(challenge: Timed, first: int) -> list[Arguments]:
 def _reference(challenge: Timed, lesson: Lesson) -> Code:
     """The reference, as somebody's answer: for it to run as the others do, in a sandbox that hides it."""
     folder = Path(ssdseg_ref.__file__).parent
-    texts = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in challenge.reference_modules]
+    texts = [
+        FROM_REFERENCE.sub("", (folder / f"{name}.py").read_text(encoding="utf-8"))
+        for name in challenge.reference_modules
+    ]
     sources = [Source(place, None, text) for place, text in enumerate((*texts, challenge.reference_source))]
     return _code(sources, lesson)
 
