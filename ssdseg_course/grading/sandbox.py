@@ -16,12 +16,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ssdseg_course.checking.exercise import Arguments, Exercise, call
+from ssdseg_course.checking.exercise import Arguments, Function, call
 from ssdseg_course.checking.probe import Outcome
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.staging import stage
@@ -55,6 +55,18 @@ NO_NAMESPACES = (
     "kernel.apparmor_restrict_unprivileged_userns=0`. `--unsafe` grades without a sandbox: answers could then read and "
     "write whatever you can"
 )
+
+
+class Runnable(Protocol):
+    """What a learner's function answers to: an exercise or a challenge."""
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+
+    @property
+    def run(self) -> Callable[[Function, Arguments], Any]:
+        """The way to run it; stands in a module that is seen inside."""
 
 
 class SandboxError(OSError):
@@ -167,14 +179,14 @@ class Sandbox:
 
     def probe(
         self,
-        exercise: Exercise,
+        exercise: Runnable,
         cases: Sequence[Arguments],
         code: Code,
         seconds: int,
         way: Way = Way.DEFINITIONS,
         most: int = LARGEST_REPLY,
     ) -> Probed | None:
-        """Run the learner's function of an exercise.
+        """Run the learner's function of an exercise or a challenge.
 
         Args:
             exercise: which; its reference and all that gives it away stay outside.
