@@ -75,10 +75,10 @@ def must_fit(network: Any, limits: Limits) -> None:
     Raises:
         WrongAnswer: if it has too many parameters or multiply-adds, or cannot be looked into.
     """
+    work = multiply_adds(network)
     parameters = network.count_params()
     if parameters > limits.parameters:
         raise WrongAnswer(f"the network has {parameters:,} parameters, and {limits.parameters:,} are allowed")
-    work = multiply_adds(network)
     if work > limits.multiply_adds:
         raise WrongAnswer(
             f"the network takes {work:,} multiply-adds a picture, and {limits.multiply_adds:,} are allowed: fewer "

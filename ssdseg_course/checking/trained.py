@@ -46,8 +46,8 @@ def run_classifier(build: Function, arguments: Arguments) -> Trained:
     shape, classes = images.shape[1:], int(labels.max()) + 1
     keras.utils.set_random_seed(int(seed))
     network = must_be_a_network(build(), build)
-    _must_sort(network, shape, classes)
     must_fit(network, CLASSIFIER_LIMITS)
+    _must_sort(network, shape, classes)
     train(
         network,
         _crops_in_order(images, labels, int(seed)),
