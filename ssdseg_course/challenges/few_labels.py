@@ -12,6 +12,7 @@ from ssdseg_course.challenges.scenes import middle_half_of
 from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.settings import number, one_of, read_settings, run_settings, several, whole
 from ssdseg_course.checking.values import Plain
+from ssdseg_course.words import filled
 from ssdseg_ref import evaluation
 from ssdseg_ref.config import LESSON
 from ssdseg_ref.data.sample import Sample
@@ -218,19 +219,21 @@ OTHERS = ("new_statistics", "zoom_share", "person_weight", "weight_decay", "warm
 FEW_LABELS = Scored(
     number="10",
     title="Ten labels",
-    task=f"""\
+    task=filled(
+        f"""\
 Write `my_plan(pictures)`: it gets {POOL} pictures, ({POOL}, height, width, 3), without labels, and returns a dict
 that says which {LABELS} of them shall be labelled and how the drawings' network learns from them, such as
 `{{"pictures": [3, 14, ...], "rate": 0.001, "augmentation": "strong"}}`. What you leave out is as in the lesson's
 training "all", with the first {LABELS} pictures.
 
-`rate` is the deepest stage's, `decay` and `heads_rate` are as in section 5, `frozen` says how many of the
-{len(STAGES)} parts of the backbone do not learn, `augmentation` is {", ".join(AUGMENTATIONS)}. There are also
-{", ".join(OTHERS)}.
+`rate` is that of the deepest layers; each step towards the input multiplies it by `decay`, as in section 5, and the first
+`frozen` of the {len(STAGES)} parts of the backbone do not learn at all. `heads_rate` lets the heads learn at a rate of
+their own. `augmentation` is {", ".join(AUGMENTATIONS)}. There are also {", ".join(OTHERS)}.
 
 The course trains {STEPS} steps of {BATCH}, half a minute on two cores. The score is AP@.5 of people, in percent, in
 {JUDGED} pictures that you have not seen. They are always stand-ins, so that everybody's scores can be compared.
-Behind it: where half of the scores would lie with other pictures. What differs by less is not different.""",
+Behind it: where half of the scores would lie with other pictures. What differs by less is not different."""
+    ),
     name="my_plan",
     unit="%",
     higher_is_better=True,

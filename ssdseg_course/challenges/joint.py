@@ -14,6 +14,7 @@ from ssdseg_course.challenges.scenes import hidden_scenes, middle_half_of
 from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.settings import number, one_of, read_settings, run_settings, several, whole
 from ssdseg_course.checking.values import Plain
+from ssdseg_course.words import filled
 from ssdseg_ref import evaluation
 from ssdseg_ref.config import LESSON, Config
 from ssdseg_ref.data import warehouse
@@ -205,7 +206,8 @@ def _ratios(name: str, value: Any) -> Any:
 JOINT = Scored(
     number="08",
     title="The best network in eight minutes",
-    task=f"""\
+    task=filled(
+        f"""\
 Write `my_training()`: it returns a dict of what you would do otherwise than lesson 8's recipe, such as
 `{{"learning_rate": 0.004, "alpha": 0.35}}`. Of the network: {", ".join(list(SHAPE)[:6])},
 {", ".join(list(SHAPE)[6:])}. Of the training: {", ".join(list(RECIPE)[:5])}, {", ".join(list(RECIPE)[5:])}. What
@@ -218,7 +220,8 @@ work may see each scene twice as often, up to {MOST_EPOCHS} times; the number of
 been trained is kept, and found again.
 
 The score is the mean of mAP@.5 and mIoU, in percent, over {JUDGED} scenes that you have not seen. Behind it: where
-half of the scores would lie with other scenes. What differs by less is not different.""",
+half of the scores would lie with other scenes. What differs by less is not different."""
+    ),
     name="my_training",
     unit="%",
     higher_is_better=True,

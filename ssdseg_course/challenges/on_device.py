@@ -16,6 +16,7 @@ from ssdseg_course.checking.settings import number, one_of, read_settings, run_s
 from ssdseg_course.checking.values import Plain
 from ssdseg_course.export.tracing import must_be_installed
 from ssdseg_course.lazy import LazyModule
+from ssdseg_course.words import filled
 from ssdseg_course.work.timing import Timing, duration, in_turn
 from ssdseg_ref import evaluation
 from ssdseg_ref.config import SHIPPED, Config
@@ -183,7 +184,8 @@ def _name(name: str, value: Any) -> str:
 ON_DEVICE = Scored(
     number="09",
     title="Score against milliseconds",
-    task=f"""\
+    task=filled(
+        f"""\
 Write `my_candidate()`: it returns a dict that says which network runs, such as
 `{{"network": "shufflenetv2", "bits": 8}}`. `network` is {", ".join(NETWORKS)}, or the path of a network of your own
 that `ssdseg export ... --to litert` has written: trained on smaller pictures, narrower, pruned. Of a shipped one
@@ -194,7 +196,8 @@ is counted is the processor's time for the network alone.
 
 The score is the mean of mAP@[.5:.95] and mIoU, in percent, over {JUDGED} scenes that you have not seen, less
 {PRICE:g} points for each doubling of the time beside `{BASELINE}`; half of its time brings {PRICE:g} points. Behind
-it: where half of the scores would lie with other scenes and in other rounds. What differs by less is not different.""",
+it: where half of the scores would lie with other scenes and in other rounds. What differs by less is not different."""
+    ),
     name="my_candidate",
     unit="points",
     higher_is_better=True,

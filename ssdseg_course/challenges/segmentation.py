@@ -10,6 +10,7 @@ from ssdseg_course.challenges.scenes import hidden_scenes, middle_half_of
 from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.trained import DECODER_BATCH, DECODER_LIMITS, STRIDES, backbone_of, run_decoder
 from ssdseg_course.checking.values import Plain
+from ssdseg_course.words import filled
 from ssdseg_ref.data.sample import CLASSES, IMAGE_SIZE
 from ssdseg_ref.data.splits import cached_split
 from ssdseg_ref.data.warehouse import render
@@ -83,7 +84,8 @@ TIMES = DECODER_LIMITS.yardsticks
 DECODER = Scored(
     number="07",
     title="The best mask from a frozen backbone",
-    task=f"""\
+    task=filled(
+        f"""\
 Write `my_decoder(maps)`: `maps` is a dict from strides, {", ".join(map(str, STRIDES))}, to the maps (Keras tensors)
 of the course's own backbone, which stays as it is. It returns the logits of {COUNT} classes, background first, at
 any size; the course enlarges them to the picture's. It has at most {PARAMETERS:,} parameters, and takes at most
@@ -95,7 +97,8 @@ seconds, so your score does not depend on how busy your machine is. Only a step 
 as one of the start answer, measured in turns, is refused.
 
 The score is the mIoU of the classes without background, in percent, over {JUDGED} scenes that you have not seen.
-Behind it: where half of the scores would lie with other scenes. What differs by less is not different.""",
+Behind it: where half of the scores would lie with other scenes. What differs by less is not different."""
+    ),
     name="my_decoder",
     unit="%",
     higher_is_better=True,

@@ -11,6 +11,7 @@ from ssdseg_course.challenges.scenes import hidden_scenes, spread_of_a_share
 from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.trained import CLASSIFIER_BATCH, CLASSIFIER_LIMITS, run_classifier
 from ssdseg_course.checking.values import Plain
+from ssdseg_course.words import filled
 from ssdseg_ref.data.sample import IMAGE_SIZE
 from ssdseg_ref.data.splits import cached_split
 from ssdseg_ref.data.warehouse import render
@@ -82,7 +83,7 @@ GUESSING = Mark("guessing", 25.0, "four classes, as many crops of each")
 BOTTLENECKS = Scored(
     number="04",
     title="The best for 200,000 parameters",
-    task=TASK.format(rule="Bottlenecks are a good start; anything that Keras can train will do."),
+    task=filled(TASK.format(rule="Bottlenecks are a good start; anything that Keras can train will do.")),
     name="my_network",
     unit="%",
     higher_is_better=True,
@@ -104,7 +105,7 @@ BOTTLENECKS = Scored(
 SHUFFLES = Scored(
     number="05",
     title="The best for 200,000 parameters, split and shuffled",
-    task=TASK.format(rule="Split and shuffle, or beat lesson 4's answer with something else."),
+    task=filled(TASK.format(rule="Split and shuffle, or beat lesson 4's answer with something else.")),
     name="my_network",
     unit="%",
     higher_is_better=True,
