@@ -226,8 +226,8 @@ that says which {LABELS} of them shall be labelled and how the drawings' network
 `{{"pictures": [3, 14, ...], "rate": 0.001, "augmentation": "strong"}}`. What you leave out is as in the lesson's
 training "all", with the first {LABELS} pictures.
 
-`rate` is that of the deepest layers; each step towards the input multiplies it by `decay`, as in section 5, and the first
-`frozen` of the {len(STAGES)} parts of the backbone do not learn at all. `heads_rate` lets the heads learn at a rate of
+`rate` is that of the deepest layers; each step towards the input multiplies it by `decay`, as in section 5, and the
+first `frozen` of the {len(STAGES)} parts of the backbone do not learn at all. `heads_rate` lets the heads learn at a rate of
 their own. `augmentation` is {", ".join(AUGMENTATIONS)}. There are also {", ".join(OTHERS)}.
 
 The course trains {STEPS} steps of {BATCH}, half a minute on two cores. The score is AP@.5 of people, in percent, in
