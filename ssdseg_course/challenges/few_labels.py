@@ -140,6 +140,7 @@ def trained(given: dict[str, Any], steps: int = STEPS) -> Any:
         trainer.compile(optimizer=learner, jit_compile=False)
         learner.build(twin.trainable_variables)
         augmentation = given.get("augmentation", "none")
+        print(f"training {steps} steps of {BATCH} pictures", flush=True)
         history = trainer.fit(
             batches(
                 samples,
@@ -152,7 +153,7 @@ def trained(given: dict[str, Any], steps: int = STEPS) -> Any:
             steps_per_epoch=steps,
             shuffle=False,
             callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)],
-            verbose=2,
+            verbose=0,
         )
         if not np.isfinite(history.history["loss"][-1]):
             raise ValueError("the training diverged: its loss is no number any more; try a smaller rate")
@@ -227,8 +228,8 @@ that says which {LABELS} of them shall be labelled and how the drawings' network
 training "all", with the first {LABELS} pictures.
 
 `rate` is that of the deepest layers; each step towards the input multiplies it by `decay`, as in section 5, and the
-first `frozen` of the {len(STAGES)} parts of the backbone do not learn at all. `heads_rate` lets the heads learn at a rate of
-their own. `augmentation` is {", ".join(AUGMENTATIONS)}. There are also {", ".join(OTHERS)}.
+first `frozen` of the {len(STAGES)} parts of the backbone do not learn at all. `heads_rate` lets the heads learn at a
+rate of their own. `augmentation` is {", ".join(AUGMENTATIONS)}. There are also {", ".join(OTHERS)}.
 
 The course trains {STEPS} steps of {BATCH}, half a minute on two cores. The score is AP@.5 of people, in percent, in
 {JUDGED} pictures that you have not seen. They are always stand-ins, so that everybody's scores can be compared.
