@@ -825,7 +825,7 @@ from ssdseg_course import challenge
 
 def my_anchors():
     """Five scales, and ratios: the same for all maps, or a tuple of ratios for each of the four."""
-    return (0.2, 0.375, 0.55, 0.725, 0.9), ((1, 2, 1 / 2), (1, 2, 1 / 2), (1, 2, 1 / 2), (1, 2, 1 / 2))
+    return (0.2, 0.43, 0.67, 0.9, 1.13), ((1, 2, 1 / 2), (1, 2, 1 / 2), (1, 2, 1 / 2), (1, 2, 1 / 2))
 
 
 challenge("01", my_anchors)

@@ -38,10 +38,14 @@ def hidden_boxes(first: int) -> np.ndarray:
 
 def draw_boxes(first: int) -> np.ndarray:
     """Draw the scenes and give their boxes, as `hidden_boxes` does."""
+    return np.concatenate([warehouse_boxes_of(seed) for seed in range(first, first + SCENES)])
+
+
+def warehouse_boxes_of(seed: int) -> np.ndarray:
+    """The boxes of one scene."""
     from ssdseg_ref.data import warehouse
 
-    drawn = [warehouse.render(seed, IMAGE_SIZE).boxes for seed in range(first, first + SCENES)]
-    return np.concatenate(drawn).astype(np.float32)
+    return warehouse.render(seed, IMAGE_SIZE).boxes.astype(np.float32)
 
 
 def save_boxes() -> None:
@@ -113,8 +117,10 @@ anchors.""",
     unit="points",
     higher_is_better=True,
     marks=(
+        Mark("the limit", 96.15, "every box that any shape covers, for the price of the extra squares"),
+        Mark("a clever one", 86.53, "1,669 anchors: the best of 900 random changes, kept where they helped"),
         Mark("the reference", 82.44, "2,241 anchors: its choice in the last exercise"),
-        Mark("the paper's", 70.34, "4,482 anchors: linear scales from 0.2 to 0.9, ratios 1, 2, 1/2, 3, 1/3"),
+        Mark("the paper's", 68.11, "4,482 anchors: scales from 0.2 to 0.9, ratios 1, 2, 1/2, 3, 1/3"),
     ),
     cases=no_arguments,
     judge=judge,

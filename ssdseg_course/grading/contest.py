@@ -24,7 +24,6 @@ from ssdseg_course.challenges import MODULES, find_challenge
 from ssdseg_course.challenges.answers import is_untouched, made_of, source_of_statements
 from ssdseg_course.challenges.challenge import CLASSES, Challenge, Refused, Score, Scored, Timed
 from ssdseg_course.checking.exercise import Arguments
-from ssdseg_course.checking.probe import probe
 from ssdseg_course.checking.values import Plain
 from ssdseg_course.grading.intake import TAKE, Refusal, Submission, take_in
 from ssdseg_course.grading.names import Students, in_a_table
@@ -33,6 +32,8 @@ from ssdseg_course.grading.sandbox import LARGEST_REPLY, Code, Sandbox
 from ssdseg_course.grading.text import LONGEST_SENTENCE, shown
 from ssdseg_course.manifest import Lesson, find_lesson
 from ssdseg_course.sandboxed.definitions import Source
+from ssdseg_course.sandboxed.rounds import Rounds, shortened
+from ssdseg_course.words import count
 from ssdseg_course.work.running import release_of
 from ssdseg_course.work.workspace import Notebook, NotebookError, code_cells, grade_id
 from ssdseg_ref.keeping import write_whole
@@ -40,9 +41,11 @@ from ssdseg_ref.keeping import write_whole
 TABLE = "challenges.csv"
 COLUMNS = ("challenge", "place", "student_id", "name", "score", "low", "high", "unit", "note")
 ROUNDS = 7
-SECONDS_A_ROUND = 0.3  # of the reference's work: a shorter one would measure the making of processes
+SECONDS_A_ROUND = 0.5  # of the reference's work: a shorter one would measure the making of processes
 SECONDS_OF_ROUNDS = 30.0  # on the clock; an answer that has taken longer has no further rounds
 SLOWEST = 50  # times the reference's time, that an answer may take
+MOST_SETS = 50  # of cases that a round is made of
+SUMS_AGREE = 1e-4  # of the largest sum; what was worked out in half precision differs by ten times as much
 NOISE = 0.05  # of a time, below which a difference tells nothing
 LONGEST_ANSWER = 50_000  # characters of code
 FROM_REFERENCE = re.compile(r"^from ssdseg_ref\.\w+ import .*$", re.MULTILINE)
@@ -150,7 +153,7 @@ def hold(
     first = CLASSES.start + secrets.randbelow(len(CLASSES))  # known to nobody who has written an answer
     for number, found in sorted(answers.items()):
         contest = contests[number]
-        with Sandbox(find_lesson(number), unsafe) as sandbox:
+        with Sandbox(find_lesson(number), unsafe, contest.challenge.needs_tensorflow) as sandbox:
             if isinstance(contest.challenge, Timed):
                 contest.entries += _timed(sandbox, contest.challenge, found, first, steps)
             else:
@@ -243,70 +246,93 @@ def _scored(
 
 def _timed(sandbox: Sandbox, challenge: Timed, answers: Sequence[_Answer], first: int, steps: _Steps) -> list[Entry]:
     lesson = answers[0].hand_in.lesson
-    cases = challenge.cases(first)
-    timed = _enough_rounds(challenge, first)
-    right = challenge.values(probe(challenge.reference, timed))
+    rounds = Rounds(challenge.name, challenge.run, _enough_cases(challenge, first))
+    right = [shortened(challenge.run(challenge.reference, arguments)) for arguments in rounds.cases]
     idle, reference = _code([Source(0, None, challenge.idle_source)], lesson), _reference(challenge, lesson)
-    times: list[list[float]] = [[] for _ in answers]  # as shares of the reference's
-    spent = [0.0] * len(answers)
-    troubles = [""] * len(answers)
-    typical = []
-    for number, answer in enumerate(answers):
-        try:
-            challenge.refuse_wrong(cases, _results(sandbox, challenge, cases, answer.code, challenge.seconds))
-        except Refused as refusal:
-            troubles[number] = str(refusal)
+    troubles = [_what_is_wrong(sandbox, challenge, answer.code, first) for answer in answers]
+    idle_times, reference_times = [], []
+    times: list[list[float]] = [[] for _ in answers]
     for _ in range(ROUNDS):
-        nothing, _ = _seconds(sandbox, challenge, timed, idle, challenge.seconds)
-        whole, _ = _seconds(sandbox, challenge, timed, reference, challenge.seconds)
-        by_reference = max(whole - nothing, 1e-9)
-        typical.append(by_reference / len(timed))
+        idle_times.append(_seconds(sandbox, rounds, idle, challenge.seconds)[0])
+        reference_times.append(_seconds(sandbox, rounds, reference, challenge.seconds)[0])
         for number, answer in enumerate(answers):
-            if troubles[number] or spent[number] > SECONDS_OF_ROUNDS:
-                continue
-            try:
-                took, results = _seconds(sandbox, challenge, timed, answer.code, SLOWEST * by_reference + 1)
-                challenge.refuse_results(timed, results, right)
-            except Refused as refusal:
-                troubles[number] = str(refusal)
-                continue
-            spent[number] += took
-            times[number].append(max(took - nothing, 0.0) / by_reference)
+            if not troubles[number] and sum(times[number]) < SECONDS_OF_ROUNDS:
+                try:
+                    took, results = _seconds(sandbox, rounds, answer.code, SLOWEST * reference_times[-1])
+                    _compare(challenge, rounds, results, right)
+                    times[number].append(took)
+                except Refused as refusal:
+                    troubles[number] = str(refusal)
             steps.step(1 / ROUNDS)
-    return [
-        _entry(answer.hand_in, None, trouble) if trouble else _entry(answer.hand_in, *_as_score(shares, typical))
-        for answer, shares, trouble in zip(answers, times, troubles, strict=True)
-    ]
+    nothing = statistics.median(idle_times)
+    unit = max(statistics.median(reference_times) - nothing, 1e-9)
+    entries = []
+    for answer, trouble, own in zip(answers, troubles, times, strict=True):
+        if trouble:
+            entries.append(_entry(answer.hand_in, None, trouble))
+            continue
+        low, value, high = (max(float(part), 0.0) / unit for part in np.quantile(own, (0.25, 0.5, 0.75)) - nothing)
+        once = 1000 * unit / len(rounds.cases)
+        note = f"{value * once:.3g} ms, the reference {once:.3g} ms; {count(len(own), 'round')}"
+        entries.append(_entry(answer.hand_in, Score(value, low, high, note), note))
+    return entries
 
 
-def _as_score(shares: Sequence[float], typical: Sequence[float]) -> tuple[Score, str]:
-    low, value, high = map(float, np.quantile(shares, (0.25, 0.5, 0.75)))
-    one = statistics.median(typical)
-    note = f"{1000 * value * one:.3g} ms, the reference {1000 * one:.3g} ms; {len(shares)} rounds"
-    return Score(value, low, high, note), note
+def _what_is_wrong(sandbox: Sandbox, challenge: Timed, code: Code, first: int) -> str:
+    """Why an answer is not to be timed, "" if it is right."""
+    cases = challenge.cases(first)
+    try:
+        challenge.refuse_wrong(cases, _results(sandbox, challenge, cases, code, challenge.seconds))
+    except Refused as refusal:
+        return str(refusal)
+    return ""
 
 
-def _seconds(
-    sandbox: Sandbox, challenge: Timed, cases: Sequence[Arguments], code: Code, seconds: float
-) -> tuple[float, list[Plain]]:
+def _seconds(sandbox: Sandbox, rounds: Rounds, code: Code, seconds: float) -> tuple[float, Plain]:
     """What it takes to run an answer on all cases, on this process's clock, and what came out.
 
     Raises:
-        Refused, SandboxError: see `_results`.
+        Refused: if it gives nothing that can be judged.
+        SandboxError: if the sandbox itself has failed.
     """
     start = time.perf_counter()
-    results = _results(sandbox, challenge, cases, code, seconds)
-    return time.perf_counter() - start, results
+    probed = sandbox.probe(rounds, [()], code, max(1, round(seconds)), most=LARGEST_REPLY)
+    took = time.perf_counter() - start
+    if probed is None or probed.outcomes is None:
+        raise Refused(f"`{rounds.name}`, on the cases that are timed: {probed.trouble if probed else 'nothing'}")
+    outcome = probed.outcomes[0]
+    if outcome.value is None:
+        why = f"{outcome.failure.error}: {outcome.failure.message}" if outcome.failure else outcome.type_name
+        raise Refused(f"`{rounds.name}`, on the cases that are timed: {why}")
+    return took, outcome.value
 
 
-def _enough_rounds(challenge: Timed, first: int) -> list[Arguments]:
+def _compare(challenge: Timed, rounds: Rounds, results: Plain, right: Sequence[np.ndarray]) -> None:
+    """Look at what an answer gave while it was timed.
+
+    Raises:
+        Refused: if something of it is wrong.
+    """
+    given = list(results) if isinstance(results, tuple) or results.ndim else []
+    sentence = "" if len(given) == len(right) else "it gives other results when it is timed"
+    for arguments, own, expected in zip(rounds.cases, given, right, strict=False):
+        if isinstance(own, np.ndarray) and own.shape == expected.shape and expected.dtype == np.float64:
+            agree = np.abs(own - expected).max() <= SUMS_AGREE * np.abs(expected).max()  # False for what is no number
+            sentence = sentence or ("" if agree else "it gives other numbers when it is timed")
+        else:
+            sentence = sentence or challenge.compare(arguments, own, expected)
+    if sentence:
+        raise Refused(f"`{challenge.name}` is fast only when it is right: {sentence}")
+
+
+def _enough_cases(challenge: Timed, first: int) -> list[Arguments]:
     """Cases to be timed, no two alike, on which the reference works for long enough."""
     found = list(challenge.rounds(first))
     start = time.perf_counter()
     for arguments in found:
-        challenge.reference(*arguments)
+        challenge.run(challenge.reference, arguments)
     more = SECONDS_A_ROUND / max(time.perf_counter() - start, 1e-4)
-    for number in range(1, min(round(more), 100)):
+    for number in range(1, min(round(more), MOST_SETS)):
         found += challenge.rounds(first + number)
     return found
 

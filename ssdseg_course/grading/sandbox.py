@@ -121,12 +121,13 @@ class Code:
 class Sandbox:
     """A place to run the answers to one lesson in; `close` it, or use it in a `with` statement."""
 
-    def __init__(self, lesson: Lesson, unsafe: bool = False):
+    def __init__(self, lesson: Lesson, unsafe: bool = False, keras: bool | None = None):
         """Make a sandbox.
 
         Args:
             lesson: whose answers will be run, and are not to be seen.
             unsafe: do without namespaces: limits and processes of their own alone.
+            keras: whether to have TensorFlow ready; by default, where an exercise of the lesson needs it.
 
         Raises:
             SandboxError: if this system has none.
@@ -135,7 +136,8 @@ class Sandbox:
         folder = Path(self._stage.name)
         folder.chmod(0o755)  # for a user without rights, inside
         stage(lesson, folder)
-        keras = any(exercise.run is not call for exercise in exercises_of(lesson))
+        if keras is None:
+            keras = any(exercise.run is not call for exercise in exercises_of(lesson))
         below = [] if unsafe else [str(path) for path in visible_paths() if _holds(SCRATCH, path)]
         program = f"from ssdseg_course.sandboxed.zygote import main; main({keras}, {not unsafe}, {below})"
         python = [str(_python()), "-P", "-s", "-c", program]
