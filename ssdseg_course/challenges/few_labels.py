@@ -206,7 +206,7 @@ def _by_part(recipe: Any, steps: int, shares: Sequence[float]) -> Any:
 
     from ssdseg_ref.training import optimizer
 
-    class ByPart(keras.optimizers.AdamW):  # type: ignore[name-defined]  # the module is imported when it is needed
+    class ByPart(keras.optimizers.AdamW):
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             share = shares[self._get_variable_index(variable)]
             super().update_step(gradient, variable, learning_rate * share)
