@@ -928,5 +928,5 @@ def my_plan(pictures):
     return {"pictures": list(range(10)), "augmentation": "none", "rate": 0.002}
 
 
-challenge("10")  # the known marks, and your attempts
-# challenge("10", my_plan)  # trains for half a minute
+challenge("10")  # the marks, and your attempts; the next line, without its "# ", trains for half a minute
+# challenge("10", my_plan)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ssdseg_course.challenges.challenge import LEARNERS, Refused, Score, Scored
+from ssdseg_course.challenges.challenge import LEARNERS, Mark, Refused, Score, Scored
 from ssdseg_course.challenges.joint import joint_score
 from ssdseg_course.challenges.scenes import hidden_scenes
 from ssdseg_course.checking.exercise import Arguments
@@ -201,7 +201,16 @@ it: where half of the scores would lie with other scenes and in other rounds. Wh
     name="my_candidate",
     unit="points",
     higher_is_better=True,
-    marks=(),
+    # Again: `python tests/benchmarks/challenges.py 9`. Times are of two cores of an AMD EPYC, which has VNNI.
+    marks=(
+        Mark("a clever one", 83.7, "shufflenetv2 in 8 bits, 0.58 of the time; mAP 0.710, mIoU 0.885"),
+        Mark("the baseline", 79.9, "shufflenetv2 in 32 bits; mAP 0.712, mIoU 0.886"),
+        Mark("mobilenetv2", 77.6, "in 32 bits, 1.5 times the time; mAP 0.734, mIoU 0.880"),
+        Mark(
+            "the start answer", 69.0, "shufflenetv2 on pictures of 176 x 240, 0.89 of the time; mAP 0.489, mIoU 0.875"
+        ),
+        Mark("lesson", 67.7, "in 32 bits, 0.37 of the time; mAP 0.480, mIoU 0.729"),
+    ),
     cases=cases,
     judge=judge,
     run=run_settings,

@@ -124,11 +124,11 @@ ANSWERS: dict[str, dict[str, Callable[..., object]]] = {
 SETTINGS: dict[str, dict[str, dict[str, object]]] = {
     "08": {"the start answer": {"learning_rate": 0.003, "class_weights": (1, 2, 1.5, 2)}},
     "09": {
-        "shufflenetv2 in 32 bits": {"network": "shufflenetv2"},
-        "the start answer": {"network": "shufflenetv2", "bits": 8},
-        "lesson in 32 bits": {"network": "lesson"},
-        "mobilenetv2 in 32 bits": {"network": "mobilenetv2"},
-        "a clever one": {"network": "shufflenetv2", "image_size": (176, 240)},
+        "the baseline": {"network": "shufflenetv2"},
+        "a clever one": {"network": "shufflenetv2", "bits": 8},
+        "lesson": {"network": "lesson"},
+        "mobilenetv2": {"network": "mobilenetv2"},
+        "the start answer": {"network": "shufflenetv2", "image_size": (176, 240)},
     },
     "10": {
         "nothing learned": {"rate": 0, "heads_rate": 0},
