@@ -35,7 +35,8 @@ def hidden_boxes(first: int) -> np.ndarray:
         return draw_boxes(first)
     with as_file(BOXES_FILE) as path:
         pixels: np.ndarray = np.load(path)  # (M, 4) uint8
-    return (pixels / _pixels()).astype(np.float32)
+    boxes: np.ndarray = (pixels / _pixels()).astype(np.float32)
+    return boxes
 
 
 def draw_boxes(first: int) -> np.ndarray:
