@@ -1,5 +1,6 @@
 """Challenge 1: anchors that catch many boxes and cost little."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import as_file, files
 from typing import Any
@@ -33,7 +34,9 @@ def hidden_boxes(first: int) -> np.ndarray:
     if first != LEARNERS:
         return draw_boxes(first)
     with as_file(BOXES_FILE) as path:
-        return (np.load(path) / _pixels()).astype(np.float32)  # (M, 4) uint8: corners in whole pixels
+        pixels: np.ndarray = np.load(path)  # (M, 4) uint8
+    boxes: np.ndarray = (pixels / _pixels()).astype(np.float32)
+    return boxes
 
 
 def draw_boxes(first: int) -> np.ndarray:
@@ -64,7 +67,7 @@ def no_arguments(_first: int) -> list[Arguments]:
     return [()]
 
 
-def judge(first: int, results: list[Plain]) -> Score:
+def judge(first: int, results: Sequence[Plain]) -> Score:
     """Points of a choice: percent of the boxes that are covered, less the price of the anchors."""
     spec = _spec(results[0])
     count = sum(rows * cols * each for (rows, cols), each in zip(FEATURE_MAPS, spec.anchors_per_cell, strict=True))

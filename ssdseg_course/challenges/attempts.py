@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ssdseg_course.challenges.challenge import Score
 from ssdseg_course.work.record import record_path
@@ -75,9 +76,11 @@ def _read(line: bytes, number: str) -> Attempt | None:
         return None
     if not isinstance(values, dict) or values.get("challenge") != number:
         return None
-    numbers, texts = [values.get(name) for name in NUMBERS], [values.get(name) for name in TEXTS]
+    numbers: list[Any] = [values.get(name) for name in NUMBERS]
+    texts = [values.get(name) for name in TEXTS]
     if not all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
         return None
     if not all(isinstance(one, str) for one in texts):
         return None
-    return Attempt(str(texts[1]), Score(*map(float, numbers), str(texts[2])))
+    value, low, high = map(float, numbers)
+    return Attempt(str(texts[1]), Score(value, low, high, str(texts[2])))

@@ -233,7 +233,8 @@ class Timed(Challenge):
         except TimeIsUp as stop:
             raise Refused(f"`{self.name}` is too slow: {stop}") from None
         note = f"{duration(own.median / len(rounds))}, the reference {duration(reference.median / len(rounds))}"
-        return Score(*(time / reference.median for time in (own.median, own.low, own.high)), note)
+        value, low, high = (time / reference.median for time in (own.median, own.low, own.high))
+        return Score(value, low, high, note)
 
     def _through(self, function: Function, rounds: Sequence[Arguments]) -> None:
         for arguments in rounds:

@@ -110,7 +110,10 @@ turns, and the time that yours takes is divided by the reference's. Half the tim
     unit="of the reference's time",
     higher_is_better=False,
     seconds=20.0,
-    marks=(Mark("the reference", 1.0, "by definition"),),
+    marks=(
+        Mark("the reference", 1.0, "by definition"),
+        Mark("a clever one", 0.89, "in blocks of four boxes, nothing copied"),
+    ),
     reference=match_anchors,
     cases=cases,
     rounds=rounds,

@@ -48,7 +48,7 @@ def rows(challenge: Challenge, attempts: Sequence[Attempt], now: Score | None = 
 def text_table(challenge: Challenge, attempts: Sequence[Attempt], now: Score | None = None) -> str:
     """The table as lines of text, for notebooks and terminals."""
     found = rows(challenge, attempts, now)
-    widths = [max(len(row[column]) for row in found) for column in (0, 2)]
+    widths = max(len(row.who) for row in found), max(len(row.shown) for row in found)
     better = "more" if challenge.higher_is_better else "less"
     head = f"challenge {int(challenge.number)}: {challenge.title} ({better} is better)"
     lines = [
