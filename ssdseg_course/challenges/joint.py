@@ -113,6 +113,8 @@ def plan(result: Plain) -> Trained:
         raise ValueError(f"with {maps} maps there are {maps + 1} scales, got {len(config.scales)}")
     if list(config.scales) != sorted(config.scales):
         raise ValueError(f"scales grow from the finest map to the coarsest, got {config.scales}")
+    if len(set(config.aspp_rates)) != len(config.aspp_rates):
+        raise ValueError(f"aspp_rates differ from one another, got {config.aspp_rates}")
     import_keras()
     from ssdseg_ref.network import build_network
 

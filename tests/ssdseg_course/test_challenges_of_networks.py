@@ -155,6 +155,7 @@ def test_all_trainings_have_the_same_multiply_adds_so_a_smaller_network_sees_mor
         ({"alpha": 1.4}, "parameters, and 1,000,000 are allowed"),
         ({"image_size": [320, 320], "fine_channels": 128, "mask_channels": 160}, "cannot see each scene once"),
         ({"scales": [0.2, 0.3, 0.4, 0.5]}, "with 4 maps there are 5 scales, got 4"),
+        ({"aspp_rates": [2, 2]}, "aspp_rates differ"),
         ({"scales": [0.9, 0.3, 0.4, 0.5, 0.6]}, "scales grow"),
         ({"aspect_ratios": [[1], [2]]}, "aspect_ratios holds 3 to 5 values"),
         ({"class_weights": [1, 1]}, "class_weights holds 4 values"),
