@@ -19,11 +19,11 @@ keras = LazyModule("keras")
 
 Trained = tuple[np.ndarray, np.ndarray]  # what it says of what it is judged by; its parameters and its multiply-adds
 
-CLASSIFIER_LIMITS = Limits(parameters=199_999, multiply_adds=10_000_000, yardsticks=10)
+CLASSIFIER_LIMITS = Limits(parameters=199_999, multiply_adds=10_000_000, yardsticks=15)
 CLASSIFIER_RATE, CLASSIFIER_BATCH = 4e-3, 32
 LIGHT = 0.2  # by which a crop is made darker or lighter, and its contrast changed, at most
 
-DECODER_LIMITS = Limits(parameters=400_000, multiply_adds=150_000_000, yardsticks=8)
+DECODER_LIMITS = Limits(parameters=400_000, multiply_adds=150_000_000, yardsticks=15)
 DECODER_RATE, DECODER_BATCH = 4e-3, 8
 STRIDES = (4, 8, 16, 32)  # of the maps that a decoder gets
 
