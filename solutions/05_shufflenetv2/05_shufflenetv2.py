@@ -681,9 +681,9 @@ with after("5.6"):
 # and shuffle, and see whether they beat your bottlenecks. How wide, how many units, and at which stride?
 #
 # All networks get 600 steps, and may take 10 million multiply-adds a picture. You know by now what those do not tell,
-# so the time of a step is measured as well, in turns with one of a small network, and what takes fifteen times as long is
-# refused. Your score is the percentage of pictures sorted right, out of 500 scenes that you have not seen. Take the `#`
-# away below when you are ready; `ssdseg challenge 5` does the same in a terminal.
+# so the time of a step is measured as well, in turns with one of a small network, and what takes fifteen times as long
+# is refused. Your score is the percentage of pictures sorted right, out of 500 scenes that you have not seen. Take the
+# `#` away below when you are ready; `ssdseg challenge 5` does the same in a terminal.
 
 # %%
 from ssdseg_course import challenge

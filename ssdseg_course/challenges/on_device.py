@@ -206,9 +206,7 @@ it: where half of the scores would lie with other scenes and in other rounds. Wh
         Mark("a clever one", 83.7, "shufflenetv2 in 8 bits, 0.58 of the time; mAP 0.710, mIoU 0.885"),
         Mark("the baseline", 79.9, "shufflenetv2 in 32 bits; mAP 0.712, mIoU 0.886"),
         Mark("mobilenetv2", 77.6, "in 32 bits, 1.5 times the time; mAP 0.734, mIoU 0.880"),
-        Mark(
-            "the start answer", 69.0, "shufflenetv2 on 176 x 240 pixels, 0.89 of the time; mAP 0.489, mIoU 0.875"
-        ),
+        Mark("the start answer", 69.0, "shufflenetv2 on 176 x 240 pixels, 0.89 of the time; mAP 0.489, mIoU 0.875"),
         Mark("lesson", 67.7, "in 32 bits, 0.37 of the time; mAP 0.480, mIoU 0.729"),
     ),
     cases=cases,

@@ -162,7 +162,7 @@ def _must_be_quick(times: Sequence[Sequence[float]], yardsticks: float) -> None:
     own, other = map(min, times)
     if own > yardsticks * max(other, 1e-4):
         raise WrongAnswer(
-            f"a step takes {own / other:.0f} times as long as one of the start answer, and {yardsticks:g} times are "
+            f"a step takes {own / other:.0f} times as long as one of a small network, and {yardsticks:g} times are "
             "allowed, though its multiply-adds are few enough: many small operations? Lesson 5 tells what takes time"
         )
 
