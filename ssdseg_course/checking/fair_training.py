@@ -19,7 +19,6 @@ from ssdseg_course.checking.flat_graph import flat_graph
 from ssdseg_course.checking.layer_graph import weighted_nodes
 from ssdseg_course.checking.probe import WrongAnswer
 from ssdseg_course.lazy import LazyModule
-from ssdseg_ref.fused import fused_twin
 
 keras = LazyModule("keras")
 tensorflow = LazyModule("tensorflow")
@@ -175,6 +174,8 @@ def _timed(model: Any, inputs: Any, truth: np.ndarray) -> tuple[float, float]:
 
 
 def _twin(network: Any) -> Any:
+    from ssdseg_ref.fused import fused_twin  # imports Keras
+
     try:
         return fused_twin(network)
     except (TypeError, ValueError, NotImplementedError):  # a layer of the learner's own, which cannot be copied

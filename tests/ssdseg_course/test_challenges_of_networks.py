@@ -1,5 +1,7 @@
 """Challenges 4, 5, 7, 8, 9 and 10: what is asked for, what is refused, and how it is scored."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import chain
 
@@ -39,6 +41,12 @@ def test_a_task_says_what_is_scored_and_marks_say_how_they_were_measured(number)
     assert challenge.marks
     assert all(mark.measured for mark in challenge.marks)
     assert max(map(len, challenge.task.splitlines())) <= 130
+
+
+def test_the_tasks_are_told_without_the_seconds_that_tensorflow_takes():
+    code = "import sys; from ssdseg_course.challenges import MODULES, find_challenge\n"
+    code += "for number in MODULES: find_challenge(number)\nprint({'keras', 'tensorflow'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
 def test_no_scene_that_is_judged_by_is_learned_from_or_in_a_split():

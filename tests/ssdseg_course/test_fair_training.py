@@ -99,7 +99,7 @@ def test_a_training_that_diverges_is_refused():
 def test_a_step_that_takes_too_long_is_refused_whatever_its_multiply_adds(monkeypatch):
     network = classifier()
     monkeypatch.setattr(fair_training, "_timed", lambda model, *_: (0.9 if model.name == "slow" else 0.1, 1.0))
-    monkeypatch.setattr(fair_training, "fused_twin", lambda one: one)
+    monkeypatch.setattr(fair_training, "_twin", lambda one: one)
     network.name = "slow"
     with pytest.raises(WrongAnswer, match="takes 9 times as long as one of a small network, and 8 times are allowed"):
         train(network, batches(np.random.default_rng(1)), LOSS, 20, 0.1, yardstick=classifier(), yardsticks=8)
