@@ -227,7 +227,11 @@ half of the scores would lie with other scenes. What differs by less is not diff
     name="my_training",
     unit="%",
     higher_is_better=True,
-    marks=(),
+    marks=(  # again: `python tests/benchmarks/challenges.py 8 shipped`
+        Mark("the limit", 92.2, "`mobilenetv2`: 2.4 million parameters, larger pictures, 53 minutes instead of eight"),
+        Mark("the course's own", 77.45, "`lesson`: ten epochs instead of seven; mAP 0.823, mIoU 0.726"),
+        Mark("blind", 0.0, "background everywhere, and no box"),
+    ),
     cases=cases,
     judge=judge,
     run=run_settings,
