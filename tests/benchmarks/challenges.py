@@ -108,10 +108,8 @@ def decoder_in_two_steps(maps):
 
 def ten_that_differ(pictures):
     """One after the other, the picture that is farthest from all that are chosen, by what is left of it in 8 x 8."""
-    _, height, width, _ = pictures.shape
-    small = (
-        pictures.reshape(len(pictures), 8, height // 8, 8, width // 8, 3).mean(axis=(2, 4)).reshape(len(pictures), -1)
-    )
+    count, height, width, _ = pictures.shape
+    small = pictures.reshape(count, 8, height // 8, 8, width // 8, 3).mean(axis=(2, 4)).reshape(count, -1)
     chosen = [0]
     while len(chosen) < 10:
         apart = np.linalg.norm(small[:, None] - small[chosen], axis=-1).min(axis=1)
