@@ -101,7 +101,7 @@ reference's. Half the time is 0.50.""",
     seconds=20.0,
     marks=(
         Mark("the reference", 1.0, "by definition"),
-        Mark("a clever one", 0.05, "in blocks of 256, best first, and no further than it has to"),
+        Mark("a clever one", 0.04, "in blocks of 256, best first, and no further than it has to"),
     ),
     reference=suppress,
     cases=cases,

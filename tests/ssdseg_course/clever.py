@@ -48,27 +48,6 @@ def my_matching(anchors, boxes, threshold, block=4):
     return matches
 
 
-def my_conv2d(image, kernel, stride, band=10):
-    """Tap by tap, as the lesson does it, in bands of rows whose sums stay in the processor's cache."""
-    (height, width, _), (taps, _, _, channels) = image.shape, kernel.shape
-    rows, cols = -(-height // stride), -(-width // stride)
-    missing = [max((out - 1) * stride + taps - side, 0) for out, side in ((rows, height), (cols, width))]
-    padded = np.pad(image, [*((one // 2, one - one // 2) for one in missing), (0, 0)])
-    convolved = np.empty((rows, cols, channels), image.dtype)
-    spare = np.empty((band, cols, channels), image.dtype)
-    for top in range(0, rows, band):
-        sums = convolved[top : top + band]
-        for number, (i, j) in enumerate(np.ndindex(taps, taps)):
-            begin = top * stride + i
-            met = padded[
-                begin : begin + (len(sums) - 1) * stride + 1 : stride, j : j + (cols - 1) * stride + 1 : stride
-            ]
-            product = np.matmul(met, kernel[i, j], out=spare[: len(sums)] if number else sums)
-            if number:
-                sums += product
-    return convolved
-
-
 def my_suppression(boxes, scores, iou_threshold, max_detections, block=256):
     """Sorted boxes, a block at a time: against what is kept, then among themselves."""
     order = np.argsort(-scores, kind="stable")
