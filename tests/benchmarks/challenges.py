@@ -130,7 +130,7 @@ ANSWERS: dict[str, dict[str, Callable[..., object]]] = {
         "the reference's decoder": reference_decoder,
         "a clever one": decoder_in_two_steps,
     },
-    "10": {"a clever one": ten_that_differ},
+    "10": {"ten that differ": ten_that_differ},
 }
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ssdseg_course.checking import trained
+from ssdseg_course.checking.fair_training import must_fit
 from ssdseg_course.checking.probe import WrongAnswer
 from ssdseg_course.checking.trained import backbone_of, run_classifier, run_decoder
 from ssdseg_course.quiet import import_keras
@@ -69,13 +70,13 @@ def test_a_classifier_with_200_000_parameters_is_refused():
         classified(my_network)
 
 
-def decoded(decoder, steps=1, pictures=2):
+def decoded(decoder, steps):
     weights = np.concatenate([np.ravel(weight) for weight in backbone_of(SIZE).weights])
     rng = np.random.default_rng(5)
     images = rng.integers(0, 255, (8, *SIZE, 3), dtype=np.uint8)
     masks = (images[..., 0] > 128).astype(np.uint8)
     masks[:, :4] = 255
-    return run_decoder(decoder, (weights, images, masks, images[:pictures], 4, steps, 1))
+    return run_decoder(decoder, (weights, images, masks, images[:2], 4, steps, 1))
 
 
 def test_a_decoder_is_trained_on_frozen_maps_and_labels_every_pixel():
@@ -109,8 +110,10 @@ def test_what_is_no_such_decoder_is_refused(decoder, words):
 
 
 def test_a_decoder_with_too_many_parameters_is_refused():
-    with pytest.raises(WrongAnswer, match="has 1,107,076 parameters, and 400,000 are allowed"):
-        decoded(lambda maps: layers.Conv2D(4, 31, padding="same")(maps[16]))
+    maps = {stride: keras.Input((32 // stride, 64 // stride, 96)) for stride in trained.STRIDES}
+    head = trained._head(layers.Conv2D(4, 33, padding="same")(maps[16]), maps, SIZE, 4)
+    with pytest.raises(WrongAnswer, match="has 418,180 parameters, and 400,000 are allowed"):
+        must_fit(head, trained.DECODER_LIMITS)
 
 
 def test_indices_of_batches_go_through_all_before_any_comes_again():
