@@ -1,7 +1,8 @@
 """How the course is taught: exercises and their checks, explorers, authoring, grading, the command line.
 
 In a lesson: `check("01.grid_centers", grid_centers)` checks an answer, and `hint("01.grid_centers")` helps.
-`mine("01.grid_centers")` takes that answer into another lesson.
+`mine("01.grid_centers")` takes that answer into another lesson. `challenge("01", my_anchors)` measures an answer to the
+open challenge at its end.
 
 Nothing is imported before one of these names is asked for: `ssdseg --help` needs none of them.
 """
@@ -15,11 +16,12 @@ HOMES = {
     "EXERCISES": "ssdseg_course.exercises",
     "CheckFailed": "ssdseg_course.check",
     "Report": "ssdseg_course.checking.report",
+    "challenge": "ssdseg_course.challenges.take_on",
     "check": "ssdseg_course.check",
     "hint": "ssdseg_course.check",
     "mine": "ssdseg_course.mine",
 }
-__all__ = ["EXERCISES", "CheckFailed", "Report", "check", "hint", "mine"]
+__all__ = ["EXERCISES", "CheckFailed", "Report", "challenge", "check", "hint", "mine"]
 
 
 class _Course(ModuleType):

@@ -192,7 +192,7 @@ def hint(exercise_id: str | None = None) -> None:
     if exercise_id is None:
         print('write hint("01.grid_centers"), with the id of your exercise: it stands in the check below your answer')
         return
-    print(next_hint(find_exercise(exercise_id), _course_of_the_learner()))
+    print(next_hint(find_exercise(exercise_id), course_of_the_learner()))
 
 
 def next_hint(exercise: Exercise, root: Path | None) -> str:
@@ -211,7 +211,7 @@ def next_hint(exercise: Exercise, root: Path | None) -> str:
     return f"hint {number} of {len(exercise.hints)}{last}: {exercise.hints[number - 1]}"
 
 
-def _course_of_the_learner() -> Path | None:
+def course_of_the_learner() -> Path | None:
     """The course folder, if this is one of its lessons and a learner is there to read the hint."""
     try:
         root = course_root()

@@ -98,7 +98,7 @@ class Written:
     def defined(self, wider: bool) -> Defined:
         """The function, made of what stands above its check, or of all that it is made of."""
         module = ModuleType(self.notebook.stem)
-        with _in_folder(self.notebook.parent):
+        with in_folder(self.notebook.parent):
             if wider:
                 return define(self.everywhere, self.exercise.name, module, check=self.check)
             return define(self.above, self.exercise.name, module)
@@ -115,7 +115,7 @@ class Written:
             error = error or problem
             if not callable(function):
                 continue
-            with _in_folder(self.notebook.parent):
+            with in_folder(self.notebook.parent):
                 tried = Tried(function, report_on(self.exercise, function, draw_seed()), self.notebook, wider)
             if tried.report.passed:
                 return tried
@@ -172,7 +172,7 @@ def _statements(path: Path, state: tuple[int, int]) -> tuple[list[Statement], di
 
 
 @contextmanager
-def _in_folder(folder: Path) -> Iterator[None]:
+def in_folder(folder: Path) -> Iterator[None]:
     """Modules and files that stand beside a notebook are found, as the notebook itself finds them."""
     sys.path.append(str(folder))
     try:

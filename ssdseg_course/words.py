@@ -1,5 +1,7 @@
 """Numbers and long texts, as a sentence has them."""
 
+import textwrap
+
 
 def cut(text: str, length: int) -> str:
     """The text, shortened where it is longer than that."""
@@ -15,3 +17,9 @@ def count(number: int, one: str, many: str | None = None) -> str:
         many: for several, where that is not `one` with an s.
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}" if number else ""
+
+
+def filled(text: str, width: int = 110) -> str:
+    """Paragraphs, between which an empty line stands, in lines of at most so many letters."""
+    paragraphs = (" ".join(part.split()) for part in text.split("\n\n"))
+    return "\n\n".join(textwrap.fill(one, width, break_long_words=False, break_on_hyphens=False) for one in paragraphs)

@@ -809,3 +809,23 @@ with after("1.5"):
 #   introduced anchors, 3 scales times 3 ratios at every position of one map.
 # - J. Redmon and A. Farhadi 2017, *YOLO9000: Better, Faster, Stronger* (CVPR): section 2 chooses anchors from the data,
 #   by k-means clustering with IoU as the measure. If you liked exercise 1.7, try it.
+
+# %% [markdown]
+# ## An open challenge
+#
+# No points, and no right answer: how many boxes can you cover, and how few anchors does it take? Write
+# `my_anchors()`, as in exercise 1.7, but with no limits, and with ratios for each map if you like: `((2,), (), (0.4,
+# 2), (1,))` gives the finest map one ratio and its extra square, the second one its extra square alone. Your score is
+# the percentage of boxes covered in 300 scenes that you have not seen, less 5 points for every thousand anchors. It
+# stands among some known ones, and `ssdseg challenge 1` in a terminal keeps all your attempts together.
+
+# %%
+from ssdseg_course import challenge
+
+
+def my_anchors():
+    """Five scales, and ratios: the same for all maps, or a tuple of ratios for each of the four."""
+    return (0.2, 0.43, 0.67, 0.9, 1.13), ((1, 2, 1 / 2), (1, 2, 1 / 2), (1, 2, 1 / 2), (1, 2, 1 / 2))
+
+
+challenge("01", my_anchors)

@@ -915,3 +915,23 @@ with after("2.7"):
 #   Object Detection* (ICCV, "RetinaNet"), section 4: matching with a band that is ignored.
 # - N. Carion et al. 2020, *End-to-End Object Detection with Transformers* (ECCV, "DETR"): one to one with the best
 #   sum, instead of greedily, and no second step.
+
+# %% [markdown]
+# ## An open challenge
+#
+# No points this time, but a clock: 500 boxes and 4,482 anchors, and the same matches as the reference, sooner. Where
+# does the time go: to the overlaps, or to the search for the largest one? Which pairs need not be looked at at all?
+# Write `my_matching(anchors, boxes, threshold)`; it may call whatever you have in this notebook. It is compared with
+# the reference first, on cases you have not seen. Then both are timed in turns, and your score is your time divided
+# by the reference's: less is better. (`ssdseg challenge 2` does the same in a terminal.)
+
+# %% tags=["timed"]
+from ssdseg_course import challenge
+
+
+def my_matching(anchors, boxes, threshold):
+    """The box that each anchor answers for, or -1, as `match_anchors` gives it."""
+    return match_anchors(anchors, boxes, threshold)
+
+
+challenge("02", my_matching)

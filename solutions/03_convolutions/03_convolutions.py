@@ -987,3 +987,23 @@ with after("3.7"):
 #   from another idea, by the author of Keras.
 # - F. Yu and V. Koltun 2016, *Multi-Scale Context Aggregation by Dilated Convolutions* (ICLR): dilation, for
 #   segmentation.
+
+# %% [markdown]
+# ## An open challenge
+#
+# No points this time, but a clock: how fast can a convolution be in NumPy alone? Write `my_conv2d(image, kernel,
+# stride)`, padded "same", without dilation. No library's convolution, `np.convolve` included; products and sums of
+# every kind are allowed: `@`, `einsum`, `tensordot`, `np.fft`. Think of memory as much as of multiply-adds. Yours is
+# compared with the reference first, then both are timed in turns, and your score is your time divided by the
+# reference's: less is better. (`ssdseg challenge 3` does the same in a terminal.)
+
+# %% tags=["timed"]
+from ssdseg_course import challenge
+
+
+def my_conv2d(image, kernel, stride):
+    """(H, W, Cin) and (k, k, Cin, Cout) give (H', W', Cout), padded "same"."""
+    return conv2d(image, kernel, stride, 1)
+
+
+challenge("03", my_conv2d)

@@ -620,3 +620,32 @@ with after("4.7"):
 # - A. Howard et al. 2017, *MobileNets* (arXiv 1704.04861): the width multiplier.
 # - S. Ioffe and C. Szegedy 2015, *Batch Normalization* (ICML).
 # - K. He et al. 2016, *Deep Residual Learning for Image Recognition* (CVPR): why the input is added.
+
+# %% [markdown]
+# ## An open challenge
+#
+# No points, and no right answer: which network with fewer than 200,000 parameters sorts small pictures best, if it may
+# train for a minute? Pictures are 48 × 48 pixels, cut out of the warehouse: background, person, forklift or monorail.
+# Write `my_network()`, which returns a Keras model with four logits; bottlenecks are a good start. Where should the
+# map shrink, how wide should it be inside, what do the sums bring?
+#
+# A minute is long on one machine and short on another, so the course counts neither: all networks get 600 steps, and
+# may take 10 million multiply-adds a picture. Your score is the percentage of pictures sorted right, out of 500 scenes
+# that you have not seen. Take the `#` away below when you are ready; `ssdseg challenge 4` does the same in a terminal.
+
+# %%
+from ssdseg_course import challenge
+
+
+def my_network():
+    """A Keras model from (48, 48, 3), scaled to -1..1, to four logits."""
+    image = keras.Input((48, 48, 3))
+    x = conv_bn(image, 16, 3, 2, "relu6")
+    for channels in (24, 32, 48):
+        x, _ = bottleneck(x, channels, 2, 3)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(4)(x))
+
+
+challenge("04")  # the marks, and your attempts; the next line, without its "# ", trains for about a minute
+# challenge("04", my_network)

@@ -672,3 +672,33 @@ with after("5.6"):
 # - N. Ma et al. 2018, *ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design* (ECCV, arXiv
 #   1807.11164): section 2 has the guidelines, figure 3 the units, table 5 the network, table 8 the comparison.
 # - X. Zhang et al. 2018, *ShuffleNet* (CVPR, arXiv 1707.01083): the shuffle's first appearance, with groups.
+
+# %% [markdown]
+# ## An open challenge
+#
+# No points, and no right answer: the task of lesson 4's challenge once more. Which network with fewer than 200,000
+# parameters sorts pictures of 48 × 48 pixels best, if it may train for a minute? This time begin with units that split
+# and shuffle, and see whether they beat your bottlenecks. How wide, how many units, and at which stride?
+#
+# All networks get 600 steps, and may take 10 million multiply-adds a picture. You know by now what those do not tell,
+# so the time of a step is measured as well, in turns with one of a small network, and what takes fifteen times as long
+# is refused. Your score is the percentage of pictures sorted right, out of 500 scenes that you have not seen. Take the
+# `#` away below when you are ready; `ssdseg challenge 5` does the same in a terminal.
+
+# %%
+from ssdseg_course import challenge
+
+
+def my_network():
+    """A Keras model from (48, 48, 3), scaled to -1..1, to four logits."""
+    image = keras.Input((48, 48, 3))
+    x = conv_bn(image, 24, 3, 2, "relu", "same")
+    for channels in (32, 64):
+        x = downsampling_unit(x, channels)
+        x = basic_unit(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(4)(x))
+
+
+challenge("05")  # the marks, and your attempts; the next line, without its "# ", trains for about a minute
+# challenge("05", my_network)

@@ -607,3 +607,23 @@ with after("6.7"):
 # - R. Girshick 2015, *Fast R-CNN* (ICCV): smooth L1, equation 3.
 # - A. Shrivastava et al. 2016, *Training Region-based Object Detectors with Online Hard Example Mining* (CVPR): another
 #   way of mining.
+
+# %% [markdown]
+# ## An open challenge
+#
+# No points this time, but a clock: 10,000 boxes, of which the best 200 that do not overlap are kept. The indices must
+# be the reference's, and of equal scores the first box goes first. Your function compares each kept box with all that
+# are left. Does it have to? Write `my_suppression(boxes, scores, iou_threshold, max_detections)`. It is compared with
+# the reference first, then both are timed in turns, and your score is your time divided by the reference's: less is
+# better. (`ssdseg challenge 6` does the same in a terminal.)
+
+# %% tags=["timed"]
+from ssdseg_course import challenge
+
+
+def my_suppression(boxes, scores, iou_threshold, max_detections):
+    """Indices of the boxes that are kept, best first."""
+    return non_max_suppression(boxes, scores, iou_threshold, 0.0, max_detections)
+
+
+challenge("06", my_suppression)

@@ -780,3 +780,32 @@ with after("7.7"):
 # - F. Milletari et al. 2016, *V-Net* (3DV, arXiv 1606.04797): dice as a loss, with squares.
 # - M. Drozdzal et al. 2016, *The Importance of Skip Connections in Biomedical Image Segmentation* (arXiv 1608.04117):
 #   without squares.
+
+# %% [markdown]
+# ## An open challenge
+#
+# No points, and no right answer: what can a decoder make of a backbone that it may not change, in two minutes? Write
+# `my_decoder(maps)`. It gets the maps of the course's backbone by their strides, 4, 8, 16 and 32, and returns the
+# logits of four classes, at any size. Which maps do you use, and how are they joined? Are monorails, which are thin,
+# worth a finer map?
+#
+# All decoders get 600 steps of 8 scenes, and may have 400,000 parameters and take 150 million multiply-adds a picture.
+# Your score is the mIoU of 100 scenes that you have not seen. Take the `#` away below when you are ready;
+# `ssdseg challenge 7` does the same in a terminal.
+
+# %%
+from ssdseg_course import challenge
+
+
+def my_decoder(maps):
+    """Logits (rows, columns, 4) of the backbone's maps, {4: ..., 8: ..., 16: ..., 32: ...}."""
+    fine, coarse = (
+        layers.Activation("relu6")(layers.BatchNormalization()(layers.Conv2D(32, 1, use_bias=False)(maps[stride])))
+        for stride in (4, 16)
+    )
+    x = layers.Concatenate()([resize(coarse, fine.shape[1:3]), fine])
+    return layers.Conv2D(4, 1)(x)
+
+
+challenge("07")  # the marks, and your attempts; the next line, without its "# ", trains for about two minutes
+# challenge("07", my_decoder)

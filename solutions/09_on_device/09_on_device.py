@@ -876,3 +876,27 @@ if MODE == "full" and LITERT:
 # - M. Nagel et al. 2019, *Data-Free Quantization through Weight Equalization and Bias Correction* (ICCV): how to even
 #   out the channels of a kernel.
 # - M. Nagel et al. 2021, *A White Paper on Neural Network Quantization* (arXiv:2106.08295).
+
+# %% [markdown]
+# ## An open challenge
+#
+# No points, and no right answer: section 9, with hidden scenes and a table. Write `my_candidate()`. It returns a dict
+# that says which network runs: one of the course's, on pictures of any size, in 32, 16 or 8 bits; or the folder of one
+# of your own, trained on smaller pictures or pruned, that `ssdseg export ... --to litert` has written. You may set what
+# comes after the network as well, such as the threshold of NMS.
+#
+# Its time and that of ShuffleNetV2 in float32 are measured in turns, on one thread. Your score is the mean of
+# mAP@[.5:.95] and mIoU, in percent, over 100 scenes that you have not seen, less five points for each doubling of the
+# time. Take the `#` away below when you are ready; `ssdseg challenge 9` does the same in a terminal.
+
+# %%
+from ssdseg_course import challenge
+
+
+def my_candidate():
+    """Which network runs, and how."""
+    return {"network": "shufflenetv2", "image_size": (176, 240)}
+
+
+challenge("09")  # the marks, and your attempts; the next line, without its "# ", needs LiteRT and a minute
+# challenge("09", my_candidate)

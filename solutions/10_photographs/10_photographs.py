@@ -905,3 +905,28 @@ if MODE != "skip":
 # - G. Ghiasi et al. 2021, *Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation* (CVPR).
 # - D. Bolya et al. 2020, *TIDE: A General Toolbox for Identifying Object Detection Errors* (ECCV).
 # - L. Wang et al. 2007, *Object Detection Combining Recognition and Segmentation* (ACCV): the photographs.
+
+# %% [markdown]
+# ## An open challenge
+#
+# No points, and no right answer: somebody pays for ten labels, and no more. Which pictures shall have them, and how
+# does the drawings' network learn from so few? Write `my_plan(pictures)`. It gets the 100 stand-ins, without labels,
+# and returns a dict: the numbers of ten of them, learning rates, what is frozen, how they are augmented. Are ten that
+# differ as much as possible better than the first ten? What would a frozen layer have to know?
+#
+# The course trains 80 steps of 8, as in section 6, half a minute on two cores. Your score is AP@.5 of people, in
+# percent, in 60 pictures that you have not seen; they are stand-ins for everybody, so that scores can be compared. Take
+# the `#` away below when you are ready; `ssdseg challenge 10` does the same in a terminal, and `ssdseg challenge 10
+# --task` says which settings there are.
+
+# %%
+from ssdseg_course import challenge
+
+
+def my_plan(pictures):
+    """Which ten are labelled, and how the network learns from them."""
+    return {"pictures": list(range(10)), "augmentation": "none", "rate": 0.002}
+
+
+challenge("10")  # the marks, and your attempts; the next line, without its "# ", trains for half a minute
+# challenge("10", my_plan)

@@ -97,7 +97,7 @@ def _differ(now: Any, before: Any) -> bool:
         return False
     if isinstance(before, dict):
         return now.keys() != before.keys() or any(_differ(now[key], before[key]) for key in before)
-    if isinstance(before, np.ndarray) and before.dtype.kind == "b":
+    if isinstance(before, np.ndarray) and before.dtype.kind in "bu":  # pictures, too, which are many numbers
         return not np.array_equal(now, before)
     now, before = to_plain(now), to_plain(before)
     return now is None or not same(now, before)

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from ssdseg_course.cli import (
     assemble,
+    challenge,
     compare,
     console,
     data,
@@ -79,6 +80,7 @@ app.command()(learn.check)
 app.command()(learn.progress)
 app.command()(learn.hint)
 app.command()(compare.compare)
+app.command()(challenge.challenge)
 app.command()(keep.reset)
 app.command()(keep.update)
 app.add_typer(data.app, name="data")

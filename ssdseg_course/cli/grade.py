@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ssdseg_course.grading.class_report import ExerciseSummary
+    from ssdseg_course.grading.contest import Contest
     from ssdseg_course.grading.gradebook import Record
     from ssdseg_course.grading.grading import Tally
+    from ssdseg_course.manifest import Lesson
 
 MOST_TO_KNOW = 1500  # characters of remarks on a submission in the table; its page has all
 
@@ -51,6 +53,9 @@ def grade(
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="Without a sandbox: only for the work of people you trust.")
     ] = False,
+    challenges: Annotated[
+        bool, typer.Option("--challenges", help="No grades: one table of the answers to the open challenges.")
+    ] = False,
 ) -> None:
     """Grade a class, in parallel and in a sandbox, into nbgrader's gradebook.
 
@@ -66,6 +71,7 @@ def grade(
     ssdseg grade submitted --lesson 1 --workers 8
     ssdseg grade submitted --students students.csv
     ssdseg grade submitted --scheduler tcp://10.0.0.5:8786
+    ssdseg grade submitted --challenges    # who has the best anchors?
     """
     if workers and scheduler:
         raise ValueError("--workers and --scheduler: either this machine or another cluster, not both")
@@ -80,13 +86,57 @@ def grade(
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # somebody's name may have letters that this terminal does not
+    if challenges and (workers or scheduler or gradebook or again):
+        raise ValueError("--challenges: answers are timed one after another on this machine, and no grades are written")
     if unsafe:
         console.errors.print("--unsafe: answers run without a sandbox, and can read and write whatever you can.")
+    if challenges:
+        _hold_challenges(submissions, wanted, unsafe, take, students)
+        return
     options = Options(wanted, workers, scheduler, gradebook, unsafe, again, take=take, students=students)
     with console.progress("grading") as update:
         tally = grade_folder(submissions, Path.cwd(), options, update)
     show(tally, submissions)
     raise typer.Exit(1 if tally.not_graded else 0)
+
+
+def _hold_challenges(
+    submissions: Path, lesson: "Lesson | None", unsafe: bool, take: str, students: Path | None
+) -> None:
+    """Measure the answers of a class to the open challenges, and print the tables."""
+    from ssdseg_course.grading.contest import TABLE, hold
+    from ssdseg_course.grading.names import read_students
+
+    known = read_students(students) if students else None
+    with console.progress("measuring") as update:
+        contests, refused = hold(submissions, Path.cwd(), lesson, unsafe, take, known, update)
+    for contest in contests:
+        _show_contest(contest)
+    for one in refused:
+        _say(f"not measured: {' '.join(filter(None, (one.student, one.lesson)))}: {one.reason}")
+    if not any(contest.entries for contest in contests):
+        raise ValueError(f"{submissions}: nobody has taken on a challenge")
+    print_plain(f"The same in a file: {TABLE}")
+
+
+def _show_contest(contest: "Contest") -> None:
+    from ssdseg_course.challenges.table import shown
+
+    challenge = contest.challenge
+    better = "more" if challenge.higher_is_better else "less"
+    if contest.entries:
+        table = Table(title=f"challenge {int(challenge.number)}: {challenge.title} ({better} is better)")
+        table.add_column("place", justify="right")
+        table.add_column("learner", overflow="fold")
+        table.add_column("score", justify="right")
+        table.add_column("", overflow="fold")
+        for entry in contest.entries:
+            who = entry.student if entry.name == entry.student else f"{entry.student} ({entry.name})"
+            score = shown(challenge, entry.score) if entry.score else "no score"
+            table.add_row(str(entry.place or ""), Text(who), score, Text(entry.note))
+        console.output.print(table)
+    if contest.untouched:
+        print_plain(f"challenge {int(challenge.number)}: not taken on by {contest.untouched}")
 
 
 def show(tally: "Tally", submissions: Path) -> None:

@@ -16,12 +16,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ssdseg_course.checking.exercise import Arguments, Exercise, call
+from ssdseg_course.checking.exercise import Arguments, Function, call
 from ssdseg_course.checking.probe import Outcome
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading.staging import stage
@@ -55,6 +55,18 @@ NO_NAMESPACES = (
     "kernel.apparmor_restrict_unprivileged_userns=0`. `--unsafe` grades without a sandbox: answers could then read and "
     "write whatever you can"
 )
+
+
+class Runnable(Protocol):
+    """What a learner's function answers to: an exercise or a challenge."""
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+
+    @property
+    def run(self) -> Callable[[Function, Arguments], Any]:
+        """The way to run it; stands in a module that is seen inside."""
 
 
 class SandboxError(OSError):
@@ -109,12 +121,13 @@ class Code:
 class Sandbox:
     """A place to run the answers to one lesson in; `close` it, or use it in a `with` statement."""
 
-    def __init__(self, lesson: Lesson, unsafe: bool = False):
+    def __init__(self, lesson: Lesson, unsafe: bool = False, keras: bool | None = None):
         """Make a sandbox.
 
         Args:
             lesson: whose answers will be run, and are not to be seen.
             unsafe: do without namespaces: limits and processes of their own alone.
+            keras: whether to have TensorFlow ready; by default, where an exercise of the lesson needs it.
 
         Raises:
             SandboxError: if this system has none.
@@ -123,7 +136,8 @@ class Sandbox:
         folder = Path(self._stage.name)
         folder.chmod(0o755)  # for a user without rights, inside
         stage(lesson, folder)
-        keras = any(exercise.run is not call for exercise in exercises_of(lesson))
+        if keras is None:
+            keras = any(exercise.run is not call for exercise in exercises_of(lesson))
         below = [] if unsafe else [str(path) for path in visible_paths() if _holds(SCRATCH, path)]
         program = f"from ssdseg_course.sandboxed.zygote import main; main({keras}, {not unsafe}, {below})"
         python = [str(_python()), "-P", "-s", "-c", program]
@@ -167,14 +181,14 @@ class Sandbox:
 
     def probe(
         self,
-        exercise: Exercise,
+        exercise: Runnable,
         cases: Sequence[Arguments],
         code: Code,
         seconds: int,
         way: Way = Way.DEFINITIONS,
         most: int = LARGEST_REPLY,
     ) -> Probed | None:
-        """Run the learner's function of an exercise.
+        """Run the learner's function of an exercise or a challenge.
 
         Args:
             exercise: which; its reference and all that gives it away stay outside.

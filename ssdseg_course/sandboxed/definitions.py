@@ -30,7 +30,7 @@ DEFINITIONS = (
     ast.If,
     ast.Try,
 )
-SHOWING = ("print", "display", "hint", "check")  # functions that change nothing
+SHOWING = ("print", "display", "hint", "check", "challenge")  # functions that change nothing
 CALLING = (ast.Call, ast.Await, ast.NamedExpr)
 EVERYTHING = "*"  # what `from numpy import *` defines
 AROUND_A_CELL = re.compile(r"\A\s*%%(time|capture|prun)\b.*\n")  # magics that run the cell as it is

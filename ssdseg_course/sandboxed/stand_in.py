@@ -1,7 +1,7 @@
 """Stands for the package `ssdseg_course` inside the sandbox: what a learner's cells import from it, and no answer.
 
-A check does nothing here, for the answer is probed anyway. `mine` gives the reference's function of an earlier lesson
-in the place of the learner's own, whose notebook is not here.
+A check or a challenge does nothing here, for the answer is probed anyway. `mine` gives the reference's function of an
+earlier lesson in the place of the learner's own, whose notebook is not here.
 """
 
 import json
@@ -21,7 +21,7 @@ def check(*_: Any, **__: Any) -> None:
     """Nothing: see above."""
 
 
-hint = check
+hint = challenge = check
 check.last = check  # type: ignore[attr-defined]  # as in the course
 
 

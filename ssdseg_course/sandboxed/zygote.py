@@ -49,7 +49,7 @@ SHARE_OF_ALL_STATEMENTS = 1 / 2
 CORES = 2  # that there seem to be: a pool with a process for each must stay small
 SHORTEST = 0.1  # seconds for a statement where no time is left
 NO_MORE = 3  # the exit status of a warden that has found no job
-HEADER = struct.Struct("<BQ")
+HEADER = struct.Struct("<IQ")  # a number, of seconds or of an ending, and the length of the content
 
 
 class Way(IntEnum):

@@ -37,28 +37,31 @@ class Timing:
         return f"{duration(self.median)} ({duration(self.low)} to {duration(self.high)})"
 
 
-def in_turn(functions: Sequence[Callable[[], object]], seconds: float = SECONDS_IN_ALL) -> list[Timing]:
+def in_turn(
+    functions: Sequence[Callable[[], object]], seconds: float = SECONDS_IN_ALL, a_round: float = SECONDS_A_ROUND
+) -> list[Timing]:
     """The time of each function; a round of one, then of the next, so that whatever else the machine does affects all.
 
     Args:
         functions: of no arguments; each is called at least four times.
         seconds: of work in all, roughly.
+        a_round: seconds of work of each, at least.
     """
-    calls, spent = zip(*map(_enough, functions), strict=True)
-    rounds = int(np.clip(seconds / max(sum(spent), SECONDS_A_ROUND), FEWEST_ROUNDS, MOST_ROUNDS))
+    calls, spent = zip(*(_enough(function, a_round) for function in functions), strict=True)
+    rounds = int(np.clip(seconds / max(sum(spent), a_round), FEWEST_ROUNDS, MOST_ROUNDS))
     times = [
         [_seconds(function, number) for function, number in zip(functions, calls, strict=True)] for _ in range(rounds)
     ]
     return [Timing(*map(float, np.quantile(column, (0.5, 0.25, 0.75)))) for column in zip(*times, strict=True)]
 
 
-def _enough(function: Callable[[], object]) -> tuple[int, float]:
+def _enough(function: Callable[[], object], a_round: float) -> tuple[int, float]:
     """How many calls make a round that a clock can measure, and the seconds that those took.
 
     The clock may stand still for some milliseconds where a process has other threads: one call can seem to take none.
     """
     calls, began = 1, time.monotonic()
-    while (spent := calls * _seconds(function, calls)) < SECONDS_A_ROUND and time.monotonic() - began < LONGEST_WAIT:
+    while (spent := calls * _seconds(function, calls)) < a_round and time.monotonic() - began < LONGEST_WAIT:
         calls *= 2
     return calls, spent
 

@@ -9,6 +9,7 @@ from nbgrader import utils
 from nbgrader.nbgraderformat import MetadataValidator
 
 from ssdseg_course.authoring import check_drift, read_source
+from ssdseg_course.challenges import MODULES
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.exercises.anchor_choice import LEAST_COVERAGE, MOST_ANCHORS
 from ssdseg_course.manifest import LESSONS, find_lesson
@@ -88,9 +89,11 @@ def test_a_lesson_begins_with_its_goals_its_needs_and_its_time(lesson):
 
 
 @every_lesson
-def test_a_lesson_ends_with_the_reference_what_to_remember_and_the_papers(lesson):
+def test_a_lesson_ends_with_the_reference_what_to_remember_the_papers_and_a_challenge(lesson):
     sections = re.findall(r"^## (?:\d+\. )?(.+)$", prose_of(lesson), re.M)
-    assert sections[-3:] == ["Compare with the reference", "To remember", "The papers"]
+    challenge = ["An open challenge"] if f"{lesson.number:02d}" in MODULES else []
+    end = ["Compare with the reference", "To remember", "The papers", *challenge]
+    assert sections[-len(end) :] == end
 
 
 @every_lesson

@@ -1,6 +1,7 @@
 """What leaves the sandbox: plain numbers and words come through unchanged, and nothing else is believed."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from ssdseg_course.checking.probe import Failure, Outcome
 from ssdseg_course.checking.values import same
 from ssdseg_course.sandboxed.wire import LONGEST_TEXT, MOST_PARTS, WireError, clean_text, read_report, write_report
+from ssdseg_course.sandboxed.zygote import read_frame, write_frame
 
 ARRAY = {"dtype": "<f4", "shape": [2], "data": "AACAPwAAAEA="}
 
@@ -90,3 +92,13 @@ def test_a_failure_with_a_number_for_a_word_is_refused():
 
 def test_letters_that_move_a_cursor_are_replaced():
     assert clean_text("a\x1b[2Jb\nc") == "a\N{REPLACEMENT CHARACTER}[2Jb\nc"
+
+
+def test_a_job_that_may_work_for_minutes_comes_through_with_its_seconds():
+    reading, writing = os.pipe()
+    try:
+        write_frame(writing, 800, b"job")
+        assert read_frame(reading) == (800, b"job")
+    finally:
+        os.close(reading)
+        os.close(writing)
