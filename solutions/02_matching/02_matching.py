@@ -985,7 +985,7 @@ with after("2.6", "2.7"), np.errstate(all="ignore"):  # what flies away flies fa
 
 # %% [markdown]
 # - **Large things come first.** After three steps the monorails lie at 0.92<!-- above --> and
-#   0.93<!-- above -->, person 0 at 0.25<!-- above -->; and even after all 300<!-- above --> steps this person's box is not
+#   0.93<!-- above -->, person 0 at 0.25<!-- above -->; and even after all 300<!-- above --> steps this last box is not
 #   quite there. The anchor's size comes in twice: it is a factor of the slope, so a small anchor's numbers take small
 #   steps; and it is what the numbers are multiplied by, so its box moves little for them. That is why SSD's loss does
 #   not compare boxes but *offsets*, and why there is a sheet to compare with: from offset to offset, every number
