@@ -37,9 +37,12 @@ from keras import layers, ops
 
 from ssdseg_course import check, hint
 from ssdseg_course.explorers import figures
-from ssdseg_course.explorers.figures import after, panels, show
+from ssdseg_course.explorers.figures import after, draw_boxes, draw_image, panels, show
+from ssdseg_course.explorers.live import LivePicture, how_to_train
 from ssdseg_course.explorers.shuffle import explore_shuffle
 from ssdseg_ref import mobilenetv2
+from ssdseg_ref.data.crops import crops
+from ssdseg_ref.data.warehouse import CLASSES
 from ssdseg_ref.shufflenetv2 import REPEATS, WIDTHS
 
 # %% [markdown]
@@ -648,8 +651,113 @@ with after("5.6"):
 # faster: run the cell again, and the winner may change. The 58% of section 1 were measured on a graphics card, and need
 # not show up here. What holds on every machine is this: multiply-adds alone do not tell you the time, and a stopwatch
 # does, for *one* machine. In lesson 8 both will stand under the same heads, trained on the same scenes.
+
+# %% [markdown]
+# ## 9. What the shuffle is worth
 #
-# ## 9. Compare with the reference
+# Without the shuffle half of the channels would never be worked on, said section 4. What does that cost? Let something
+# learn, and see. The pictures are **crops**: squares of 32 × 32 pixels out of drawn scenes, each with a person, a
+# forklift, a piece of a monorail, or none of them. The network is small: a stem to 16 channels, three of *your* units,
+# a pooling, three more units, and a mean that decides.
+#
+# Its rival is the same without shuffle, and no new unit is needed for that. Deal out `a b c d e f` in two groups, then
+# what you get in three: `a d b e c f`, and `a b c d e f` again. A shuffle in $C / 2$ groups undoes the one in two; put
+# behind each unit, it sends every half back to its side. Both networks have the same weights and multiply-adds, and
+# learn from the same 768 crops in the same order.
+#
+# Two trainings that differ in nothing but their random beginning end differently as well. So there are **three** of
+# each kind: only what is larger than the differences within a kind is due to the shuffle.
+#
+# *Predict:* how many of 400 crops that they have not seen will they get right? Guessing gets a quarter.
+
+# %%
+PREDICTED = {"with shuffle": None, "without": None}  # write percent in place of None
+
+# %%
+MODE = how_to_train()  # "full" for you; less in a check or an automatic test, where nobody waits for it
+EPOCHS, CROPS = (6, 768) if MODE == "full" else (1, 64)
+KINDS = ("background", *CLASSES)
+STARTS = (1, 2, 3)
+
+
+def small_network(shuffled):
+    """A stem and six of your units, with their shuffle or with each one undone: (B, 32, 32, 3) gives (B, 4) logits."""
+    image = keras.Input((32, 32, 3))
+    x = conv_bn(layers.Rescaling(1 / 127.5, offset=-1)(image), 16, 3, 2, "relu")
+    for unit in range(6):
+        x = layers.MaxPooling2D(2)(x) if unit == 3 else x
+        x = basic_unit(x) if shuffled else channel_shuffle(basic_unit(x), x.shape[-1] // 2)
+    network = keras.Model(image, layers.Dense(len(KINDS))(layers.GlobalAveragePooling2D()(x)))
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.9  # in so few steps its averages have to adapt fast
+    steps = keras.optimizers.schedules.CosineDecay(5e-3, decay_steps=EPOCHS * CROPS // 32)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(optimizer=keras.optimizers.Adam(steps), loss=loss)
+    return network
+
+
+# %% jupyter={"source_hidden": true}
+STYLES = {"with shuffle": ("-", "o", figures.BLUE), "without": ("--", "s", figures.VERMILION)}
+
+
+def draw_lesson(curves, guesses):
+    """Shares of right crops so far, and sixteen crops with what the first network of each kind takes them for."""
+    figure, axes = panels(3, image_size=(1, 1))
+    for (name, start), curve in curves.items():
+        style, marker, color = STYLES[name]
+        label = name if start == STARTS[0] else None
+        places = range(1, len(curve) + 1)
+        axes[0].plot(places, curve, linestyle=style, marker=marker, color=color, label=label, markersize=4)
+    axes[0].set(xlim=(0.5, EPOCHS + 0.5), ylim=(0.2, 1), xlabel="passes")
+    axes[0].set_title(f"share of {len(unseen)} crops that is right", fontsize=10)
+    axes[0].legend(fontsize=8, loc="lower right")
+    sheet = unseen[:16].reshape(4, 4, 32, 32, 3).swapaxes(1, 2).reshape(128, 128, 3)
+    wrong = {}
+    for panel, name in zip(axes[1:], STYLES, strict=True):
+        guess = guesses[name, STARTS[0]][:16]
+        wrong[name] = np.flatnonzero(guess != true_kinds[:16])
+        corners = np.stack([wrong[name] % 4, wrong[name] // 4, wrong[name] % 4 + 1, wrong[name] // 4 + 1], axis=-1) / 4
+        draw_image(panel, sheet)
+        words = [KINDS[kind] for kind in guess[wrong[name]]]
+        inside = corners + np.array([0.01, 0.01, -0.01, -0.01])
+        draw_boxes(panel, inside, edgecolor=figures.ORANGE, linewidth=2, linestyle="--", labels=words)
+        panel.set_title(f"{name}: {len(wrong[name])} of 16 wrong", fontsize=10)
+    passes = len(curves["without", STARTS[0]])
+    ends = {name: [f"{curve[-1]:.0%}" for (kind, _), curve in curves.items() if kind == name] for name in STYLES}
+    return figure, (
+        f"After {passes} passes. Left, six curves of the share of unseen crops that is right: "
+        f"with shuffle they end at {', '.join(ends['with shuffle'])}, without at {', '.join(ends['without'])}. Then "
+        f"sixteen crops twice, the wrong ones in a dashed frame with what they were taken for: "
+        f"{len(wrong['with shuffle'])} with shuffle, {len(wrong['without'])} without."
+    )
+
+
+# %%
+with after("5.2", "5.3"):
+    if MODE != "skip":
+        (seen, kinds_seen), (unseen, true_kinds) = crops(CROPS, seed=0, size=32), crops(400, seed=1, size=32)
+        learners, curves, guesses, picture = {}, {}, {}, LivePicture()
+        for start in STARTS:
+            for name in STYLES:
+                keras.utils.set_random_seed(start)
+                learners[name, start] = small_network(name == "with shuffle")
+                curves[name, start] = []
+        for epoch in range(EPOCHS):
+            for which, network in learners.items():
+                keras.utils.set_random_seed(epoch)  # the same order of the crops for all
+                network.fit(seen, kinds_seen, batch_size=32, verbose=0)
+                guesses[which] = network.predict(unseen, batch_size=200, verbose=0).argmax(axis=-1)
+                curves[which].append((guesses[which] == true_kinds).mean())
+            picture.draw(*draw_lesson(curves, guesses))
+        picture.leave(*draw_lesson(curves, guesses))
+        for name in STYLES:
+            shares = [curves[name, start][-1] for start in STARTS]
+            print(f"{name:13}" + "".join(f"{share:8.1%}" for share in shares) + f"    mean {np.mean(shares):.1%}")
+        print("You predicted:", PREDICTED)
+
+# %% [markdown]
+# ## 10. Compare with the reference
 #
 # The package's own version is `ssdseg_ref/shufflenetv2.py`. Save the notebook (Ctrl + S) and type into a terminal:
 #

@@ -645,12 +645,12 @@ def boxes_said(logits, offsets):
 
 
 def found_of(scene, said):
-    """How many of its boxes are among those that were said, of their class and with an IoU of at least 0.5."""
+    """Which of its boxes are among those that were said, of their class and with an IoU of at least 0.5."""
     overlaps = [
         max((pairwise_iou(box[None], guess[None])[0, 0] for name, guess, _ in said if name == label), default=0)
         for box, label in zip(scene.boxes, scene.labels, strict=True)
     ]
-    return sum(overlap >= 0.5 for overlap in overlaps)
+    return np.array(overlaps) >= 0.5
 
 
 def draw_fit(curves, said):
@@ -665,21 +665,22 @@ def draw_fit(curves, said):
     axes[0].set_title("class loss of a positive", fontsize=10)
     axes[0].legend(fontsize=8)
     found = {name: found_of(batch[fitted], each) for name, each in said.items()}
+    counts = {name: f"{which.sum()} of {len(which)}" for name, which in found.items()}
     for panel, (name, each) in zip(axes[1:], said.items(), strict=True):
         draw_image(panel, batch[fitted].image, fade=0.3)
-        draw_boxes(panel, batch[fitted].boxes, **figures.TRUTH)
+        draw_boxes(panel, batch[fitted].boxes[~found[name]], **figures.TRUTH)
         words = [f"{CLASSES[label - 1]} {score:.2f}" for label, _, score in each]
         draw_boxes(
             panel, [box for _, box, _ in each], edgecolor=figures.ORANGE, linestyle="--", linewidth=2, labels=words
         )
-        panel.set_title(f"{name}: finds {found[name]} of {len(batch[fitted].boxes)}", fontsize=10)
+        panel.set_title(f"{name}: finds {counts[name]}", fontsize=10)
     steps = len(curves[MINED])
     return figure, (
         f"After {steps} steps. Left, two curves: with mining the class loss of a positive went from "
         f"{curves[MINED][0]:.1f} to {curves[MINED][-1]:.1f}; with all negatives from {curves[EVERY][0]:.1f} over "
         f"{max(curves[EVERY]):.1f} to {curves[EVERY][-1]:.1f}; a dotted line at {np.log(4):.1f}. Then a scene twice, "
-        f"its true boxes white, those that the heads say dashed: with mining {found[MINED]} of "
-        f"{len(batch[fitted].boxes)} are found, with all negatives {found[EVERY]}."
+        "with the boxes that the heads say, dashed, and those that they miss, white: with mining they find "
+        f"{counts[MINED]}, with all negatives {counts[EVERY]}."
     )
 
 
@@ -689,22 +690,25 @@ with after("6.1", "6.2", "6.3", "6.4", "6.5", "6.6", "6.7"):
         taps = [network.get_layer(f"map{number}_classes_depthwise").input for number in (1, 2, 3)]
         maps = keras.Model(network.input, taps)(np.stack([scene.image for scene in batch]))
         fits = {MINED: make_step(maps, True), EVERY: make_step(maps, False)}
-        curves, rows, picture = {name: [] for name in fits}, [], LivePicture()
+        curves, picture, lines = {name: [] for name in fits}, LivePicture(), []
         for number in range(STEPS):
             said = {}
             for name, step in fits.items():
-                logits, offsets, counted, losses = (np.asarray(part) for part in step())
-                curves[name].append(losses[has_box].mean())
+                logits, offsets, class_loss, losses = (np.asarray(part) for part in step())
+                own = losses[has_box].mean()
+                curves[name].append(own)
                 said[name] = boxes_said(logits[fitted], offsets[fitted])
-                right = (logits.argmax(axis=-1) == np.asarray(true_classes))[has_box].mean()
-                rows.append((number, name, curves[name][-1], counted - curves[name][-1], right))
+                if number in (0, 5, 10, 20, 30, STEPS - 1):
+                    found = [
+                        found_of(scene, boxes_said(*rows)) for scene, *rows in zip(batch, logits, offsets, strict=True)
+                    ]
+                    found = np.concatenate(found)
+                    words = f"step {number:2}, {name:13}{own:24.2f}{class_loss - own:15.2f}"
+                    lines.append(f"{words}{found.sum():15} of {len(found)}")
             if number % 5 == 0:
                 picture.draw(*draw_fit(curves, said))
         picture.leave(*draw_fit(curves, said))
-        print(f"{'':22}class loss of positives   of negatives   name their class")
-        for number, name, own, others, right in rows:
-            if number in (0, 5, 10, 20, 30, STEPS - 1):
-                print(f"step {number:2}, {name:13}{own:25.2f}{others:15.2f}{right:19.0%}")
+        print(f"{'class loss':>31} of positives   of negatives   objects found", *lines, sep="\n")
         print("You predicted:", PREDICTED)
 
 # %% [markdown]
