@@ -301,14 +301,10 @@ GUIDELINES = {
 }
 MEASURED = {name: stopwatch(rivals) for name, rivals in GUIDELINES.items()}
 
+
 # %% jupyter={"source_hidden": true} tags=["timed"]
-figure, axes = panels(4, image_size=(1, 1))
-ratios = {  # of each round's times to the first bar's in the same round, and their quartiles
-    guideline: {name: quartiles(np.divide(rounds, next(iter(times.values())))) for name, rounds in times.items()}
-    for guideline, times in MEASURED.items()
-}
-farthest = max(high for bars in ratios.values() for _, _, high in bars.values())
-for panel, (guideline, bars) in zip(axes, ratios.items(), strict=True):
+def draw_bars(panel, bars):
+    """Times by name, as (low, middle, high), against the first one's: a bar, its spread, and the number below it."""
     for place, (name, (low, middle, high)) in enumerate(bars.items()):
         color, hatch = (figures.BLUE, "") if place == 0 else (figures.ORANGE, "////")
         panel.barh(place, middle, height=0.36, color=color, hatch=hatch, edgecolor="black")
@@ -316,9 +312,20 @@ for panel, (guideline, bars) in zip(axes, ratios.items(), strict=True):
         ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # or the dotted line would run through it
         panel.text(0.03, place + 0.36, f"{name}: {middle:.2f}", fontsize=8, va="center", bbox=ground)
     panel.axvline(1, color="black", linewidth=1, linestyle=":")
-    panel.set(ylim=(3.7, -0.5), yticks=[], xlim=(0, max(2.6, 1.05 * farthest)), xlabel="time, the first bar's is 1")
+    panel.set(yticks=[], xlabel="time, the first bar's is 1")
     panel.tick_params(labelsize=8)
     panel.xaxis.label.set_fontsize(8)
+
+
+figure, axes = panels(4, image_size=(1, 1))
+ratios = {  # of each round's times to the first bar's in the same round, and their quartiles
+    guideline: {name: quartiles(np.divide(rounds, next(iter(times.values())))) for name, rounds in times.items()}
+    for guideline, times in MEASURED.items()
+}
+farthest = max(high for bars in ratios.values() for _, _, high in bars.values())
+for panel, (guideline, bars) in zip(axes, ratios.items(), strict=True):
+    draw_bars(panel, bars)
+    panel.set(ylim=(3.7, -0.5), xlim=(0, max(2.6, 1.05 * farthest)))
     panel.set_title(guideline, fontsize=9)
 show(
     figure,
@@ -614,8 +621,17 @@ with after("5.6"):
 # %% [markdown]
 # ## 8. Beside MobileNetV2, on your machine
 #
-# Now the question of section 1, on your own processor: two networks of about the same multiply-adds. (MobileNetV2 gets
-# somewhat larger pictures; otherwise it would have fewer.) Again they take turns.
+# Now the question of section 1, on your own processor, at equal multiply-adds. Two duels:
+#
+# - **blocks**: four inverted residuals in a row on a map of 28 × 28, and four of your units. For the multiply-adds of a
+#   residual of 64 channels a unit can have 320;
+# - **networks**: ShuffleNetV2 and MobileNetV2, whole. (MobileNetV2 gets somewhat larger pictures; otherwise it would
+#   have fewer.)
+#
+# *Predict:* which of each pair is faster on your machine, and by how much?
+
+# %%
+PREDICTED_FASTER = {"blocks": "", "networks": ""}  # write what you expect between the quotation marks
 
 
 # %%
@@ -625,33 +641,69 @@ def multiply_adds(model):
     return sum(int(np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:-1])) for layer in kernels)
 
 
-with after("5.6"):
-    rivals = {
-        "ShuffleNetV2, width 1.0, 224 × 224": (shufflenet_v2((224, 224, 3), "1.0", 1000), 224),
-        "MobileNetV2, alpha 0.5, 256 × 256": (mobilenetv2.mobilenet_v2((256, 256, 3), 0.5), 256),
-    }
-    for name, (model, _) in rivals.items():
-        print(f"{name}: {multiply_adds(model) / 1e6:5.0f} million multiply-adds")
+def four_in_a_row(block, channels):
+    """A model of four blocks, each on what the one before gives: (B, 28, 28, channels) gives the same shape."""
+    x = first = keras.Input((28, 28, channels))
+    for number in range(4):
+        x = block(x, number)
+    return keras.Model(first, x)
 
-# %% tags=["timed"]
-with after("5.6"):
-    turns = {
-        name: (lambda x, model=model: model(x, training=False), random_tensor(4, side, side, 3))
-        for name, (model, side) in rivals.items()
+
+with after("5.3", "5.6"):
+    duels = {
+        "blocks": {
+            "inverted residual, 64 channels": four_in_a_row(
+                lambda x, number: mobilenetv2.bottleneck(x, 64, name=f"block{number}")[0], 64
+            ),
+            "your unit, 320 channels": four_in_a_row(lambda x, _: basic_unit(x), 320),
+        },
+        "networks": {
+            "MobileNetV2, alpha 0.5, 272 × 272": mobilenetv2.mobilenet_v2((272, 272, 3), 0.5),
+            "ShuffleNetV2, width 1.0, 224 × 224": shufflenet_v2((224, 224, 3), "1.0", 1000),
+        },
     }
-    times = stopwatch(turns, rounds=11)
-    for name, rounds in times.items():
-        low, middle, high = quartiles(4000 / np.array(rounds))
-        print(f"{name}: {middle:4.0f} pictures a second, half of the rounds {low:.0f} to {high:.0f}")
-    shuffle, mobile = times.values()
-    print(f"ShuffleNetV2 was faster in {sum(np.less(shuffle, mobile))} of {len(shuffle)} rounds")
+    for models in duels.values():
+        for name, model in models.items():
+            print(f"{name:36}{multiply_adds(model) / 1e6:5.0f} million multiply-adds")
 
 # %% [markdown]
-# On a processor the two are close. Unless one of them wins nearly every round, this measurement does not say which is
-# faster: run the cell again, and the winner may change. The 58% of section 1 were measured on a graphics card, and need
-# not show up here. What holds on every machine is this: multiply-adds alone do not tell you the time, and a stopwatch
-# does, for *one* machine. In lesson 8 both will stand under the same heads, trained on the same scenes.
+# Again they take turns, so that what disturbs one disturbs the other. A bar is the time of a round, divided by the
+# first one's time in the same round.
 
+# %% tags=["timed"]
+with after("5.3", "5.6"):
+    lapses = {}
+    for duel, models in duels.items():
+        turns = {
+            name: (lambda x, model=model: model(x, training=False), random_tensor(4, *model.input.shape[1:]))
+            for name, model in models.items()
+        }
+        lapses[duel] = stopwatch(turns, rounds=21)
+        for name, rounds in lapses[duel].items():
+            low, middle, high = quartiles(rounds)
+            print(f"{name:36}{middle:6.1f} ms for four pictures, half of the rounds {low:.1f} to {high:.1f}")
+        other, ours = lapses[duel].values()
+        print(f"{'':36}the second was faster in {sum(np.less(ours, other))} of {len(ours)} rounds\n")
+    print("You predicted:", PREDICTED_FASTER)
+
+# %% jupyter={"source_hidden": true} tags=["timed"]
+with after("5.3", "5.6"):
+    figure, axes = panels(2, image_size=(1, 2.6))
+    for panel, (duel, times) in zip(axes, lapses.items(), strict=True):
+        first = next(iter(times.values()))
+        bars = {name: quartiles(np.divide(rounds, first)) for name, rounds in times.items()}
+        draw_bars(panel, bars)
+        panel.set(ylim=(1.7, -0.5), xlim=(0, max(1.6, 1.1 * max(high for _, _, high in bars.values()))))
+        panel.set_title(f"{duel} of equal multiply-adds", fontsize=9)
+    show(
+        figure,
+        alt="Two panels of two bars each: times on this machine, divided by the first bar's of the same round; a bar "
+        "is the median, a whisker the middle half of the rounds, the number stands below each bar. Left: an inverted "
+        "residual of 64 channels, and a unit of 320. Right: MobileNetV2, and ShuffleNetV2.",
+    )
+
+# %% [markdown]
+# XXX
 # %% [markdown]
 # ## 9. What the shuffle is worth
 #
@@ -662,11 +714,11 @@ with after("5.6"):
 #
 # Its rival is the same without shuffle, and no new unit is needed for that. Deal out `a b c d e f` in two groups, then
 # what you get in three: `a d b e c f`, and `a b c d e f` again. A shuffle in $C / 2$ groups undoes the one in two; put
-# behind each unit, it sends every half back to its side. Both networks have the same weights and multiply-adds, and
-# learn from the same 768 crops in the same order.
+# behind each unit, it sends every half back to its side. Both networks have equally many weights and multiply-adds.
 #
 # Two trainings that differ in nothing but their random beginning end differently as well. So there are **three** of
-# each kind: only what is larger than the differences within a kind is due to the shuffle.
+# each kind, and only what is larger than the differences within a kind is due to the shuffle. All six stand side by
+# side in one model, share nothing but the picture, and so see the same 768 crops in the same order.
 #
 # *Predict:* how many of 400 crops that they have not seen will they get right? Guessing gets a quarter.
 
@@ -680,21 +732,30 @@ KINDS = ("background", *CLASSES)
 STARTS = (1, 2, 3)
 
 
-def small_network(shuffled):
+def small_network(image, shuffled):
     """A stem and six of your units, with their shuffle or with each one undone: (B, 32, 32, 3) gives (B, 4) logits."""
-    image = keras.Input((32, 32, 3))
-    x = conv_bn(layers.Rescaling(1 / 127.5, offset=-1)(image), 16, 3, 2, "relu")
+    x = conv_bn(image, 16, 3, 2, "relu")
     for unit in range(6):
         x = layers.MaxPooling2D(2)(x) if unit == 3 else x
         x = basic_unit(x) if shuffled else channel_shuffle(basic_unit(x), x.shape[-1] // 2)
-    network = keras.Model(image, layers.Dense(len(KINDS))(layers.GlobalAveragePooling2D()(x)))
-    for layer in network.layers:
+    return layers.Dense(len(KINDS))(layers.GlobalAveragePooling2D()(x))
+
+
+def side_by_side(networks):
+    """A model of all networks, ready to learn: (B, 32, 32, 3) gives (B, networks, 4) logits."""
+    picture = keras.Input((32, 32, 3))
+    logits = []
+    for name, start in networks:
+        keras.utils.set_random_seed(start)
+        logits.append(small_network(layers.Rescaling(1 / 127.5, offset=-1)(picture), name == "with shuffle"))
+    model = keras.Model(picture, ops.stack(logits, axis=1))
+    for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.9  # in so few steps its averages have to adapt fast
-    steps = keras.optimizers.schedules.CosineDecay(5e-3, decay_steps=EPOCHS * CROPS // 32)
+    rates = keras.optimizers.schedules.CosineDecay(5e-3, decay_steps=EPOCHS * CROPS // 32)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    network.compile(optimizer=keras.optimizers.Adam(steps), loss=loss)
-    return network
+    model.compile(optimizer=keras.optimizers.Adam(rates), loss=loss)
+    return model
 
 
 # %% jupyter={"source_hidden": true}
@@ -737,18 +798,15 @@ def draw_lesson(curves, guesses):
 with after("5.2", "5.3"):
     if MODE != "skip":
         (seen, kinds_seen), (unseen, true_kinds) = crops(CROPS, seed=0, size=32), crops(400, seed=1, size=32)
-        learners, curves, guesses, picture = {}, {}, {}, LivePicture()
-        for start in STARTS:
-            for name in STYLES:
-                keras.utils.set_random_seed(start)
-                learners[name, start] = small_network(name == "with shuffle")
-                curves[name, start] = []
-        for epoch in range(EPOCHS):
-            for which, network in learners.items():
-                keras.utils.set_random_seed(epoch)  # the same order of the crops for all
-                network.fit(seen, kinds_seen, batch_size=32, verbose=0)
-                guesses[which] = network.predict(unseen, batch_size=200, verbose=0).argmax(axis=-1)
-                curves[which].append((guesses[which] == true_kinds).mean())
+        networks = [(name, start) for start in STARTS for name in STYLES]
+        learners, picture = side_by_side(networks), LivePicture()
+        curves = {which: [] for which in networks}
+        for _ in range(EPOCHS):
+            learners.fit(seen, np.repeat(kinds_seen[:, None], len(networks), axis=1), batch_size=32, verbose=0)
+            said = learners.predict(unseen, batch_size=200, verbose=0).argmax(axis=-1)  # (400, networks)
+            guesses = dict(zip(networks, said.T, strict=True))
+            for which, guess in guesses.items():
+                curves[which].append((guess == true_kinds).mean())
             picture.draw(*draw_lesson(curves, guesses))
         picture.leave(*draw_lesson(curves, guesses))
         for name in STYLES:
