@@ -682,17 +682,21 @@ with after("5.3", "5.6"):
 
 # %% tags=["timed"]
 with after("5.3", "5.6"):
-    lapses = {}
-    for duel, models in duels.items():
-        turns = {
-            name: (lambda x, model=model: model(x, training=False), random_tensor(4, *model.input.shape[1:]))
-            for name, model in models.items()
-        }
-        lapses[duel] = stopwatch(turns, rounds=21)
-        for name, rounds in lapses[duel].items():
+    lapses = {
+        duel: stopwatch(
+            {
+                name: (lambda x, model=model: model(x, training=False), random_tensor(4, *model.input.shape[1:]))
+                for name, model in models.items()
+            },
+            rounds=21,
+        )
+        for duel, models in duels.items()
+    }
+    for times in lapses.values():
+        for name, rounds in times.items():
             low, middle, high = quartiles(rounds)
             print(f"{name:36}{middle:6.1f} ms for four pictures, half of the rounds {low:.1f} to {high:.1f}")
-        other, ours, *_ = lapses[duel].values()
+        other, ours, *_ = times.values()
         print(f"{'':36}the second was faster than the first in {sum(np.less(ours, other))} of {len(ours)} rounds\n")
     print("You predicted:", PREDICTED_FASTER)
 
