@@ -40,9 +40,12 @@ from ssdseg_course import check, hint
 from ssdseg_course.checking.layer_graph import copy_weights
 from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.figures import after, panels, show
+from ssdseg_course.explorers.live import LivePicture, how_to_train
 from ssdseg_course.explorers.relu import explore_relu
 from ssdseg_ref import mobilenetv2 as reference
 from ssdseg_ref.convolution import conv_cost
+from ssdseg_ref.data.crops import crops
+from ssdseg_ref.data.warehouse import CLASSES
 
 # %% [markdown]
 # ## 1. The result, first
@@ -582,8 +585,128 @@ with after("4.7"):
 # The same down to the last digits: what was trained into Keras's MobileNetV2 runs in yours. (Weights from PyTorch would
 # find their places, too, but they were trained with zeros on both sides alike. In yours, every picture would be shifted
 # by a pixel, five times over: see lesson 3.)
+
+# %% [markdown]
+# ## 9. Linear or not: let them learn
 #
-# ## 9. Compare with the reference
+# A spiral is not a network. Does a ReLU at the narrow places cost anything where it counts, in right answers? Let two
+# small networks learn. Both are a stem and four of your blocks, **four channels** narrow and 24<!-- = 6 * 4 --> wide
+# inside, with the sum around each block that allows it. Both have the same parameters, begin with the same random
+# weights, and see the same 1,200 crops of Warehouse scenes, of 32 × 32 pixels: a person, a forklift, a piece of
+# monorail, or none of these. The one difference is what stands after the narrow maps: nothing, or a ReLU6.
+#
+# Chance has its share in every training, so one pair would prove little. There are three pairs, each with random
+# weights of its own. (It takes about a minute on two quiet cores.)
+#
+# *Predict*, before you run it. The answers are judged on 800 other crops, and who guesses gets 25 of 100 right. How
+# many will the linear ones get right, and how many those with the ReLU6? Will the gap between the two be larger than
+# what chance does from pair to pair?
+
+# %%
+PREDICTED = {"linear": None, "ReLU6": None}  # right answers in 100; write numbers in place of None
+
+# %%
+MODE = how_to_train()  # "full" for you; less in a check or an automatic test, where nobody waits for it
+NARROW = 4  # channels between the blocks
+EPOCHS, PAIRS = 6, 3
+KINDS = ("background", *CLASSES)
+WAYS = {"linear": None, "ReLU6": "relu6"}  # what stands after the narrow maps
+DRAWN = {"linear": ("-", "o", figures.BLUE), "ReLU6": ("--", "s", figures.VERMILION)}
+
+
+def block(x, channels, stride, narrow_end):
+    """Your inverted residual, with an activation, or none, at its narrow end."""
+    y = conv_bn(x, 6 * x.shape[-1], 1, 1, "relu6")
+    y = depthwise_bn(y, 3, stride, 1, "relu6")
+    y = conv_bn(y, channels, 1, 1, narrow_end)
+    return layers.Add()([x, y]) if stride == 1 and x.shape[-1] == channels else y
+
+
+def small_network(narrow_end, steps):
+    """A network from crops (B, 32, 32, 3) to four sums (B, 4), and its first part, to a narrow map (B, 16, 16, C)."""
+    crop = keras.Input((32, 32, 3))
+    x = conv_bn(conv_bn(crop, 16, 3, 2, "relu6"), NARROW, 1, 1, narrow_end)
+    first = x = block(x, NARROW, 1, narrow_end)
+    for stride in (2, 2, 1):
+        x = block(x, NARROW, stride, narrow_end)
+    x = layers.GlobalAveragePooling2D()(conv_bn(x, 64, 1, 1, "relu6"))
+    network = keras.Model(crop, layers.Dense(len(KINDS))(x))
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.9  # in so few steps its averages have to adapt fast
+    rates = keras.optimizers.schedules.CosineDecay(4e-3, steps)  # long steps first, then shorter and shorter
+    network.compile(keras.optimizers.Adam(rates), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return network, keras.Model(crop, first)
+
+
+def draw_pairs(shares, maps):
+    """The narrow maps of a crop in the first pair, and how many answers of all networks have been right so far."""
+    figure = figures.Figure(figsize=(12, 4.2), layout="constrained")
+    grid = figure.add_gridspec(2, 8)
+    for row, (way, values) in enumerate(maps.items()):
+        for channel in range(min(NARROW, 4)):
+            panel = figure.add_subplot(grid[row, channel])
+            panel.imshow(values[..., channel], cmap="gray")
+            panel.set(xticks=[], yticks=[], title=f"{np.mean(values[..., channel] == 0):.0%} are 0")
+            panel.title.set_fontsize(9)
+            if channel == 0:
+                panel.set_ylabel(way)
+    curves = figure.add_subplot(grid[:, 4:])
+    for way, (dashes, marker, color) in DRAWN.items():
+        for pair, share in enumerate(shares[way]):
+            name = way if pair == 0 else None
+            seen = range(1, len(share) + 1)
+            curves.plot(seen, share, linestyle=dashes, marker=marker, color=color, label=name, markeredgecolor="black")
+    curves.axhline(0.25, color="gray", linestyle=":")
+    curves.text(0.9, 0.27, "who guesses", fontsize=8)
+    curves.set(xlim=(0.8, EPOCHS + 0.2), ylim=(0, 1), xlabel="times that each crop was seen", title="right answers")
+    curves.legend(fontsize=9, loc="lower right")
+    ends = "; ".join(f"{way} {', '.join(f'{share[-1]:.0%}' for share in shares[way])}" for way in shares)
+    zeros = ", ".join(f"{way} {np.mean(values == 0):.0%}" for way, values in maps.items())
+    return figure, (
+        "Left: what stands in the narrow map behind the first block for one crop, a small picture for each of its "
+        f"channels, above in a linear network, below in one with ReLU6. Share of zeros: {zeros}. Right: curves of the "
+        f"share of right answers, three of each kind, against how often each crop was seen. At their end: {ends}."
+    )
+
+
+with after("4.2", "4.3"):
+    if MODE != "skip":
+        count, unseen_count, epochs = (1200, 800, EPOCHS) if MODE == "full" else (64, 64, 1)
+        crops_seen, kinds = crops(count, seed=0, size=32)  # (N, 32, 32, 3), (N,): takes some seconds to draw
+        unseen, kinds_of_unseen = crops(unseen_count, seed=1, size=32)
+        crops_seen, unseen = (some / np.float32(127.5) - 1 for some in (crops_seen, unseen))  # -1 to 1
+        forklift = unseen[kinds_of_unseen == 2][:1]
+
+        pairs = []
+        for pair in range(PAIRS):
+            for way, narrow_end in WAYS.items():
+                keras.utils.set_random_seed(pair)  # the same random weights for both of a pair
+                pairs.append((pair, way, *small_network(narrow_end, epochs * -(-count // 32))))
+        shares = {way: [[] for _ in range(PAIRS)] for way in WAYS}
+        picture = LivePicture()
+        for epoch in range(epochs):  # in turns, so that all can be watched
+            maps = {}
+            for pair, way, network, to_map in pairs:
+                keras.utils.set_random_seed(epoch)  # the same order of the crops
+                network.fit(crops_seen, kinds, batch_size=32, epochs=1, verbose=0)
+                answers = network.predict(unseen, batch_size=200, verbose=0).argmax(axis=1)
+                shares[way][pair].append(np.mean(answers == kinds_of_unseen))
+                if pair == 0:
+                    maps[way] = np.asarray(to_map(forklift))[0]
+            picture.draw(*draw_pairs(shares, maps))
+        picture.leave(*draw_pairs(shares, maps))
+
+        print(f"{network.count_params():,} parameters each; you predicted {PREDICTED}")
+        print("right answers in 100, by pair:")
+        for way, of_pairs in shares.items():
+            last = np.array([100 * share[-1] for share in of_pairs])
+            print(f"  {way:8}" + "".join(f"{right:7.1f}" for right in last) + f"   mean {last.mean():.1f}")
+
+# %% [markdown]
+# TEXT
+#
+# ## 10. Compare with the reference
 #
 # The package's own version is `ssdseg_ref/mobilenetv2.py`, with its blocks in `ssdseg_ref/blocks.py`. It differs in two
 # things. Its layers have names, so that you can find them in a saved file. And it initialises its weights differently:
