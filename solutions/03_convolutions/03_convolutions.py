@@ -1103,10 +1103,10 @@ with after("3.7"):
         gap = 100 * (accuracies["standard", 16][-1] - accuracies["separable", 16][-1])
         longer = quartiles["standard", 16][1, 0] / quartiles["separable", 16][1, 0]
         print(
-            f"you predicted {' and '.join(PREDICTED)}; at 16 channels the standard one gets {gap:.1f} more of 100 right,"
+            f"you predicted {' and '.join(PREDICTED)}; at 16 channels the standard network gets {gap:.1f} more of 100"
         )
-        print(f"and its step takes {longer:.1f} times as long\n\n{'':16}parameters  multiply-adds   right", end="")
-        print("   ms a step (half of them between)   ms for 64 answers")
+        print(f"right, and its step takes {longer:.1f} times as long\n")
+        print(f"{'':16}parameters  multiply-adds   right   ms a step (half of them between)   ms for 64 answers")
         for (kind, width), (parameters, multiply_adds) in prices.items():
             (low, middle, high), (low_64, middle_64, high_64) = quartiles[kind, width].T
             print(f"{kind + ', ' + str(width):15}{parameters:11,}{multiply_adds:15,}", end="")
@@ -1140,15 +1140,15 @@ with after("3.7"):
         )
 
 # %% [markdown]
-# Compare the points in two ways. Differences of one or two in 100 are chance: with other crops or another beginning they
-# turn out otherwise. (Change the number in `set_random_seed`.)
+# Compare the points in two ways. Differences of one or two in 100 are chance: with other crops or another beginning
+# they turn out otherwise. (Change the number in `set_random_seed`.)
 #
 # - **The same width.** The separable network has a sixth or a seventh of the parameters and of the multiply-adds, and
 #   is a few answers in 100 behind, at most. That is the table of section 1 in small. What it gives up is what section 6
 #   said: all new channels look at an old one in one and the same way. It also begins more slowly, as the curves show.
-# - **The same price.** The separable network of 16 channels has little more than half of the parameters of the standard
-#   one of 8, 9,408<!-- above --> against 17,496<!-- above -->, and is about as good. So this is how one uses the saving:
-#   not for a cheap network, but for a wider one at the same price.
+# - **The same price.** The separable network of 16 channels has little more than half of the parameters of the
+#   standard one of 8, 9,408<!-- above --> against 17,496<!-- above -->, and is about as good. So this is how one uses
+#   the saving: not for a cheap network, but for a wider one at the same price.
 # - **Time is another matter.** Seven times fewer multiply-adds do not make a step seven times as fast. In networks as
 #   small as these, most of a step is not multiplying: dozens of small operations have to be started, the batch
 #   normalisations take their means, and the depthwise steps wait for memory, as in section 9. And look at the spread
