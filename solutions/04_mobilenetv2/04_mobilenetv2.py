@@ -667,8 +667,8 @@ def draw_pairs(shares, maps):
     ends = "; ".join(f"{way} {', '.join(f'{share[-1]:.0%}' for share in shares[way])}" for way in shares)
     zeros = ", ".join(f"{way} {np.mean(values == 0):.0%}" for way, values in maps.items())
     return figure, (
-        "Left: a crop with a forklift, and what stands for it in the narrow map behind the first block, a small picture "
-        f"for each channel, above in a linear network, below in one with ReLU6. Share of zeros: {zeros}. Right: curves "
+        "Left: a crop with a forklift, and what stands for it in the narrow map behind the first block, a small "
+        f"picture for each channel, above in a linear network, below in one with ReLU6. Share of zeros: {zeros}. Right: curves "
         "of the share of right answers, one for each network, against how often each crop was seen. At their end: "
         f"{ends}."
     )
@@ -708,19 +708,18 @@ with after("4.2", "4.3"):
             print(f"  {way:8}" + "".join(f"{right:7.1f}" for right in last) + f"   mean {last.mean():.1f}")
 
 # %% [markdown]
-# - **All linear ones are ahead**, of every one with a ReLU6. And chance is not that large: the linear ones end close to
-#   one another, those with a ReLU6 far apart. One of them may have had luck with its beginning; a network should not
-#   need luck.
+# - **All linear ones are ahead** of all that have a ReLU6. And chance is not that large: the linear ones end close to
+#   one another. Those with a ReLU6 lie farther apart; some are luckier with their first weights than others, and a
+#   network should not need luck.
 # - **What is missing can be seen.** In the narrow map, every 0 is a place that has lost a number, and with four channels
-#   there is hardly a second one that still knows it. What is 0 in all four is lost for all layers that follow, just as
-#   arcs of the spiral were. In the linear network nothing is exactly 0.
+#   there are few others that may still know it. What is 0 in all four is lost for all layers that follow, as arcs of
+#   the spiral were. In the linear network hardly anything is exactly 0.
 # - **It also learns less.** Where a ReLU gives 0, no slope passes, so what lies before it does not learn from that
-#   place. And in a sum whose second part is never negative, a block can add to what came in, but take nothing back.
-#   The experiment does not tell these reasons apart.
+#   place. And in a sum whose second part is never negative, a block can add to what came in, but take nothing back. The
+#   experiment does not tell these reasons apart.
 #
-# The paper saw the same on ImageNet, in its figure 6, in a network with wider bottlenecks: the linear ones were ahead
-# there by about one in a hundred. Here they are as narrow as they can be, so that a minute is enough to see it.
-# (`NARROW = 16` takes two or three minutes. What do you expect of the gap?)
+# The paper's figure 6 compares the two on ImageNet: there, too, the linear ones are ahead. Here the narrow places are
+# very narrow, so that a minute is enough to see it.
 #
 # ## 10. Compare with the reference
 #
@@ -744,7 +743,7 @@ with after("4.2", "4.3"):
 #   another.
 # - Convolution, batch normalisation, activation: one block. The normalisation makes a bias unnecessary.
 # - A ReLU destroys much where there are few channels, and hardly anything where there are many. So: **expand, filter,
-#   project**, and the projection is **linear**.
+#   project**, and the projection is **linear**. With four channels that is seen in the answers within a minute.
 # - The sum joins the narrow ends, where stride and channels allow it: an **inverted residual**.
 # - A table in a paper can be data, and a loop over it the network. $\alpha$ scales every width, rounded to a multiple
 #   of eight.
