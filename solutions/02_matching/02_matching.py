@@ -33,6 +33,7 @@ import numpy as np
 from ssdseg_course import check, hint
 from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.figures import after, draw_boxes, draw_image, panels, show
+from ssdseg_course.explorers.live import LivePicture, how_to_train
 from ssdseg_course.explorers.matching import ANCHOR_SPEC, explore_matching
 from ssdseg_ref import coding as reference_coding
 from ssdseg_ref import matching as reference_matching
@@ -866,8 +867,144 @@ with after("2.6", "2.7"):
 #
 # The small person's anchor has -6.00<!-- above --> for the height: shrinking that far is a lot to ask. That is the
 # price of "better a bad anchor than none", and why lesson 1 fought for coverage.
+
+# %% [markdown]
+# ## 8. Let something learn it
 #
-# ## 8. Compare with the reference
+# So far a sheet was *written*. Can the numbers on it be *found*, by something that starts with knowing nothing? A whole
+# network comes in lesson 3 and after. But its last step is in your hands already, and that step can learn alone.
+#
+# Take the nine positive anchors, and for each four offsets, all 0: every box is its anchor. Decode, and see how far
+# each side of a box lies from where it should be, $e = \text{decoded} - \text{true}$. Half the sum of all squares of
+# $e$ is the **loss** $L$: 0 when all boxes lie on their objects. Then make it smaller, again and again: ask of each of
+# the 36<!-- = 9 * 4 --> numbers how the loss would change if it rose a little, its **slope**, and move it a step
+# *against* that. This is **gradient descent**, and all networks of this course learn by it.
+#
+# The slopes follow from your `decode`. If $t_x$ rises by 1, *both* sides of the box move right by $0.1 \, w_a$. If
+# $t_w$ rises a little, the right side moves right and the left side left, each at a rate of half of $0.2 \, w$, where
+# $w$ is the box's width now (the slope of $\exp$ is $\exp$). So
+#
+# $$\frac{\partial L}{\partial t_x} = (e_\text{left} + e_\text{right}) \cdot 0.1 \, w_a \qquad
+# \frac{\partial L}{\partial t_w} = \frac{e_\text{right} - e_\text{left}}{2} \cdot 0.2 \, w$$
+#
+# and the same in y. Nobody shows it the sheet. It sees boxes alone.
+#
+# *Predict*, before you run it:
+#
+# 1. All nine take steps by the same rule. Which object's box will arrive **last**: person 0, which is small and whose
+#    anchor is much too large; monorail 1 or 2; or person 3?
+# 2. Somebody decodes the same numbers, while they are learned, with 0.1 and 0.2 exchanged. The boxes then a) arrive
+#    later, b) stop beside the objects, though the loss goes to 0, or c) fly away?
+# 3. Somebody else leaves the variances out altogether, so that moves count in whole widths, and learns by the same rule
+#    and steps of the same length. Again: a), b) or c)?
+
+# %%
+PREDICTED = ("?", "?", "?")  # your three answers; the next cell shows them beside what happened
+
+# %%
+STEPS, RATE = 300, 200  # how many steps, and how far each goes for a slope of 1
+SHOWN = (0, 1, 2, 3, 5, 8, 12, 20, 35, 60, 100, 170)  # after these, the figure is drawn anew
+EXCHANGED, WITHOUT = VARIANCES[[2, 3, 0, 1]], np.ones(4)
+
+
+def boxes_at(numbers, variances):
+    """What your `decode` makes of the nine anchors' numbers, if other variances are meant than yours."""
+    return np.asarray(decode(numbers * variances / VARIANCES, own))
+
+
+def slopes(numbers, variances):
+    """How the loss changes with each of the numbers (9, 4): the two formulas above."""
+    now = boxes_at(numbers, variances)
+    (near, far), size = np.split(now - wanted, 2, axis=1), now[:, 2:] - now[:, :2]
+    by_move = (near + far) * variances[:2] * (own[:, 2:] - own[:, :2])
+    by_stretch = (far - near) / 2 * variances[2:] * size
+    return np.concatenate([by_move, by_stretch], axis=1)
+
+
+def iou_of_objects(at):
+    """How well nine boxes lie on what they answer for: the mean IoU of each of the four objects."""
+    ious = np.diag(pairwise_iou(at, wanted))
+    return [ious[answers_for == number].mean() for number in range(len(boxes))]
+
+
+def draw_learning(done, right, exchanged):
+    """The boxes as they are now, decoded in both ways, and how well they have lain since the beginning."""
+    figure, axes = panels(3, image_size=ROOM, width=13)
+    for panel, at, title in zip(
+        axes, (right, exchanged), (f"after {done} steps", "the same numbers, variances exchanged"), strict=False
+    ):
+        draw_scene(panel, fade=0.35)
+        draw_boxes(panel, boxes, **figures.TRUTH)
+        draw_boxes(panel, at, **figures.ANCHOR)
+        panel.set_title(title)
+    ways = (
+        ("person 0", [row[0] for row in courses["right"]], "-.", figures.PURPLE),
+        ("the other three", [np.mean(row[1:]) for row in courses["right"]], "-", figures.BLUE),
+        ("all, exchanged", [np.mean(row) for row in courses["exchanged"]], "--", figures.ORANGE),
+        ("all, learned without", [np.mean(row) for row in courses["without"]], ":", figures.VERMILION),
+    )
+    for name, course, style, color in ways:
+        axes[2].plot(course, style, color=color, label=name, linewidth=2)
+    axes[2].set_xscale("symlog", linthresh=1)
+    axes[2].set_xticks((0, 1, 3, 10, 30, 100, 300), (0, 1, 3, 10, 30, 100, 300))
+    axes[2].set(xlim=(0, STEPS), ylim=(-0.02, 1.02), xlabel="steps", title="IoU with the true boxes")
+    axes[2].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.04))
+    at_last = "; ".join(f"{name} {course[-1]:.2f}" for name, course, _, _ in ways)
+    return figure, (
+        f"The scene twice, after {done} steps, with its true boxes, white, and those that are being learned, thin. "
+        f"In the left one they are decoded as they are learned, in the middle one with the variances exchanged. On the "
+        f"right, curves of the IoU with the true boxes against the steps. At their end: {at_last}."
+    )
+
+
+with after("2.6", "2.7"), np.errstate(all="ignore"):  # what flies away flies farther than a float can say
+    own, wanted = anchors[positive], np.asarray(decode(offsets, anchors))[positive]
+    answers_for = pairwise_iou(wanted, boxes).argmax(axis=1)
+    courses = {"right": [], "exchanged": [], "without": []}
+    learned, without = np.zeros((len(own), 4)), np.zeros((len(own), 4))
+    picture = LivePicture()
+    for done in range(STEPS + 1):
+        now, exchanged = boxes_at(learned, VARIANCES), boxes_at(learned, EXCHANGED)
+        for course, at in zip(courses.values(), (now, exchanged, boxes_at(without, WITHOUT)), strict=True):
+            course.append(iou_of_objects(at))
+        if done in SHOWN and how_to_train() == "full":
+            picture.draw(*draw_learning(done, now, exchanged))
+        learned = learned - RATE * slopes(learned, VARIANCES)
+        without = without - RATE * slopes(without, WITHOUT)
+    picture.leave(*draw_learning(done, now, exchanged))
+
+    off = np.abs(learned - offsets[positive]).max(axis=1)
+    print(f"you predicted {', '.join(PREDICTED)}; it was person 0, b, c\n")
+    print(f"IoU after{'':11}0 steps   3 steps  30 steps{STEPS:4} steps")
+    for number, name in enumerate(names):
+        print(f"  {name:16}" + "".join(f"{courses['right'][k][number]:10.2f}" for k in (0, 3, 30, STEPS)))
+    for name in ("exchanged", "without"):
+        print(f"  {'all, ' + name:16}" + "".join(f"{np.mean(courses[name][k]):10.2f}" for k in (0, 3, 30, STEPS)))
+    print(f"\nthe learned numbers differ from those of your sheet by {off[answers_for == 0].max():.2f} for person 0,")
+    print(f"and by at most {off[answers_for > 0].max():.2f} for all others")
+
+# %% [markdown]
+# - **Large things come first.** After three steps the monorails lie at 0.92<!-- above --> and
+#   0.93<!-- above -->, person 0 at 0.25<!-- above -->; and even after all 300<!-- above --> steps this last box is not
+#   quite there. The anchor's size comes in twice: it is a factor of the slope, so a small anchor's numbers take small
+#   steps; and it is what the numbers are multiplied by, so its box moves little for them. That is why SSD's loss does
+#   not compare boxes but *offsets*, and why there is a sheet to compare with: from offset to offset, every number
+#   closes the same share of its gap in a step, whatever the size of its anchor.
+# - **It has found your sheet.** Its numbers are those that `encode` wrote, though it never saw them: one set of numbers
+#   alone decodes to these boxes. (Only person 0 is still on the way, 0.17<!-- above --> off.)
+# - **Exchanged: b.** The loss says that all is well, for whoever learns decodes rightly. Whoever decodes with other
+#   variances moves all boxes twice as far and stretches them by half of what was meant, and stays at an IoU of
+#   0.50<!-- above -->. There is no error message. So the variances belong to a network as its weights do, and lesson 9
+#   writes them into the file that goes to the phone.
+# - **Without: c.** The variances come in twice, too. Where a unit is ten times as long, the slope is ten times as
+#   large, and the box goes ten times as far for it: the step is 100<!-- = 1 / 0.1 ** 2 --> times as long for moves and
+#   25<!-- = 1 / 0.2 ** 2 --> times for stretches. The box lands far beyond its object, the next slope is larger still,
+#   and so on. With `RATE = 2` it arrives (try it; and what do all others do then?).
+#
+# So a variance is a step length, one for each of the four numbers. Which one is right depends on how you learn; that it
+# is the *same* one when you encode and when you decode does not.
+#
+# ## 9. Compare with the reference
 #
 # The package's own versions are in `ssdseg_ref/boxes.py`, `matching.py` and `coding.py`. Do they agree with yours on
 # a hundred images?
@@ -900,7 +1037,7 @@ with after("2.7"):
 #   well are not told to say "background".
 # - Positive anchors have a box, all others are negative: class 0. One in 189<!-- = 224100 / 1186 --> is positive.
 # - Coding: move / size of the anchor / 0.1, and log of the size ratio / 0.2. Zero means "stay as you are". Decoding
-#   undoes it, the last step first.
+#   undoes it, the last step first, with the same variances: with others no loss tells that the boxes are wrong.
 #
 # **Next:** lesson 3 begins to build the network that has to fill in this sheet, out of the cheapest convolutions
 # there are.

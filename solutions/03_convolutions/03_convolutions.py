@@ -33,9 +33,11 @@ from ssdseg_course import check, hint
 from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.cost import explore_cost
 from ssdseg_course.explorers.figures import after, draw_grid, draw_image, draw_points, panels, show
+from ssdseg_course.explorers.live import LivePicture, how_to_train
 from ssdseg_course.quiet import import_keras
 from ssdseg_ref import convolution as reference
-from ssdseg_ref.data.warehouse import render
+from ssdseg_ref.data.crops import crops
+from ssdseg_ref.data.warehouse import CLASSES, render
 
 # %% [markdown]
 # ## 1. The result, first
@@ -954,8 +956,239 @@ with after("3.7"):
 # 576<!-- = 9 * 64 --> times here, $k^2 \cdot C_{out}$. The depthwise step uses it 9<!-- = 3 * 3 --> times, and then
 # waits for the next. So **multiply-adds are a price on paper**, good to compare designs with; **time is measured**, on
 # the machine that the network is for.
+
+# %% [markdown]
+# ## 10. Both kinds learn
 #
-# ## 10. Compare with the reference
+# A price is one side. What does one get for it? The MobileNet paper trained for days; a minute is enough to see the
+# same in small. Here are 1,200 **crops** of Warehouse scenes, 32 × 32 pixels each, of four kinds: a person, a forklift,
+# a piece of monorail, or none of these. A small network is to say which. It is five convolutions in a row, and it is
+# built four times: from standard or from separable ones, and in each kind 8 or 16 channels wide at first. Nothing else
+# differs.
+#
+# After each convolution stand a **batch normalisation**, which shifts and scales each channel to mean 0 and deviation
+# 1, and a **ReLU**, which turns what is negative into 0 (more on both in lesson 4). At the end, each channel's mean
+# over all places goes into four sums, one for each kind, and the largest is the answer. All kernels begin at random.
+# Keras then does what networks learn by: it shows 32 crops, works out for each weight in which direction the answers
+# would become better, and moves all weights a little that way. That is one **step**. (It needs the slopes of every
+# layer; that is what TensorFlow is for, and why this part is not done in NumPy.)
+#
+# *Predict*, before you run it. The answers are judged on 800 other crops, of scenes that no network has seen; who
+# guesses gets a quarter right.
+#
+# 1. At 16 channels, the separable network has about a seventh of the parameters. How many more of 100 crops will the
+#    standard one get right: a) hardly any, at most 3, b) about 10, c) 20 or more?
+# 2. And how much longer does a step of the standard one take: a) about as long, b) twice, c) seven times as long?
+
+# %%
+PREDICTED = ("?", "?")  # your answers; they are shown beside what happened
+
+# %%
+MODE = how_to_train()  # "full" for you; less in a check or an automatic test, where nobody waits for it
+EPOCHS = 8  # how often each crop is seen
+KINDS = ("background", *CLASSES)
+
+
+def convolutions(kind, width):
+    """The five convolutions: (kind, channels that go out, stride). The first, with three channels in, is standard."""
+    return [("standard", width, 2)] + [
+        (kind, channels, stride)
+        for channels, stride in ((2 * width, 1), (2 * width, 2), (4 * width, 1), (4 * width, 1))
+    ]
+
+
+def classifier(kind, width, steps):
+    """A network from crops (B, 32, 32, 3) to four sums (B, 4), ready to be trained for a number of steps."""
+    x = crop = keras.Input((32, 32, 3))
+    for kind_of_layer, channels, stride in convolutions(kind, width):
+        if kind_of_layer == "separable":
+            start = keras.initializers.RandomNormal(stddev=1 / 3)  # Keras's own is for layers that mix channels
+            x = keras.layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False, depthwise_initializer=start)(x)
+        side = 1 if kind_of_layer == "separable" else 3
+        stride = 1 if kind_of_layer == "separable" else stride
+        x = keras.layers.Conv2D(channels, side, stride, padding="same", use_bias=False)(x)
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = keras.layers.ReLU()(x)
+    network = keras.Model(crop, keras.layers.Dense(len(KINDS))(keras.layers.GlobalAveragePooling2D()(x)))
+    rates = keras.optimizers.schedules.CosineDecay(4e-3, steps)  # long steps first, then shorter and shorter
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.Adam(rates), loss)
+    return network
+
+
+STYLES = {
+    ("standard", 8): ("o:", figures.SKY),
+    ("standard", 16): ("o-", figures.BLUE),
+    ("separable", 8): ("s:", figures.ORANGE),
+    ("separable", 16): ("s-", figures.VERMILION),
+}
+
+
+def draw_answers(said, accuracies):
+    """Eight crops with the answers of the two wider networks, and how many of all crops each has got right so far."""
+    figure = figures.Figure(figsize=(12, 5.4), layout="constrained")
+    grid = figure.add_gridspec(2, 7)
+    right = {kind: said[kind, 16] == kinds_shown for kind in ("standard", "separable")}
+    for place, (crop, kind) in enumerate(zip(shown, kinds_shown, strict=True)):
+        panel = figure.add_subplot(grid[place // 4, place % 4])
+        draw_image(panel, crop)
+        panel.set_title(KINDS[kind], fontsize=9)
+        answers = [f"{name}: {KINDS[said[name, 16][place]]} {'✓✗'[not right[name][place]]}" for name in right]
+        panel.set_xlabel("\n".join(answers), fontsize=8)
+    curves = figure.add_subplot(grid[:, 4:])
+    for (kind, width), (style, color) in STYLES.items():
+        share = accuracies[kind, width]
+        curves.plot(
+            range(1, len(share) + 1), share, style, color=color, label=f"{kind}, {width}", markeredgecolor="black"
+        )
+    curves.axhline(0.25, color="gray", linestyle="--", linewidth=0.8)
+    curves.set(xlim=(0.8, EPOCHS + 0.2), ylim=(0, 1), xlabel="times that each crop was seen", title="right answers")
+    curves.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.27))
+    at_last = ", ".join(f"{kind} {width} {share[-1]:.0%}" for (kind, width), share in accuracies.items())
+    return figure, (
+        f"Left: eight crops with the answers of the two networks that are 16 wide; standard gets "
+        f"{right['standard'].sum()} of them right, separable {right['separable'].sum()}. Right: the share of right "
+        f"answers for 800 crops, against how often each crop of the training was seen, {len(share)} times at the end, "
+        f"which has by kind and width: {at_last}."
+    )
+
+
+if MODE != "skip":
+    count, unseen_count = (1200, 800) if MODE == "full" else (64, 64)
+    epochs = EPOCHS if MODE == "full" else 1
+    pictures, kinds = crops(count, seed=0, size=32)  # (N, 32, 32, 3), (N,): takes some seconds to draw
+    unseen, kinds_of_unseen = crops(unseen_count, seed=1, size=32)
+    chosen = np.concatenate([np.flatnonzero(kinds_of_unseen == kind)[:2] for kind in range(4)])
+    shown, kinds_shown = unseen[chosen], kinds_of_unseen[chosen]
+    pictures, unseen = (some / np.float32(127.5) - 1 for some in (pictures, unseen))  # -1 to 1
+
+    keras.utils.set_random_seed(0)
+    networks = {how: classifier(*how, epochs * -(-count // 32)) for how in STYLES}
+    accuracies = {how: [] for how in STYLES}
+    picture = LivePicture()
+    for _ in range(epochs):  # in turns, so that all four can be watched
+        said = {}
+        for how, network in networks.items():
+            network.fit(pictures, kinds, batch_size=32, epochs=1, verbose=0)
+            answers = network.predict(unseen, batch_size=200, verbose=0).argmax(axis=1)
+            accuracies[how].append(np.mean(answers == kinds_of_unseen))
+            said[how] = answers[chosen]
+        picture.draw(*draw_answers(said, accuracies))
+    picture.leave(*draw_answers(said, accuracies))
+
+# %% [markdown]
+# Now the price of each, by your `conv_cost` on paper, and in milliseconds on your machine: of a step of training with
+# 32 crops, and of the answers to 64.
+
+# %% tags=["timed"]
+with after("3.7"):
+    if MODE != "skip":
+        prices = {}
+        for kind, width in networks:
+            side, channels, paid = 32, 3, np.zeros(2, int)
+            for kind_of_layer, out_channels, stride in convolutions(kind, width):
+                paid += np.array(conv_cost(kind_of_layer, (side, side), 3, channels, out_channels, stride), int)
+                side, channels = -(-side // stride), out_channels
+            prices[kind, width] = paid
+
+        answer = {how: tf.function(network) for how, network in networks.items()}
+        some = tf.constant(unseen[:64])
+        times = {how: [] for how in networks}
+        for _ in range(23):  # all four in turns, so that what else the machine does hits all alike
+            for how, network in networks.items():
+                step = timeit.timeit(lambda n=network: n.train_on_batch(pictures[:32], kinds[:32]), number=1)
+                times[how].append((1000 * step, 1000 * timeit.timeit(lambda f=answer[how]: f(some), number=1)))
+        quartiles = {how: np.percentile(rows[3:], (25, 50, 75), axis=0) for how, rows in times.items()}
+
+        gap = 100 * (accuracies["standard", 16][-1] - accuracies["separable", 16][-1])
+        longer = quartiles["standard", 16][1, 0] / quartiles["separable", 16][1, 0]
+        print(
+            f"you predicted {' and '.join(PREDICTED)}; at 16 channels the standard network gets {gap:.1f} more of 100"
+        )
+        print(f"right, and its step takes {longer:.1f} times as long\n")
+        print(f"{'':16}parameters  multiply-adds   right   ms a step (half of them between)   ms for 64 answers")
+        for (kind, width), (parameters, multiply_adds) in prices.items():
+            (low, middle, high), (low_64, middle_64, high_64) = quartiles[kind, width].T
+            print(f"{kind + ', ' + str(width):15}{parameters:11,}{multiply_adds:15,}", end="")
+            print(f"{accuracies[kind, width][-1]:8.1%}{middle:12.1f} ({low:.1f} to {high:.1f}){'':10}", end="")
+            print(f"{middle_64:10.1f} ({low_64:.1f} to {high_64:.1f})")
+
+        figure, axes = panels(2, image_size=(1, 1.7))
+        for (kind, width), (style, color) in STYLES.items():
+            share, (low, middle, high) = accuracies[kind, width][-1], quartiles[kind, width][:, 0]
+            name = f"{kind}, {width}"
+            axes[0].plot(prices[kind, width][0], share, style[0], color=color, markeredgecolor="black", markersize=9)
+            axes[1].plot((low, high), (share, share), color=color, linestyle=style[1])
+            axes[1].plot(middle, share, style[0], color=color, markeredgecolor="black", markersize=9)
+            for panel, x in ((axes[0], prices[kind, width][0]), (axes[1], middle)):
+                above = 9 if kind == "standard" else -16
+                panel.annotate(name, (x, share), xytext=(0, above), textcoords="offset points", ha="center", fontsize=8)
+        lowest = min(share[-1] for share in accuracies.values())
+        axes[0].set(xscale="log", xlabel="parameters", ylabel="right answers", xlim=(1000, 200_000))
+        axes[1].set(
+            xlabel="ms a step (the line: half of the steps)", xlim=(0, 1.3 * max(q[2, 0] for q in quartiles.values()))
+        )
+        for panel in axes:
+            panel.set_ylim(lowest - 0.03, max(share[-1] for share in accuracies.values()) + 0.03)
+        said_ms = "; ".join(f"{kind} {width} {q[1, 0]:.1f} ms" for (kind, width), q in quartiles.items())
+        show(
+            figure,
+            alt="Four points, the share of right answers against the parameters on the left, on a scale where each "
+            "line is ten times the one before, and against the milliseconds of a step on the right, where a line "
+            "through each shows its spread. On the left the separable ones have a sixth or a seventh of the "
+            f"parameters. A step takes {said_ms}.",
+        )
+
+# %% [markdown]
+# Compare the points in two ways. Differences of one or two in 100 are chance: with other crops or another beginning
+# they turn out otherwise. (Change the number in `set_random_seed`.)
+#
+# - **The same width.** The separable network has a sixth or a seventh of the parameters and of the multiply-adds, and
+#   is a few answers in 100 behind, at most. That is the table of section 1 in small. What it gives up is what section 6
+#   said: all new channels look at an old one in one and the same way. It also begins more slowly, as the curves show.
+# - **The same price.** The separable network of 16 channels has little more than half of the parameters of the
+#   standard one of 8, 9,408<!-- above --> against 17,496<!-- above -->, and is about as good. So this is how one uses
+#   the saving: not for a cheap network, but for a wider one at the same price.
+# - **Time is another matter.** Seven times fewer multiply-adds do not make a step seven times as fast. In networks as
+#   small as these, most of a step is not multiplying: dozens of small operations have to be started, the batch
+#   normalisations take their means, and the depthwise steps wait for memory, as in section 9. And look at the spread
+#   before you believe a difference: where the lines of two points overlap widely, your machine was busy with something
+#   else, and only many turns would tell. Wider layers and larger pictures save more of the time.
+#
+# And the proof that nothing else is inside: the same trained network, layer by layer, out of *your* functions.
+
+
+# %%
+def answer_by_hand(network, crop):
+    """The four sums (4,) for a crop (32, 32, 3), by your functions and by the weights that were learned."""
+    x = crop
+    for layer in network.layers:
+        weights = [np.asarray(weight) for weight in layer.get_weights()]
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            x = np.asarray(depthwise_conv2d(x, *weights, layer.strides[0], 1))
+        elif isinstance(layer, keras.layers.Conv2D):
+            x = np.asarray(conv2d(x, *weights, layer.strides[0], 1))
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            scale, shift, mean, variance = weights
+            x = scale * (x - mean) / np.sqrt(variance + layer.epsilon) + shift
+        elif isinstance(layer, keras.layers.ReLU):
+            x = np.maximum(x, 0)
+        elif isinstance(layer, keras.layers.Dense):
+            x = np.mean(x, axis=(0, 1)) @ weights[0] + weights[1]
+    return x
+
+
+with after("3.4", "3.5"):
+    if MODE != "skip":
+        network = networks["separable", 16]
+        by_hand = np.array([answer_by_hand(network, unseen[place]) for place in chosen[::2]])
+        by_keras = network.predict(unseen[chosen[::2]], verbose=0)
+        for kind, sums in zip(kinds_shown[::2], by_hand, strict=True):
+            print(f"a {KINDS[kind]:12}", "".join(f"{KINDS[k]:>13} {sums[k]:5.1f}" for k in range(4)))
+        print(f"largest difference from Keras's: {np.abs(by_hand - by_keras).max():.0e}")
+
+# %% [markdown]
+# ## 11. Compare with the reference
 #
 # The package's own version is `ssdseg_ref/convolution.py`. It takes yet another way: NumPy can provide all windows at
 # once as a *view*, which copies nothing, and one call of `tensordot` or `einsum` does the sums.

@@ -1,4 +1,4 @@
-"""Live curves: the losses of a training, drawn while it runs, in one place that is drawn anew after every epoch."""
+"""What is drawn while something learns: a picture in one place, drawn anew, and the curves of a training."""
 
 import csv
 import os
@@ -17,6 +17,7 @@ Row = dict[str, float]  # Keras's logs of an epoch
 
 callbacks = LazyModule("keras.callbacks")
 
+SHOWN_WIDTH = 760  # pixels on the page
 PARTS = ("class", "box", "giou", "mask", "dice")
 STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v")
@@ -26,6 +27,23 @@ COLOURS = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.VERMILION, figur
 def how_to_train() -> str:
     """ "full" for a learner; "short" or "skip" where nobody waits for it, as `SSDSEG_TRAINING` says, or in a check."""
     return "skip" if being_checked() else os.environ.get("SSDSEG_TRAINING", "full")
+
+
+class LivePicture:
+    """A place on the page for a figure that is drawn anew while something learns."""
+
+    def __init__(self) -> None:
+        self._place = display(HTML(""), display_id=True)
+
+    def draw(self, figure: Figure, alt: str) -> None:
+        """Put a figure there, in place of the one before."""
+        data, metadata = figures.mimebundle(figures.png(figure), SHOWN_WIDTH, alt)
+        self._place.update(data, metadata=metadata, raw=True)
+
+    def leave(self, figure: Figure, alt: str) -> None:
+        """Clear the place, and show the last state like all other figures of a lesson."""
+        self._place.update(HTML(""))
+        figures.show(figure, alt)
 
 
 def live_curves() -> Any:
@@ -41,7 +59,7 @@ def live_curves() -> Any:
             self.words = display(
                 HTML("the network is being traced; the first step takes half a minute"), display_id=True
             )
-            self.picture = display(HTML(""), display_id=True)
+            self.picture = LivePicture()
 
         def on_train_batch_end(self, batch: int, logs: Row) -> None:
             """Say how far it is, now and then."""
@@ -53,14 +71,12 @@ def live_curves() -> Any:
             """Draw the curves anew."""
             self.rows.append(dict(logs))
             self._say(f"epoch {len(self.rows)} of {self.params['epochs']} done: {in_words(self.rows)}")
-            data, metadata = figures.mimebundle(figures.png(draw_curves(self.rows)), 760, in_words(self.rows))
-            self.picture.update(data, metadata=metadata, raw=True)
+            self.picture.draw(draw_curves(self.rows), in_words(self.rows))
 
         def on_train_end(self, logs: Row | None = None) -> None:
             """Leave a figure like all others of the lesson."""
-            self.picture.update(HTML(""))
             if self.rows:
-                figures.show(draw_curves(self.rows), in_words(self.rows))
+                self.picture.leave(draw_curves(self.rows), in_words(self.rows))
 
         def _say(self, words: str) -> None:
             minutes, seconds = divmod(int(time.monotonic() - self.began), 60)

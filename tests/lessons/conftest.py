@@ -22,7 +22,7 @@ CELL_TIMEOUT = 300  # seconds
 BEFORE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import drawn; drawn.watch()"
 AFTER = "drawn.tell()"
 SKIP, SHORT = "skip", "short"  # how to train, as `SSDSEG_TRAINING` says it
-TRAIN = ("7", "8", "9", "10")
+TRAIN = ("3", "4", "5", "6", "7", "8", "9", "10")
 LONGEST = find_lesson("8")  # takes two minutes even without its training
 UNDRAWN = {CHECKING: "1"}
 

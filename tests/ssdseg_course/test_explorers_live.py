@@ -1,4 +1,4 @@
-"""The curves of a training are drawn after every epoch, and said in words."""
+"""A picture is drawn anew while something learns; the curves of a training after every epoch, and said in words."""
 
 import pytest
 
@@ -42,6 +42,25 @@ def test_a_training_is_shown_while_it_runs(monkeypatch):
     assert "epoch 1 of 2, step 11 of 20, loss 5.00" in shown[0].data
     assert any(isinstance(content, dict) and "image/png" in content for content in shown)
     assert shown[-1].startswith("after 1 epoch ")
+
+
+def test_a_live_picture_leaves_its_place_empty_and_the_last_state_as_a_figure_in_words(monkeypatch):
+    there, shown = [], []
+
+    class Place:
+        def update(self, content, **_):
+            there.append(content)
+
+    monkeypatch.setattr(live, "display", lambda *_, **__: Place())
+    monkeypatch.setattr(live.figures, "show", lambda figure, alt: shown.append(alt))
+    picture = live.LivePicture()
+    for step in (1, 2):
+        picture.draw(live.draw_curves(ROWS), f"step {step}")
+    assert [content["text/plain"] for content in there] == ["step 1", "step 2"]
+    assert shown == []
+    picture.leave(live.draw_curves(ROWS), "step 3")
+    assert there[-1].data == ""
+    assert shown == ["step 3"]
 
 
 def test_the_curves_of_a_finished_run_come_from_its_log(monkeypatch, tmp_path):
