@@ -686,16 +686,15 @@ def draw_pairs(shares, maps):
 with after("4.2", "4.3"):
     if MODE != "skip":
         count, unseen_count, epochs, pairs = (1200, 800, EPOCHS, PAIRS) if MODE == "full" else (64, 64, 1, (4,))
-        crops_seen, kinds = crops(count, seed=0, size=32)  # (N, 32, 32, 3), (N,): takes some seconds to draw
-        unseen, kinds_of_unseen = crops(unseen_count, seed=1, size=32)
-        crops_seen, unseen = (some / np.float32(127.5) - 1 for some in (crops_seen, unseen))  # -1 to 1
-        forklift = unseen[kinds_of_unseen == 2][:1]
-
         networks = {}
         for pair, narrow in enumerate(pairs):
             for way, narrow_end in WAYS.items():
                 keras.utils.set_random_seed(pair)  # the same random weights for both of a pair
                 networks[pair, way] = small_network(narrow, narrow_end, epochs * -(-count // 32))
+        crops_seen, kinds = crops(count, seed=0, size=32)  # (N, 32, 32, 3), (N,): takes some seconds to draw
+        unseen, kinds_of_unseen = crops(unseen_count, seed=1, size=32)
+        crops_seen, unseen = (some / np.float32(127.5) - 1 for some in (crops_seen, unseen))  # -1 to 1
+        forklift = unseen[kinds_of_unseen == 2][:1]
         shares = {which: [] for which in networks}
         picture = LivePicture()
         for epoch in range(epochs):  # in turns, so that all can be watched
