@@ -606,7 +606,7 @@ with after("4.7"):
 # %%
 PREDICTED = {4: None, 16: None}  # by how many in 100 the linear ones are ahead; write numbers in place of None
 
-# %%
+# %% tags=["timed"]
 MODE = how_to_train()  # "full" for you; less in a check or an automatic test, where nobody waits for it
 PAIRS = (4, 4, 16)  # channels between the blocks, for each pair of networks
 EPOCHS = 4  # how often each crop is seen
