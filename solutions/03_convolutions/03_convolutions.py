@@ -983,7 +983,7 @@ with after("3.7"):
 # %%
 PREDICTED = ("?", "?")  # your answers; they are shown beside what happened
 
-# %%
+# %% tags=["timed"]
 MODE = how_to_train()  # "full" for you; less in a check or an automatic test, where nobody waits for it
 EPOCHS = 8  # how often each crop is seen
 KINDS = ("background", *CLASSES)
