@@ -22,8 +22,7 @@ CELL_TIMEOUT = 300  # seconds
 BEFORE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import drawn; drawn.watch()"
 AFTER = "drawn.tell()"
 SKIP, SHORT = "skip", "short"  # how to train, as `SSDSEG_TRAINING` says it
-TRAIN = ("3", "4", "5", "6", "7", "8", "9", "10")
-LONGEST = find_lesson("8")  # takes two minutes even without its training
+TRAIN = range(3, 11)  # numbers of the lessons in which networks learn
 UNDRAWN = {CHECKING: "1"}
 
 
@@ -100,17 +99,17 @@ def kept_runs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_solution(kept_runs) -> Callable[[Lesson], Run]:
-    """Runs the solution of a lesson, once for all tests, without its training."""
-    return lambda lesson: _run(lesson.solution(), kept_runs)
+    """Runs the solution of a lesson, once for all tests, with a short training where it trains."""
+    return lambda lesson: _run(lesson.solution(), kept_runs, SHORT if lesson.number in TRAIN else SKIP)
 
 
 @pytest.fixture(
     params=[
         *(
-            pytest.param((lesson, SKIP), marks=pytest.mark.slow if lesson == LONGEST else of_length(lesson))
+            pytest.param((lesson, SKIP), marks=pytest.mark.slow if lesson.number in TRAIN else of_length(lesson))
             for lesson in LESSONS
         ),
-        *(pytest.param((find_lesson(number), SHORT), marks=pytest.mark.full) for number in TRAIN),
+        *(pytest.param((find_lesson(str(number)), SHORT), marks=pytest.mark.full) for number in TRAIN),
     ],
     ids=lambda run: f"{run[0].name}-{run[1]}",
 )

@@ -4,7 +4,7 @@ import pytest
 
 from ssdseg_course.manifest import Lesson
 
-LONG = range(4, 11)  # numbers of lessons
+LONG = range(3, 11)  # numbers of lessons
 
 
 def of_length(lesson: Lesson) -> tuple[pytest.MarkDecorator, ...]:
