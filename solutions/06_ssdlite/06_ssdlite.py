@@ -596,7 +596,7 @@ PREDICTED = {MINED: "", EVERY: ""}  # write "falls", "stays" or "rises" between 
 MODE = how_to_train()  # "full" for you; less in a check or an automatic test, where nobody waits for it
 STEPS = 50 if MODE == "full" else 2
 batch = [render(seed, size=LESSON.image_size) for seed in SPLITS["train"][:8]]
-fitted = 4  # the scene that you will see
+fitted = 6  # the scene that you will see
 parts = zip(*[encode_targets(scene.boxes, scene.labels, LESSON.anchors) for scene in batch], strict=True)
 true_classes, true_offsets = (tf.constant(np.stack(part)) for part in parts)
 has_box = np.asarray(true_classes) > 0
