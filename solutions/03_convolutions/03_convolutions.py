@@ -1048,8 +1048,8 @@ def draw_answers(said, accuracies):
     return figure, (
         f"Left: eight crops with the answers of the two networks that are 16 wide; standard gets "
         f"{right['standard'].sum()} of them right, separable {right['separable'].sum()}. Right: the share of right "
-        f"answers for 800 crops, against how often each crop of the training was seen, {len(share)} times at the end, "
-        f"which has by kind and width: {at_last}."
+        f"answers for 800 crops, against how often each crop of the training was seen. After {len(share)} times it is, "
+        f"by kind and width: {at_last}."
     )
 
 

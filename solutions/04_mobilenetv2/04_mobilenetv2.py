@@ -695,7 +695,7 @@ with after("4.2", "4.3"):
         crops_seen, kinds = crops(count, seed=0, size=32)  # (N, 32, 32, 3), (N,): takes some seconds to draw
         unseen, kinds_of_unseen = crops(unseen_count, seed=1, size=32)
         crops_seen, unseen = (some / np.float32(127.5) - 1 for some in (crops_seen, unseen))  # -1 to 1
-        forklift = unseen[kinds_of_unseen == 2][:1]
+        forklift = unseen[kinds_of_unseen == 2][1:2]
         shares = {which: [] for which in networks}
         picture = LivePicture()
         for epoch in range(epochs):  # in turns, so that all can be watched
