@@ -502,8 +502,8 @@ class TrainingRun:
 
     def without_folders(self) -> str:
         """The same with mere names of what may lie elsewhere on another machine."""
-        names = {name: value and Path(value).name for name, value in (("data", self.data), ("start", self.start))}
-        return str(replace(self, **names))
+        data, start = (value and Path(value).name for value in (self.data, self.start))
+        return str(replace(self, data=data, start=start))
 
     def __str__(self) -> str:
         options = {"preset": self.preset, "backbone": self.backbone, "data": self.data, "split": self.split}
