@@ -29,6 +29,7 @@ from ssdseg_course.cli.networks import (
 )
 from ssdseg_course.words import count
 from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
+from ssdseg_ref.workers import WorkerLost
 
 if TYPE_CHECKING:
     import keras
@@ -456,9 +457,11 @@ def _clear_up(folder: Path) -> None:
 
 @contextmanager
 def _stops_explained(folder: Path, begun: "TrainingRun") -> Iterator[None]:
-    """At Ctrl-C, say what is kept and how to resume."""
+    """At Ctrl-C, or when another machine is lost, say what is kept and how to resume."""
     try:
         yield
+    except WorkerLost as error:
+        raise ValueError(f"{error}; the same commands on all machines go on from the last complete epoch") from error
     except KeyboardInterrupt:
         command = f"`ssdseg train {folder} {begun}`"
         if (folder / NETWORK_FILE).exists() and zipfile.is_zipfile(folder / NETWORK_FILE):
