@@ -94,8 +94,8 @@ def train(
         str | None,
         typer.Option(
             metavar="HOST:PORT,HOST:PORT",
-            help="Train on several machines at once: the addresses of all of them, the same list on each. What they "
-            "send is neither encrypted nor authenticated.",
+            help="Train on several machines at once: the addresses of all of them, the same list on each. Each listens "
+            "on its own; what they send is neither encrypted nor authenticated.",
         ),
     ] = None,
     rank: Annotated[
