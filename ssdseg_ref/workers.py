@@ -267,6 +267,11 @@ def _places(addresses: Sequence[str], rank: int) -> list[tuple[str, int]]:
                 f"{address}: the others could not find it; name the machine, or its address in their network"
             )
         places.append(place)
+    if len({place[0].startswith("127.") for place in places}) > 1:
+        raise ValueError(
+            f"{','.join(addresses)}: some are addresses of a machine for itself, which no other one reaches; name each "
+            "by its address in their network"
+        )
     return places
 
 

@@ -29,6 +29,7 @@ from ssdseg_course.cli.networks import (
 )
 from ssdseg_course.words import count
 from ssdseg_ref.keeping import locked, sweep_files, whole_file, write_whole
+from ssdseg_ref.workers import WorkerLost
 
 if TYPE_CHECKING:
     import keras
@@ -93,8 +94,8 @@ def train(
         str | None,
         typer.Option(
             metavar="HOST:PORT,HOST:PORT",
-            help="Train on several machines at once: the addresses of all of them, the same list on each. What they "
-            "send is neither encrypted nor authenticated.",
+            help="Train on several machines at once: the addresses of all of them, the same list on each. Each listens "
+            "on its own; what they send is neither encrypted nor authenticated.",
         ),
     ] = None,
     rank: Annotated[
@@ -456,9 +457,11 @@ def _clear_up(folder: Path) -> None:
 
 @contextmanager
 def _stops_explained(folder: Path, begun: "TrainingRun") -> Iterator[None]:
-    """At Ctrl-C, say what is kept and how to resume."""
+    """At Ctrl-C, or when another machine is lost, say what is kept and how to resume."""
     try:
         yield
+    except WorkerLost as error:
+        raise ValueError(f"{error}; the same commands on all machines go on from the last complete epoch") from error
     except KeyboardInterrupt:
         command = f"`ssdseg train {folder} {begun}`"
         if (folder / NETWORK_FILE).exists() and zipfile.is_zipfile(folder / NETWORK_FILE):
@@ -502,8 +505,8 @@ class TrainingRun:
 
     def without_folders(self) -> str:
         """The same with mere names of what may lie elsewhere on another machine."""
-        names = {name: value and Path(value).name for name, value in (("data", self.data), ("start", self.start))}
-        return str(replace(self, **names))
+        data, start = (value and Path(value).name for value in (self.data, self.start))
+        return str(replace(self, data=data, start=start))
 
     def __str__(self) -> str:
         options = {"preset": self.preset, "backbone": self.backbone, "data": self.data, "split": self.split}

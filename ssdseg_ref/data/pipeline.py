@@ -93,7 +93,9 @@ def batches(
     rank, workers = share
     if training and batch_size % workers:
         equal = ", ".join(str(parts) for parts in range(2, batch_size + 1) if batch_size % parts == 0)
-        raise ValueError(f"a batch of {batch_size} cannot be shared equally by {workers} workers; it can by {equal}")
+        raise ValueError(
+            f"a batch of {batch_size} cannot be shared equally by {workers} workers; it can by {equal or 'one alone'}"
+        )
 
     def load(position: np.ndarray) -> tuple[np.ndarray, ...]:
         epoch, place = divmod(int(position), len(samples))

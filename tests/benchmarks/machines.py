@@ -23,6 +23,7 @@ from zlib import crc32
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import callbacks
 
 from ssdseg_course import quiet
@@ -35,7 +36,10 @@ from ssdseg_ref.workers import joined
 
 STEPS = 20
 BATCH = 16
-AVERAGES = 100
+NETWORKS = {"1 Gbit/s": 125e6, "10 Gbit/s": 1.25e9}  # bytes a second
+MACHINES = (2, 8, 64)
+STEP_SECONDS = (0.3, 1, 10, 60)
+WARM_UP, AVERAGES = 5, 100
 
 
 class Times(callbacks.Callback):
@@ -76,18 +80,28 @@ def worker(addresses, rank, batch, folder):
         )
         said = {"step": statistics.median(times.seconds[2:]), "val_loss": history.history["val_loss"][-1]}
         if ring:
-            for name, tensors in (("all", [w.numpy() for w in network.trainable_weights]), ("one", [np.zeros(1)])):
-                wall, processor = [], []
-                for _ in range(AVERAGES):
-                    start = time.perf_counter(), time.process_time()
-                    ring.average(tensors)
-                    wall.append(time.perf_counter() - start[0])
-                    processor.append(time.process_time() - start[1])
-                said[name] = {"wall": min(wall), "processor": statistics.median(processor)}
+            for name, tensors in (("all", network.trainable_weights), ("one", [np.zeros(1, np.float32)])):
+                said[name] = cost(ring, tensors)
             said["bytes"] = 4 * sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
             checksums = workers.gather([crc32(weight.tobytes()) for weight in network.get_weights()])
             said["equal"] = all(one == checksums[0] for one in checksums)
         print(json.dumps(said), flush=True)
+
+
+def cost(ring, tensors):
+    """Seconds of a mean over the workers: the least by the clock, and the processor's median."""
+
+    @tf.function
+    def mean():
+        return tf.add_n([tf.reduce_sum(one) for one in ring.average([tf.convert_to_tensor(one) for one in tensors])])
+
+    wall, processor = [], []
+    for _ in range(WARM_UP + AVERAGES):
+        start = time.perf_counter(), time.process_time()
+        mean().numpy()
+        wall.append(time.perf_counter() - start[0])
+        processor.append(time.process_time() - start[1])
+    return {"wall": min(wall[WARM_UP:]), "processor": statistics.median(processor[WARM_UP:])}
 
 
 def run(count, batch=BATCH):
@@ -105,6 +119,19 @@ def run(count, batch=BATCH):
         return [json.loads(process.communicate()[0].splitlines()[-1]) for process in processes]
 
 
+def print_gains(message, byte, size):
+    """How many times as many steps N machines do, by the time of a step on one: computed, for two networks.
+
+    In a ring of N a mean takes 2 (N - 1) messages, one after another, and carries 2 (N - 1) / N of the bytes. What that
+    takes over loopback, in seconds a message and a byte, is added to what the network takes.
+    """
+    for network, rate in NETWORKS.items():
+        for count in MACHINES:
+            mean = 2 * (count - 1) * message + 2 * (count - 1) / count * size * (byte + 1 / rate)
+            gains = "  ".join(f"{step:g} s: {step / (step / count + mean):.1f}" for step in STEP_SECONDS)
+            print(f"{network}, {count} machines: a mean {mean * 1e3:.0f} ms; gains by a step of {gains}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, kind in (("--addresses", str), ("--rank", int), ("--batch", int), ("--folder", Path)):
@@ -119,6 +146,8 @@ def main():
     for what, name in ((f"{said['bytes'] / 1e6:.2f} MB", "all"), ("one number", "one")):
         wall, processor = (said[name][kind] * 1e3 for kind in ("wall", "processor"))
         print(f"  mean of {what}: at least {wall:.2f} ms, {processor:.2f} ms of each one's processor", flush=True)
+    message, rest = said["one"]["wall"] / 2, said["all"]["wall"] - said["one"]["wall"]
+    print_gains(message, rest / said["bytes"], said["bytes"])
     for batch in (BATCH, BATCH // 2):
         said = run(1, batch)[0]
         print(f"alone, {batch} pictures: a step {said['step'] * 1e3:.0f} ms; validation loss {said['val_loss']:.4f}")

@@ -54,7 +54,12 @@ def addresses():
 def two_workers(count=2):
     """A Dask cluster of two, threads of this process; gives its address."""
     with LocalCluster(
-        n_workers=count, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+        n_workers=count,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
     ) as two:
         yield two.scheduler_address
 

@@ -19,7 +19,12 @@ SEEDS = range(100_000, 100_000 + 2 * splits.CHUNK + 5)  # the last chunk is not 
 def scheduler():
     """Of two workers, threads of this process."""
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
     ) as two:
         yield two.scheduler_address
 

@@ -1,6 +1,7 @@
 """What is kept of a training: does it go on from every state that a kill, a full disk or a second command leaves?"""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -66,6 +67,19 @@ def test_a_stopped_training_goes_on_from_its_last_epoch_and_remembers_its_best(r
     again = Run(tmp_path).read()
     assert (again.kept.epochs, again.kept.best_epoch, again.weight) == (3, 2, 3)
     again.epoch(0.3)
+    assert again.finished_with() == -2
+
+
+@pytest.mark.parametrize("own_epochs", [0, 1, 4])
+def test_another_machine_goes_on_with_the_epochs_that_it_is_handed(run, tmp_path, own_epochs):
+    other = Run(tmp_path / "other")
+    for _ in range(own_epochs):
+        other.epoch(0.1)
+    other.kept.take_over(json.loads(json.dumps(run.kept.hand_out())))
+    again = Run(tmp_path / "other").read()
+    assert again.kept.log == run.kept.log
+    assert again.kept.best_epoch == 2
+    assert float(again.trainer.get_weights()[0][0, 0]) == Run(tmp_path).read().weight
     assert again.finished_with() == -2
 
 

@@ -27,6 +27,7 @@ from ssdseg_ref.training import (
     JointTraining,
     Recipe,
     _begun_with,
+    _dealt_out,
     finished_epochs,
     optimizer,
     train,
@@ -375,3 +376,13 @@ def _stop_at(count):
             raise KeyboardInterrupt
 
     return stop
+
+
+@pytest.mark.parametrize(("samples", "workers"), [(14, 2), (16, 4), (13, 4), (12, 4), (3, 2), (1, 3)])
+def test_the_judgement_is_dealt_out_batch_by_batch_or_done_by_all(samples, workers):
+    parts = [list(_dealt_out(range(samples), 4, rank, workers)) for rank in range(workers)]
+    if samples > 4 * (workers - 1):
+        assert sorted(place for part in parts for place in part) == list(range(samples))
+        assert all(part[first] % 4 == 0 for part in parts for first in range(0, len(part), 4))
+    else:
+        assert parts == [list(range(samples))] * workers

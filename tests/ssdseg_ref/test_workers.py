@@ -141,8 +141,9 @@ def test_a_worker_that_dies_or_is_silent_stops_the_others(sent, silence, monkeyp
         (["127.0.0.1", "127.0.0.1:2223"], 0, "host:port, such as 10.0.0.5:2222, got '127.0.0.1'"),
         (["127.0.0.1:0", "127.0.0.1:2223"], 0, "host:port, such as"),
         (["0.0.0.0:2222", "127.0.0.1:2223"], 0, "the others could not find it"),
-        (["nobody.invalid:2222", "127.0.0.1:2223"], 1, "there is no machine 'nobody.invalid'"),
-        (["198.51.100.7:2222", "127.0.0.1:2223"], 0, "not this machine's address; is 0 its place in the list"),
+        (["nobody.invalid:2222", "127.0.0.1:2223"], 0, "there is no machine 'nobody.invalid'"),
+        (["127.0.0.1:2222", "198.51.100.7:2222"], 0, "which no other one reaches"),
+        (["198.51.100.7:2222", "198.51.100.8:2222"], 0, "not this machine's address; is 0 its place in the list"),
     ],
 )
 def test_what_cannot_be_right_is_said_at_once(addresses, rank, words):

@@ -148,6 +148,22 @@ def test_a_training_that_goes_on_gets_the_batches_that_it_would_have_had(scenes,
     )
 
 
+@pytest.mark.parametrize("first_batch", [0, 2])
+def test_workers_have_together_what_one_alone_would_have(scenes, first_batch):
+    common = {"seed": 2, "first_batch": first_batch, "zoom_share": 0.5}
+    whole = itertools.islice(batches(scenes, CONFIG, 4, **common), 3)
+    parts = [itertools.islice(batches(scenes, CONFIG, 4, **common, share=(rank, 2)), 3) for rank in range(2)]
+    for batch, *of_each in zip(whole, *parts, strict=True):
+        for array, *shares in zip(_arrays(batch), *map(_arrays, of_each), strict=True):
+            np.testing.assert_array_equal(array[0::2], shares[0])
+            np.testing.assert_array_equal(array[1::2], shares[1])
+
+
+def test_a_batch_without_equal_parts_names_how_many_can_share_it(scenes):
+    with pytest.raises(ValueError, match=r"batch of 8 cannot be shared equally by 3 workers; it can by 2, 4, 8$"):
+        batches(scenes, CONFIG, 8, seed=1, share=(0, 3))
+
+
 def test_threads_may_ask_for_many_epochs_at_once():
     """One sample makes an epoch, so that threads working ahead are in different ones."""
     assert _numbers(batches(_numbered(1), TWELVE, 1, seed=0), 200) == [[0]] * 200
