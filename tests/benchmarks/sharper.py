@@ -1,0 +1,281 @@
+"""What makes the boxes sharper? The rows of docs/ablations.md, "Sharper boxes".
+
+    python tests/benchmarks/sharper.py errors mobilenetv2                       # no training: where the errors are
+    python tests/benchmarks/sharper.py tune mobilenetv2 --steps 300 --variant giou5 --variant quality --seed 1 --seed 2
+    python tests/benchmarks/sharper.py tune lesson --fresh --steps 1250 --variant none
+
+`errors` scores a shipped network on the validation scenes, then again with boxes that are averaged, and with what an
+oracle knows. `tune` trains on from a shipped network's weights, or `--fresh` from none, once per variant and seed, and
+prints a line of json each; `--save FOLDER` keeps the weights. No test scene is looked at.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from keras import KerasTensor, ops
+
+from ssdseg_ref.boxes import pairwise_iou
+from ssdseg_ref.coding import decode
+from ssdseg_ref.config import SHIPPED, Config
+from ssdseg_ref.data import warehouse
+from ssdseg_ref.data.pipeline import batches
+from ssdseg_ref.data.sample import BACKGROUND
+from ssdseg_ref.fused import fused_twin
+from ssdseg_ref.losses import (
+    class_cross_entropy,
+    dice_loss,
+    giou_loss,
+    mine_hard_negatives,
+    smooth_l1,
+    weighted_cross_entropy,
+)
+from ssdseg_ref.metrics import COCO_IOU_THRESHOLDS, average_precisions, class_ious, confusion_matrix
+from ssdseg_ref.network import build_network, load_network
+from ssdseg_ref.nms import non_max_suppression
+from ssdseg_ref.prediction import softmax
+from ssdseg_ref.training import JointTraining, Recipe, optimizer
+
+IOU_THRESHOLD, SCORE_THRESHOLD, DETECTIONS = 0.65, 0.01, 100
+PICTURES = 20  # in one batch that is judged
+
+# What differs from today's losses, which weigh 1 each. Several may be joined by a plus: giou5+quality.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "giou2": {"giou": 2.0},
+    "giou5": {"giou": 5.0},
+    "ciou5": {"giou": 5.0, "kind": "ciou"},
+    "box3": {"box": 3.0},
+    "l1": {"beta": 0.1},  # smooth L1 that is straight from a tenth on: small errors keep their slope
+    "nobox": {"box": 0.0},
+    "quality": {"quality": True},
+    "ema0.999": {"ema": 0.999},
+    "nozoom": {"zoom": 0.0},
+}
+
+
+# --- judging
+
+
+def averaged(kept: np.ndarray, boxes: np.ndarray, scores: np.ndarray, spread: float = 0.05) -> np.ndarray:
+    """Kept boxes, each the mean of all that overlap it by half, weighted by score and by nearness.
+
+    Source: He et al. 2019, "Bounding Box Regression with Uncertainty for Accurate Object Detection", section 3.3, with
+    the score in the place of the variance.
+    """
+    candidates = np.flatnonzero(scores >= SCORE_THRESHOLD)
+    overlaps = pairwise_iou(boxes[kept], boxes[candidates])
+    weights = (overlaps >= 0.5) * scores[candidates] * np.exp(-((1 - overlaps) ** 2) / spread)
+    return weights @ boxes[candidates] / weights.sum(axis=1, keepdims=True)
+
+
+def suppressed(boxes: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Today's: the boxes that NMS keeps, and their scores."""
+    kept = non_max_suppression(boxes, scores, IOU_THRESHOLD, SCORE_THRESHOLD, DETECTIONS)
+    return boxes[kept], scores[kept]
+
+
+def suppressed_and_averaged(boxes: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same, each box averaged with those that it has suppressed."""
+    kept = non_max_suppression(boxes, scores, IOU_THRESHOLD, SCORE_THRESHOLD, DETECTIONS)
+    return (averaged(kept, boxes, scores) if len(kept) else boxes[kept]), scores[kept]
+
+
+def ranked_by_oracle(boxes: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same boxes, sorted as if their scores were their IoU with the truth."""
+    kept, scores = suppressed(boxes, scores, truth)
+    return kept, pairwise_iou(kept, truth).max(axis=1) if len(truth) and len(kept) else scores
+
+
+def chosen_by_oracle(boxes: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """NMS that knows which of many boxes of one thing is the best."""
+    if len(truth):
+        scores = np.where(scores >= SCORE_THRESHOLD, scores * pairwise_iou(boxes, truth).max(axis=1) ** 2, 0)
+    kept = non_max_suppression(boxes, scores, IOU_THRESHOLD, SCORE_THRESHOLD / 20, DETECTIONS)
+    return boxes[kept], scores[kept]
+
+
+Choice = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def scores_of(network: keras.Model, config: Config, samples: Any, choices: dict[str, Choice]) -> dict[str, Any]:
+    """AP of each way to choose boxes, and the mIoU; the gate is that of `Predictor`."""
+    truths: list[SimpleNamespace] = []
+    masks, found = [], {name: [] for name in choices}
+    for start in range(0, len(samples), PICTURES):
+        part = [samples[index] for index in range(start, min(start + PICTURES, len(samples)))]
+        outputs = network.predict_on_batch(np.stack([sample.image for sample in part]))
+        shares = softmax(outputs["classes"])
+        boxes = np.clip(decode(outputs["offsets"], config.anchors), 0, 1)
+        for index, sample in enumerate(part):
+            mask = outputs["mask"][index].argmax(axis=-1)
+            truths.append(SimpleNamespace(boxes=sample.boxes, labels=sample.labels, mask=sample.mask))
+            masks.append(mask)
+            for name, choose in choices.items():
+                chosen = [
+                    (label, *choose(boxes[index], shares[index, :, label], sample.boxes[sample.labels == label]))
+                    for label in range(BACKGROUND + 1, shares.shape[-1])
+                    if (mask == label).any()
+                ]
+                found[name].append(
+                    SimpleNamespace(
+                        boxes=np.concatenate([np.empty((0, 4)), *(one[1] for one in chosen)]),
+                        labels=np.concatenate([np.empty(0, int), *(np.full(len(one[1]), one[0]) for one in chosen)]),
+                        scores=np.concatenate([np.empty(0), *(one[2] for one in chosen)]),
+                    )
+                )
+    result: dict[str, Any] = {}
+    for name, predictions in found.items():
+        precisions = average_precisions(predictions, truths, COCO_IOU_THRESHOLDS, len(config.classes))
+        result[name] = {
+            "AP": round(float(precisions.mean()), 4),
+            "AP@.5": round(float(precisions[0].mean()), 3),
+            "classes": precisions.mean(axis=0).round(3).tolist(),
+            "IoUs": precisions.mean(axis=1).round(2).tolist(),
+        }
+    confusion = confusion_matrix([truth.mask for truth in truths], masks, len(config.classes))
+    return result | {"mIoU": round(float(class_ious(confusion)[1:].mean()), 4)}
+
+
+# --- training
+
+
+def iou(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
+    """IoU of corner boxes, pair by pair."""
+    low, high = ops.maximum(truth[..., :2], predicted[..., :2]), ops.minimum(truth[..., 2:], predicted[..., 2:])
+    intersection = ops.prod(ops.maximum(high - low, 0), axis=-1)
+    areas = [ops.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (truth, predicted)]
+    return intersection / ops.maximum(areas[0] + areas[1] - intersection, 1e-7)
+
+
+def ciou_loss(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
+    """Zheng et al. 2020, "Distance-IoU Loss", section 3.3: IoU, distance of the middles, likeness of the shapes."""
+    overlap = iou(truth, predicted)
+    outer = ops.maximum(truth[..., 2:], predicted[..., 2:]) - ops.minimum(truth[..., :2], predicted[..., :2])
+    apart = (truth[..., :2] + truth[..., 2:] - predicted[..., :2] - predicted[..., 2:]) / 2
+    distance = ops.sum(ops.square(apart), axis=-1) / ops.maximum(ops.sum(ops.square(outer), axis=-1), 1e-7)
+    angles = []
+    for boxes in (truth, predicted):
+        size = ops.maximum(boxes[..., 2:] - boxes[..., :2], 1e-6)
+        angles.append(ops.arctan(size[..., 0] / size[..., 1]))
+    shape = 4 / np.pi**2 * ops.square(angles[0] - angles[1])
+    weight = ops.stop_gradient(shape / ops.maximum(1 - overlap + shape, 1e-7))
+    return 1 - overlap + distance + weight * shape
+
+
+class Varied(JointTraining):
+    """Joint training with weights, kinds and targets of the box losses that may differ from today's."""
+
+    def __init__(self, network: keras.Model, config: Config, variant: dict[str, Any]):
+        super().__init__(network, config, (1.0,) * (len(config.classes) + 1))
+        self.variant = variant
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """As JointTraining's, where the variant says nothing else."""
+        logits, offsets, mask = (ops.cast(y_pred[name], "float32") for name in ("classes", "offsets", "mask"))
+        positive = y["classes"] != BACKGROUND
+        count = ops.maximum(ops.sum(ops.cast(positive, "float32")), ops.cast(ops.shape(logits)[0], "float32"))
+        truth = decode(y["offsets"], self.anchors)
+        predicted = decode(ops.clip(offsets, -30.0, 30.0), self.anchors)
+        losses = class_cross_entropy(y["classes"], logits)
+        counted = ops.logical_or(positive, mine_hard_negatives(ops.stop_gradient(losses), positive))
+        if self.variant.get(
+            "quality"
+        ):  # a positive's class gets as much of one as its box has IoU, background the rest
+            quality = ops.stop_gradient(iou(truth, predicted))
+            losses_of_nothing = class_cross_entropy(ops.zeros_like(y["classes"]), logits)
+            losses = ops.where(positive, quality * losses + (1 - quality) * losses_of_nothing, losses)
+        beta = self.variant.get("beta", 1.0)
+        distances = ops.sum(smooth_l1(y["offsets"] / beta, offsets / beta), axis=-1) * beta
+        overlap_loss = ciou_loss if self.variant.get("kind") == "ciou" else giou_loss
+
+        def mean(values: KerasTensor, where: KerasTensor) -> KerasTensor:
+            return ops.sum(ops.where(where, values, 0.0)) / count
+
+        parts = (
+            mean(losses, counted),
+            mean(distances, positive),
+            mean(overlap_loss(truth, predicted), positive),
+            weighted_cross_entropy(y["mask"], mask, self.class_weights),
+            dice_loss(y["mask"], mask),
+        )
+        for tracker, part in zip(self.trackers, parts, strict=True):
+            tracker.update_state(part)
+        weights = (1.0, self.variant.get("box", 1.0), self.variant.get("giou", 1.0), 1.0, 1.0)
+        return sum(weight * part for weight, part in zip(weights, parts, strict=True))
+
+
+def tuned(name: str, variant: dict[str, Any], seed: int, given: argparse.Namespace) -> tuple[keras.Model, Config]:
+    """A network that was trained on from a shipped one's weights, or from none."""
+    config = replace(SHIPPED[name], image_size=tuple(given.size)) if given.size else SHIPPED[name]
+    keras.utils.set_random_seed(seed)
+    network = build_network(config)
+    if not given.fresh:
+        network.set_weights(load_network(name).get_weights())
+    twin = fused_twin(network)
+    trainer = Varied(twin, config, variant)
+    zoom = variant.get("zoom", given.zoom)
+    recipe = Recipe(epochs=1, learning_rate=given.rate, ema_momentum=variant.get("ema", given.ema), zoom_share=zoom)
+    learner = optimizer(recipe, given.steps)
+    trainer.compile(optimizer=learner, jit_compile=False)
+    learner.build(twin.trainable_variables)
+    samples = warehouse.split(given.split, config.image_size)
+    trainer.fit(
+        batches(samples, config, recipe.batch_size, seed=seed, zoom_share=zoom),
+        steps_per_epoch=given.steps,
+        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)],
+        verbose=0,
+    )
+    network.set_weights(twin.get_weights())
+    return network, config
+
+
+def main() -> None:
+    """Parse the command line and do what it asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("errors", "tune"))
+    parser.add_argument("network", choices=[name for name in SHIPPED if name != "photos"])
+    parser.add_argument("--variant", action="append", help=f"of {', '.join(VARIANTS)}; joined by a plus")
+    parser.add_argument("--seed", type=int, action="append")
+    parser.add_argument("--steps", type=int, default=300, help="of 16 pictures")
+    parser.add_argument("--rate", type=float, default=6e-4, help="learning rate; 2.5e-3 for a fresh network")
+    parser.add_argument("--ema", type=float, default=0.99)
+    parser.add_argument("--zoom", type=float, default=1 / 3)
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--save", type=Path, metavar="FOLDER")
+    given = parser.parse_args()
+    ways: dict[str, Choice] = {"today": suppressed, "averaged": suppressed_and_averaged}
+    if given.what == "errors":
+        config = SHIPPED[given.network]
+        samples = warehouse.split("validation", config.image_size)
+        ways |= {"ranked by an oracle": ranked_by_oracle, "chosen by an oracle": chosen_by_oracle}
+        for name, row in scores_of(load_network(given.network), config, samples, ways).items():
+            print(name, json.dumps(row))
+        return
+    for seed in given.seed or (1,):
+        for name in given.variant or ("none",):
+            variant = {key: value for part in name.split("+") for key, value in VARIANTS[part].items()}
+            start = time.process_time()
+            network, config = tuned(given.network, variant, seed, given)
+            row = {"variant": name, "seed": seed, "core minutes": round((time.process_time() - start) / 60, 1)}
+            row |= scores_of(network, config, warehouse.split("validation", config.image_size), ways)
+            print(json.dumps(row), flush=True)
+            if given.save:
+                given.save.mkdir(parents=True, exist_ok=True)
+                network.save_weights(given.save / f"{given.network}-{name}-{seed}.weights.h5")
+
+
+if __name__ == "__main__":
+    main()
