@@ -32,7 +32,7 @@ class FastAdamW(keras.optimizers.AdamW):
         self.slow, self.share = frozenset(slow), share
         self.shares: list[float] = []  # of the learning rate, one per weight
         self.decays: list[bool] = []  # which weights do
-        self.powers: tuple[KerasTensor, KerasTensor] | None = None  # of Adam's two decay rates, in this step
+        self.powers: tuple[KerasTensor, ...] = ()  # of Adam's two decay rates, in this step
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """As AdamW's; and note what holds for each weight."""

@@ -212,7 +212,7 @@ def train(
         if not _has_finished(kept, recipe):
             if not kept.can_go_on:
                 raise kept.damaged()
-            with _one_sentence_errors(folder / TENSORBOARD):
+            with _one_sentence_errors(folder / TENSORBOARD), _graphs_as_written():
                 history = trainer.fit(
                     batches(
                         training,
@@ -305,6 +305,24 @@ def _one_sentence_errors(log: Path) -> Iterator[None]:
         if of_a_sample := re.search(r"^(?:ValueError|FileNotFoundError): (.+)$", str(error), re.MULTILINE):
             raise ValueError(of_a_sample[1]) from error
         raise
+
+
+@contextmanager
+def _graphs_as_written() -> Iterator[None]:
+    """Without TensorFlow's rewriting of graphs, which takes a second before a training's first step, and speeds up
+    none."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    from tensorflow.config import optimizer as graphs
+
+    off = "disable_meta_optimizer"
+    before = graphs.get_experimental_options().get(off, False)
+    graphs.set_experimental_options({off: True})
+    try:
+        yield
+    finally:
+        graphs.set_experimental_options({off: before})
 
 
 class _KeepRaw(callbacks.Callback):
