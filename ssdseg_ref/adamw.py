@@ -77,6 +77,9 @@ class FastAdamW(keras.optimizers.AdamW):
 
     def _update_model_variables_moving_average(self, variables: Sequence[keras.Variable]) -> None:
         """As Keras's, whose momentum is 0 in the first step; it is computed once."""
+        if keras.backend.backend() != "tensorflow":
+            super()._update_model_variables_moving_average(variables)
+            return
         forgotten = 1 - self.ema_momentum * ops.cast(self.iterations > 0, "float32")
         for variable, average in zip(variables, self._model_variables_moving_average, strict=True):
-            average.assign_sub((average - variable) * forgotten)
+            average.value.assign_sub((average.value - variable.value) * forgotten)
