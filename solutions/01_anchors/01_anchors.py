@@ -813,7 +813,7 @@ with after("1.5"):
 # %% [markdown]
 # ## An open challenge
 #
-# No points, and no right answer: how many boxes can you cover, and how few anchors does it take? Write
+# No points for the lesson, and no right answer: how many boxes can you cover, and how few anchors does it take? Write
 # `my_anchors()`, as in exercise 1.7, but with no limits, and with ratios for each map if you like: `((2,), (), (0.4,
 # 2), (1,))` gives the finest map one ratio and its extra square, the second one its extra square alone. Your score is
 # the percentage of boxes covered in 300 scenes that you have not seen, less 5 points for every thousand anchors. It

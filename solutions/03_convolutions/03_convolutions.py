@@ -960,25 +960,28 @@ with after("3.7"):
 # %% [markdown]
 # ## 10. Both kinds learn
 #
-# A price is one side. What does one get for it? The MobileNet paper trained for days; a minute is enough to see the
-# same in small. Here are 1,200 **crops** of Warehouse scenes, 32 × 32 pixels each, of four kinds: a person, a forklift,
-# a piece of monorail, or none of these. A small network is to say which. It is five convolutions in a row, and it is
-# built four times: from standard or from separable ones, and in each kind 8 or 16 channels wide at first. Nothing else
-# differs.
+# A price is one side. What does one get for it? The MobileNet paper trained on more than a million photographs; a
+# minute is enough to see the same in small. Here are 1,200 **crops** of Warehouse scenes, 32 × 32 pixels each, of four
+# kinds: a person, a forklift, a piece of monorail, or *background*: none of these, or only a small bit of one. A small
+# network is to say which. It is five convolutions in a row, and it is built four times: from standard or from separable
+# ones, and in each kind 8 or 16 channels wide at first. (The first one, into which only three channels go, is standard
+# in all four, as in section 8.) Nothing else differs.
 #
 # After each convolution stand a **batch normalisation**, which shifts and scales each channel to mean 0 and deviation
 # 1, and a **ReLU**, which turns what is negative into 0 (more on both in lesson 4). At the end, each channel's mean
-# over all places goes into four sums, one for each kind, and the largest is the answer. All kernels begin at random.
-# Keras then does what networks learn by: it shows 32 crops, works out for each weight in which direction the answers
-# would become better, and moves all weights a little that way. That is one **step**. (It needs the slopes of every
-# layer; that is what TensorFlow is for, and why this part is not done in NumPy.)
+# over all places goes, each with a weight, into four sums, one for each kind, and the largest is the answer. All
+# kernels begin at random. Keras then does what networks learn by: it shows 32 crops, works out for each weight in which
+# direction the answers would become better, and moves all weights a little that way. That is one **step**. (For that,
+# one has to know how the answers change with each weight, through all layers. TensorFlow works that out; so this part
+# is not done in NumPy.)
 #
-# *Predict*, before you run it. The answers are judged on 800 other crops, of scenes that no network has seen; who
-# guesses gets a quarter right.
+# *Predict*, before you run it. The answers are judged on 800 other crops, of scenes that no network has seen;
+# whoever guesses gets a quarter right.
 #
 # 1. At 16 channels, the separable network has about a seventh of the parameters. How many more of 100 crops will the
 #    standard one get right: a) hardly any, at most 3, b) about 10, c) 20 or more?
-# 2. And how much longer does a step of the standard one take: a) about as long, b) twice, c) seven times as long?
+# 2. And how long does a step of the standard one take, against the separable one's: a) hardly longer, b) up to twice as
+#    long, c) about seven times as long?
 
 # %%
 PREDICTED = ("?", "?")  # your answers; they are shown beside what happened
@@ -1140,20 +1143,22 @@ with after("3.7"):
         )
 
 # %% [markdown]
-# Compare the points in two ways. Differences of one or two in 100 are chance: with other crops or another beginning
+# Compare the points. Differences of one or two in 100 are chance: with other crops or another beginning
 # they turn out otherwise. (Change the number in `set_random_seed`.)
 #
-# - **The same width.** The separable network has a sixth or a seventh of the parameters and of the multiply-adds, and
-#   is a few answers in 100 behind, at most. That is the table of section 1 in small. What it gives up is what section 6
-#   said: all new channels look at an old one in one and the same way. It also begins more slowly, as the curves show.
-# - **The same price.** The separable network of 16 channels has little more than half of the parameters of the
-#   standard one of 8, 9,408<!-- above --> against 17,496<!-- above -->, and is about as good. So this is how one uses
-#   the saving: not for a cheap network, but for a wider one at the same price.
-# - **Time is another matter.** Seven times fewer multiply-adds do not make a step seven times as fast. In networks as
-#   small as these, most of a step is not multiplying: dozens of small operations have to be started, the batch
-#   normalisations take their means, and the depthwise steps wait for memory, as in section 9. And look at the spread
-#   before you believe a difference: where the lines of two points overlap widely, your machine was busy with something
-#   else, and only many turns would tell. Wider layers and larger pictures save more of the time.
+# - **The same width.** The separable network has a sixth or a seventh of the parameters, a fifth to a seventh of the
+#   multiply-adds, and is a few answers in 100 behind, at most. That is the table of section 1 in small. What it gives
+#   up is what section 6 said: all new channels look at an old one in one and the same way. It also begins more slowly,
+#   as the curves show.
+# - **Cheaper on paper, and as good.** The separable network of 16 channels has little more than half of the parameters
+#   of the standard one of 8, 9,408<!-- above --> against 17,496<!-- above -->, and is about as good. So one uses a part
+#   of the saving for width.
+# - **Time is another matter.** Seven times fewer multiply-adds do not make a step seven times as fast. Look at the pair
+#   that we have just compared: the separable one was cheaper on paper, and on our machine its step took longer. In
+#   networks as small as these, much of a step is not multiplying: dozens of small operations have to be started, the
+#   batch normalisations take their means, and the depthwise steps wait for memory, as in section 9. And look at the
+#   spread before you believe a difference: where the lines of two points overlap widely, only many more turns would
+#   tell which is faster. Section 9's layer, wider and on larger maps, saved more.
 #
 # And the proof that nothing else is inside: the same trained network, layer by layer, out of *your* functions.
 

@@ -593,15 +593,17 @@ with after("4.7"):
 # small networks learn. Both are a stem and four of your blocks, **four channels** narrow and 24<!-- = 6 * 4 --> wide
 # inside, with the sum around each block that allows it. Both have the same parameters, begin with the same random
 # weights, and see the same 1,200 crops of Warehouse scenes, of 32 × 32 pixels: a person, a forklift, a piece of
-# monorail, or none of these. The one difference is what stands after the narrow maps: nothing, or a ReLU6.
+# monorail, or *background*: none of these, or only a small bit of one. The one difference is what stands after the
+# narrow maps: nothing, or a ReLU6.
 #
 # Chance has its share in every training, so one pair would prove little. There are two such pairs, each with random
 # weights of its own, and a third pair with **16 channels** in place of four. (It takes about a minute on two quiet
-# cores. If you have more time, write more pairs into `PAIRS`.)
+# cores. If you have more time, write more 4s and 16s into
+# `PAIRS`.)
 #
-# *Predict*, before you run it. The answers are judged on 800 other crops, and who guesses gets 25 of 100 right. By how
-# many in 100 will the linear ones be ahead, with 4 channels, and with 16? Will the gap be larger than what chance does
-# from pair to pair?
+# *Predict*, before you run it. The answers are judged on 800 other crops, and whoever guesses gets 25 of 100 right. By
+# how many in 100 will the linear ones be ahead, with 4 channels, and with 16? Will the gap be larger than what chance
+# does from pair to pair?
 
 # %%
 PREDICTED = {4: None, 16: None}  # by how many in 100 the linear ones are ahead; write numbers in place of None
@@ -670,7 +672,7 @@ def draw_pairs(shares, maps):
         seen = range(1, len(share) + 1)
         curves.plot(seen, share, linestyle=dashes, marker=marker, color=color, label=name, markeredgecolor="black")
     curves.axhline(0.25, color="gray", linestyle=":")
-    curves.text(EPOCHS + 0.15, 0.265, "who guesses", fontsize=8, ha="right")
+    curves.text(EPOCHS + 0.15, 0.265, "guessing", fontsize=8, ha="right")
     curves.set(xlim=(0.8, EPOCHS + 0.2), ylim=(0, 1), xlabel="times that each crop was seen", title="right answers")
     curves.set_xticks(range(1, EPOCHS + 1))
     curves.legend(fontsize=8, loc="lower right")
@@ -716,20 +718,21 @@ with after("4.2", "4.3"):
             print(f"{networks[pair, 'linear'][0].count_params():13,}")
 
 # %% [markdown]
-# - **With four channels, the linear ones are ahead in every pair**, and they end close to one another. Those with a
+# - **With four channels, the linear ones are ahead in both pairs**, and they end close to one another. Those with a
 #   ReLU6 lie far apart: one may be nearly as good, another loses every fifth answer. How much is destroyed depends on
-#   the weights that it began with, and a network should not need luck.
-# - **With 16 channels little is left of the gap**, about what chance could have made. That is the rule of section 4,
-#   seen as right answers: a ReLU takes little where there are many channels.
-# - **What is missing can be seen.** In the narrow map, every 0 is a place that has lost a number, and with four
-#   channels there are few others that may still know it. What is 0 in all four is lost for all layers that follow, as
-#   arcs of the spiral were. In the linear network hardly anything is exactly 0.
-# - **It also learns less.** Where a ReLU gives 0, no slope passes, so what lies before it does not learn from that
-#   place. And in a sum whose second part is never negative, a block can add to what came in, but take nothing back. The
-#   experiment does not tell these reasons apart.
+#   the weights that it began with, and a network should not need luck. Both gaps are larger than the difference between
+#   the two linear ones; but how large a gap is, chance decides.
+# - **With 16 channels little is left of the gap**, about what chance could have made; one pair cannot tell. That is the
+#   rule of section 4, seen as right answers: a ReLU takes little where there are many channels.
+# - **What is missing can be seen.** In the narrow map, after its sum, a 0 says that both parts were cut there: two
+#   numbers are lost, and with four channels there are few others that may still know them. Where all four are 0,
+#   nothing is left of that place, as of the arcs of the spiral. In the linear network hardly anything is exactly 0.
+# - **It also learns less.** Where a ReLU gives 0, no gradient passes, so what lies before it learns nothing through
+#   that number. And in a sum whose second part is never negative, a block can add to what came in, but take nothing
+#   back. The experiment does not tell these reasons apart.
 #
 # The paper's figure 6 compares the two on ImageNet. There the linear ones are ahead although the bottlenecks have 16
-# channels and more; but a thousand classes ask more of them than our four do.
+# channels and more; perhaps because a thousand classes ask more of them than our four do.
 #
 # ## 10. Compare with the reference
 #

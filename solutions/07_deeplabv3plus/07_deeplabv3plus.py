@@ -586,14 +586,15 @@ for p in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
 # Do they keep their promise? A whole training takes its time (lesson 8). But the backbone of our network has been
 # trained already; so we leave it as it is, compute its maps once, and train new heads on them, built from *your*
 # functions, on 48 scenes. There are three heads: one without a decoder, whose coarse map is enlarged 16 times; one with
-# it; and the same once more with dice in place of the cross-entropy. They take turns, one pass through the scenes each,
-# for less than a minute on two cores, and you watch.
+# a decoder; and the same once more with dice in place of the cross-entropy. They take turns, a pass through the scenes
+# each, eight times; that takes less than a minute on two cores, and you watch.
 #
-# How does one judge **edges**? A thing has much more inside than edge, and the inside is easy. So count, besides, only
-# the pixels of a narrow **band** along the edges of the true masks: those that have another class at most two pixels
-# away. (The authors judge their decoder in such bands, too: Chen et al. 2018, section 4.4.)
+# How does one judge **edges**? A thing has much more inside than edge, and the inside is easy. So we count a second
+# time, only the pixels of a narrow **band** along the edges of the true masks: those that have another class at most
+# two pixels away. (The authors judge their decoder in such bands, too: Chen et al. 2018, section 4.4.)
 #
-# *Predict:* the mIoU of the three classes, in that band alone, without and with a decoder. Mind the table of section 4.
+# *Predict:* the **mIoU**, the mean of the three classes' IoU, in that band alone, without and with a decoder. Mind the
+# table of section 4.
 
 # %%
 PREDICTED = {"no decoder": None, "decoder": None}  # write numbers between 0 and 1 in place of None
@@ -716,14 +717,15 @@ with after("7.2", "7.3", "7.4", "7.5", "7.6"):
 # What we saw in our run (yours may differ in the last digit): along the edges the head without a decoder ends at
 # 0.28<!-- above -->, the one with it at 0.41<!-- above -->. Now look at the last two rows. Had the *true* masks gone
 # through a map of stride 16, 0.31<!-- above --> would be left of them there. So the first head has nearly reached what
-# such a map gives, and longer training would not help its edges much; the second is past it. It gains most where things
-# are thin: monorails go from 0.30<!-- above --> to 0.68<!-- above -->, while forklifts, which are large, go from
-# 0.52<!-- above --> to 0.62<!-- above -->.
+# such a map gives, and has little left to win there; the second is past it, with room up to the 0.79<!-- above --> of
+# stride 4. It gains most where things are thin: monorails go from 0.30<!-- above --> to 0.68<!-- above -->; forklifts
+# from 0.52<!-- above --> to 0.62<!-- above -->, people from 0.37<!-- above --> to 0.45<!-- above -->.
 #
-# And look at how the curves *begin*. In its first passes the decoder's head hardly says anything but "background": for
-# cross-entropy, which counts pixels, that is right nearly everywhere. With **dice**, which counts areas, it pays at
-# once to find something, since three pixels of a class weigh as much as three thousand; and in the end it has found a
-# little more of what is rare. Here are the last masks beside the true one:
+# And look at how the curves *begin*. After two passes the decoder's head still has next to nothing with cross-entropy,
+# and with **dice** more than any other. Cross-entropy counts pixels, and "background" is right for nearly all of them;
+# dice counts areas, so it pays at once to find something. (The loss is not all of it: the head without a decoder has
+# cross-entropy, too, and does not begin at 0.) At the end the two lie close together, and this is one training of each:
+# do not believe the small differences. Here are the last masks beside the true one:
 
 # %% jupyter={"source_hidden": true}
 if said_by:
@@ -735,7 +737,8 @@ if said_by:
         figure,
         alt="A scene with a monorail under four masks. The true one; without a decoder: round blots, and the rail is "
         "missing; with the decoder: the rail is there, and outlines follow the things; with dice for cross-entropy: "
-        "nearly the same outlines, and a little more of what is thin or small.",
+        "much the same, with more of the rail, but the openings of the right forklift are filled, and the person's "
+        "head is missing.",
     )
 
 # %% [markdown]

@@ -862,8 +862,9 @@ for name in ("mobilenetv2", "shufflenetv2"):
 # ## An open challenge
 #
 # No points, and no right answer: how good can a network get in eight minutes? Write `my_training()`. It returns a dict
-# of what you would do otherwise than the lesson's recipe: of the network (its backbone, how wide, how large the
-# pictures are, anchors, heads) and of the training (learning rate, weights of the classes, zooms, and more).
+# of what you would do differently from a plain recipe (no zooms, all classes alike): of the network (its backbone, how
+# wide, how large the pictures are, anchors, heads) and of the training (learning rate, weights of the classes, zooms,
+# and more).
 #
 # A busy machine should harm nobody, so the budget is not in seconds. It is as many multiply-adds as the lesson's
 # network needs for 7 epochs, about eight minutes on two cores. A network of half the work sees each scene twice as
@@ -876,7 +877,7 @@ from ssdseg_course import challenge
 
 
 def my_training():
-    """What is done otherwise than in `LESSON` and in a `Recipe`."""
+    """What is done otherwise than in `LESSON` and in a plain recipe."""
     return {"learning_rate": 0.003, "class_weights": (1, 2, 1.5, 2)}
 
 

@@ -880,10 +880,10 @@ if MODE == "full" and LITERT:
 # %% [markdown]
 # ## An open challenge
 #
-# No points, and no right answer: section 9, with hidden scenes and a table. Write `my_candidate()`. It returns a dict
-# that says which network runs: one of the course's, on pictures of any size, in 32, 16 or 8 bits; or the folder of one
-# of your own, trained on smaller pictures or pruned, that `ssdseg export ... --to litert` has written. You may set what
-# comes after the network as well, such as the threshold of NMS.
+# No points for the lesson, and no right answer: section 9, with hidden scenes and a table. Write `my_candidate()`. It
+# returns a dict that says which network runs: one of the course's, on pictures of any size, in 32, 16 or 8 bits; or the
+# folder of one of your own, trained on smaller pictures or pruned, that `ssdseg export ... --to litert` has written.
+# You may set what comes after the network as well, such as the threshold of NMS.
 #
 # Its time and that of ShuffleNetV2 in float32 are measured in turns, on one thread. Your score is the mean of
 # mAP@[.5:.95] and mIoU, in percent, over 100 scenes that you have not seen, less five points for each doubling of the

@@ -912,12 +912,13 @@ if MODE != "skip":
 # No points, and no right answer: somebody pays for ten labels, and no more. Which pictures shall have them, and how
 # does the drawings' network learn from so few? Write `my_plan(pictures)`. It gets the 100 stand-ins, without labels,
 # and returns a dict: the numbers of ten of them, learning rates, what is frozen, how they are augmented. Are ten that
-# differ as much as possible better than the first ten? What would a frozen layer have to know?
+# differ as much as possible better than the first ten? What must a layer know already, so that
+# you may freeze it?
 #
-# The course trains 80 steps of 8, as in section 6, half a minute on two cores. Your score is AP@.5 of people, in
-# percent, in 60 pictures that you have not seen; they are stand-ins for everybody, so that scores can be compared. Take
-# the `#` away below when you are ready; `ssdseg challenge 10` does the same in a terminal, and `ssdseg challenge 10
-# --task` says which settings there are.
+# The course trains 80 steps of 8 pictures, as in section 6, half a minute on two cores. Your score is AP@.5 of people,
+# in percent, in 60 pictures that you have not seen; they are stand-ins even if you have the photographs, so that scores
+# can be compared. Take the `#` away below when you are ready; `ssdseg challenge 10` does the same in a terminal, and
+# `ssdseg challenge 10 --task` says which settings there are.
 
 # %%
 from ssdseg_course import challenge

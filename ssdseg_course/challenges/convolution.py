@@ -104,7 +104,7 @@ alone. No library's convolution, `np.convolve` and `np.correlate` included; prod
 image {TIMED[0]} meets a kernel {TIMED[1]}, at strides 1 and 2, yours and the reference's in turns, and the time
 that yours takes is divided by the reference's. Half the time is 0.50.""",
     name="my_conv2d",
-    unit="of the reference's time",
+    unit="times the reference's time",
     higher_is_better=False,
     seconds=20.0,
     marks=(

@@ -233,7 +233,7 @@ rate of their own. `augmentation` is {", ".join(AUGMENTATIONS)}. There are also 
 
 The course trains {STEPS} steps of {BATCH}, half a minute on two cores. The score is AP@.5 of people, in percent, in
 {JUDGED} pictures that you have not seen. They are always stand-ins, so that everybody's scores can be compared.
-Behind it: where half of the scores would lie with other pictures. What differs by less is not different."""
+In brackets: where half of the scores would lie with other pictures. What differs by less is not different."""
     ),
     name="my_plan",
     unit="%",
@@ -242,8 +242,8 @@ Behind it: where half of the scores would lie with other pictures. What differs 
         Mark("the limit", 23.0, "labels for all 100, in as many steps, all layers at 0.002"),
         Mark("the start answer", 14.3, "the first ten, all layers at 0.002"),
         Mark("heads alone", 13.4, "the same ten, the backbone frozen"),
-        Mark("strong augmentation", 12.8, "the same ten, all layers at 0.004, new statistics: too much for 80 steps"),
-        Mark("ten that differ", 12.6, "farthest from one another in 8 x 8 pixels, all layers at 0.003, heads at 0.006"),
+        Mark("strong augmentation", 12.8, "the same ten, all layers at 0.004, new statistics"),
+        Mark("ten that differ", 12.6, "farthest apart when shrunk to 8 x 8 pixels; at other rates: 0.003, heads 0.006"),
         Mark("nothing learned", 9.2, "the network of drawings as it is"),
     ),
     cases=cases,

@@ -210,10 +210,11 @@ JOINT = Scored(
     title="The best network in eight minutes",
     task=filled(
         f"""\
-Write `my_training()`: it returns a dict of what you would do otherwise than lesson 8's recipe, such as
+Write `my_training()`: it returns a dict of what differs from `LESSON` and from a plain recipe, such as
 `{{"learning_rate": 0.004, "alpha": 0.35}}`. Of the network: {", ".join(list(SHAPE)[:6])},
 {", ".join(list(SHAPE)[6:])}. Of the training: {", ".join(list(RECIPE)[:5])}, {", ".join(list(RECIPE)[5:])}. What
-you leave out stays as it is in `LESSON`, and as a `Recipe` has it.
+you leave out is as in `LESSON`; of the training: batches of 16, learning_rate 0.0025, weight_decay 0.0001, warmup 0.08,
+ema_momentum 0.99, all class_weights 1, no zooms. (Lesson 8 had zooms and weights; here you choose.)
 
 The network has at most {MOST_PARAMETERS:,} parameters. The course trains it on the {SCENES:,} scenes of the
 training split. All answers have the same budget, and it is not in seconds, so that a busy machine harms nobody: the
@@ -221,7 +222,7 @@ multiply-adds of the lesson's network for {EPOCHS} epochs, about eight minutes o
 work may see each scene twice as often, up to {MOST_EPOCHS} times; the number of epochs follows from that. What has
 been trained is kept, and found again.
 
-The score is the mean of mAP@.5 and mIoU, in percent, over {JUDGED} scenes that you have not seen. Behind it: where
+The score is the mean of mAP@.5 and mIoU, in percent, over {JUDGED} scenes that you have not seen. In brackets: where
 half of the scores would lie with other scenes. What differs by less is not different."""
     ),
     name="my_training",

@@ -107,7 +107,7 @@ First it is compared with the reference, on few boxes and many, with ties; of eq
 then the first anchor. Then {BOXES} boxes and {len(anchors()):,} anchors are matched, yours and the reference's in
 turns, and the time that yours takes is divided by the reference's. Half the time is 0.50.""",
     name="my_matching",
-    unit="of the reference's time",
+    unit="times the reference's time",
     higher_is_better=False,
     seconds=20.0,
     marks=(

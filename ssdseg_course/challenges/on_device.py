@@ -195,8 +195,9 @@ LiteRT runs it on one thread, one picture at a time, in turns with `{BASELINE}` 
 is counted is the processor's time for the network alone.
 
 The score is the mean of mAP@[.5:.95] and mIoU, in percent, over {JUDGED} scenes that you have not seen, less
-{PRICE:g} points for each doubling of the time beside `{BASELINE}`; half of its time brings {PRICE:g} points. Behind
-it: where half of the scores would lie with other scenes and in other rounds. What differs by less is not different."""
+{PRICE:g} points for each doubling of the time beside `{BASELINE}`; half of its time brings {PRICE:g} points. In
+brackets: where half of the scores would lie with other scenes and in other rounds. What differs by less is not
+different."""
     ),
     name="my_candidate",
     unit="points",

@@ -83,7 +83,7 @@ PARAMETERS, MILLIONS = DECODER_LIMITS.parameters, DECODER_LIMITS.multiply_adds /
 TIMES = DECODER_LIMITS.yardsticks
 DECODER = Scored(
     number="07",
-    title="The best mask from a frozen backbone",
+    title="The best mask from a backbone that stays as it is",
     task=filled(
         f"""\
 Write `my_decoder(maps)`: `maps` is a dict from strides, {", ".join(map(str, STRIDES))}, to the maps (Keras tensors)
@@ -97,7 +97,7 @@ seconds, so your score does not depend on how busy your machine is. Only a step 
 as one of the start answer, measured in turns, is refused.
 
 The score is the mIoU of the classes without background, in percent, over {JUDGED} scenes that you have not seen.
-Behind it: where half of the scores would lie with other scenes. What differs by less is not different."""
+In brackets: where half of the scores would lie with other scenes. What differs by less is not different."""
     ),
     name="my_decoder",
     unit="%",

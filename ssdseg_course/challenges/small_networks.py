@@ -75,7 +75,7 @@ and relit. That takes up to a minute on two cores. The budget is steps and multi
 does not depend on how busy your machine is. Only a step that takes {TIMES:g} times as long as one of a small
 network, measured in turns, is refused.
 
-The score is the percentage of crops that it sorts right, out of {JUDGED} scenes that you have not seen. Behind it:
+The score is the percentage of crops that it sorts right, cut out of {JUDGED} scenes that you have not seen. In brackets:
 where half of the scores would lie with other scenes. What differs by less is not different."""
 
 # Again: `python tests/benchmarks/challenges.py 4`, and 5.
@@ -88,9 +88,13 @@ BOTTLENECKS = Scored(
     unit="%",
     higher_is_better=True,
     marks=(
-        Mark("another clever one", 96.2, "the same, wider, on pictures that it moves and zooms itself while it trains"),
+        Mark("another clever one", 96.2, "the one with 95.3, wider, on pictures that it moves and zooms itself"),
         Mark("the reference's blocks", 95.4, "seven bottlenecks, four with a sum; 121,868 parameters"),
-        Mark("a clever one", 95.3, "plain convolutions and sums, and half of its multiply-adds; 117,356 parameters"),
+        Mark(
+            "a clever one",
+            95.3,
+            "plain convolutions and sums, half the multiply-adds of these blocks; 117,356 parameters",
+        ),
         Mark("the start answer", 91.8, "three bottlenecks; 18,412 parameters"),
         GUESSING,
     ),
@@ -110,7 +114,7 @@ SHUFFLES = Scored(
     unit="%",
     higher_is_better=True,
     marks=(
-        Mark("a clever one", 96.2, "no shuffle: see challenge 4, where it is another clever one"),
+        Mark("a clever one", 96.2, "no shuffle: plain convolutions and sums, on pictures that it zooms itself"),
         Mark("the reference's units", 93.5, "three stages, seven units; 83,140 parameters"),
         Mark("the start answer", 92.3, "two stages, four units; 10,596 parameters"),
         GUESSING,

@@ -96,7 +96,7 @@ First it is compared with the reference, on few boxes and many. Then {BOXES:,} b
 {MAX_DETECTIONS} are kept, by yours and by the reference in turns, and the time that yours takes is divided by the
 reference's. Half the time is 0.50.""",
     name="my_suppression",
-    unit="of the reference's time",
+    unit="times the reference's time",
     higher_is_better=False,
     seconds=20.0,
     marks=(
