@@ -75,8 +75,8 @@ and relit. That takes up to a minute on two cores. The budget is steps and multi
 does not depend on how busy your machine is. Only a step that takes {TIMES:g} times as long as one of a small
 network, measured in turns, is refused.
 
-The score is the percentage of crops that it sorts right, cut out of {JUDGED} scenes that you have not seen. In brackets:
-where half of the scores would lie with other scenes. What differs by less is not different."""
+The score is the percentage of crops that it sorts right, cut out of {JUDGED} scenes that you have not seen. In
+brackets: where half of the scores would lie with other scenes. What differs by less is not different."""
 
 # Again: `python tests/benchmarks/challenges.py 4`, and 5.
 GUESSING = Mark("guessing", 25.0, "four classes, as many crops of each")
