@@ -168,10 +168,6 @@ class Challenge(ABC):
             found.append(outcome.value)
         return found
 
-    def beats(self, one: float, other: float) -> bool:
-        """Whether the first score is the better one."""
-        return one > other if self.higher_is_better else one < other
-
     def in_words(self, value: float) -> str:
         """A score as a learner reads it."""
         return f"{value:,.{self.digits}f} {self.unit}" if math.isfinite(value) else f"no {self.unit}"

@@ -25,7 +25,23 @@ SHAPES = (
 ALLOWED = ("collections", "functools", "itertools", "math", "numpy", "operator", "ssdseg_course", "typing")
 NOT_OF_NUMPY = ("convolve", "correlate")
 # With these an answer could come by a library in a way that reading it does not show.
-BY_NAME = ("ctypeslib", "compile", "eval", "exec", "f2py", "get_ipython", "getattr", "globals", "load", "vars")
+BY_NAME = (
+    "_sys",
+    "attrgetter",
+    "compile",
+    "ctypeslib",
+    "eval",
+    "exec",
+    "f2py",
+    "get_ipython",
+    "get_type_hints",
+    "getattr",
+    "globals",
+    "load",
+    "methodcaller",
+    "modules",
+    "vars",
+)
 DUNDERS = ("__call__", "__init__", "__name__")  # of such names, those that are harmless
 
 
@@ -85,7 +101,8 @@ def objection(source: str) -> str:
             if top not in ALLOWED:
                 return f"it is to be NumPy's work alone, and uses `{module}`"
         names = [getattr(node, "id", ""), getattr(node, "attr", "")]
-        names += [alias.name for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)]
+        aliases = [alias for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)]
+        names += [part for alias in aliases for part in alias.name.split(".")]
         for name in names:
             if name in NOT_OF_NUMPY:
                 return f"`np.{name}` is a library's convolution already"

@@ -162,14 +162,19 @@ def trained_network(planned: Trained, scenes: int = SCENES, validation: int = 30
     keras.utils.set_random_seed(SEED)
     network = build_network(planned.config)
     learned, judged = (
-        [samples[index] for index in range(count)]
-        for samples, count in (
-            (warehouse.split("train", planned.config.image_size), scenes),
-            (warehouse.split("validation", planned.config.image_size), validation),
-        )
+        _scenes(split, count, planned.config.image_size) for split, count in (("train", scenes), ("validation", validation))
     )
     train(network, planned.config, Recipe(**planned.recipe), learned, judged, folder, verbose=2)
     return network
+
+
+def _scenes(split: str, count: int, size: tuple[int, int]) -> Sequence[Sample]:
+    """The first scenes of a split. Those of another size than the lesson's are drawn for this once: kept, those of all
+    sizes that may be asked for would fill a disk."""
+    if size == LESSON.image_size:
+        kept = warehouse.split(split, size)
+        return [kept[index] for index in range(count)]
+    return [warehouse.render(seed, size) for seed in warehouse.SPLITS[split][:count]]
 
 
 def joint_score(

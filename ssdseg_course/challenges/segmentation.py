@@ -73,6 +73,8 @@ def _parts(result: Plain, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarra
     # A sandbox may give anything.
     if isinstance(result, tuple) and [getattr(part, "shape", None) for part in result] == [shape, (2,)]:
         guessed, costs = result
+        if not DECODER_LIMITS.allow(*costs):
+            raise Refused("it has more parameters or multiply-adds than are allowed")
         if guessed.dtype == np.uint8 and guessed.max() <= len(CLASSES):
             return guessed, costs
     raise Refused(f"masks of {shape} are wanted, of classes from 0 to {len(CLASSES)}")

@@ -60,7 +60,9 @@ def accuracy(result: Plain, truth: np.ndarray) -> Score:
 def _parts(result: Plain, count: int) -> tuple[np.ndarray, np.ndarray]:
     # A sandbox may give anything.
     if isinstance(result, tuple) and [getattr(part, "shape", None) for part in result] == [(count, len(NAMES)), (2,)]:
-        return result
+        if CLASSIFIER_LIMITS.allow(*result[1]):
+            return result
+        raise Refused("it has more parameters or multiply-adds than are allowed")
     raise Refused(f"{count} crops want {len(NAMES)} logits each")
 
 

@@ -196,7 +196,10 @@ def _answer(hand_in: Submission, release: Notebook | None, challenge: Challenge)
     found = made_of(notebook, f"{hand_in.lesson.name}.ipynb", challenge)
     if not found:
         raise Refused(f"there is no function `{challenge.name}` in the notebook")
-    code = source_of_statements(found)
+    try:
+        code = source_of_statements(found)
+    except RecursionError:
+        raise Refused("it is nested too deeply to be read") from None
     if len(code) > LONGEST_ANSWER:
         raise Refused(f"it is longer than {LONGEST_ANSWER:,} characters")
     challenge.refuse_against_rules(code)
