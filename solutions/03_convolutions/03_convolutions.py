@@ -1020,9 +1020,9 @@ def classifier(kind, width, steps):
 
 
 STYLES = {
-    ("standard", 8): ("o:", figures.SKY),
+    ("standard", 8): ("v:", figures.SKY),
     ("standard", 16): ("o-", figures.BLUE),
-    ("separable", 8): ("s:", figures.ORANGE),
+    ("separable", 8): ("^:", figures.ORANGE),
     ("separable", 16): ("s-", figures.VERMILION),
 }
 
@@ -1109,7 +1109,7 @@ with after("3.7"):
             f"you predicted {' and '.join(PREDICTED)}; at 16 channels the standard network gets {gap:.1f} more of 100"
         )
         print(f"right, and its step takes {longer:.1f} times as long\n")
-        print(f"{'':16}parameters  multiply-adds   right   ms a step (half of them between)   ms for 64 answers")
+        print(f"{'':16}parameters  multiply-adds   right   ms a step (half of the steps)       ms for 64 answers")
         for (kind, width), (parameters, multiply_adds) in prices.items():
             (low, middle, high), (low_64, middle_64, high_64) = quartiles[kind, width].T
             print(f"{kind + ', ' + str(width):15}{parameters:11,}{multiply_adds:15,}", end="")
@@ -1137,7 +1137,7 @@ with after("3.7"):
         show(
             figure,
             alt="Four points, the share of right answers against the parameters on the left, on a scale where each "
-            "line is ten times the one before, and against the milliseconds of a step on the right, where a line "
+            "label is ten times the one before, and against the milliseconds of a step on the right, where a line "
             "through each shows its spread. On the left the separable ones have a sixth or a seventh of the "
             f"parameters. A step takes {said_ms}.",
         )

@@ -38,6 +38,21 @@ def is_untouched(notebook: Notebook, release: Notebook, challenge: Challenge) ->
     return _cells(notebook, challenge) == _cells(release, challenge)
 
 
+def without_starter(notebook: Notebook, release: Notebook, challenge: Challenge) -> Notebook:
+    """The notebook without the cell that the lesson hands out, where an answer stands in another cell: which of the two
+    is the lower one does not matter then, and grading may have put cells in order.
+
+    Args:
+        notebook: the learner's.
+        release: the lesson's, as it was handed out.
+        challenge: which.
+    """
+    starters = set(_cells(release, challenge))
+    if starters.issuperset(_cells(notebook, challenge)):
+        return notebook
+    return {**notebook, "cells": [cell for cell in notebook["cells"] if cell["source"].strip() not in starters]}
+
+
 def _cells(notebook: Notebook, challenge: Challenge) -> list[str]:
     """The cells in which the answer is defined."""
     pattern = re.compile(rf"^[ \t]*(?:def[ \t]+)?{re.escape(challenge.name)}[ \t]*[(=]", re.MULTILINE)

@@ -21,7 +21,7 @@ import numpy as np
 
 import ssdseg_ref
 from ssdseg_course.challenges import MODULES, find_challenge
-from ssdseg_course.challenges.answers import is_untouched, made_of, source_of_statements
+from ssdseg_course.challenges.answers import is_untouched, made_of, source_of_statements, without_starter
 from ssdseg_course.challenges.challenge import CLASSES, Challenge, Refused, Score, Scored, Timed
 from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.values import Plain
@@ -193,6 +193,7 @@ def _answer(hand_in: Submission, release: Notebook | None, challenge: Challenge)
         return None
     if sum(len(cell["source"]) for _, cell in code_cells(notebook)) > LONGEST_ANSWER * 10:
         raise Refused("its cells are too long to be read")
+    notebook = without_starter(notebook, release, challenge)
     found = made_of(notebook, f"{hand_in.lesson.name}.ipynb", challenge)
     if not found:
         raise Refused(f"there is no function `{challenge.name}` in the notebook")

@@ -90,7 +90,7 @@ def toy(monkeypatch):
     """`train` without drawing and scoring, on a network of two weights; gives what its training shall do each time."""
     trained, todo = [], []
 
-    def fit(network, config, recipe, samples, validation, folder, *, verbose):
+    def fit(network, config, recipe, samples, validation, folder, *, verbose, ring=None):
         trained.append(folder)
         for step in todo:
             step(folder)
