@@ -110,7 +110,7 @@ def _watch(client: Client, at_work: Mapping[Future, str], name: str, epochs: int
         try:
             with suppress(TimeoutError):
                 wait(left, timeout=LOOK, return_when="FIRST_COMPLETED")
-            there = client.scheduler_info(n_workers=-1)["workers"]
+            there = client.nthreads()  # asked anew; scheduler_info may lack some
         except (CancelledError, CommClosedError, OSError) as error:
             raise ClusterError("the scheduler is gone") from error
         left = [future for future in left if not future.done() and at_work[future] in there]
