@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -105,8 +106,10 @@ def drawing_on(client: Client) -> "Elsewhere":
         for future in waiting:
             try:
                 scenes = future.result()
-            except (KilledWorker, CommClosedError) as error:
-                raise ClusterError(f"the workers that drew scenes have died ({_first_line(error)})") from None
+            except (KilledWorker, CommClosedError, CancelledError) as error:
+                raise ClusterError(
+                    f"the workers that drew scenes have died, or the scheduler ({_first_line(error)})"
+                ) from None
             yield at_work.pop(future), scenes
             waiting.update(submit(1))
 

@@ -96,15 +96,14 @@ class Ring:
         for variable, mean in zip(variables, self.average([variable.value for variable in variables]), strict=True):
             variable.assign(mean)
 
-    def stepping_along(self, optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-        """The optimiser, which from now on steps along the workers' mean gradient."""
+    def stepping_along(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Have an optimiser step along the workers' mean gradient from now on."""
         apply = optimizer.apply
 
         def apply_mean(gradients: list[KerasTensor], variables: Sequence[keras.Variable] | None = None) -> None:
             apply(self.average(gradients), variables)
 
         optimizer.apply = apply_mean
-        return optimizer
 
 
 class InStep(callbacks.Callback):

@@ -197,11 +197,12 @@ def train(
         share, judged, together = (0, 1), validation, list[callbacks.Callback]()
         if ring:
             _begin_equal(ring, twin, {**begun_with, "images": _digest(training, validation)})
-            learner = ring.stepping_along(learner)
             share = (ring.workers.rank, len(ring.workers))
             judged = _dealt_out(validation, recipe.batch_size, *share)
             together = [InStep(ring, len(judged))]
         trainer.compile(optimizer=learner, jit_compile=False)  # XLA is slow on a CPU
+        if ring:
+            ring.stepping_along(trainer.optimizer)  # the outermost: what scales losses applies in a branch
         trainer.optimizer.build(twin.trainable_variables)  # else the first step is traced twice, which takes long
         kept = Checkpoints(folder, begun_with)
         kept.read(twin, trainer)
@@ -232,6 +233,8 @@ def train(
                     callbacks=[*together, *_keeping(kept, recipe), *_tensorboard(folder), *watchers],
                     verbose=verbose,
                 )
+        if ring:
+            ring.workers.gather("trained")  # from here on the folder of each holds all epochs
         kept.finish(twin)
         network.set_weights(twin.get_weights())
     return history

@@ -26,6 +26,8 @@ LET_GO = 5  # seconds that the main thread has to notice
 GIVE_UP = 15  # seconds more: then it hangs in a call that nothing breaks off
 HELLO = 5  # seconds for a newcomer to say who it is
 LONGEST_HELLO = 100_000  # bytes: whoever says more is none of us
+REFUSE = 0.1  # seconds for the machine of a worker that has ended to refuse what it is sent
+PIECE = 2**16  # bytes sent at once: even a slow line takes them within the half minute
 
 Say = Callable[[str], None]
 
@@ -148,8 +150,9 @@ class Workers:
 
     def _beat(self) -> None:
         while not self._left.wait(BEAT):
-            for peer in self._channels:
-                self._send(peer, {})
+            for channel in self._channels.values():
+                with suppress(OSError):
+                    channel.beat()
 
     def _lose(self, sentence: str) -> None:
         with self._one_loss:
@@ -307,27 +310,41 @@ def _wait_for_all(listener: socket.socket, hello: dict[str, Any], say: Say) -> "
     channels: dict[int, _Channel] = {}
     deadline = time.monotonic() + WAIT
     said = ""
-    while missing := [rank for rank in range(1, len(addresses)) if rank not in channels]:
+    while True:
+        _beat_those_there(channels)
+        missing = [rank for rank in range(1, len(addresses)) if rank not in channels]
+        if not missing:
+            return channels
         names = ", ".join(f"{rank} ({addresses[rank]})" for rank in missing)
         if names != said:
             say(f"waiting for worker {names}")
         said = names
-        listener.settimeout(max(0.1, deadline - time.monotonic()))
-        try:
-            channel = _Channel(listener.accept()[0], HELLO)
-        except TimeoutError:
+        if time.monotonic() > deadline:
             late = f"worker {names} did not come within {WAIT} seconds; start it, or look at the network"
             for channel in channels.values():
                 with suppress(OSError):
                     channel.send({"left": late})
                 channel.end()
-            raise ValueError(late) from None
+            raise ValueError(late)
+        listener.settimeout(min(BEAT, max(0.1, deadline - time.monotonic())))
         try:
-            other = channel.receive(LONGEST_HELLO)
+            connection = listener.accept()[0]
+        except TimeoutError:
+            continue
+        try:
+            channel = _Channel(connection, HELLO)
+            other = _hello_of(channel)
+            if type(other["rank"]) is not int:
+                continue
+            if other["rank"] in channels:  # perhaps it was stopped, and is there again
+                for _ in range(2):
+                    _beat_those_there(channels)
+                    time.sleep(REFUSE)
             if other["workers"] != addresses:
-                wrong = f"a worker was started with --workers {','.join(map(str, other['workers']))}, worker 0 with "
+                theirs = _short(",".join(map(str, other["workers"])))  # repr: a stranger may send what a terminal obeys
+                wrong = f"a worker was started with --workers {theirs!r}, worker 0 with "
                 refusal = f"{wrong}{','.join(addresses)}; all need the same list"
-            elif other["rank"] not in missing:
+            elif other["rank"] in channels or not 0 < other["rank"] < len(addresses):
                 refusal = f"there is a worker of rank {other['rank']} already; each needs its own"
             else:
                 refusal = ""
@@ -340,7 +357,25 @@ def _wait_for_all(listener: socket.socket, hello: dict[str, Any], say: Say) -> "
         else:
             channel.wait_for(SILENCE)
             channels[other["rank"]] = channel
-    return channels
+
+
+def _beat_those_there(channels: "dict[int, _Channel]") -> None:
+    """A sign of life to those that wait for the rest; whoever has gone again is taken off, and may come again."""
+    for rank, channel in list(channels.items()):
+        try:
+            channel.beat()
+        except OSError:
+            del channels[rank]
+
+
+def _hello_of(channel: "_Channel") -> dict[str, Any]:
+    """What a newcomer says of itself, all of it within `HELLO` seconds."""
+    limit = threading.Timer(HELLO, channel.cut)
+    limit.start()
+    try:
+        return channel.receive(LONGEST_HELLO)
+    finally:
+        limit.cancel()
 
 
 def _go_to_first(places: Sequence[tuple[str, int]], hello: dict[str, Any], say: Say) -> "dict[int, _Channel]":
@@ -382,8 +417,18 @@ class _Channel:
         self._one_sends = threading.Lock()
 
     def send(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
         with self._one_sends:
-            self._socket.sendall(json.dumps(message).encode() + b"\n")
+            for start in range(0, len(data), PIECE):  # the time limit is one for each call
+                self._socket.sendall(data[start : start + PIECE])
+
+    def beat(self) -> None:
+        """Give a sign of life, unless something is being sent, which is one."""
+        if self._one_sends.acquire(blocking=False):
+            try:
+                self._socket.sendall(b"{}\n")
+            finally:
+                self._one_sends.release()
 
     def receive(self, longest: int = -1) -> dict[str, Any]:
         """The next message.
@@ -391,7 +436,10 @@ class _Channel:
         Raises:
             OSError, ValueError: if none comes any more, or what comes is none.
         """
-        message = json.loads(self._lines.readline(longest))
+        try:
+            message = json.loads(self._lines.readline(longest))
+        except RecursionError as error:
+            raise ValueError("not a message") from error
         if not isinstance(message, dict):
             raise ValueError("not a message")
         return message
@@ -404,3 +452,8 @@ class _Channel:
         """Send no more; what the other end still says can be heard."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        """Neither send nor hear any more."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)

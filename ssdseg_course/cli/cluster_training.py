@@ -4,12 +4,14 @@ The processes write into folders below the workers' `SSDSEG_HOME`. What they lea
 one is lost; workers that come again go on from there. Dask starts, stops and carries; it has no part in a step.
 """
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +76,13 @@ def train_on(client: Client, folder: Path, options: Sequence[str], say: Callable
             at_work.append(
                 client.submit(_train, f"{name}-{rank}", arguments, files, epochs, workers=[worker], pure=False)
             )
-        _watch(client, at_work, workers[0], f"{name}-0", epochs, say)
+        _watch(client, dict(zip(at_work, workers, strict=True)), f"{name}-0", epochs, say)
+    except ClusterError:  # nobody can be asked any more
+        raise
     except BaseException:
         client.run(_stop, name)
-        wait(at_work, timeout=STOP)
+        with suppress(TimeoutError):
+            wait(at_work, timeout=STOP)
         _bring_back(client, workers, name, folder)
         raise
     reasons = [f"worker {rank}, {places[workers[rank]]}: {why}" for rank, why in enumerate(map(_why, at_work)) if why]
@@ -97,15 +102,18 @@ def _name_of(folder: Path) -> str:
     return name
 
 
-def _watch(
-    client: Client, at_work: Sequence[Future], worker: str, name: str, epochs: int, say: Callable[[str], None]
-) -> None:
-    """Say what the first one logs until all have ended."""
+def _watch(client: Client, at_work: Mapping[Future, str], name: str, epochs: int, say: Callable[[str], None]) -> None:
+    """Say what the first one logs until all have ended, or their workers are gone: Dask keeps what those were at."""
+    worker = next(iter(at_work.values()))
     left = list(at_work)
     while left:
-        with suppress(TimeoutError):
-            wait(left, timeout=LOOK, return_when="FIRST_COMPLETED")
-        left = [future for future in left if not future.done()]
+        try:
+            with suppress(TimeoutError):
+                wait(left, timeout=LOOK, return_when="FIRST_COMPLETED")
+            there = client.nthreads()  # asked anew; scheduler_info may lack some
+        except (CancelledError, CommClosedError, OSError) as error:
+            raise ClusterError("the scheduler is gone") from error
+        left = [future for future in left if not future.done() and at_work[future] in there]
         with suppress(OSError, KeyError, CommClosedError):  # that worker may be the one that has gone
             for row in client.run(_logged, name, workers=[worker])[worker][epochs:]:
                 epochs += 1
@@ -200,7 +208,7 @@ def _stop(name: str) -> None:
     """Have the processes of a training end as at Ctrl-C."""
     for own, process in list(_running.items()):
         if own.startswith(name):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
 
 
 def _forget(name: str) -> None:

@@ -120,8 +120,6 @@ def train(
         raise ValueError("--workers and --rank belong together: the addresses of all, and which of them this one is")
     if workers and scheduler:
         raise ValueError("--workers and --scheduler: either these machines or those of a cluster, not both")
-    if mine and (workers or scheduler):
-        raise ValueError("--mine is for one machine: your functions are on this one alone")
     if data is None and (preset, backbone, split, classes, start, mine) == (None,) * 5 + (False,):
         begun = _as_noted(folder) or TrainingRun(Preset.LESSON.value, Backbone.MOBILENETV2.value)
     elif data is None:
@@ -134,6 +132,8 @@ def train(
             if given:
                 raise ValueError(f"{option} is for the Warehouse; with --data, --from says what network to begin with")
         begun = TrainingRun(data=_whole_path(data), split=split, classes=classes, start=_whole_path(start or START))
+    if begun.mine and (workers or scheduler):
+        raise ValueError("--mine is for one machine: your functions are on this one alone")
     if not folder.is_dir():
         must_be_writable(folder)  # or say so before anything is drawn
         folder.mkdir(parents=True)

@@ -1,6 +1,7 @@
 """Does one command a machine, or one for a whole cluster, train one network?"""
 
 import contextlib
+import json
 import re
 import shutil
 import socket
@@ -80,6 +81,13 @@ def test_what_cannot_be_meant_is_one_sentence(options, words, tmp_path):
     status, said = ssdseg("train", tmp_path / "run", *options)
     assert (status, words in said) == (1, True), said
     assert not (tmp_path / "run" / NETWORK_FILE).exists()
+
+
+@pytest.mark.parametrize("options", [["--workers", "a:1,b:2", "--rank", "0"], ["--scheduler", "tcp://127.0.0.1:1"]])
+def test_a_training_begun_with_own_functions_does_not_go_on_on_several_machines(options, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"preset": "lesson", "backbone": "mobilenetv2", "mine": True}))
+    status, said = ssdseg("train", tmp_path, *options)
+    assert (status, "--mine is for one machine" in said) == (1, True), said
 
 
 @pytest.mark.slow

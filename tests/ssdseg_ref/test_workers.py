@@ -1,5 +1,7 @@
 """Do workers find each other, refuse what does not fit, and stop when one of them ends?"""
 
+import contextlib
+import json
 import os
 import signal
 import socket
@@ -203,6 +205,117 @@ def test_two_of_one_rank_and_two_lists_are_refused():
 def together_second(addresses):
     with joined(addresses, 1, {}, lambda _: None) as all_of_them:
         return all_of_them.gather("second")
+
+
+def knock(address, hello):
+    """Begin to say something at the first worker's, as soon as it listens; the connection, and what it answers."""
+    host, port = address.split(":")
+    while True:
+        try:
+            connection = socket.create_connection((host, int(port)), 5)
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    connection.sendall(hello if isinstance(hello, bytes) else json.dumps(hello).encode() + b"\n")
+    return connection, connection.makefile("rb")
+
+
+def test_who_is_there_hears_signs_of_life_until_all_are_and_may_come_again_once_gone(monkeypatch):
+    monkeypatch.setattr(workers, "BEAT", 0.1)
+    monkeypatch.setattr(workers, "SILENCE", 1)
+    addresses, heard = addresses_of(3), []
+
+    def come_and_go():
+        connection, answers = knock(addresses[0], {"workers": addresses, "rank": 1})
+        heard.extend(answers.readline() for _ in range(3))
+        answers.close()
+        connection.close()
+
+    def come(rank):
+        with joined(addresses, rank, {}, print) as all_of_them:
+            heard.append(all_of_them.gather(rank))
+
+    def others():
+        come_and_go()
+        again = threading.Thread(target=come, args=(1,))
+        again.start()
+        time.sleep(1.5)  # longer than what is taken for gone
+        come(2)
+        again.join()
+
+    thread = threading.Thread(target=others)
+    thread.start()
+    with joined(addresses, 0, {}, lambda _: None) as all_of_them:
+        assert all_of_them.gather(0) == [0, 1, 2]
+    thread.join()
+    assert heard == [b'{"welcome": true}\n', b"{}\n", b"{}\n", [0, 1, 2], [0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    "hello", [b"[" * 99_000 + b"\n", b'{"rank": 1.0, "workers": ["\x1b[2J"]}\n', b"{", b'{"rank": []}\n', b""]
+)
+def test_a_stranger_neither_ends_nor_holds_up_the_roll_call(hello, monkeypatch):
+    monkeypatch.setattr(workers, "HELLO", 0.3)
+    addresses, said = addresses_of(2), []
+
+    def drip(connection):
+        with contextlib.suppress(OSError):
+            for _ in range(6):  # twice as long as it may take
+                connection.sendall(b" ")
+                time.sleep(0.1)
+
+    def others():
+        connection, answers = knock(addresses[0], hello)
+        with connection, answers:
+            drip(connection)
+        together_second(addresses)
+
+    thread = threading.Thread(target=others)
+    thread.start()
+    with joined(addresses, 0, {}, said.append) as all_of_them:
+        assert all_of_them.gather("first") == ["first", "second"]
+    thread.join()
+    assert said == [f"waiting for worker 1 ({addresses[1]})"]
+
+
+def test_what_a_stranger_calls_itself_is_said_without_what_a_terminal_obeys():
+    addresses, said = addresses_of(2), []
+
+    def others():
+        connection, answers = knock(addresses[0], {"workers": ["\x1b[2J" * 1000], "rank": 1})
+        with connection, answers:
+            answers.readline()
+        together_second(addresses)
+
+    thread = threading.Thread(target=others)
+    thread.start()
+    with joined(addresses, 0, {}, said.append) as all_of_them:
+        all_of_them.gather("first")
+    thread.join()
+    refusal = next(one for one in said if "was started with" in one)
+    assert refusal.isprintable()
+    assert len(refusal) < 1500
+
+
+def test_a_message_that_takes_longer_than_the_silence_allowed_arrives():
+    """A slow reader, a sender with a short time limit, and signs of life that do not wait for it to be sent."""
+    here, there = socket.socketpair(socket.AF_UNIX) if hasattr(socket, "AF_UNIX") else socket.socketpair()
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
+    sent, text = [], "x" * 2**20
+    with here, there:
+        sender = workers._Channel.__new__(workers._Channel)
+        sender._socket, sender._one_sends = here, threading.Lock()
+        here.settimeout(0.5)
+        thread = threading.Thread(target=lambda: sent.append(sender.send({"said": text})))
+        thread.start()
+        got = b""
+        while not got.endswith(b"\n"):
+            time.sleep(0.05)
+            sender.beat()
+            got += there.recv(2**15)
+        thread.join()
+    assert sent == [None]
+    assert json.loads(got.splitlines()[0]) == {"said": text}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere loopback has one address")
