@@ -1022,8 +1022,8 @@ def classifier(kind, width, steps):
 STYLES = {
     ("standard", 8): ("v:", figures.SKY),
     ("standard", 16): ("o-", figures.BLUE),
-    ("separable", 8): ("^:", figures.ORANGE),
-    ("separable", 16): ("s-", figures.VERMILION),
+    ("separable", 8): ("^--", figures.ORANGE),
+    ("separable", 16): ("s-.", figures.VERMILION),
 }
 
 
@@ -1121,7 +1121,7 @@ with after("3.7"):
             share, (low, middle, high) = accuracies[kind, width][-1], quartiles[kind, width][:, 0]
             name = f"{kind}, {width}"
             axes[0].plot(prices[kind, width][0], share, style[0], color=color, markeredgecolor="black", markersize=9)
-            axes[1].plot((low, high), (share, share), color=color, linestyle=style[1])
+            axes[1].plot((low, high), (share, share), color=color, linestyle=style[1:])
             axes[1].plot(middle, share, style[0], color=color, markeredgecolor="black", markersize=9)
             for panel, x in ((axes[0], prices[kind, width][0]), (axes[1], middle)):
                 above = 9 if kind == "standard" else -16

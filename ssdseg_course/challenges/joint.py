@@ -162,7 +162,8 @@ def trained_network(planned: Trained, scenes: int = SCENES, validation: int = 30
     keras.utils.set_random_seed(SEED)
     network = build_network(planned.config)
     learned, judged = (
-        _scenes(split, count, planned.config.image_size) for split, count in (("train", scenes), ("validation", validation))
+        _scenes(split, count, planned.config.image_size)
+        for split, count in (("train", scenes), ("validation", validation))
     )
     train(network, planned.config, Recipe(**planned.recipe), learned, judged, folder, verbose=2)
     return network

@@ -156,7 +156,9 @@ def train(
     except WrongAnswer:
         raise
     except (ValueError, TypeError, ArithmeticError, tensorflow.errors.OpError) as error:
-        raise WrongAnswer(f"the network cannot be trained: {(str(error).splitlines() or [type(error).__name__])[0]}") from error
+        raise WrongAnswer(
+            f"the network cannot be trained: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        ) from error
     network.set_weights(trained.get_weights())
 
 

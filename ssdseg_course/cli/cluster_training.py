@@ -59,7 +59,7 @@ def train_on(client: Client, folder: Path, options: Sequence[str], say: Callable
         ClusterError: if there are fewer than two workers, or one of them could not go on; the whole epochs are in the
             folder.
     """
-    everyone = sorted(client.scheduler_info(n_workers=-1)["workers"])
+    everyone = sorted(client.nthreads())
     if len(everyone) < 2:
         raise ClusterError("the cluster has one worker; start another, or train here, without --scheduler")
     workers = everyone[: min(MOST, 2 ** (len(everyone).bit_length() - 1))]  # all batches of 16 have such parts
@@ -110,7 +110,7 @@ def _watch(client: Client, at_work: Mapping[Future, str], name: str, epochs: int
         try:
             with suppress(TimeoutError):
                 wait(left, timeout=LOOK, return_when="FIRST_COMPLETED")
-            there = client.nthreads()  # asked anew; scheduler_info may lack some
+            there = client.nthreads()  # asked anew; `scheduler_info` may lack some
         except (CancelledError, CommClosedError, OSError) as error:
             raise ClusterError("the scheduler is gone") from error
         left = [future for future in left if not future.done() and at_work[future] in there]
@@ -131,7 +131,7 @@ def _why(future: Future) -> str:
 
 def _bring_back(client: Client, workers: Sequence[str], name: str, folder: Path) -> None:
     """Put the files of whoever has got farthest into the run's folder."""
-    there = set(client.scheduler_info(n_workers=-1)["workers"])
+    there = set(client.nthreads())
     farthest, most = None, (False, finished_epochs(folder))
     for rank, worker in enumerate(workers):
         if worker in there and (far := client.run(_how_far, f"{name}-{rank}", workers=[worker])[worker]) > most:
