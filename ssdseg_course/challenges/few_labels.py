@@ -117,7 +117,7 @@ def trained(given: dict[str, Any], steps: int = STEPS) -> Any:
 
     from ssdseg_ref.data.pipeline import batches
     from ssdseg_ref.fused import fused_twin
-    from ssdseg_ref.training import JointTraining, Recipe
+    from ssdseg_ref.training import JointTraining, Recipe, optimizer
 
     samples = [pool()[index] for index in given.get("pictures", range(LABELS))]
     network = _begun(samples if given.get("new_statistics", False) else [])
@@ -136,9 +136,10 @@ def trained(given: dict[str, Any], steps: int = STEPS) -> Any:
         twin = fused_twin(network)
         trainer = JointTraining(twin, PEOPLE, recipe.class_weights)
         shares = [rates[_part(weight.path)] / recipe.learning_rate for weight in twin.trainable_variables]
-        learner = _by_part(recipe, steps, shares)
+        learner = optimizer(recipe, steps)
         trainer.compile(optimizer=learner, jit_compile=False)
         learner.build(twin.trainable_variables)
+        learner.shares = shares
         augmentation = given.get("augmentation", "none")
         print(f"training {steps} steps of {BATCH} pictures", flush=True)
         history = trainer.fit(
@@ -198,22 +199,6 @@ def _begun(samples: Sequence[Sample]) -> Any:
         for _ in range(LABELS):
             network(images, training=True)
     return network
-
-
-def _by_part(recipe: Any, steps: int, shares: Sequence[float]) -> Any:
-    """AdamW with a share of the learning rate for each weight: scaling gradients would do nothing to Adam's steps."""
-    import keras
-
-    from ssdseg_ref.training import optimizer
-
-    class ByPart(keras.optimizers.AdamW):
-        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            share = shares[self._get_variable_index(variable)]
-            super().update_step(gradient, variable, learning_rate * share)
-
-    learner = ByPart.from_config(optimizer(recipe, steps).get_config())
-    learner.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return learner
 
 
 OTHERS = ("new_statistics", "zoom_share", "person_weight", "weight_decay", "warmup")

@@ -1,6 +1,5 @@
 """Does one command a machine, or one for a whole cluster, train one network?"""
 
-import contextlib
 import json
 import re
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed import LocalCluster
+from clusters import workers_in_threads
 from typer.testing import CliRunner
 
 from ssdseg_course.cli import app, cluster_training
@@ -49,20 +48,6 @@ def addresses():
     for one in sockets:
         one.close()
     return ",".join(found)
-
-
-@contextlib.contextmanager
-def two_workers(count=2):
-    """A Dask cluster of two, threads of this process; gives its address."""
-    with LocalCluster(
-        n_workers=count,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    ) as two:
-        yield two.scheduler_address
 
 
 @pytest.mark.parametrize(
@@ -139,7 +124,7 @@ def test_other_options_and_other_data_are_refused_before_the_first_step(seed, sp
 def test_a_cluster_trains_and_what_it_has_trained_comes_back(coco, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_training, "COMMAND", SCRIPT)
     run = tmp_path / "run"
-    with two_workers() as scheduler:
+    with workers_in_threads() as scheduler:
         status, said = ssdseg("train", run, "--data", coco, "--scheduler", scheduler)
     assert status == 0, said
     assert "training on 2 of 2 workers epoch 1: loss" in said
@@ -158,7 +143,7 @@ def test_what_ends_a_training_on_a_cluster_is_named_and_the_same_command_goes_on
     run, home = tmp_path / "run", tmp_path / "home"
     home.mkdir()
     (home / "fail").touch()
-    with two_workers() as scheduler:
+    with workers_in_threads() as scheduler:
         status, said = ssdseg("train", run, "--preset", "reference", "--scheduler", scheduler)
         assert status == 1
         assert re.search(r"ssdseg: worker 1, 127\.0\.0\.1:\d+: the disk is full$", said), said
@@ -175,6 +160,6 @@ def test_what_ends_a_training_on_a_cluster_is_named_and_the_same_command_goes_on
 
 
 def test_one_worker_is_no_cluster(tmp_path):
-    with two_workers(1) as scheduler:
+    with workers_in_threads(1) as scheduler:
         status, said = ssdseg("train", tmp_path / "run", "--scheduler", scheduler)
     assert (status, "the cluster has one worker; start another, or train here" in said) == (1, True), said

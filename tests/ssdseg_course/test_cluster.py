@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from distributed import LocalCluster
+from clusters import workers_in_threads
 from typer.testing import CliRunner
 
 from ssdseg_course import cluster
@@ -18,15 +18,8 @@ SEEDS = range(100_000, 100_000 + 2 * splits.CHUNK + 5)  # the last chunk is not 
 @pytest.fixture(scope="module")
 def scheduler():
     """Of two workers, threads of this process."""
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    ) as two:
-        yield two.scheduler_address
+    with workers_in_threads() as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)
