@@ -47,6 +47,7 @@ from ssdseg_ref.prediction import softmax
 from ssdseg_ref.training import JointTraining, Recipe, optimizer
 
 IOU_THRESHOLD, SCORE_THRESHOLD, DETECTIONS = 0.65, 0.01, 100
+STEPS = 500  # of an epoch
 PICTURES = 20  # in one batch that is judged
 
 # What differs from today's losses, which weigh 1 each. Several may be joined by a plus: giou5+quality.
@@ -215,7 +216,9 @@ class Varied(JointTraining):
         return sum(weight * part for weight, part in zip(weights, parts, strict=True))
 
 
-def tuned(name: str, variant: dict[str, Any], seed: int, given: argparse.Namespace) -> tuple[keras.Model, Config]:
+def tuned(
+    name: str, variant: dict[str, Any], seed: int, given: argparse.Namespace, watchers: Any = lambda twin: ()
+) -> tuple[keras.Model, Config]:
     """A network that was trained on from a shipped one's weights, or from none."""
     config = replace(SHIPPED[name], image_size=tuple(given.size)) if given.size else SHIPPED[name]
     keras.utils.set_random_seed(seed)
@@ -225,16 +228,24 @@ def tuned(name: str, variant: dict[str, Any], seed: int, given: argparse.Namespa
     twin = fused_twin(network)
     trainer = Varied(twin, config, variant)
     zoom = variant.get("zoom", given.zoom)
-    recipe = Recipe(epochs=1, learning_rate=given.rate, ema_momentum=variant.get("ema", given.ema), zoom_share=zoom)
+    recipe = Recipe(
+        epochs=1,
+        batch_size=given.batch,
+        learning_rate=given.rate,
+        ema_momentum=variant.get("ema", given.ema),
+        zoom_share=zoom,
+    )
     learner = optimizer(recipe, given.steps)
     trainer.compile(optimizer=learner, jit_compile=False)
     learner.build(twin.trainable_variables)
     samples = warehouse.split(given.split, config.image_size)
+    epochs = max(1, given.steps // STEPS)
     trainer.fit(
         batches(samples, config, recipe.batch_size, seed=seed, zoom_share=zoom),
-        steps_per_epoch=given.steps,
-        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)],
-        verbose=0,
+        epochs=epochs,
+        steps_per_epoch=given.steps // epochs,
+        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *watchers(twin)],
+        verbose=2 if epochs > 1 else 0,
     )
     network.set_weights(twin.get_weights())
     return network, config
@@ -247,7 +258,8 @@ def main() -> None:
     parser.add_argument("network", choices=[name for name in SHIPPED if name != "photos"])
     parser.add_argument("--variant", action="append", help=f"of {', '.join(VARIANTS)}; joined by a plus")
     parser.add_argument("--seed", type=int, action="append")
-    parser.add_argument("--steps", type=int, default=300, help="of 16 pictures")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--batch", type=int, default=16, help="pictures in a step")
     parser.add_argument("--rate", type=float, default=6e-4, help="learning rate; 2.5e-3 for a fresh network")
     parser.add_argument("--ema", type=float, default=0.99)
     parser.add_argument("--zoom", type=float, default=1 / 3)
@@ -268,7 +280,14 @@ def main() -> None:
         for name in given.variant or ("none",):
             variant = {key: value for part in name.split("+") for key, value in VARIANTS[part].items()}
             start = time.process_time()
-            network, config = tuned(given.network, variant, seed, given)
+
+            def keeping(twin, path=given.save and given.save / f"{given.network}-{name}-{seed}.part.weights.h5"):
+                if path is None:
+                    return []
+                path.parent.mkdir(parents=True, exist_ok=True)
+                return [keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: twin.save_weights(path))]
+
+            network, config = tuned(given.network, variant, seed, given, keeping)
             row = {"variant": name, "seed": seed, "core minutes": round((time.process_time() - start) / 60, 1)}
             row |= scores_of(network, config, warehouse.split("validation", config.image_size), ways)
             print(json.dumps(row), flush=True)
