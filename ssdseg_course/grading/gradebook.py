@@ -7,7 +7,7 @@ what came of it exercise by exercise.
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -28,12 +28,14 @@ from nbgrader.api import (
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import AssignLatePenalties
-from sqlalchemy import Column, ColumnElement, DateTime, MetaData, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, ColumnElement, DateTime, MetaData, String, Table, Text, delete, insert, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SAWarning, SQLAlchemyError
 from sqlalchemy.orm import scoped_session, sessionmaker
 from traitlets.config import Config
 
+from ssdseg_course.checking.report import Report
+from ssdseg_course.grading.due_dates import DueDates, Late
 from ssdseg_course.grading.export import GradesExport
 from ssdseg_course.grading.grader import Graded
 from ssdseg_course.grading.names import Learner
@@ -137,11 +139,13 @@ class Standing:
         marks: of the exercises, by the names of their functions.
         penalty: points that being late costs.
         timestamp: when it was handed in, where that is known.
+        late: how late that was, in words; "" where it was not, or no table of due dates says so.
     """
 
     marks: dict[str, Mark]
     penalty: float
     timestamp: datetime | None
+    late: str = ""
 
     @property
     def points(self) -> float:
@@ -249,18 +253,9 @@ class Records:
         for report in graded.reports:
             name = report.exercise_id.split(".")[1]
             grade = book.find_grade(f"{CHECK}{name}", lesson, lesson, graded.student)
-            points = grade.cell.max_score  # an instructor may have changed what an exercise is worth
-            grade.auto_score = points if report.passed else 0
-            grade.needs_manual_grade = grade.manual_score is not None  # as nbgrader does: somebody should look again
+            results.append(_write_grade(grade, report, sources.get(name, "")))
             comment = book.find_comment(name, lesson, lesson, graded.student)
             comment.auto_comment = None if name in graded.written else "No response."
-            first = "" if report.passed else _what_is_wrong(report.messages)
-            said, code = shown_lines("\n".join(report.messages)), shown_lines(sources.get(name, ""))
-            results.append(
-                ExerciseRecord(
-                    report.exercise_id, grade.auto_score, points, first, report.advice, report.passed, said, code
-                )
-            )
         book.db.commit()
         self._write_penalty(submission, self._late_rule())
         book.db.commit()
@@ -302,6 +297,94 @@ class Records:
         )
         self.gradebook.db.commit()
         return changed
+
+    def apply_due_dates(
+        self, due_dates: DueDates, times: Mapping[tuple[str, str], datetime]
+    ) -> tuple[dict[tuple[str, str], Late], set[tuple[str, str]]]:
+        """Write due dates and extensions of a table, and what being late costs by it: free days reach across lessons.
+
+        Args:
+            due_dates: the table.
+            times: when files were last changed, by (learner, lesson): taken where nobody has noted a time.
+
+        Returns:
+            what being late comes to, and for whom it now costs something else, by (learner, lesson).
+        """
+        submissions: dict[str, dict[str, SubmittedAssignment]] = {}
+        for lesson, due in due_dates.due.items():
+            with suppress(MissingEntry):
+                self.gradebook.find_assignment(lesson).duedate = due.replace(tzinfo=None)
+            for submission in self.gradebook.assignment_submissions(lesson):
+                student = submission.student.id
+                submissions.setdefault(student, {})[lesson] = submission
+                until = due_dates.until(student, lesson)
+                submission.extension = until - due if until and until != due else None
+                if submission.timestamp is None and (student, lesson) in times:
+                    submission.timestamp = times[student, lesson].replace(tzinfo=None)
+        found, changed = {}, set()
+        for student, of_lessons in submissions.items():
+            handed_in = {
+                lesson: submission.timestamp.replace(tzinfo=UTC)
+                for lesson, submission in of_lessons.items()
+                if submission.timestamp
+            }
+            late = due_dates.late(student, handed_in)
+            for lesson, submission in of_lessons.items():
+                percent = late[lesson].percent if lesson in late else 0
+                if lesson in late:
+                    found[student, lesson] = late[lesson]
+                for notebook in submission.notebooks:
+                    penalty = min(notebook.max_score * percent / 100, notebook.score)
+                    if (notebook.late_submission_penalty or 0) != penalty:
+                        changed.add((student, lesson))
+                    notebook.late_submission_penalty = penalty or None
+        self.gradebook.db.commit()
+        return found, changed
+
+    def regrade(self, graded: Graded, digest: str, kept: Record) -> tuple[float, float]:
+        """Write one exercise's grade anew, whole or not at all; all else of the submission stays.
+
+        Args:
+            graded: with the report on that exercise alone.
+            digest: of what it was graded for.
+            kept: what was recorded of the submission before.
+
+        Returns:
+            points that counted for the exercise before, and that count now.
+        """
+        (report,) = graded.reports
+        book, lesson = self.gradebook, graded.lesson
+        name = report.exercise_id.split(".")[1]
+        sources = {grade_id(cell): cell["source"] for cell in graded.notebook["cells"]}
+        try:
+            grade = book.find_grade(f"{CHECK}{name}", lesson, lesson, graded.student)
+            before = grade.score
+            result = _write_grade(grade, report, sources.get(name, ""))
+            book.db.flush()
+            book.db.refresh(grade)
+            after = grade.score
+            results = [result if one.exercise == report.exercise_id else one for one in kept.results]
+            values = {"digest": digest, "results": json.dumps([asdict(one) for one in results])}
+            book.db.execute(update(GRADED).where(*_is(graded.student, lesson)).values(values))
+            book.db.commit()
+        except BaseException:
+            book.db.rollback()
+            raise
+        return before, after
+
+    def students(self) -> set[str]:
+        """All of whom something was graded."""
+        with self.gradebook.engine.connect() as connection:
+            return set(connection.execute(select(GRADED.c.student).distinct()).scalars())
+
+    def names(self) -> dict[str, tuple[str, str]]:
+        """What nbgrader knows of learners, by id: name and e-mail address."""
+        found = {}
+        for student in self.gradebook.students:
+            name = f"{student.first_name or ''} {student.last_name or ''}".strip()
+            found[student.id] = (shown(name) or student.id, student.email or "")
+        self.gradebook.db.rollback()
+        return found
 
     def write_names(self, learners: Iterable[Learner]) -> None:
         """Let nbgrader know what learners are called, of whom something was graded."""
@@ -370,6 +453,16 @@ class Records:
             half.replace(path)
         finally:
             half.unlink(missing_ok=True)
+
+
+def _write_grade(grade: Grade, report: Report, source: str) -> ExerciseRecord:
+    """Write an exercise's points, and give what is kept of it."""
+    points = grade.cell.max_score  # an instructor may have changed what an exercise is worth
+    grade.auto_score = points if report.passed else 0
+    grade.needs_manual_grade = grade.manual_score is not None  # as nbgrader does: somebody should look again
+    first = "" if report.passed else _what_is_wrong(report.messages)
+    said, code = shown_lines("\n".join(report.messages)), shown_lines(source)
+    return ExerciseRecord(report.exercise_id, grade.auto_score, points, first, report.advice, report.passed, said, code)
 
 
 def _is(student: str, lesson: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

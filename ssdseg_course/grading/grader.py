@@ -58,6 +58,7 @@ class Work:
         seconds: that an exercise may take.
         unsafe: to run answers without a sandbox.
         beside: content of the files that were handed in beside the notebook, by their paths.
+        only: id of the one exercise to grade; "" for all.
     """
 
     student: str
@@ -70,6 +71,7 @@ class Work:
     seconds: int = SECONDS
     unsafe: bool = False
     beside: Mapping[str, bytes] = field(default_factory=dict)
+    only: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Graded:
     Attributes:
         student: nbgrader's id of the learner.
         lesson: name of the lesson.
-        reports: on its exercises, in their order.
+        reports: on its exercises, in their order, or on the only one that was to be graded.
         written: names of the answers that are no longer the stubs that were handed out.
         remarks: what the instructor should know.
         notebook: the lesson's notebook with the learner's work in it.
@@ -122,7 +124,10 @@ def grade(work: Work) -> Graded | NotGraded:
         repaired = repair(work.content, lesson, release)
     except NotebookError as error:
         return NotGraded(work.student, work.lesson, "; ".join((str(error), *work.remarks)))
-    reports = _reports(_codes(lesson, release, repaired.notebook, work.beside), work)
+    codes = _codes(lesson, release, repaired.notebook, work.beside)
+    if work.only:
+        codes = _needed_for(work.only, codes)
+    reports = [report for report in _reports(codes, work) if work.only in ("", report.exercise_id)]
     remarks = [*work.remarks, *repaired.remarks, *filter(None, map(_remark_on, reports))]
     return Graded(
         work.student,
@@ -185,6 +190,13 @@ def _codes(
         (exercise, Code(sources, places[f"{CHECK}{exercise.name}"], f"{lesson.name}.ipynb", whole, beside, ways=ways))
         for exercise in exercises_of(lesson)
     ]
+
+
+def _needed_for(exercise_id: str, codes: list[tuple[Exercise, Code]]) -> list[tuple[Exercise, Code]]:
+    """Of the exercises of a lesson one, and those before it that it uses: how they fare has a say in its points."""
+    place, (exercise, code) = next((place, one) for place, one in enumerate(codes) if one[0].id == exercise_id)
+    used = _reached(exercise.name, code)
+    return [*(one for one in codes[:place] if one[0].name in used), codes[place]]
 
 
 def _does_more(source: Source) -> bool:

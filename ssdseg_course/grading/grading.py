@@ -10,10 +10,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nbgrader.converters import GenerateAssignment
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from traitlets.config import Config
 from traitlets.config.loader import load_pyconfig_files
@@ -22,6 +23,7 @@ from ssdseg_course.digest import course_digest
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.grading import cluster
 from ssdseg_course.grading.class_report import as_markdown, summarise
+from ssdseg_course.grading.due_dates import DUE_DATES, DueDates, Late, read_due_dates
 from ssdseg_course.grading.gradebook import (
     GradebookError,
     Record,
@@ -34,12 +36,14 @@ from ssdseg_course.grading.grader import SECONDS, Graded, NotGraded, Work
 from ssdseg_course.grading.intake import TAKE, Refusal, Submission, read_again, take_in
 from ssdseg_course.grading.names import Learner, read_students
 from ssdseg_course.grading.nbgrader_course import GradingError, course_config, run_nbgrader
-from ssdseg_course.grading.pages import feedback_page, graded_notebook
+from ssdseg_course.grading.pages import feedback_page, graded_notebook, with_new_report
+from ssdseg_course.grading.platforms import PlatformError, Result, Upload, read_roster, upload
+from ssdseg_course.grading.pseudonyms import PSEUDONYM, Pseudonyms
 from ssdseg_course.grading.search import SECRET, TIMESTAMP
 from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson
 from ssdseg_course.work.carrying import CHECK
-from ssdseg_course.work.workspace import Notebook, grade_id, parse_notebook
+from ssdseg_course.work.workspace import Notebook, grade_id, parse_notebook, read_notebook
 from ssdseg_ref.keeping import write_whole
 
 SEEDS = 2**31
@@ -50,8 +54,28 @@ TIMESTAMP_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"  # as nbgrader writes it
 EVERYBODYS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # what one submission is not to blame for
 
 
+class _ChangedError(ValueError):
+    """A submission of which one exercise cannot be graded anew, for it is no longer the one that was graded."""
+
+
 class BusyError(ValueError):
     """Somebody else is grading in this folder."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What has become of a learner's points for an exercise that was graded anew.
+
+    Attributes:
+        student: nbgrader's id of the learner.
+        exercise: its id.
+        before, after: points that count.
+    """
+
+    student: str
+    exercise: str
+    before: float
+    after: float
 
 
 @dataclass
@@ -68,6 +92,7 @@ class Tally:
         learners: all who have handed in, by id.
         penalties: number of submissions for which being late costs more or less than before.
         notes: what else the instructor should know, a sentence each.
+        changes: whose points for the only exercise that was graded are others than before.
     """
 
     graded: int = 0
@@ -79,6 +104,7 @@ class Tally:
     learners: dict[str, Learner] = field(default_factory=dict)
     penalties: int = 0
     notes: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -95,6 +121,8 @@ class Options:
         seconds: that an exercise may take.
         take: which of several notebooks of one lesson counts; see `take_in`.
         students: a table of ids and names.
+        exercise: id of the only one to grade anew, of what has been graded before; "" for all.
+        key: of the pseudonyms under which learners stand in all that is written; None for none.
     """
 
     lesson: Lesson | None = None
@@ -106,6 +134,8 @@ class Options:
     seconds: int = SECONDS
     take: str = TAKE[0]
     students: Path | None = None
+    exercise: str = ""
+    key: Path | None = None
 
 
 def grade_folder(
@@ -121,17 +151,24 @@ def grade_folder(
 
     Raises:
         BusyError: if somebody is grading in this folder already.
-        ClusterError, GradebookError, GradingError, SandboxError, StudentsError: if the cluster, the gradebook,
-            nbgrader, the sandbox or the table of students cannot be used.
+        ClusterError, GradebookError, GradingError, SandboxError, StudentsError, DueDatesError, KeyFileError: if the
+            cluster, the gradebook, nbgrader, the sandbox, or one of the tables cannot be used.
         OSError: if a folder cannot be read or written.
     """
     config = read_config(folder)
     url = gradebook_url(config, options.gradebook)
     students = read_students(options.students) if options.students else None
+    due_dates = read_due_dates(folder / DUE_DATES) if (folder / DUE_DATES).exists() else None
     with alone(folder), open_gradebook(url, config) as records:
+        pseudonyms = pseudonyms_of(records, options.key)
         lay_out_sources(folder, config)
-        term = _Term(folder, config, url, records, options)
-        to_do = term.look_through(take_in(submissions, options.lesson, options.take, students))
+        term = _Term(folder, config, url, records, options, due_dates)
+        if options.key and options.key.resolve().is_relative_to(folder.resolve()):
+            term.tally.notes.append(f"{options.key}: keep this key elsewhere; whoever sees this folder can read it")
+        hand_ins = take_in(submissions, options.lesson, options.take, students)
+        if pseudonyms:
+            hand_ins = _hidden(hand_ins, pseudonyms, term.tally.notes)
+        to_do = term.look_through(hand_ins)
         number = sum(map(len, to_do.values()))
         if number:
             works = term.works(submissions, to_do)
@@ -146,11 +183,56 @@ def grade_folder(
     return term.tally
 
 
+def pseudonyms_of(records: Records, key: Path | None) -> Pseudonyms | None:
+    """The pseudonyms of a term; None where learners go by their own ids.
+
+    Raises:
+        GradebookError: if the term has begun the other way, or with another key.
+        KeyFileError: if the key cannot be read.
+    """
+    recorded = sorted(records.students())
+    if key is None:
+        if any(map(PSEUDONYM.fullmatch, recorded)):
+            raise GradebookError("learners go by pseudonyms in this gradebook: give the key to them, --anonymous KEY")
+        return None
+    pseudonyms = Pseudonyms(key)
+    if strangers := [student for student in recorded if not pseudonyms.whose(student)]:
+        raise GradebookError(
+            f"{strangers[0]} is in the gradebook, and no pseudonym of {key}: a term is anonymous from its first "
+            "grading on, and with one key"
+        )
+    return pseudonyms
+
+
+def _hidden(
+    hand_ins: Iterable[Submission | Refusal], pseudonyms: Pseudonyms, notes: list[str]
+) -> Iterator[Submission | Refusal]:
+    """The same under pseudonyms; what is said of files, in whose names there are names, is told and not recorded."""
+    for hand_in in hand_ins:
+        if isinstance(hand_in, Refusal):
+            yield hand_in
+            continue
+        learner = pseudonyms.hidden(hand_in.learner)
+        notes += [f"{learner.id}, {hand_in.lesson.name}: {remark}" for remark in hand_in.remarks]
+        yield replace(hand_in, student=learner.id, learner=learner, remarks=())
+
+
 class _Term:
     """A folder in which a class is graded, and what has become of the submissions of this grading."""
 
-    def __init__(self, folder: Path, config: Config, url: str, records: Records, options: Options):
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        url: str,
+        records: Records,
+        options: Options,
+        due_dates: DueDates | None,
+    ):
         self.tally = Tally()
+        self._due_dates = due_dates
+        self._times: dict[tuple[str, str], datetime] = {}  # when files were changed, of which no time is noted
+        self._kept: dict[str, dict[str, Record]] = {}  # of what is graded anew, by lesson and learner
         self._folder, self._config, self._url, self._records, self._options = folder, config, url, records, options
         self._releases: dict[str, str] = {}  # texts of the lessons' notebooks as they were handed out
         self._digests: dict[str, dict[str, str]] = {}  # of what was graded before, by lesson and learner
@@ -167,7 +249,14 @@ class _Term:
             self._note(hand_in)
             lesson = hand_in.lesson.name
             digest = _digest(hand_in.content, hand_in.beside, hand_in.timestamp, self._releases[lesson])
-            if not self._options.again and self._digests[lesson].get(hand_in.student) == digest:
+            if self._options.exercise:
+                if hand_in.student in self._digests[lesson]:
+                    to_do.setdefault(lesson, []).append(replace(hand_in, content=b"", beside={}))
+                else:
+                    self.tally.notes.append(
+                        f"{hand_in.student}, {lesson}: left out, for it was never graded as a whole"
+                    )
+            elif not self._options.again and self._digests[lesson].get(hand_in.student) == digest:
                 self.tally.unchanged += 1
             else:
                 to_do.setdefault(lesson, []).append(replace(hand_in, content=b"", beside={}))
@@ -182,6 +271,9 @@ class _Term:
         self.tally.handed_in.setdefault(lesson, set()).add(student)
         self.tally.learners[student] = hand_in.learner
         self._secrets[student, lesson] = hand_in.secret
+        if hand_in.timestamp is None:
+            with contextlib.suppress(ValueError, OverflowError, OSError):  # a time that no calendar has
+                self._times[student, lesson] = datetime.fromtimestamp(hand_in.modified, UTC)
         if hand_in.file and (owner := self._files.setdefault(hand_in.file, student)) != student:
             self.tally.notes.append(f"{owner} and {student} handed in one and the same file (a hard link), {lesson}")
 
@@ -207,6 +299,7 @@ class _Term:
                     self._options.seconds,
                     self._options.unsafe,
                     hand_in.beside,
+                    self._options.exercise,
                 )
 
     def keep(self, work: Work, result: Graded | NotGraded) -> None:
@@ -220,6 +313,8 @@ class _Term:
                 self._record(work, result)
             except (GradebookError, OperationalError):
                 raise
+            except _ChangedError as changed:
+                result = NotGraded(result.student, result.lesson, str(changed))
             except Exception as error:
                 if isinstance(error, OSError) and error.errno in EVERYBODYS:
                     raise
@@ -233,17 +328,51 @@ class _Term:
     def _record(self, work: Work, graded: Graded) -> None:
         """Write a submission's grades, and the page of it that the formgrader shows."""
         release = parse_notebook(work.release, work.lesson)
+        digest = _digest(work.content, work.beside, work.timestamp, work.release)
+        if work.only:
+            self._record_one(graded, digest)
+            return
         graded = _worth_what_the_lesson_says(graded, release)
         write_whole(self._place("autograded", graded.student, graded.lesson), graded_notebook(graded, release))
-        digest = _digest(work.content, work.beside, work.timestamp, work.release)
         self._records.record(graded, digest, self.tally.learners[graded.student])
+
+    def _record_one(self, graded: Graded, digest: str) -> None:
+        """Write one exercise of a submission that has been graded as a whole, if it is still the same.
+
+        Raises:
+            ValueError: if it is not.
+        """
+        student, lesson = graded.student, graded.lesson
+        if lesson not in self._kept:
+            self._kept[lesson] = {record.student: record for record in self._records.records(lesson)}
+        place = self._place("autograded", student, lesson)
+        page = with_new_report(read_notebook(place), graded) if place.is_file() else None
+        if page is None:
+            raise _ChangedError("it is not what was graded: grade it as a whole, without --exercise")
+        before, after = self._records.regrade(graded, digest, self._kept[lesson][student])
+        write_whole(place, page)
+        if before != after:
+            self.tally.changes.append(Change(student, graded.reports[0].exercise_id, before, after))
 
     def close(self) -> None:
         """Write what concerns the whole class: names, what being late costs, feedback, the tables."""
         self._records.write_names(self.tally.learners.values())
+        late: dict[tuple[str, str], Late] = {}
+        if self._due_dates:
+            late, changed = self._records.apply_due_dates(self._due_dates, self._times)
+            self.tally.penalties += len(changed)
+            unknown = {student for student, _ in self._due_dates.extensions} - self._records.students()
+            self.tally.notes += [
+                f"{DUE_DATES}: {student} has an extension, and nothing of theirs was graded"
+                for student in sorted(unknown)
+            ]
         for lesson, students in self.tally.handed_in.items():
-            self.tally.penalties += self._records.look_at_due_dates(lesson)
-            standings = self._records.standings(lesson)
+            if not (self._due_dates and lesson in self._due_dates.due):
+                self.tally.penalties += self._records.look_at_due_dates(lesson)
+            standings = {
+                student: replace(standing, late=_in_words(late.get((student, lesson))))
+                for student, standing in self._records.standings(lesson).items()
+            }
             for record in self._records.records(lesson):
                 if record.student in students and record.student in standings:
                     self.tally.records.append(record)
@@ -275,6 +404,14 @@ class _Term:
     def _place(self, step: str, student: str, lesson: str) -> Path:
         """Where nbgrader has the notebook of a submission."""
         return _directory(self._folder, self._config, step, step) / student / lesson / f"{lesson}.ipynb"
+
+
+def _in_words(late: Late | None) -> str:
+    """How late something was, "" if it was not."""
+    if late is None or not late.days:
+        return ""
+    days = f"{late.days} day{'s' * (late.days > 1)} late"
+    return f"{days}, {late.free} of them free" if late.free else days
 
 
 def _worth_what_the_lesson_says(graded: Graded, release: Notebook) -> Graded:
@@ -372,3 +509,67 @@ def _write_class_report(records: Records, path: Path) -> None:
         if known:
             parts.append(as_markdown(lesson.title, summarise(known)))
     write_whole(path, "\n".join(parts))
+
+
+def results(records: Records, lesson: Lesson, pseudonyms: Pseudonyms | None) -> list[Result]:
+    """What a class has for a lesson, for a learning platform: under the learners' own ids, whatever the gradebook has.
+
+    Args:
+        records: the open gradebook.
+        lesson: which.
+        pseudonyms: under which learners stand in the gradebook.
+    """
+    names, standings = records.names(), records.standings(lesson.name)
+    found = []
+    for record in records.records(lesson.name):
+        standing = standings.get(record.student)
+        if standing is None:
+            continue
+        learner = pseudonyms.whose(record.student) if pseudonyms else None
+        name, email = (learner.name, learner.email) if learner else names.get(record.student, (record.student, ""))
+        comments = tuple(f"{exercise}: {mark.comment}" for exercise, mark in standing.marks.items() if mark.comment)
+        found.append(
+            Result(
+                learner.id if learner else record.student,
+                name,
+                email,
+                standing.points,
+                record.points,
+                standing.penalty,
+                comments,
+                record.student if learner else "",
+            )
+        )
+    return found
+
+
+def uploads(
+    folder: Path, platform: str, lesson: Lesson | None, roster: Path | None, gradebook: str | None, key: Path | None
+) -> list[Upload]:
+    """The files for a learning platform, one for each lesson that was graded; nothing is written.
+
+    Args:
+        folder: in which the class was graded.
+        platform: "canvas" or "moodle".
+        lesson: the only one that is wanted; all without one.
+        roster: what the platform has exported.
+        gradebook: its address, as for `grade_folder`.
+        key: to the pseudonyms under which learners stand in the gradebook.
+
+    Raises:
+        GradebookError, KeyFileError, PlatformError, StudentsError: if the gradebook, the key or the platform's export
+            cannot be used.
+    """
+    known = read_roster(roster, platform) if roster else None
+    config = read_config(folder)
+    url = gradebook_url(config, gradebook)
+    path = make_url(url).database
+    if make_url(url).get_backend_name() == "sqlite" and not (path and Path(path).is_file()):
+        raise GradebookError(f"{path}: there is no gradebook; `ssdseg grade SUBMISSIONS` makes one")
+    with open_gradebook(url, config) as records:
+        pseudonyms = pseudonyms_of(records, key)
+        by_lesson = [(one, results(records, one, pseudonyms)) for one in ([lesson] if lesson else LESSONS)]
+    graded = [(one, of_lesson) for one, of_lesson in by_lesson if of_lesson]
+    if known and known.is_worksheet and len(graded) > 1:
+        raise PlatformError(f"{known.path}: this worksheet is of one assignment: say with --lesson which lesson it is")
+    return [upload(platform, one, of_lesson, known) for one, of_lesson in graded]

@@ -68,6 +68,7 @@ class Submission:
         path: of the file below the folder of submissions, and on into an archive.
         packed: how many parts of that lead to the archive; 0 where it is in none.
         others: paths of the files beside it, likewise.
+        modified: when the file was last changed, in seconds since 1970, as it or its archive says.
     """
 
     student: str
@@ -82,6 +83,7 @@ class Submission:
     path: Parts = ()
     packed: int = 0
     others: tuple[Parts, ...] = ()
+    modified: float = 0
 
 
 @dataclass(frozen=True)
@@ -288,7 +290,16 @@ def _submission(
     here = file.path[:-1]
     beside = tuple(path for path in others if here and path[: len(here)] == here)[:MOST_BESIDE]
     found = Submission(
-        learner.id, lesson, b"", None, remarks, learner, path=file.path, packed=file.packed, others=beside
+        learner.id,
+        lesson,
+        b"",
+        None,
+        remarks,
+        learner,
+        path=file.path,
+        packed=file.packed,
+        others=beside,
+        modified=file.time,
     )
     try:
         found = read_again(folder, found)

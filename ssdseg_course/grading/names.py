@@ -12,8 +12,12 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ssdseg_course.grading.text import shown
+
+if TYPE_CHECKING:
+    import _csv
 
 LONGEST_ID = 100  # characters; nbgrader's database has room for 128
 LONGEST_FOLDER = 200  # bytes; file systems take 255
@@ -121,14 +125,11 @@ def _folded(name: str) -> str:
     return " ".join(re.sub(r"[\s,_]+", " ", unicodedata.normalize("NFKC", name).casefold()).split())
 
 
-def read_students(path: Path) -> Students:
-    """Read a table of students: one line for each, with the columns that `nbgrader db student import` takes.
-
-    Args:
-        path: a CSV file with a column `id`, and any of `first_name`, `last_name` and `email`.
+def read_table(path: Path) -> "_csv.Reader":
+    """The rows of a table as spreadsheets and platforms save one, in whatever encoding, between commas, ; or tabs.
 
     Raises:
-        StudentsError: if it cannot be read, or an id is missing, there twice, or cannot name a folder.
+        StudentsError: if it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -141,7 +142,19 @@ def read_students(path: Path) -> Students:
         text = content.decode("cp1252", errors="replace")
     text = text.lstrip("\ufeff")
     separator = max(",;\t", key=text.partition("\n")[0].count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+
+
+def read_students(path: Path) -> Students:
+    """Read a table of students: one line for each, with the columns that `nbgrader db student import` takes.
+
+    Args:
+        path: a CSV file with a column `id`, and any of `first_name`, `last_name` and `email`.
+
+    Raises:
+        StudentsError: if it cannot be read, or an id is missing, there twice, or cannot name a folder.
+    """
+    rows = read_table(path)
     try:
         header = [cell.strip().casefold().replace(" ", "_") for cell in next(rows, [])]
         if "id" not in header:

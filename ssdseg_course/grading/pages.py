@@ -14,7 +14,7 @@ from ssdseg_course.grading.gradebook import Mark, Record, Standing
 from ssdseg_course.grading.grader import Graded
 from ssdseg_course.manifest import find_lesson
 from ssdseg_course.work.carrying import CHECK
-from ssdseg_course.work.workspace import Cell, Notebook, grade_id, notebook_text
+from ssdseg_course.work.workspace import Cell, Notebook, code_cells, grade_id, notebook_text
 
 FEEDBACK = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""\
 <!DOCTYPE html>
@@ -36,7 +36,8 @@ h2 { font-size: 1.1rem; margin: 0; }
 <body>
 <h1>{{ title }}</h1>
 <p>{{ name }}: <strong>{{ "%g" % points }} of {{ "%g" % record.points }} points</strong>
-{%- if penalty %}, after {{ "%g" % penalty }} less for being late{% endif %}</p>
+{%- if penalty %}, after {{ "%g" % penalty }} less for being late{% endif %}
+{% if late %} ({{ late }}){% endif %}</p>
 {% if record.remarks %}
 <ul>
 {% for remark in record.remarks %}
@@ -83,6 +84,7 @@ def feedback_page(record: Record, standing: Standing, name: str) -> str:
         record=record,
         points=standing.points,
         penalty=standing.penalty,
+        late=standing.late,
         parts=parts,
         signs=SIGNS,
     )
@@ -99,6 +101,20 @@ def graded_notebook(graded: Graded, release: Notebook) -> str:
             cell["outputs"] = [_output(report)]
         cells.append(cell)
     return notebook_text({**graded.notebook, "cells": cells})
+
+
+def with_new_report(page: Notebook, graded: Graded) -> str | None:
+    """The text of such a notebook with one exercise graded anew; None if it was made of other code than that."""
+    if _sources(page) != _sources(graded.notebook):
+        return None
+    (report,) = graded.reports
+    check = f"{CHECK}{report.exercise_id.split('.')[1]}"
+    cells = [{**cell, "outputs": [_output(report)]} if grade_id(cell) == check else cell for cell in page["cells"]]
+    return notebook_text({**page, "cells": cells})
+
+
+def _sources(notebook: Notebook) -> list[str]:
+    return [cell["source"] for _, cell in code_cells(notebook)]
 
 
 def _as_text(cell: Cell) -> Cell:
