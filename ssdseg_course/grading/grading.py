@@ -253,9 +253,7 @@ class _Term:
                 if hand_in.student in self._digests[lesson]:
                     to_do.setdefault(lesson, []).append(replace(hand_in, content=b"", beside={}))
                 else:
-                    self.tally.notes.append(
-                        f"{hand_in.student}, {lesson}: left out, for it was never graded as a whole"
-                    )
+                    self.tally.notes.append(f"{hand_in.student}, {lesson}: left out: it was never graded as a whole")
             elif not self._options.again and self._digests[lesson].get(hand_in.student) == digest:
                 self.tally.unchanged += 1
             else:
@@ -363,8 +361,7 @@ class _Term:
             self.tally.penalties += len(changed)
             unknown = {student for student, _ in self._due_dates.extensions} - self._records.students()
             self.tally.notes += [
-                f"{DUE_DATES}: {student} has an extension, and nothing of theirs was graded"
-                for student in sorted(unknown)
+                f"{DUE_DATES}: {student} has an extension, and nothing was graded" for student in sorted(unknown)
             ]
         for lesson, students in self.tally.handed_in.items():
             if not (self._due_dates and lesson in self._due_dates.due):

@@ -41,7 +41,10 @@ def test_two_keys_give_two_pseudonyms(tmp_path):
     [
         ("", "not a key file"),
         ("id,name\nada,Ada\n", "line 2: that is not a pseudonym and an id"),
-        (f"{HEADER}learner-abcdef,ada,,\nlearner-abcdef,bob,,\n", "line 3: this pseudonym or this id stands in it twice"),
+        (
+            f"{HEADER}learner-abcdef,ada,,\nlearner-abcdef,bob,,\n",
+            "line 3: this pseudonym or this id stands in it twice",
+        ),
         (f"{HEADER}learner-abcdef,../ada,,\n", "line 2"),
         ("\udcff", "not a key file"),
     ],

@@ -44,6 +44,7 @@ class Grader:
     def __init__(self):
         self.graded = 0
         self.says = {}  # by learner: an error to raise, or texts to say
+        self.wrong = set()  # ids of exercises of which no answer is right
 
     def future(self, work):
         said = self.says.get(work.student, "")
@@ -56,8 +57,16 @@ class Grader:
             return NotGraded(work.student, work.lesson, f"{error}{said}")
         written = frozenset(grade_id(cell) for cell in notebook["cells"] if is_written(cell))
         reports = tuple(
-            Report(exercise.id, exercise.name in written, exercise.points, (f"well {said}",), work.seed, said)
+            Report(
+                exercise.id,
+                exercise.name in written and exercise.id not in self.wrong,
+                exercise.points,
+                (f"well {said}",),
+                work.seed,
+                said,
+            )
             for exercise in exercises_of(lesson)
+            if work.only in ("", exercise.id)
         )
         remarks = (*work.remarks, *([said] if said else []))
         return Graded(work.student, work.lesson, reports, written, remarks, notebook, work.timestamp)
@@ -354,6 +363,228 @@ def test_a_name_that_nbgrader_has_stays(term, grader):
         book.update_or_create_student(student, first_name="Ada", last_name="L")
     run(term)
     assert grades(term)[student, NAME]["last_name"] == "L"
+
+
+# A table of due dates.
+
+DUE = """
+percent_per_day = 10
+largest_percent = 50
+free_days = 1
+[due]
+1 = 2026-11-24T10:00:00Z
+2 = 2026-11-26T10:00:00Z
+[extensions.cy]
+1 = 2026-11-30T10:00:00Z
+"""
+
+
+def test_a_table_of_due_dates_takes_points_by_nbgraders_own_column_and_keeps_the_raw_score(term, grader):
+    hand_in(term, "ada", timestamp="2026-11-27 09:00:00 UTC")  # three days late, one of them free
+    hand_in(term, "bob", timestamp="2026-11-24 10:00:00 UTC")
+    hand_in(term, "cy", timestamp="2026-11-29 10:00:00 UTC")
+    hand_in(term, "dee", timestamp="2026-12-24 10:00:00 UTC")
+    (term / "due_dates.toml").write_text(DUE)
+    tally = run(term)
+    columns = ("raw_score", "late_submission_penalty", "score")
+    found = {student: tuple(grades(term)[student, NAME][name] for name in columns) for student, _ in grades(term)}
+    assert found == {
+        "ada": ("100.0", "20.0", "80.0"),
+        "bob": ("100.0", "0.0", "100.0"),
+        "cy": ("100.0", "0.0", "100.0"),
+        "dee": ("100.0", "50.0", "50.0"),
+    }
+    assert tally.standings["ada", NAME].late == "3 days late, 1 of them free"
+    assert "after 20 less for being late" in page(term, "ada")
+    assert "3 days late, 1 of them free" in page(term, "ada")
+    assert "days late" not in page(term, "bob")
+    with gradebook(term) as book:
+        submission = book.find_submission(NAME, "cy")
+        assert (submission.score, submission.late_submission_penalty) == (100, 0)
+        assert submission.duedate.isoformat() == "2026-11-30T10:00:00"
+        assert book.find_submission(NAME, "ada").total_seconds_late == (3 * 24 - 1) * 3600
+
+
+def test_a_table_that_changes_counts_at_once_and_free_days_reach_across_lessons(term, grader):
+    hand_in(term, "ada", timestamp="2026-11-25 09:00:00 UTC")
+    hand_in(term, "ada", find_lesson("2").solution().read_text(), "02_matching", "2026-11-27 09:00:00 UTC")
+    run(term)
+    (term / "due_dates.toml").write_text(DUE)
+
+    def scores() -> tuple:
+        tally = run(term)
+        assert tally.graded == 0
+        rows = grades(term)
+        return tally.penalties, rows["ada", NAME]["score"], rows["ada", "02_matching"]["score"]
+
+    assert scores() == (1, "100.0", "90.0")
+    assert scores() == (0, "100.0", "90.0")
+    (term / "due_dates.toml").write_text(DUE.replace("free_days = 1", "free_days = 0"))
+    assert scores() == (1, "90.0", "90.0")
+    (term / "due_dates.toml").write_text(DUE.replace("= 10", "= 0"))
+    assert scores() == (2, "100.0", "100.0")
+
+
+def test_where_no_time_is_noted_the_files_own_counts_and_a_new_one_grades_nothing_again(term, grader):
+    notebook = hand_in(term, "ada") / f"{NAME}.ipynb"
+    os.utime(notebook, (1795773600, 1795773600))  # 2026-11-27 10:00 UTC: three days late
+    (term / "due_dates.toml").write_text(DUE)
+    run(term)
+    assert grades(term)["ada", NAME]["score"] == "80.0"
+    assert grades(term)["ada", NAME]["timestamp"] == "2026-11-27 10:00:00"
+    os.utime(notebook, (0, 0))
+    assert run(term).unchanged == 1
+
+
+def test_who_has_an_extension_and_handed_in_nothing_is_named(term, grader):
+    hand_in(term, "ada")
+    (term / "due_dates.toml").write_text(DUE)
+    assert "due_dates.toml: cy has an extension, and nothing was graded" in run(term).notes
+
+
+def test_a_bad_table_of_due_dates_stops_before_anything_is_graded(term, grader):
+    hand_in(term, "ada")
+    (term / "due_dates.toml").write_text("[due]\n9x = 1")
+    with pytest.raises(ValueError, match=r"due_dates\.toml, line 2: there is no lesson '9x'"):
+        run(term)
+    assert grader.graded == 0
+
+
+# One exercise anew.
+
+OTHER = "01.anchor_sizes"
+
+
+def mark_by_hand(term):
+    """What a grader has done in the formgrader: points by hand for one exercise, comments on two."""
+    with gradebook(term) as book:
+        book.find_grade(f"check_{TARGET}", NAME, NAME, "ada").manual_score = 7
+        book.find_comment(TARGET, NAME, NAME, "ada").manual_comment = "Nearly!"
+        book.find_comment("anchor_sizes", NAME, NAME, "ada").manual_comment = "Look again."
+        book.db.commit()
+
+
+def test_one_exercise_is_scored_anew_and_all_else_stays(term, grader, monkeypatch):
+    for student in ("ada", "bob"):
+        hand_in(term, student)
+    hand_in(term, "cy", UNTOUCHED)
+    run(term)
+    mark_by_hand(term)
+    before = {one.student: one for one in run(term).records}
+    monkeypatch.setattr(grading, "course_digest", lambda: "the check was mended")
+    grader.wrong = {OTHER, "01.grid_centers"}  # the second would lose its points if it were scored
+    tally = run(term, lesson=LESSON, exercise=OTHER)
+    assert [(one.student, one.exercise, one.after) for one in tally.changes] == [("ada", OTHER, 0), ("bob", OTHER, 0)]
+    assert (tally.graded, tally.not_graded) == (3, [])
+    for record in tally.records:
+        for new, old in zip(record.results, before[record.student].results, strict=True):
+            assert new == old or (new.exercise == OTHER and not new.passed)
+    assert tally.standings["ada", NAME].marks[TARGET].points == 7
+    assert "Nearly!" in page(term, "ada")
+    assert "Look again." in page(term, "ada")
+    with gradebook(term) as book:
+        grade = book.find_grade(f"check_{TARGET}", NAME, NAME, "ada")
+        assert (grade.manual_score, grade.needs_manual_grade) == (7, False)
+    autograded = parse_notebook((term / "autograded" / "bob" / NAME / f"{NAME}.ipynb").read_text(), "")
+    wrong = [cell for cell in autograded["cells"] if "ename" in str(cell.get("outputs"))]
+    assert [grade_id(cell) for cell in wrong] == ["check_anchor_sizes"]
+    assert run(term).unchanged == 3  # what was not scored anew is not graded again
+
+
+def test_comments_stay_when_all_is_graded_again(term, grader):
+    hand_in(term, "ada")
+    run(term)
+    mark_by_hand(term)
+    assert run(term, again=True).graded == 1
+    assert "Nearly!" in page(term, "ada")
+    (result,) = grading.uploads(term, "moodle", LESSON, None, None, None)
+    assert "anchor_sizes: Look again." in result.text
+    assert f"{TARGET}: Nearly!" in result.text
+
+
+def test_what_has_changed_or_was_never_graded_is_not_scored_in_one_exercise(term, grader):
+    hand_in(term, "ada")
+    hand_in(term, "bob")
+    run(term)
+    before = grades(term)
+    hand_in(term, "ada", UNTOUCHED)
+    hand_in(term, "cy")
+    tally = run(term, lesson=LESSON, exercise=OTHER)
+    assert [(one.student, one.reason) for one in tally.not_graded] == [
+        ("ada", "it is not what was graded: grade it as a whole, without --exercise")
+    ]
+    assert f"cy, {NAME}: left out: it was never graded as a whole" in tally.notes
+    assert grades(term) == before
+
+
+def test_an_exercise_scored_anew_is_written_whole_or_not_at_all(term, grader, monkeypatch):
+    hand_in(term, "ada")
+    run(term)
+    grader.wrong = {OTHER}
+    with monkeypatch.context() as patch:
+        patch.setattr(books, "update", lambda *_: 1 / 0)
+        tally = run(term, lesson=LESSON, exercise=OTHER)
+    assert "ZeroDivisionError" in tally.not_graded[0].reason
+    assert grades(term)["ada", NAME]["score"] == "100.0"
+    assert len(run(term, lesson=LESSON, exercise=OTHER).changes) == 1
+
+
+# Pseudonyms.
+
+
+def test_an_anonymous_term_shows_no_name_in_anything_that_is_written(term, grader, tmp_path_factory):
+    key = tmp_path_factory.mktemp("private") / "key.csv"
+    hand_in(term, "Lovelace, Ada (5678)")
+    (term / "submitted" / "Byron_George.ipynb").write_text(UNTOUCHED)
+    shutil.move(
+        term / "submitted" / "Lovelace, Ada (5678)" / NAME / f"{NAME}.ipynb",
+        term / "submitted" / "Lovelace, Ada (5678)" / NAME / "Adas Anchors.ipynb",
+    )
+    tally = run(term, key=key)
+    assert sorted(record.earned for record in tally.records) == [0, 100]
+    assert any("Adas Anchors.ipynb was taken for" in note for note in tally.notes)  # told, and not written
+    written = [path for path in term.rglob("*") if path.is_file() and "submitted" not in path.parts]
+    for path in written:
+        for name in ("Ada", "Lovelace", "5678", "Byron", "George"):
+            assert name not in str(path)
+            assert name.encode() not in path.read_bytes(), (path, name)
+    assert run(term, key=key).unchanged == 2  # the same pseudonyms
+    (file,) = grading.uploads(term, "moodle", None, None, None, key)
+    assert {line.split(",")[0] for line in file.text.splitlines()[1:]} == {
+        "Lovelace-Ada-5678-288e57ef",
+        "Byron_George",
+    }
+    assert {one.student for one in file.changes} == {record.student for record in tally.records}
+
+
+def test_a_term_is_anonymous_from_its_beginning_or_never_and_with_one_key(term, grader, tmp_path_factory):
+    private = tmp_path_factory.mktemp("private")
+    hand_in(term, "ada")
+    run(term, key=private / "key.csv")
+    with pytest.raises(GradebookError, match="give the key to them, --anonymous KEY"):
+        run(term)
+    with pytest.raises(GradebookError, match=r"no pseudonym of .*other\.csv"):
+        run(term, key=private / "other.csv")
+    assert not (private / "other.csv").exists()
+
+
+def test_a_term_with_names_does_not_become_anonymous(term, grader):
+    hand_in(term, "ada")
+    run(term)
+    with pytest.raises(GradebookError, match="ada is in the gradebook"):
+        run(term, key=term / "key.csv")
+
+
+def test_a_key_beside_the_gradebook_is_warned_of(term, grader):
+    hand_in(term, "ada")
+    assert "keep this key elsewhere" in run(term, key=term / "key.csv").notes[0]
+
+
+def test_a_dry_run_of_an_upload_needs_a_gradebook(term):
+    (term / "gradebook.db").unlink()
+    with pytest.raises(GradebookError, match="there is no gradebook"):
+        grading.uploads(term, "canvas", None, None, None, None)
+    assert not (term / "gradebook.db").exists()
 
 
 # What one submission breaks costs only that one.
