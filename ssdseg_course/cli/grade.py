@@ -34,7 +34,9 @@ def grade(
     lesson: Annotated[str | None, typer.Option(metavar="LESSON", help="This one alone: 1, 01 or 01_anchors.")] = None,
     exercise: Annotated[
         str | None,
-        typer.Option(metavar="EXERCISE", help="Score this one anew for all, and leave the rest: 2.3 or 02.decode."),
+        typer.Option(
+            metavar="EXERCISE", help="Score this one anew for all, and leave the rest: 2.3 or 02.greedy_match."
+        ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Also grade what has not changed since.")] = False,
     students: Annotated[
@@ -169,7 +171,7 @@ def grade(
 
 
 def _exercise(name: str, lesson: "Lesson | None") -> str:
-    """The id of an exercise that is called by its number in its lesson, 2.3, or by its id, 02.decode.
+    """The id of an exercise that is called by its number in its lesson, 2.3, or by its id, 02.greedy_match.
 
     Raises:
         ValueError: if there is none, or it is of another lesson than that.

@@ -8,7 +8,7 @@ spaces, in which names stand for no more than that there is a name.
 import io
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -70,7 +70,7 @@ def compare_submissions(hand_ins: Iterable[Submission | Refusal]) -> list[Compar
     Args:
         hand_ins: of the class; see `intake.take_in`.
     """
-    codes: dict[Lesson, dict[str, str]] = {}
+    prints: dict[Lesson, dict[str, set[int]]] = {}
     refused: dict[str, list[Refusal]] = {}
     releases: dict[Lesson, Notebook] = {}
     for hand_in in hand_ins:
@@ -82,33 +82,36 @@ def compare_submissions(hand_ins: Iterable[Submission | Refusal]) -> list[Compar
             releases[lesson] = read_notebook(lesson.notebook())
         try:
             notebook = repair(hand_in.content, lesson, releases[lesson]).notebook
-        except NotebookError as error:
-            refused.setdefault(lesson.name, []).append(Refusal(hand_in.student, lesson.name, str(error)))
+            marks = fingerprints(_code(own_cells(notebook, releases[lesson])))
+        except Exception as error:  # whatever somebody has handed in, the others are compared
+            reason = str(error) if isinstance(error, NotebookError) else f"reading it stopped: {type(error).__name__}"
+            refused.setdefault(lesson.name, []).append(Refusal(hand_in.student, lesson.name, reason))
             continue
-        codes.setdefault(lesson, {})[hand_in.student] = _code(own_cells(notebook, releases[lesson]))
+        prints.setdefault(lesson, {})[hand_in.student] = marks
     found = []
-    for lesson, of_learners in codes.items():
+    for lesson, of_learners in prints.items():
         given = [*code_cells(releases[lesson]), *code_cells(read_notebook(lesson.solution()))]
         unread = refused.pop(lesson.name, [])
-        found.append(compare_codes(lesson.name, of_learners, _code(cell for _, cell in given), unread))
+        found.append(compare(lesson.name, of_learners, fingerprints(_code(cell for _, cell in given)), unread))
     for lesson_name, refusals in refused.items():
         found.append(Comparison(lesson_name, (), 0, (), tuple(refusals)))
     return found
 
 
-def compare_codes(lesson: str, codes: dict[str, str], given: str = "", unread: Sequence[Refusal] = ()) -> Comparison:
+def compare(
+    lesson: str, prints: dict[str, set[int]], given: Collection[int] = (), unread: Sequence[Refusal] = ()
+) -> Comparison:
     """Compare what learners have written for a lesson.
 
     Args:
         lesson: its name.
-        codes: of each learner's answers.
-        given: code that nobody has to invent: what the lesson hands out, and what it would answer itself.
+        prints: fingerprints of each learner's answers.
+        given: those of what nobody has to invent: what the lesson hands out, and what it would answer itself.
         unread: who could not be compared.
     """
-    prints = {student: fingerprints(code) for student, code in codes.items()}
     common = Counter(mark for marks in prints.values() for mark in marks)
     usual = max(LEAST_USUAL, USUAL * len(prints))
-    boilerplate = fingerprints(given) | {mark for mark, number in common.items() if number > usual}
+    boilerplate = set(given) | {mark for mark, number in common.items() if number > usual}
     own = {student: marks - boilerplate for student, marks in prints.items()}
     enough = {student: marks for student, marks in own.items() if len(marks) >= LEAST}
     pairs = []
@@ -124,9 +127,11 @@ def compare_codes(lesson: str, codes: dict[str, str], given: str = "", unread: S
 
 def fingerprints(code: str) -> set[int]:
     """All fingerprints of a code; of a text that Python cannot read as well."""
+    lines = (line.rstrip() for line in code[:LONGEST_CODE].splitlines())
+    text = "\n".join(line for line in lines if line)  # of many empty lines, the lexer takes the square of the time
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return set(CodeFingerprint("answer.py", RUN, 1, language="python", fp=io.StringIO(code[:LONGEST_CODE])).hashes)
+        return set(CodeFingerprint("answer.py", RUN, 1, language="python", fp=io.StringIO(text)).hashes)
 
 
 def own_cells(notebook: Notebook, release: Notebook) -> list[Cell]:

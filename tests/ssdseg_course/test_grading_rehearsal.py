@@ -3,17 +3,17 @@
 The answers are those of `term_answers.json`, as people have written them for lesson 2: right ones and mistakes.
 """
 
+import contextlib
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from nbgrader.api import Gradebook
 from sandboxes import needs_sandbox
+from typer.testing import CliRunner
 
+from ssdseg_course.cli import app
 from ssdseg_course.exercises import exercises_of
 from ssdseg_course.manifest import find_lesson
 from ssdseg_course.work.workspace import grade_id, notebook_text, read_notebook
@@ -33,8 +33,8 @@ def of_kind(exercise: str, kind: str) -> list[str]:
 def hand_in(folder: Path, number: int) -> float:
     """Write the submission of a learner, and give the points that it deserves.
 
-    Every learner has their own ways: of the seven answers up to three are mistakes, others are right in another way than
-    the solution. Every sixth is empty but for one answer, as of somebody who has just begun.
+    Every learner has their own ways: of the seven answers up to three are mistakes, others are right in another way
+    than the solution. Every sixth is empty but for one answer, as of somebody who has just begun.
     """
     notebook = read_notebook(LESSON.solution())
     stubs = {grade_id(cell): cell["source"] for cell in read_notebook(LESSON.notebook())["cells"]}
@@ -65,21 +65,20 @@ def late(number: int, points: float) -> float:
 
 def ssdseg(term: Path, *arguments: str) -> str:
     """What a command prints, in one line."""
-    command = [sys.executable, "-m", "ssdseg_course", "grade", *arguments]
-    environment = {**os.environ, "COLUMNS": "200"}
-    done = subprocess.run(command, cwd=term, capture_output=True, text=True, check=False, env=environment)
-    text = " ".join((done.stdout + done.stderr).split())
-    assert done.returncode == 0, text
+    with contextlib.chdir(term):
+        done = CliRunner().invoke(app, ["grade", *arguments])
+    text = " ".join(done.output.split())
+    assert done.exit_code == 0, text
     return text
 
 
-def scores(term: Path) -> dict[str, float]:
+def scores(term: Path, column: str = "score") -> dict[str, float]:
     with (term / "grades.csv").open(newline="", encoding="utf-8") as file:
-        return {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+        return {row["student_id"]: float(row[column]) for row in csv.DictReader(file)}
 
 
 @needs_sandbox
-@pytest.mark.parametrize("learners", [7, pytest.param(THIRTY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("learners", [4, pytest.param(THIRTY, marks=pytest.mark.slow)])
 def test_a_class_is_graded_exported_late_and_graded_anew(tmp_path, learners):
     tmp_path.chmod(0o755)
     deserved = {f"u{number:02d}": 0.0 for number in range(learners)}
@@ -117,14 +116,16 @@ def test_a_class_is_graded_exported_late_and_graded_anew(tmp_path, learners):
         book.find_comment(MENDED.name, LESSON.name, LESSON.name, "u00").manual_comment = "Sorry: our check was wrong."
         book.db.commit()
     ssdseg(tmp_path, "submitted")
-    assert sum(scores(tmp_path).values()) < sum(after.values())
+    before_it = scores(tmp_path, "raw_score")
+    assert sum(before_it.values()) < sum(deserved.values())
     text = ssdseg(tmp_path, "submitted", "--exercise", "2.3")
     assert f"{MENDED.id}: changed" in text
-    assert "u00 0 " in text.replace("│", " ").replace("  ", " ") or "u00" in text
+    changed = sum(points > before_it[student] for student, points in deserved.items())
+    assert f"{MENDED.id}: {changed} changed, {learners - changed} as before" in text
     assert scores(tmp_path) == after
     # Exported once more, for Moodle, with the comment that a grader has written meanwhile.
     ssdseg(tmp_path, "--csv", "moodle")
     text = (tmp_path / f"moodle-{LESSON.name}.csv").read_text(encoding="utf-8")
     assert f"{MENDED.name}: Sorry: our check was wrong." in text
-    # A look at likeness: nobody here has copied from one other, and who wrote the solution's lines has none of their own.
+    # A look at likeness: what stands in the solution is nobody's own.
     assert "a hint to look, and never a verdict" in ssdseg(tmp_path, "submitted", "--similarity")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssdseg_course.grading.similarity import NOTEWORTHY, compare_codes, fingerprints
+from ssdseg_course.grading.similarity import NOTEWORTHY, compare, fingerprints
 
 # Three answers to one task, written independently of one another.
 LOOPS = """
@@ -41,6 +41,10 @@ def iou(first, second):
 CLASS = {"ada": LOOPS, "bob": ARRAYS, "cy": COLUMNS}
 
 
+def compare_codes(lesson, codes, given=""):
+    return compare(lesson, {student: fingerprints(code) for student, code in codes.items()}, fingerprints(given))
+
+
 def renamed(code: str) -> str:
     """A copy with other names and comments."""
     for old, new in {"box": "rect", "other": "second", "table": "out", "line": "row", "both": "common"}.items():
@@ -74,7 +78,7 @@ def test_what_many_write_is_what_one_writes_there():
     assert found.too_short == ("ada", *sorted(crowd))
 
 
-@pytest.mark.parametrize("code", ["", "def f(:\n", "'" * 99, "\x00\ud800" * 50, "é" * 200_000])
+@pytest.mark.parametrize("code", ["", "def f(:\n", "'" * 99, "\x00\ud800" * 50, "é" * 200_000, "\t\n" * 50_000])
 def test_whatever_stands_in_an_answer_is_compared_or_too_short(code):
     compare_codes("02_matching", {"ada": code, "bob": code})
     assert isinstance(fingerprints(code), set)
