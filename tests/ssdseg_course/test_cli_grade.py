@@ -10,11 +10,18 @@ from learners import LESSON, cell_of, handed_out, save
 from sandboxes import needs_sandbox
 from typer.testing import CliRunner
 
+from ssdseg_course.checking.report import Report
 from ssdseg_course.cli import app
 from ssdseg_course.cli.demo import show_grading
-from ssdseg_course.grading import nbgrader_course, sandbox
+from ssdseg_course.cli.grade import _exercise
+from ssdseg_course.exercises import exercises_of
+from ssdseg_course.grading import grading, nbgrader_course, sandbox
+from ssdseg_course.grading.gradebook import gradebook_url, open_gradebook
+from ssdseg_course.grading.grader import Graded
+from ssdseg_course.grading.grading import read_config
+from ssdseg_course.grading.names import Learner
 from ssdseg_course.grading.sandbox import NO_BUBBLEWRAP, SandboxError
-from ssdseg_course.work.workspace import notebook_text, read_notebook
+from ssdseg_course.work.workspace import notebook_text, parse_notebook, read_notebook
 
 
 def ssdseg(folder, *arguments, status=0) -> str:
@@ -53,11 +60,82 @@ def test_a_class_is_graded_and_what_could_not_be_is_said(tmp_path):
         (("empty",), "empty: there is no submission in it"),
         ((".", "--take", "best"), "--take best: it is one of newest, oldest, named"),
         ((".", "--students", "who.csv"), "who.csv: it cannot be read"),
+        ((), "which folder of submissions?"),
+        ((".", "--exercise", "2.9"), "--exercise 2.9: 02_matching has exercises 2.1 to 2.7"),
+        ((".", "--exercise", "02.io"), "there is no exercise '02.io'; did you mean 02.iou"),
+        ((".", "--exercise", "x"), "there is no exercise 'x'"),
+        ((".", "--exercise", "2.3", "--lesson", "1"), "--exercise 2.3 is not of 01_anchors: leave --lesson out"),
+        ((".", "--roster", "x.csv"), "--roster belongs to --csv canvas or --csv moodle"),
+        ((".", "--dry-run"), "--dry-run belongs to --csv canvas or --csv moodle"),
+        ((".", "--csv", "canvas"), "--csv writes what is in the gradebook, and grades nothing: leave SUBMISSIONS out"),
+        (("--csv", "blackboard"), "--csv blackboard: it is one of canvas, moodle"),
+        (("--csv", "canvas"), "there is no gradebook; `ssdseg grade SUBMISSIONS` makes one"),
+        (("--csv", "canvas", "--roster", "x.csv"), "x.csv: it cannot be read"),
+        (("--csv", "canvas", "--anonymous", "key.csv"), "key.csv: there is no such key file"),
+        ((".", "--similarity", "--again"), "--similarity: answers are only read and compared here"),
+        (("empty", "--similarity"), "empty: there is no submission in it"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, words, tmp_path):
     (tmp_path / "empty").mkdir()
     assert words in ssdseg(tmp_path, "grade", *arguments, status=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "exercise"),
+    [("2.3", "02.greedy_match"), ("02.3", "02.greedy_match"), ("02.iou", "02.iou"), ("2.iou", "02.iou")],
+)
+def test_an_exercise_is_called_by_its_number_or_its_name(name, exercise):
+    assert _exercise(name, None) == exercise
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """A folder whose gradebook has one learner with points by hand; nothing was run for it."""
+    folder = tmp_path_factory.mktemp("graded")
+    config = read_config(folder)
+    url = gradebook_url(config, None)
+    with open_gradebook(url, config) as records:
+        release = grading.prepare(LESSON, url, folder, config)
+        reports = tuple(Report(one.id, True, one.points, (), 0) for one in exercises_of(LESSON))
+        notebook = parse_notebook(release, "")
+        records.record(Graded("ada", LESSON.name, reports, frozenset(), (), notebook, None), "", Learner("ada", "ada"))
+    return folder
+
+
+def test_a_dry_run_shows_what_would_change_and_writes_nothing(graded):
+    (graded / "export.csv").write_text(f"Student,ID,SIS Login ID,Section,{LESSON.name} (7)\nAda,101,ada,A,85\n")
+    before = sorted(graded.iterdir())
+    text = ssdseg(graded, "grade", "--csv", "canvas", "--roster", "export.csv", "--dry-run")
+    assert "ada │ 101 │ 85 │ 100" in text
+    assert "canvas-01_anchors.csv would be written; --dry-run wrote nothing: 1 learners, 1 of them with other" in text
+    assert sorted(graded.iterdir()) == before
+
+
+def test_the_file_for_a_platform_replaces_the_one_before_but_never_the_export(graded):
+    (graded / "moodle-01_anchors.csv").write_text("ID number\nada\n")
+    words = "moodle-01_anchors.csv: the file to upload would be written over it; give the export another name"
+    assert words in ssdseg(graded, "grade", "--csv", "moodle", "--roster", "moodle-01_anchors.csv", status=1)
+    assert "is written" in ssdseg(graded, "grade", "--csv", "moodle", "--lesson", "1")
+    assert (graded / "moodle-01_anchors.csv").read_text().splitlines()[1] == "ada,ada,100,"
+    assert "nothing was graded for 02_matching" in ssdseg(graded, "grade", "--csv", "moodle", "--lesson", "2", status=1)
+
+
+def test_alike_answers_are_a_hint_and_what_the_solution_says_is_nobodys(tmp_path):
+    own = "\n".join(f"    table_{number} = first * {number} + last ** {number} - maps" for number in range(20))
+    copied = f"def linear_scales(first, last, maps):\n{own}\n    return [table_3, table_5]\n"
+    for name, text in (("ada", copied), ("eve", copied.replace("table", "t")), ("bob", submissions.RIGHT)):
+        save(submissions.solved(linear_scales=text), tmp_path / "submitted" / name)
+    (tmp_path / "submitted" / "dee").mkdir()
+    (tmp_path / "submitted" / "dee" / "01_anchors.ipynb").write_text("{")
+    text = ssdseg(tmp_path, "grade", "submitted", "--similarity")
+    assert "ada │ eve │ 100%" in text
+    assert "01_anchors: 2 compared, 1 pairs of 50% or more" in text
+    assert "not compared, for they have written fewer than 120" in text
+    assert "bob" in text
+    assert "not compared: dee" in text
+    assert "a hint to look, and never a verdict" in text
+    assert {path.name for path in tmp_path.iterdir()} == {"submitted"}
 
 
 def test_where_there_is_no_sandbox_the_demo_grades_by_plain_nbgrader_and_says_so(monkeypatch, capsys):
