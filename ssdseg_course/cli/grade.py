@@ -144,10 +144,10 @@ def grade(
         raise ValueError(f"--take {take}: it is one of {', '.join(TAKE)}")
     if challenges and (workers or scheduler or gradebook or again or only or anonymous):
         raise ValueError("--challenges: answers are timed one after another on this machine, and no grades are written")
-    if similarity and (challenges or workers or scheduler or gradebook or again or only or anonymous):
+    if similarity and (challenges or workers or scheduler or gradebook or again or only):
         raise ValueError("--similarity: answers are only read and compared here, and no grades are written")
     if similarity:
-        _show_similarity(submissions, wanted, take, students)
+        _show_similarity(submissions, wanted, take, students, anonymous)
         return
     if unsafe:
         console.errors.print("--unsafe: answers run without a sandbox, and can read and write whatever you can.")
@@ -244,14 +244,23 @@ def _write_uploads(
         _say(f"{file.name} {done}: {len(file.changes)} learners, {changed} of them with other points than before.")
 
 
-def _show_similarity(submissions: Path, lesson: "Lesson | None", take: str, students: Path | None) -> None:
+def _show_similarity(
+    submissions: Path, lesson: "Lesson | None", take: str, students: Path | None, key: Path | None
+) -> None:
     """Print whose answers are more alike than answers to one task usually are."""
     from ssdseg_course.grading.intake import take_in
     from ssdseg_course.grading.names import read_students
     from ssdseg_course.grading.similarity import LEAST, NOTEWORTHY, compare_submissions
 
     known = read_students(students) if students else None
-    found = compare_submissions(take_in(submissions, lesson, take, known))
+    hand_ins = take_in(submissions, lesson, take, known)
+    if key:
+        from ssdseg_course.grading.grading import hidden
+        from ssdseg_course.grading.pseudonyms import Pseudonyms
+
+        hand_ins = hidden(hand_ins, Pseudonyms(key), [])
+    with console.errors.status("comparing"):
+        found = compare_submissions(hand_ins)
     if not found:
         raise ValueError(f"{submissions}: there is no submission in it")
     for one in found:

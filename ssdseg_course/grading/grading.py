@@ -167,7 +167,7 @@ def grade_folder(
             term.tally.notes.append(f"{options.key}: keep this key elsewhere; whoever sees this folder can read it")
         hand_ins = take_in(submissions, options.lesson, options.take, students)
         if pseudonyms:
-            hand_ins = _hidden(hand_ins, pseudonyms, term.tally.notes)
+            hand_ins = hidden(hand_ins, pseudonyms, term.tally.notes)
         to_do = term.look_through(hand_ins)
         number = sum(map(len, to_do.values()))
         if number:
@@ -204,7 +204,7 @@ def pseudonyms_of(records: Records, key: Path | None) -> Pseudonyms | None:
     return pseudonyms
 
 
-def _hidden(
+def hidden(
     hand_ins: Iterable[Submission | Refusal], pseudonyms: Pseudonyms, notes: list[str]
 ) -> Iterator[Submission | Refusal]:
     """The same under pseudonyms; what is said of files, in whose names there are names, is told and not recorded."""
@@ -231,6 +231,7 @@ class _Term:
     ):
         self.tally = Tally()
         self._due_dates = due_dates
+        self._graded: set[tuple[str, str]] = set()  # in this run, (learner, lesson)
         self._times: dict[tuple[str, str], datetime] = {}  # when files were changed, of which no time is noted
         self._kept: dict[str, dict[str, Record]] = {}  # of what is graded anew, by lesson and learner
         self._folder, self._config, self._url, self._records, self._options = folder, config, url, records, options
@@ -322,6 +323,7 @@ class _Term:
             self.tally.not_graded.append(result)
         else:
             self.tally.graded += 1
+            self._graded.add((result.student, result.lesson))
 
     def _record(self, work: Work, graded: Graded) -> None:
         """Write a submission's grades, and the page of it that the formgrader shows."""
@@ -358,7 +360,7 @@ class _Term:
         late: dict[tuple[str, str], Late] = {}
         if self._due_dates:
             late, changed = self._records.apply_due_dates(self._due_dates, self._times)
-            self.tally.penalties += len(changed)
+            self.tally.penalties += len(changed - self._graded)
             unknown = {student for student, _ in self._due_dates.extensions} - self._records.students()
             self.tally.notes += [
                 f"{DUE_DATES}: {student} has an extension, and nothing was graded" for student in sorted(unknown)
