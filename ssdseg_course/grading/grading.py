@@ -365,6 +365,10 @@ class _Term:
             self.tally.notes += [
                 f"{DUE_DATES}: {student} has an extension, and nothing was graded" for student in sorted(unknown)
             ]
+        if self._options.exercise:
+            for lesson, students in self.tally.handed_in.items():
+                gone = sorted(set(self._digests[lesson]) - students)
+                self.tally.notes += [f"{student}, {lesson}: left out: it is not in the folder" for student in gone]
         for lesson, students in self.tally.handed_in.items():
             if not (self._due_dates and lesson in self._due_dates.due):
                 self.tally.penalties += self._records.look_at_due_dates(lesson)

@@ -503,17 +503,21 @@ def test_comments_stay_when_all_is_graded_again(term, grader):
 
 
 def test_what_has_changed_or_was_never_graded_is_not_scored_in_one_exercise(term, grader):
-    hand_in(term, "ada")
-    hand_in(term, "bob")
+    for student in ("ada", "bob", "dee"):
+        hand_in(term, student)
     run(term)
     before = grades(term)
     hand_in(term, "ada", UNTOUCHED)
     hand_in(term, "cy")
+    shutil.rmtree(term / "submitted" / "dee")
     tally = run(term, lesson=LESSON, exercise=OTHER)
     assert [(one.student, one.reason) for one in tally.not_graded] == [
         ("ada", "it is not what was graded: grade it as a whole, without --exercise")
     ]
-    assert f"cy, {NAME}: left out: it was never graded as a whole" in tally.notes
+    assert tally.notes == [
+        f"cy, {NAME}: left out: it was never graded as a whole",
+        f"dee, {NAME}: left out: it is not in the folder",
+    ]
     assert grades(term) == before
 
 
