@@ -239,7 +239,7 @@ def _write_uploads(
             _say(note)
         if not dry_run:
             write_whole(Path(file.name), file.text)
-        changed = sum(change.before != change.after for change in file.changes)
+        changed = sum(change.is_new for change in file.changes)
         done = "would be written; --dry-run wrote nothing" if dry_run else "is written"
         _say(f"{file.name} {done}: {len(file.changes)} learners, {changed} of them with other points than before.")
 

@@ -77,6 +77,11 @@ class Change:
     before: str
     after: str
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the points are others than before, and not the same in another spelling."""
+        return _value(self.before) != _value(self.after)
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -212,9 +217,8 @@ def upload(platform: str, lesson: Lesson, results: Sequence[Result], roster: Ros
         if lines.known_as[result.student].startswith(tuple(FORMULA)):
             left_out.append(f"{student}: the id {lines.known_as[result.student]!r} would be a formula in a spreadsheet")
             continue
-        changes.append(
-            Change(student, lines.known_as[result.student], lines.before[result.student], number(result.points))
-        )
+        known_as, before = shown(lines.known_as[result.student]), shown(lines.before[result.student])
+        changes.append(Change(student, known_as, before, number(result.points)))
         rows.append(lines.rows[result.student])
     name = f"{platform}-{lesson.name}.csv"
     return Upload(name, (*lines.header, *rows), tuple(changes), tuple(left_out), tuple(lines.notes))
@@ -262,9 +266,11 @@ def _for_canvas(
         title = roster.header[column]
         possible = roster.possible[column] if roster.possible else ""
         if "read only" in possible.casefold():
-            raise PlatformError(f"{roster.path}: Canvas does not let the column {title} be changed")
+            raise PlatformError(f"{roster.path}: Canvas does not let the column {shown(title)} be changed")
         if _value(possible) not in (None, out_of):
-            lines.notes.append(f"{title} has {possible.strip()} points in Canvas, and {number(out_of)} here")
+            lines.notes.append(
+                f"{shown(title)} has {number(_value(possible) or 0)} points in Canvas, and {number(out_of)} here"
+            )
     lines.header = [
         (*roster.header[:width], title),
         (f"    {POINTS_POSSIBLE}", *[""] * (width - 1), possible),
@@ -393,7 +399,7 @@ def _column_of(lesson: Lesson, roster: Roster, first: int) -> int | None:
         if bare in names or bare.partition(":")[2].strip() in names:  # "Assignment: 01_anchors (Real)"
             found.append(place)
     if len(found) > 1:
-        titles = ", ".join(roster.header[place] for place in found)
+        titles = ", ".join(shown(roster.header[place]) for place in found)
         raise PlatformError(f"{roster.path}: several columns could be {lesson.name} ({titles}); rename or delete one")
     return found[0] if found else None
 

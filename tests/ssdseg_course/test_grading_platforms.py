@@ -136,6 +136,13 @@ def test_an_id_that_would_be_a_formula_is_left_out(tmp_path):
     assert "u1: the id '=1+1' would be a formula in a spreadsheet" in file.left_out
 
 
+def test_points_in_another_spelling_are_no_change_and_no_cell_moves_a_cursor(tmp_path):
+    text = CANVAS.replace(",5,50,77", ',5,"87,50",77').replace("102,u2", "102\x1b[2J,u2")
+    file = upload("canvas", LESSON, [result("u1"), result("u2")], roster(tmp_path, text, "canvas"))
+    assert [(one.before, one.is_new) for one in file.changes] == [("87,50", False), ("", True)]
+    assert "\x1b" not in file.changes[1].known_as
+
+
 @pytest.mark.parametrize("sign", "=+-@\t")
 def test_no_cell_of_a_name_is_a_formula(tmp_path, sign):
     text = CANVAS.replace('"Lovelace, Ada"', f'"{sign}1+1"').replace('"Maths, A"', f'"{sign}2"')
