@@ -212,8 +212,8 @@ def _write_uploads(
     platform: str, lesson: "Lesson | None", roster: Path | None, gradebook: str | None, key: Path | None, dry_run: bool
 ) -> None:
     """Write the files for a learning platform, or only show what they would change."""
-    from ssdseg_course.grading.grading import uploads
     from ssdseg_course.grading.platforms import PLATFORMS
+    from ssdseg_course.grading.uploads import uploads
     from ssdseg_ref.keeping import write_whole
 
     if platform not in PLATFORMS:
