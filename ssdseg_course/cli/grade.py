@@ -241,7 +241,7 @@ def _write_uploads(
             write_whole(Path(file.name), file.text)
         changed = sum(change.is_new for change in file.changes)
         done = "would be written; --dry-run wrote nothing" if dry_run else "is written"
-        _say(f"{file.name} {done}: {len(file.changes)} learners, {changed} of them with other points than before.")
+        _say(f"{file.name} {done}. Learners: {len(file.changes)}, {changed} of them with other points than before.")
 
 
 def _show_similarity(
@@ -274,7 +274,7 @@ def _show_similarity(
             if len(one.pairs) > MOST_PAIRS:
                 _say(f"{one.lesson}: {len(one.pairs) - MOST_PAIRS} more pairs are not shown.")
         if one.compared:
-            _say(f"{one.lesson}: {one.compared} compared, {len(one.pairs)} pairs of {NOTEWORTHY:.0%} or more.")
+            _say(f"{one.lesson}: {one.compared} compared; pairs of {NOTEWORTHY:.0%} or more: {len(one.pairs)}.")
         if one.too_short:
             _say(
                 f"{one.lesson}: not compared, for they have written fewer than {LEAST} characters or so that are "

@@ -108,7 +108,7 @@ def test_a_dry_run_shows_what_would_change_and_writes_nothing(graded):
     before = sorted(graded.iterdir())
     text = ssdseg(graded, "grade", "--csv", "canvas", "--roster", "export.csv", "--dry-run")
     assert "ada │ 101 │ 85 │ 100" in text
-    assert "canvas-01_anchors.csv would be written; --dry-run wrote nothing: 1 learners, 1 of them with other" in text
+    assert "canvas-01_anchors.csv would be written; --dry-run wrote nothing. Learners: 1, 1 of them with other" in text
     assert sorted(graded.iterdir()) == before
 
 
@@ -130,7 +130,7 @@ def test_alike_answers_are_a_hint_and_what_the_solution_says_is_nobodys(tmp_path
     (tmp_path / "submitted" / "dee" / "01_anchors.ipynb").write_text("{")
     text = ssdseg(tmp_path, "grade", "submitted", "--similarity")
     assert "ada │ eve │ 100%" in text
-    assert "01_anchors: 2 compared, 1 pairs of 50% or more" in text
+    assert "01_anchors: 2 compared; pairs of 50% or more: 1." in text
     assert "not compared, for they have written fewer than 120" in text
     assert "bob" in text
     assert "not compared: dee" in text

@@ -102,7 +102,7 @@ def test_a_class_is_graded_exported_late_and_graded_anew(tmp_path, learners):
     (tmp_path / "export.csv").write_text(head + people)
     before = set(tmp_path.iterdir())
     text = ssdseg(tmp_path, "--csv", "canvas", "--roster", "export.csv", "--dry-run")
-    assert f"{learners} learners, {learners} of them with other points than before" in text
+    assert f"Learners: {learners}, {learners} of them with other points than before" in text
     assert set(tmp_path.iterdir()) == before
     ssdseg(tmp_path, "--csv", "canvas", "--roster", "export.csv")
     with (tmp_path / f"canvas-{LESSON.name}.csv").open(newline="", encoding="utf-8") as file:
