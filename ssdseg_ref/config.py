@@ -85,7 +85,7 @@ LESSON = Config(
 )
 REFERENCE = Config(
     classes=CLASSES,
-    image_size=(192, 256),
+    image_size=(216, 288),
     backbone="mobilenetv2",
     alpha=1.0,
     width="1.0",

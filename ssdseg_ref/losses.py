@@ -1,8 +1,10 @@
 """Losses of detection and segmentation, in `keras.ops`, so that they run on every Keras backend.
 
 Sources: multibox with hard negative mining, Liu et al. 2016, "SSD", section 2.2; smooth L1, Girshick 2015, "Fast
-R-CNN", equation 3; GIoU, Rezatofighi et al. 2019, "Generalized Intersection over Union", algorithm 1; dice, Milletari
-et al. 2016, "V-Net", section 3, whose denominator is squared; without the squares it is Drozdzal et al. 2016.
+R-CNN", equation 3; GIoU, Rezatofighi et al. 2019, "Generalized Intersection over Union", algorithm 1; scores that are
+taught the IoU, Li et al. 2020, "Generalized Focal Loss", section 3.1, with softmax in the place of their sigmoids;
+dice, Milletari et al. 2016, "V-Net", section 3, whose denominator is squared; without the squares it is Drozdzal et al.
+2016.
 
 Every loss is a mean, over anchors or over pixels, so none grows with the image or with the batch. Outputs in half
 precision are counted in float32: sums over all pixels of a batch are more than float16 holds.
@@ -107,18 +109,38 @@ def giou_loss(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
         (...) in 0..2.
     """
     truth, predicted = _wide(truth, predicted)
-    low, high = ops.maximum(truth[..., :2], predicted[..., :2]), ops.minimum(truth[..., 2:], predicted[..., 2:])
     outer_low, outer_high = (
         ops.minimum(truth[..., :2], predicted[..., :2]),
         ops.maximum(truth[..., 2:], predicted[..., 2:]),
     )
-    intersection = ops.prod(ops.maximum(high - low, 0.0), axis=-1)
-    union = ops.prod(truth[..., 2:] - truth[..., :2], axis=-1) + ops.prod(
-        predicted[..., 2:] - predicted[..., :2], axis=-1
-    )
-    union = union - intersection
+    intersection, union = _intersection_and_union(truth, predicted)
     enclosing = ops.prod(outer_high - outer_low, axis=-1)
     return 1 - intersection / ops.maximum(union, EPSILON) + (enclosing - union) / ops.maximum(enclosing, EPSILON)
+
+
+def iou_aware_loss(
+    truth: KerasTensor, predicted: KerasTensor, classes: KerasTensor, class_logits: KerasTensor
+) -> KerasTensor:
+    """What a positive's class loss lacks, for its score to learn how good its box is.
+
+    Cross-entropy wants all of the share for the true class. Here it shall get as much as the box has IoU, and
+    background the rest: IoU times the loss of the class, and (1 - IoU) times that of background. What that is more than
+    `class_cross_entropy` is (1 - IoU) * (logit of the class - logit of background), for the sum in softmax drops out.
+
+    Args:
+        truth: (..., 4) corners.
+        predicted: (..., 4) corners. The IoU is a target here: no gradient flows into the boxes.
+        classes: (...) int, the true class.
+        class_logits: (..., C + 1).
+
+    Returns:
+        (...), to be added to the class loss of positives; below zero where background scores higher than the class.
+    """
+    truth, predicted, class_logits = _wide(truth, predicted, class_logits)
+    intersection, union = _intersection_and_union(truth, predicted)
+    lacking = 1 - ops.stop_gradient(intersection / ops.maximum(union, EPSILON))
+    one_hot = ops.one_hot(classes, class_logits.shape[-1], dtype=class_logits.dtype)
+    return lacking * (ops.sum(one_hot * class_logits, axis=-1) - class_logits[..., BACKGROUND])
 
 
 def weighted_cross_entropy(mask: KerasTensor, logits: KerasTensor, class_weights: ArrayLike) -> KerasTensor:
@@ -189,6 +211,14 @@ def _dice_loss(mask: KerasTensor, logits: KerasTensor, power: Callable[[KerasTen
     dice = 2 * overlap / ops.maximum(truth_area + ops.sum(power(share), axis=pixels), EPSILON)
     present = ops.cast(truth_area > 0, logits.dtype)
     return ops.sum(present * (1 - dice)) / ops.maximum(ops.sum(present), 1.0)
+
+
+def _intersection_and_union(one: KerasTensor, other: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+    """Areas of corner boxes, pair by pair."""
+    low, high = ops.maximum(one[..., :2], other[..., :2]), ops.minimum(one[..., 2:], other[..., 2:])
+    intersection = ops.prod(ops.maximum(high - low, 0.0), axis=-1)
+    areas = [ops.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (one, other)]
+    return intersection, areas[0] + areas[1] - intersection
 
 
 def _wide(*outputs: KerasTensor) -> tuple[KerasTensor, ...]:

@@ -1,4 +1,4 @@
-"""What turns the network's output into predictions: softmax, decoding, NMS, and the segmentation gate."""
+"""What turns the network's output into predictions: softmax, decoding, NMS and its vote, and the segmentation gate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from PIL import Image
 from ssdseg_ref.coding import decode
 from ssdseg_ref.config import Config
 from ssdseg_ref.data.sample import BACKGROUND
-from ssdseg_ref.nms import non_max_suppression
+from ssdseg_ref.nms import average_boxes, non_max_suppression
 
 if TYPE_CHECKING:
     import keras
@@ -35,7 +35,7 @@ class Prediction:
 
 
 class Predictor:
-    """Images in, predictions out: softmax, decoding, NMS for each class, and the segmentation gate, image by image.
+    """Images in, predictions out: softmax, decoding, NMS with a vote for each class, and the gate, image by image.
 
     Args:
         network: from `build_network` or `load_network`.
@@ -108,7 +108,7 @@ class Predictor:
             kept = non_max_suppression(
                 boxes, shares[:, label], self.iou_threshold, self.score_threshold, self.max_detections
             )
-            kept_boxes.append(boxes[kept])
+            kept_boxes.append(average_boxes(boxes, shares[:, label], kept, self.score_threshold))
             labels.append(np.full(len(kept), label, np.int32))
             scores.append(shares[kept, label])
         if not scores:

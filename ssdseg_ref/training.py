@@ -27,7 +27,7 @@ from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import BACKGROUND, Sample
 from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.keeping import locked
-from ssdseg_ref.losses import dice_loss, giou_loss, multibox_loss, weighted_cross_entropy
+from ssdseg_ref.losses import dice_loss, giou_loss, iou_aware_loss, multibox_loss, weighted_cross_entropy
 from ssdseg_ref.workers import Workers
 
 __all__ = ["CHECKPOINTS", "LOG", "RECIPES", "JointTraining", "Recipe", "finished_epochs", "optimizer", "train"]
@@ -54,6 +54,8 @@ class Recipe:
         zoom_share: share of the samples that are zoomed into; see `augment`.
         strong: whether samples are augmented as small data needs it, by `augment_strongly`.
         taken_over_rate: share of the learning rate for weights that another network has learned.
+        giou_weight: of the GIoU loss in the joint loss, where the other parts weigh 1.
+        iou_aware: whether a positive's score learns how good its box is; see `iou_aware_loss`.
         split: of the Warehouse, to be trained on.
         patience: epochs without a better validation loss after which training stops.
         seed: of the order and the augmentation of the samples.
@@ -69,13 +71,17 @@ class Recipe:
     zoom_share: float = 0.0
     strong: bool = field(default=False, repr=False)
     taken_over_rate: float = field(default=1.0, repr=False)
+    giou_weight: float = field(default=1.0, repr=False)
+    iou_aware: bool = field(default=False, repr=False)
     split: str = "train"
     patience: int = 5
     seed: int = 1
 
 
 LESSON_RECIPE = Recipe(epochs=10)
-REFERENCE_RECIPE = Recipe(epochs=10, ema_momentum=0.998, zoom_share=1 / 3, split="train_large")
+REFERENCE_RECIPE = Recipe(
+    epochs=10, ema_momentum=0.998, zoom_share=1 / 3, split="train_large", giou_weight=5, iou_aware=True
+)
 RECIPES = {"lesson": LESSON_RECIPE, "reference": REFERENCE_RECIPE}
 
 
@@ -88,6 +94,8 @@ class JointTraining(keras.Model):
         network: from `build_network`.
         config: that it was built from.
         class_weights: of the mask's cross-entropy, background first.
+        giou_weight: see `Recipe`.
+        iou_aware: see `Recipe`.
 
     Raises:
         ValueError: if there are more or fewer weights than classes.
@@ -95,7 +103,15 @@ class JointTraining(keras.Model):
 
     PARTS = ("class", "box", "giou", "mask", "dice")
 
-    def __init__(self, network: keras.Model, config: Config, class_weights: Sequence[float]):
+    def __init__(
+        self,
+        network: keras.Model,
+        config: Config,
+        class_weights: Sequence[float],
+        *,
+        giou_weight: float = 1.0,
+        iou_aware: bool = False,
+    ):
         wanted = len(config.classes) + 1
         if len(class_weights) != wanted:
             raise ValueError(
@@ -106,6 +122,7 @@ class JointTraining(keras.Model):
         self.network = network
         self.anchors = config.anchors
         self.class_weights = np.asarray(class_weights, np.float32)
+        self.giou_weight, self.iou_aware = giou_weight, iou_aware
         self.trackers = [keras.metrics.Mean(name=part, dtype="float32") for part in self.PARTS]
         self.built = True  # the network is
 
@@ -121,26 +138,30 @@ class JointTraining(keras.Model):
         sample_weight: KerasTensor | None = None,
         training: bool = True,
     ) -> KerasTensor:
-        """Sum of the five parts, each tracked under its own name; in float32, whatever the network computes in."""
+        """Weighted sum of the five parts, each tracked under its own name; in float32, whatever the network computes
+        in."""
         y_pred = {name: ops.cast(output, "float32") for name, output in y_pred.items()}
         class_loss, box_loss = multibox_loss(y["classes"], y["offsets"], y_pred["classes"], y_pred["offsets"])
+        positive = ops.cast(y["classes"] != BACKGROUND, "float32")
+        positives = ops.sum(positive)
+        truth = decode(y["offsets"], self.anchors)  # (B, N, 4)
+        # A fresh network's wildest offsets would overflow the exponential.
+        boxes = decode(ops.clip(y_pred["offsets"], -30.0, 30.0), self.anchors)
+        if self.iou_aware:
+            images = ops.cast(ops.shape(positive)[0], "float32")
+            lacks = ops.sum(positive * iou_aware_loss(truth, boxes, y["classes"], y_pred["classes"]))
+            class_loss += lacks / ops.maximum(positives, images)  # as `multibox_loss` divides
         parts = (
             class_loss,
             box_loss,
-            self._giou(y, y_pred),
+            ops.sum(positive * giou_loss(truth, boxes)) / ops.maximum(positives, 1.0),
             weighted_cross_entropy(y["mask"], y_pred["mask"], self.class_weights),
             dice_loss(y["mask"], y_pred["mask"]),
         )
         for tracker, part in zip(self.trackers, parts, strict=True):
             tracker.update_state(part)
-        return sum(parts)
-
-    def _giou(self, y: dict[str, KerasTensor], y_pred: dict[str, KerasTensor]) -> KerasTensor:
-        positive = ops.cast(y["classes"] != BACKGROUND, y_pred["offsets"].dtype)
-        # A fresh network's wildest offsets would overflow the exponential.
-        predicted = decode(ops.clip(y_pred["offsets"], -30.0, 30.0), self.anchors)
-        losses = giou_loss(decode(y["offsets"], self.anchors), predicted)  # (B, N)
-        return ops.sum(positive * losses) / ops.maximum(ops.sum(positive), 1.0)
+        weights = (1.0, 1.0, self.giou_weight, 1.0, 1.0)
+        return sum(weight * part for weight, part in zip(weights, parts, strict=True))
 
 
 def train(
@@ -190,7 +211,9 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         twin = fused_twin(network)
-        trainer = JointTraining(twin, config, recipe.class_weights)
+        trainer = JointTraining(
+            twin, config, recipe.class_weights, giou_weight=recipe.giou_weight, iou_aware=recipe.iou_aware
+        )
         steps = len(training) // recipe.batch_size
         learner = optimizer(recipe, steps * recipe.epochs, taken_over)
         begun_with = _begun_with(config, recipe, training, validation)

@@ -294,7 +294,7 @@ with after("10.1", "10.2"):
     print("statistics of these pictures:", in_words(of_statistics))
 
 # %% [markdown]
-# Without a label and without a gradient, AP@.5 goes from 0.091<!-- above --> to 0.159<!-- above -->. It does not always
+# Without a label and without a gradient, AP@.5 goes from 0.088<!-- above --> to 0.151<!-- above -->. It does not always
 # help: on Penn-Fudan it went from 0.099 to 0.086. But it costs nothing to try. And it warns of the other direction: in
 # Keras a frozen layer (`trainable = False`) keeps its statistics, **whatever they are of**; a layer that trains renews
 # them, and with a momentum near 1 and few steps it ends half way between two worlds. Our networks were trained with

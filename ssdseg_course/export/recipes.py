@@ -22,7 +22,8 @@ In goes `image`: $height x $width pixels, RGB, float32 from 0 to 255. Out come, 
 - `mask`: $mask.
 
 Of the boxes that score $score or more, keep the best of those of one class that overlap by more than an IoU of $iou
-(non-maximum suppression)$gate.
+(non-maximum suppression)$gate. Boxes are sharper when each one that is kept becomes the mean of
+all of its class that overlap it by an IoU of 0.5 or more, weighted by score x exp(-(1 - IoU)^2 / 0.05).
 """)
 
 PYTHON_DECODING = """\

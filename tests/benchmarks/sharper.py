@@ -4,9 +4,10 @@
     python tests/benchmarks/sharper.py tune mobilenetv2 --steps 300 --variant giou5 --variant quality --seed 1 --seed 2
     python tests/benchmarks/sharper.py tune lesson --fresh --steps 1250 --variant none
 
-`errors` scores a shipped network on the validation scenes, then again with boxes that are averaged, and with what an
-oracle knows. `tune` trains on from a shipped network's weights, or `--fresh` from none, once per variant and seed, and
-prints a line of json each; `--save FOLDER` keeps the weights. No test scene is looked at.
+`errors` scores a shipped network on the validation scenes, with boxes as NMS keeps them, with boxes that are averaged,
+and with what an oracle knows. `tune` trains on from a shipped network's weights, from those of a file, or `--fresh`
+from none, once per variant and seed, and prints a line of json each; `--save FOLDER` keeps the weights. No test scene
+is looked at.
 """
 
 import argparse
@@ -36,13 +37,14 @@ from ssdseg_ref.losses import (
     class_cross_entropy,
     dice_loss,
     giou_loss,
+    iou_aware_loss,
     mine_hard_negatives,
     smooth_l1,
     weighted_cross_entropy,
 )
 from ssdseg_ref.metrics import COCO_IOU_THRESHOLDS, average_precisions, class_ious, confusion_matrix
 from ssdseg_ref.network import build_network, load_network
-from ssdseg_ref.nms import non_max_suppression
+from ssdseg_ref.nms import average_boxes, non_max_suppression
 from ssdseg_ref.prediction import softmax
 from ssdseg_ref.training import JointTraining, Recipe, optimizer
 
@@ -50,7 +52,7 @@ IOU_THRESHOLD, SCORE_THRESHOLD, DETECTIONS = 0.65, 0.01, 100
 STEPS = 500  # of an epoch
 PICTURES = 20  # in one batch that is judged
 
-# What differs from today's losses, which weigh 1 each. Several may be joined by a plus: giou5+quality.
+# What differs from five losses that weigh 1 each. Several may be joined by a plus; giou5+quality is the recipes'.
 VARIANTS: dict[str, dict[str, Any]] = {
     "none": {},
     "giou2": {"giou": 2.0},
@@ -68,28 +70,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
 # --- judging
 
 
-def averaged(kept: np.ndarray, boxes: np.ndarray, scores: np.ndarray, spread: float = 0.05) -> np.ndarray:
-    """Kept boxes, each the mean of all that overlap it by half, weighted by score and by nearness.
-
-    Source: He et al. 2019, "Bounding Box Regression with Uncertainty for Accurate Object Detection", section 3.3, with
-    the score in the place of the variance.
-    """
-    candidates = np.flatnonzero(scores >= SCORE_THRESHOLD)
-    overlaps = pairwise_iou(boxes[kept], boxes[candidates])
-    weights = (overlaps >= 0.5) * scores[candidates] * np.exp(-((1 - overlaps) ** 2) / spread)
-    return weights @ boxes[candidates] / weights.sum(axis=1, keepdims=True)
-
-
 def suppressed(boxes: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Today's: the boxes that NMS keeps, and their scores."""
+    """The boxes that NMS keeps, and their scores."""
     kept = non_max_suppression(boxes, scores, IOU_THRESHOLD, SCORE_THRESHOLD, DETECTIONS)
     return boxes[kept], scores[kept]
 
 
 def suppressed_and_averaged(boxes: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same, each box averaged with those that it has suppressed."""
+    """The same, each box averaged with those that it has suppressed: what `Predictor` does."""
     kept = non_max_suppression(boxes, scores, IOU_THRESHOLD, SCORE_THRESHOLD, DETECTIONS)
-    return (averaged(kept, boxes, scores) if len(kept) else boxes[kept]), scores[kept]
+    return average_boxes(boxes, scores, kept, SCORE_THRESHOLD), scores[kept]
 
 
 def ranked_by_oracle(boxes: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -151,17 +141,12 @@ def scores_of(network: keras.Model, config: Config, samples: Any, choices: dict[
 # --- training
 
 
-def iou(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
-    """IoU of corner boxes, pair by pair."""
+def ciou_loss(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
+    """Zheng et al. 2020, "Distance-IoU Loss", section 3.3: IoU, distance of the middles, likeness of the shapes."""
     low, high = ops.maximum(truth[..., :2], predicted[..., :2]), ops.minimum(truth[..., 2:], predicted[..., 2:])
     intersection = ops.prod(ops.maximum(high - low, 0), axis=-1)
     areas = [ops.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (truth, predicted)]
-    return intersection / ops.maximum(areas[0] + areas[1] - intersection, 1e-7)
-
-
-def ciou_loss(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
-    """Zheng et al. 2020, "Distance-IoU Loss", section 3.3: IoU, distance of the middles, likeness of the shapes."""
-    overlap = iou(truth, predicted)
+    overlap = intersection / ops.maximum(areas[0] + areas[1] - intersection, 1e-7)
     outer = ops.maximum(truth[..., 2:], predicted[..., 2:]) - ops.minimum(truth[..., :2], predicted[..., :2])
     apart = (truth[..., :2] + truth[..., 2:] - predicted[..., :2] - predicted[..., 2:]) / 2
     distance = ops.sum(ops.square(apart), axis=-1) / ops.maximum(ops.sum(ops.square(outer), axis=-1), 1e-7)
@@ -175,7 +160,7 @@ def ciou_loss(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
 
 
 class Varied(JointTraining):
-    """Joint training with weights, kinds and targets of the box losses that may differ from today's."""
+    """Joint training with weights, kinds and targets of the box losses that may differ from the recipes'."""
 
     def __init__(self, network: keras.Model, config: Config, variant: dict[str, Any]):
         super().__init__(network, config, (1.0,) * (len(config.classes) + 1))
@@ -190,12 +175,8 @@ class Varied(JointTraining):
         predicted = decode(ops.clip(offsets, -30.0, 30.0), self.anchors)
         losses = class_cross_entropy(y["classes"], logits)
         counted = ops.logical_or(positive, mine_hard_negatives(ops.stop_gradient(losses), positive))
-        if self.variant.get(
-            "quality"
-        ):  # a positive's class gets as much of one as its box has IoU, background the rest
-            quality = ops.stop_gradient(iou(truth, predicted))
-            losses_of_nothing = class_cross_entropy(ops.zeros_like(y["classes"]), logits)
-            losses = ops.where(positive, quality * losses + (1 - quality) * losses_of_nothing, losses)
+        if self.variant.get("quality"):
+            losses = ops.where(positive, losses + iou_aware_loss(truth, predicted, y["classes"], logits), losses)
         beta = self.variant.get("beta", 1.0)
         distances = ops.sum(smooth_l1(y["offsets"] / beta, offsets / beta), axis=-1) * beta
         overlap_loss = ciou_loss if self.variant.get("kind") == "ciou" else giou_loss
@@ -216,14 +197,14 @@ class Varied(JointTraining):
         return sum(weight * part for weight, part in zip(weights, parts, strict=True))
 
 
-def tuned(
-    name: str, variant: dict[str, Any], seed: int, given: argparse.Namespace, watchers: Any = lambda twin: ()
-) -> tuple[keras.Model, Config]:
+def tuned(name: str, variant: dict[str, Any], seed: int, given: argparse.Namespace) -> tuple[keras.Model, Config]:
     """A network that was trained on from a shipped one's weights, or from none."""
     config = replace(SHIPPED[name], image_size=tuple(given.size)) if given.size else SHIPPED[name]
     keras.utils.set_random_seed(seed)
     network = build_network(config)
-    if not given.fresh:
+    if given.weights:
+        network.load_weights(given.weights)
+    elif not given.fresh:
         network.set_weights(load_network(name).get_weights())
     twin = fused_twin(network)
     trainer = Varied(twin, config, variant)
@@ -244,7 +225,7 @@ def tuned(
         batches(samples, config, recipe.batch_size, seed=seed, zoom_share=zoom),
         epochs=epochs,
         steps_per_epoch=given.steps // epochs,
-        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *watchers(twin)],
+        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)],
         verbose=2 if epochs > 1 else 0,
     )
     network.set_weights(twin.get_weights())
@@ -266,9 +247,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--split", default="train")
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="to begin with, such as one that --save has kept")
     parser.add_argument("--save", type=Path, metavar="FOLDER")
     given = parser.parse_args()
-    ways: dict[str, Choice] = {"today": suppressed, "averaged": suppressed_and_averaged}
+    ways: dict[str, Choice] = {"not averaged": suppressed, "averaged": suppressed_and_averaged}
     if given.what == "errors":
         config = SHIPPED[given.network]
         samples = warehouse.split("validation", config.image_size)
@@ -281,13 +263,7 @@ def main() -> None:
             variant = {key: value for part in name.split("+") for key, value in VARIANTS[part].items()}
             start = time.process_time()
 
-            def keeping(twin, path=given.save and given.save / f"{given.network}-{name}-{seed}.part.weights.h5"):
-                if path is None:
-                    return []
-                path.parent.mkdir(parents=True, exist_ok=True)
-                return [keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: twin.save_weights(path))]
-
-            network, config = tuned(given.network, variant, seed, given, keeping)
+            network, config = tuned(given.network, variant, seed, given)
             row = {"variant": name, "seed": seed, "core minutes": round((time.process_time() - start) / 60, 1)}
             row |= scores_of(network, config, warehouse.split("validation", config.image_size), ways)
             print(json.dumps(row), flush=True)

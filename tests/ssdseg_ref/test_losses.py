@@ -11,11 +11,13 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.losses import (
     class_cross_entropy,
     dice_loss,
     dice_square_loss,
     giou_loss,
+    iou_aware_loss,
     mine_hard_negatives,
     multibox_loss,
     smooth_l1,
@@ -204,6 +206,28 @@ def test_boxes_that_do_not_touch_still_pull_at_each_other():
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_with_the_iou_aware_loss_a_class_gets_as_much_of_the_target_as_its_box_has_iou(seed):
+    rng = np.random.default_rng(seed)
+    truth, predicted = _random_boxes(rng, 40), _random_boxes(rng, 40)
+    predicted[:20] = truth[:20] + rng.normal(0, 0.01, (20, 4)).astype(np.float32)
+    classes, logits = rng.integers(1, 4, 40), rng.normal(0, 3, (40, 4)).astype(np.float32)
+    soft = np.zeros((40, 4), np.float32)
+    for row, (label, pair) in enumerate(zip(classes, zip(truth, predicted, strict=True), strict=True)):
+        soft[row, label] = pairwise_iou(*(box[None] for box in pair))[0, 0]
+        soft[row, 0] = 1 - soft[row, label]
+    expected = keras.losses.categorical_crossentropy(soft, logits, from_logits=True)
+    ours = class_cross_entropy(classes, logits) + iou_aware_loss(truth, predicted, classes, logits)
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+def test_the_iou_is_a_target_and_moves_no_box():
+    predicted = tf.Variable([[0.1, 0.1, 0.4, 0.4]])
+    with tf.GradientTape() as tape:
+        loss = iou_aware_loss(np.array([[0.1, 0.1, 0.3, 0.3]], np.float32), predicted, np.array([1]), np.eye(4)[[2]])
+    assert tape.gradient(loss, predicted) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_weighted_cross_entropy_is_the_weighted_mean_over_the_pixels_that_count(seed):
     mask, logits = _random_masks(np.random.default_rng(seed))
     shares = _softmax(logits.astype(np.float64))
@@ -384,6 +408,7 @@ def test_outputs_in_half_precision_are_summed_in_single(kind):
             weighted_cross_entropy(mask, pixels, WEIGHTS),
             *multibox_loss(labels, offsets, rows, deltas),
             ops.mean(giou_loss(boxes, corners)),
+            ops.mean(iou_aware_loss(boxes, corners, labels[0], rows[0])),
             ops.mean(smooth_l1(offsets, 300 * deltas)),
         ]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssdseg_ref.boxes import pairwise_iou
-from ssdseg_ref.nms import non_max_suppression
+from ssdseg_ref.nms import average_boxes, non_max_suppression
 
 THREE_APART = np.array([[0.0, 0, 0.2, 1], [0.3, 0, 0.5, 1], [0.6, 0, 0.8, 1]])
 
@@ -114,3 +114,44 @@ def test_boxes_that_are_not_finite_take_no_slot():
 def test_boxes_in_narrow_pixels_are_suppressed_as_in_fractions(kind):
     boxes = np.array([[0, 0, 200, 200], [10, 10, 200, 200], [210, 0, 250, 250]], kind)
     assert non_max_suppression(boxes, [0.9, 0.8, 0.7]).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_averaged_boxes_are_what_plain_arithmetic_finds_box_by_box(seed):
+    rng = np.random.default_rng(seed)
+    boxes, scores = _random_boxes(rng, 60), rng.random(60)
+    kept = non_max_suppression(boxes, scores, 0.65, 0.1)
+    overlaps = pairwise_iou(boxes.astype(float), boxes.astype(float))
+    for index, averaged in zip(kept, average_boxes(boxes, scores, kept, 0.1), strict=True):
+        sums, weights = np.zeros(4), 0.0
+        for other in range(60):
+            if scores[other] >= 0.1 and overlaps[index, other] >= 0.5:
+                weight = scores[other] * np.exp(-((1 - overlaps[index, other]) ** 2) / 0.05)
+                sums, weights = sums + weight * boxes[other], weights + weight
+        np.testing.assert_allclose(averaged, sums / weights, atol=1e-6)
+
+
+def test_a_box_that_is_alone_stays_where_it_is():
+    boxes = THREE_APART.astype(np.float32)
+    averaged = average_boxes(boxes, [0.2, 0.9, 0.5], [1, 0])
+    assert averaged.dtype == np.float32
+    np.testing.assert_allclose(averaged, boxes[[1, 0]], rtol=1e-6)
+
+
+def test_two_equal_votes_meet_in_the_middle():
+    boxes = np.array([[0, 0, 1, 1], [0.2, 0, 1.2, 1]])
+    (averaged,) = average_boxes(boxes, [0.5, 0.5], [0])
+    nearness = np.exp(-((1 / 3) ** 2) / 0.05)  # the IoU is 2 / 3
+    assert averaged[0] == pytest.approx(0.2 * nearness / (1 + nearness))
+
+
+def test_what_is_not_finite_or_scores_too_little_has_no_vote():
+    boxes = np.array([[0, 0, 1, 1], [0, 0, 1, np.nan], [0, 0, np.inf, 1], [0.1, 0, 1.1, 1]])
+    np.testing.assert_allclose(average_boxes(boxes, [0.9, 0.8, 0.7, 0.05], [0], 0.1), boxes[[0]])
+
+
+def test_a_box_without_area_stays_and_no_box_gives_none():
+    point = np.full((2, 4), 0.5)
+    np.testing.assert_array_equal(average_boxes(point, [0.9, 0.8], [0]), point[[0]])
+    assert average_boxes(point, [0.9, 0.8], []).shape == (0, 4)
+    assert average_boxes(np.empty((0, 4)), [], []).shape == (0, 4)

@@ -47,7 +47,7 @@ def with_people_to_be_seen(samples):
 def test_the_shipped_network_for_photographs_scores_what_its_card_says():
     scores = evaluate(Predictor(load_network("photos"), PHOTOS), pennfudan.read(PENNFUDAN, "validation"))
     found = (scores.mean_ap50, scores.mean_ap, scores.mean_iou)
-    assert found == pytest.approx((0.973, 0.697, 0.833), abs=0.01)
+    assert found == pytest.approx((0.973, 0.709, 0.833), abs=0.01)
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from ssdseg_ref.blocks import conv_bn, output_conv
 from ssdseg_ref.config import LESSON
 from ssdseg_ref.data import warehouse
 from ssdseg_ref.data.files import LazySamples
+from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import Sample
 from ssdseg_ref.training import (
     CHECKPOINTS,
@@ -114,8 +115,6 @@ def test_a_finished_training_gives_its_network_back_and_trains_no_more(uninterru
 
 def test_the_network_ends_with_the_averaged_weights_of_its_best_epoch(uninterrupted, scenes):
     """`val_loss` was measured on averaged weights: the network that comes back has to reach the least of them."""
-    from ssdseg_ref.data.pipeline import batches
-
     network, history, _ = uninterrupted
     trainer = JointTraining(network, CONFIG, RECIPE.class_weights)
     trainer.compile()
@@ -159,11 +158,28 @@ def test_a_killed_training_goes_on_and_ends_where_it_would_have_ended(uninterrup
 def test_a_training_that_an_older_course_has_begun_is_the_same_training():
     """Its notes, and the folder of lesson 8, know nothing of what came later."""
     begun = _begun_with(CONFIG, RECIPE, [], [])
-    later = {"strong", "taken_over_rate", "has_masks"}
+    later = {"strong", "taken_over_rate", "giou_weight", "iou_aware", "has_masks"}
     assert not later & {*begun["recipe"], *begun["config"]}
     assert not any(name in repr((CONFIG, RECIPE)) for name in later)
-    other = _begun_with(replace(CONFIG, has_masks=False), replace(RECIPE, strong=True, taken_over_rate=0.5), [], [])
+    younger = replace(RECIPE, strong=True, taken_over_rate=0.5, giou_weight=5, iou_aware=True)
+    other = _begun_with(replace(CONFIG, has_masks=False), younger, [], [])
     assert later <= {*other["recipe"], *other["config"]}
+
+
+def test_the_recipe_weighs_giou_and_teaches_scores_the_iou(scenes):
+    """Each part is tracked as it is; their sum is weighted."""
+    network = tiny_network()
+    inputs, wanted = next(iter(batches(scenes[:8], CONFIG, 8)))
+    outputs, parts = network(inputs), {}
+    for weight, aware in ((1.0, False), (5.0, False), (5.0, True)):
+        trainer = JointTraining(network, CONFIG, RECIPE.class_weights, giou_weight=weight, iou_aware=aware)
+        total = float(trainer.compute_loss(inputs, wanted, outputs))
+        sizes = {tracker.name: float(tracker.result()) for tracker in trainer.trackers}
+        assert total == pytest.approx(sum(sizes.values()) + (weight - 1) * sizes["giou"], rel=1e-5)
+        parts[weight, aware] = sizes
+    assert parts[1.0, False] == parts[5.0, False]
+    changed = {name for name, size in parts[5.0, True].items() if size != parts[5.0, False][name]}
+    assert changed == {"class"}
 
 
 def grey(label):

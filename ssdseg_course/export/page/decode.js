@@ -117,6 +117,23 @@ function nonMaxSuppression(boxes, shares, values, label, thresholds, most) {
   return kept;
 }
 
+// A kept box as the mean of all of its class that overlap it by half or more, weighted by score and by nearness: those
+// that suppression has dropped have seen the same thing. `average_boxes` of `ssdseg_ref.nms`.
+function averageBox(boxes, shares, values, label, thresholds, kept) {
+  const sum = [0, 0, 0, 0];
+  let votes = 0;
+  for (let n = 0; n < boxes.length / 4; n++) {
+    const score = shares[n * values + label];
+    if (!(score >= thresholds.score)) continue;
+    const overlap = iou(boxes, kept, n);
+    if (!(overlap >= 0.5)) continue;
+    const weight = score * Math.exp(-((1 - overlap) ** 2) / 0.05);
+    for (let side = 0; side < 4; side++) sum[side] += weight * boxes[4 * n + side];
+    votes += weight;
+  }
+  return votes > 0 ? sum.map(side => side / votes) : Array.from(boxes.subarray(4 * kept, 4 * kept + 4));
+}
+
 // (h, w, values) logits -> the class of each of height x width pixels. The logits are resized, not the classes, so
 // edges stay smooth.
 function classesOfPixels(logits, fromWidth, fromHeight, values, width, height) {
@@ -163,7 +180,7 @@ function detections(boxes, shares, values, mask, thresholds, decoding) {
   for (let label = 1; label < values; label++) {
     if (pixels[label] < decoding.gate_pixels) continue;
     for (const n of nonMaxSuppression(boxes, shares, values, label, thresholds, decoding.max_detections)) {
-      found.push({box: Array.from(boxes.subarray(4 * n, 4 * n + 4)), label, score: shares[n * values + label]});
+      found.push({box: averageBox(boxes, shares, values, label, thresholds, n), label, score: shares[n * values + label]});
     }
   }
   return found.sort((a, b) => b.score - a.score).slice(0, decoding.max_detections);
