@@ -20,6 +20,7 @@ class Refuses:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Refuses())
+sys.platform = "emscripten"
 for module, name in ((os, "fork"), (signal, "setitimer")):
     delattr(module, name)
 """
@@ -32,14 +33,6 @@ for name in EXERCISES:
     if name[:2] in ("00", "01", "02", "03"):
         exercise = EXERCISES[name]
         print(name, report_on(exercise, exercise.reference, 7).passed)
-"""
-
-SCENES = """
-import hashlib
-from ssdseg_ref.data.warehouse import render
-
-scene = render(3)
-print(hashlib.sha256(scene.image.tobytes() + scene.mask.tobytes()).hexdigest())
 """
 
 
