@@ -13,7 +13,6 @@ change exactly when the drawing does, also when it does because of another relea
 """
 
 import hashlib
-import multiprocessing
 import os
 import shutil
 import signal
@@ -21,8 +20,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -163,7 +161,7 @@ def _make_cache(
     except OSError as error:
         if open_cache(folder, len(seeds), size) is None:  # else another process was quicker with the same scenes
             raise _cannot_keep(folder, error.strerror or str(error)) from error
-    except BrokenProcessPool as error:
+    except BrokenExecutor as error:
         raise OSError("a process that draws scenes was ended from outside, perhaps for lack of memory") from error
 
 
@@ -244,10 +242,14 @@ def _fetch(jobs: Sequence[Job], elsewhere: Elsewhere) -> Generator[tuple[int, An
 
 def _run(jobs: Sequence[Job]) -> Generator[tuple[int, Annotations], None, None]:
     """Results of `_draw_chunk` in whatever order they come."""
-    workers = min(cores(), len(jobs))
+    workers = 1 if sys.platform == "emscripten" else min(cores(), len(jobs))
     if workers == 1:
         yield from (_draw_chunk(*job) for job in jobs)
         return
+    # Imported here, for the browser's Python has no processes, and no module for them.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     # "spawn" and not "fork": a fork of a process in which TensorFlow runs threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_live_and_stop_with_the_parent) as pool:
@@ -287,6 +289,8 @@ def _live_and_stop_with_the_parent() -> None:
 
 
 def _end_with_the_parent() -> None:
+    import multiprocessing
+
     if parent := multiprocessing.parent_process():
         parent.join()
     os._exit(1)
