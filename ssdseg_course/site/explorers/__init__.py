@@ -10,7 +10,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-
 from ssdseg_course.explorers.anchors import explore_anchors
 from ssdseg_course.explorers.cost import explore_cost
 from ssdseg_course.explorers.explorer import Explorer
@@ -40,6 +39,7 @@ class Page:
         caption: what to try, in a sentence or two.
         controls: attributes of the explorer, as the page shows them, one under another.
         ends: names of the two ends of each range.
+        scenes: how many the page has, where it has fewer than the notebook.
     """
 
     explore: Callable[[], Explorer]
@@ -47,6 +47,7 @@ class Page:
     caption: str
     controls: tuple[str, ...]
     ends: dict[str, tuple[str, str]] = field(default_factory=dict)
+    scenes: int | None = None
 
 
 PAGES = {
@@ -56,20 +57,21 @@ PAGES = {
         "Go through scenes that the network has never seen, and lower the least score until boxes appear that should "
         "not be there.",
         ("scene", "least_score"),
+        scenes=data.TEST_SCENES,
     ),
     "anchors": Page(
         explore_anchors,
         "Anchors over a scene",
-        "Choose scales and ratios until every box reaches an IoU of 0.5, then look for a scene where they fail. A click "
-        "on the picture chooses a cell.",
+        "Choose scales and ratios until every box reaches an IoU of 0.5, then look for a scene where they fail. A "
+        "click on the picture chooses a cell.",
         ("level", "scales", "ratios", "cell", "scene"),
         {"scales": ("scale", "next scale")},
     ),
     "matching": Page(
         lambda: explore_matching(box=3),
         "Which anchors answer for a box",
-        "Raise the threshold until only the first anchor is left to the box, then move the box: drag it on the picture, "
-        "or set its sides with the sliders.",
+        "Raise the threshold until only the first anchor is left to the box, then move the box: drag it on the "
+        "picture, or set its sides with the sliders.",
         ("threshold", "box", "x", "y", "scene"),
         {"x": ("left side, pixels", "right side, pixels"), "y": ("upper side, pixels", "lower side, pixels")},
     ),
@@ -99,12 +101,14 @@ PAGES = {
         "Look at what the hardest negatives are taken for, and at the positives beside them. How many negatives per "
         "positive does it take until the least hard of them is easy?",
         ("scene", "ratio", "positives"),
+        scenes=data.RAW_SCENES,
     ),
     "suppression": Page(
         explore_suppression,
         "What suppression keeps",
         "Find an IoU at which one person keeps two boxes, and one at which two people have to share a box.",
         ("scene", "label", "iou_threshold", "score_threshold"),
+        scenes=data.RAW_SCENES,
     ),
     "field_of_view": Page(
         explore_field_of_view,
@@ -118,6 +122,7 @@ PAGES = {
         "Which least score would you choose for this scene: where nothing is missed, or where nobody is alarmed for "
         "nothing? Does it suit the next scene?",
         ("scene", "least_score"),
+        scenes=data.TEST_SCENES,
     ),
     "quantization": Page(
         lambda: explore_quantization(bits=3),
@@ -162,8 +167,8 @@ def _write(path: Path, content: bytes) -> None:
 def _shown(page: Page) -> Explorer:
     """The notebook's explorer, with as many scenes as the page has."""
     explorer = page.explore()
-    if page.explore in (explore_predictions, explore_mining, explore_suppression, explore_hits):
-        vars(explorer)["scene"].max = data.TEST_SCENES - 1
+    if page.scenes is not None:
+        vars(explorer)["scene"].max = page.scenes - 1
     return explorer
 
 

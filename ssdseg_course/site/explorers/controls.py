@@ -46,7 +46,8 @@ def control(explorer: str, name: str, widget: Any, ends: Mapping[str, tuple[str,
                 for words, value in widget.options
             )
             label = f'<label for="{place}">{escape(widget.description)}</label>'
-            return f'<div class="explorer-row">{label}<select id="{place}" {_kind(name, "select")}>{options}</select></div>'
+            choice = f'<select id="{place}" {_kind(name, "select")}>{options}</select>'
+            return f'<div class="explorer-row">{label}{choice}</div>'
     raise TypeError(f"a page has no control for a {type(widget).__name__}")
 
 
@@ -67,22 +68,25 @@ def _row(place: str, label: str, attributes: str, shown: str) -> str:
 def _radio_buttons(place: str, name: str, widget: Any) -> str:
     options: Sequence[Any] = widget.options
     pairs = [option if isinstance(option, tuple) else (option, option) for option in options]
-    buttons = "".join(
-        f'<label><input type="radio" name="{place}" value="{_json(value)}"{" checked" * (value == widget.value)}>'
-        f"<span>{escape(words)}</span></label>"
-        for words, value in pairs
-    )
-    legend = f"<legend>{escape(widget.description)}</legend>"
-    return f'<fieldset class="explorer-choice" {_kind(name, "choice")}>{legend}{buttons}</fieldset>'
+    buttons = [(words, value, value == widget.value) for words, value in pairs]
+    return _group(_kind(name, "choice"), widget.description, f'type="radio" name="{place}"', buttons)
 
 
 def _check_boxes(name: str, boxes: Mapping[str, Any]) -> str:
+    buttons = [(words, words, box.value) for words, box in boxes.items()]
+    return _group(_kind(name, "flags"), "aspect ratios, width : height", 'type="checkbox"', buttons)
+
+
+def _group(kind: str, legend: str, attributes: str, buttons: Sequence[tuple[str, Any, bool]]) -> str:
+    """Buttons by their words, their values, and whether they are pressed."""
     inputs = "".join(
-        f'<label><input type="checkbox" value="{_json(words)}"{" checked" * box.value}><span>{escape(words)}</span></label>'
-        for words, box in boxes.items()
+        f'<label><input {attributes} value="{_json(value)}"{" checked" * pressed}><span>{escape(words)}</span></label>'
+        for words, value, pressed in buttons
     )
-    legend = "<legend>aspect ratios, width : height</legend>"
-    return f'<fieldset class="explorer-choice" {_kind(name, "flags")}>{legend}{inputs}</fieldset>'
+    return (
+        f'<fieldset class="explorer-choice" {kind}><legend>{escape(legend)}</legend>'
+        f'<div class="explorer-options">{inputs}</div></fieldset>'
+    )
 
 
 def _kind(name: str, kind: str) -> str:

@@ -27,7 +27,8 @@ from ssdseg_ref.data.warehouse import SPLITS
 from ssdseg_ref.metrics import assign_detections
 from ssdseg_ref.plot import MASK_OPACITY, class_colour, mask_palette
 
-TEST_SCENES = 40  # of the 100 that the notebook offers: each is an answer of the network, kept whole
+TEST_SCENES = 40  # of the 100 that the notebook offers, with what the network finds there
+RAW_SCENES = 20  # of those, with all that it says before anything is filtered: 100 kB each
 QUALITY = 75  # of WebP
 LEAST_SCORE = 0.05  # where the explorers' sliders begin
 SEEN = range(matching.SCENES)  # scenes without a network; the anchor explorer shows the first 100 of them
@@ -40,7 +41,12 @@ def files() -> Files:
     for seed in (*SEEN, *_test_seeds()):
         yield f"scenes/{seed}.webp", _scene(seed).picture
     boxes = {"anchors": anchors_data(), "matching": matching_data()}
-    small = {"cost": cost_data(), "relu": relu_data(), "quantization": quantization_data(), "field_of_view": field_data()}
+    small = {
+        "cost": cost_data(),
+        "relu": relu_data(),
+        "quantization": quantization_data(),
+        "field_of_view": field_data(),
+    }
     for name, content in {**boxes, **small, "network": network_data()}.items():
         yield f"data/{name}.json", _json(content)
     yield "scenes/brightness.webp", _grey()
@@ -92,9 +98,7 @@ def relu_data() -> dict[str, Any]:
     """The spiral and the random matrices; for each number of dimensions what is lost on average."""
     return {
         "spiral": relu.spiral(),
-        "matrices": {
-            n: [relu.draw_matrix(n, number) for number in range(relu.MOST_MATRICES)] for n in relu.DIMENSIONS
-        },
+        "matrices": {n: [relu.draw_matrix(n, number) for number in range(relu.MOST_MATRICES)] for n in relu.DIMENSIONS},
         "lost": {n: relu.lost(n) for n in relu.DIMENSIONS},
         "colours": [relu.START, relu.END],
     }
@@ -112,17 +116,17 @@ def field_data() -> dict[str, Any]:
 
 
 def network_data() -> dict[str, Any]:
-    """What the network says of the test scenes before anything is filtered: what mining and suppression need of it."""
-    outputs = [raw_output(seed) for seed in _test_seeds()]
+    """What the network says of test scenes before anything is filtered: what mining and suppression need of it."""
+    seeds = _test_seeds()[:RAW_SCENES]
     return {
         "image_size": IMAGE_SIZE,
         "classes": CLASSES,
-        "seeds": _test_seeds(),
-        "anchors": outputs[0].anchors,
+        "seeds": seeds,
+        "anchors": raw_output(seeds[0]).anchors,
         "nearly": mining.NEARLY,
         "least_negatives": mining.LEAST_NEGATIVES,
         "drawn": mining.HARDEST_DRAWN,
-        "scenes": [{**_mined(seed), **_scored(seed)} for seed in _test_seeds()],
+        "scenes": [{**_mined(seed), **_scored(seed)} for seed in seeds],
     }
 
 

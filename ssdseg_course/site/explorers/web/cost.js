@@ -1,6 +1,6 @@
 // The cost explorer: what a standard and a separable convolution cost, for any kernel, number of channels and map.
 
-import { circle, LARGE, line, rect, SMALL, text } from "./diagram.js";
+import { circle, halo, LARGE, line, rect, text } from "./diagram.js";
 import { fixed, percent, range, thousands } from "./words.js";
 
 export const DATA = "cost";
@@ -43,8 +43,6 @@ function axis(top, name, first, last, standard, separable, factor, width) {
     + halo(label(there, upper, `standard ${thousands(standard)}`))
     + halo(label(here, lower, `separable ${thousands(separable)}, ${factor}`));
 }
-
-const halo = words => words.replace("<text", '<text paint-order="stroke" stroke="var(--explorer-paper)" stroke-width="4"');
 
 // The standard price as a bar, the separable one on the same scale, and its two steps; enlarged, if it is less.
 function bars(top, price, share, width) {

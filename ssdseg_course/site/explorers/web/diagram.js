@@ -8,6 +8,9 @@ export function text(x, y, words, { size = SMALL, anchor = "start", fill = "var(
   return `<text x="${x}" y="${y}" font-size="${size}" font-weight="${weight}" text-anchor="${anchor}" dominant-baseline="central" fill="${fill}">${escaped(words)}</text>`;
 }
 
+// A text with a rim of the page's colour, for where lines pass behind it.
+export const halo = words => words.replace("<text", '<text paint-order="stroke" stroke="var(--explorer-paper)" stroke-width="4"');
+
 export function line(x0, y0, x1, y1, { stroke = "var(--explorer-ink)", width = 1, dash = "" } = {}) {
   return `<line x1="${x0}" y1="${y0}" x2="${x1}" y2="${y1}" stroke="${stroke}" stroke-width="${width}" stroke-dasharray="${dash}"/>`;
 }

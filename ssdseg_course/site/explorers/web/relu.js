@@ -30,7 +30,7 @@ export function view({ dimensions, matrix }, data, width) {
   const lines = spiral(first, side, points, data.colours, "a spiral in 2 dimensions")
     + spiral(second, side, back.map(([x, y]) => [x / largest, y / largest]), data.colours, `back from ${dimensions} dimensions`)
     + (narrow ? "" : line(width / 2 - 12, 24 + side / 2, width / 2 + 8, 24 + side / 2, { width: 3 }) + `<path d="M${width / 2 + 4} ${24 + side / 2 - 7}l10 7l-10 7Z" fill="var(--explorer-ink)"/>`)
-    + text(0, second[1] + side + 20, "The inner end is thin and blue, the outer one thick and yellow.");
+    + text(0, second[1] + side + 20, "Inner end: thin, blue. Outer end: thick, yellow.");
   const moved = distance(points, back), mean = data.lost[dimensions];
   const verdict = mean > 0.25 ? "Whole pieces of it are folded or gone."
     : mean < 0.165 ? "It is bent, but hardly anything is lost." : "It is bent out of shape, but mostly there.";

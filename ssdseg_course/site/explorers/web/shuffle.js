@@ -1,6 +1,6 @@
 // The shuffle explorer: where each channel goes, and which channels know of one of them after some units.
 
-import { circle, line, rect, SMALL, text } from "./diagram.js";
+import { circle, halo, line, rect, text } from "./diagram.js";
 import { range } from "./words.js";
 
 const CHANNELS = 12, HALF = CHANNELS / 2;
@@ -24,7 +24,6 @@ export function view({ channel, units, shuffled }, _, width) {
   let lines = text(0, 8, "passes as it is") + text(width, 8, "worked on, all from all", { anchor: "end" });
   rows.forEach((knows, number) => {
     const y = top + high * number + 18;
-    lines += text(0, y - 10, number ? `after unit ${number}` : "input");
     if (number < units) order(shuffled).forEach((source, to) => {
       const worked = source >= HALF;
       lines += line(middle(source), y + side, middle(to), y + high, { stroke: worked ? "var(--explorer-worked)" : "var(--explorer-line)", width: 2, dash: worked ? "6 4" : "" });
@@ -32,6 +31,7 @@ export function view({ channel, units, shuffled }, _, width) {
   });
   rows.forEach((knows, number) => {
     const y = top + high * number + 18;
+    lines += halo(text(0, y - 10, number ? `after unit ${number}` : "input"));
     knows.forEach((it, place) => {
       lines += rect(middle(place) - side / 2, y, side, side, "var(--explorer-paper)");
       if (it) lines += circle(middle(place), y + side / 2, side / 2 - 2, KNOWS, "#000");
