@@ -32,10 +32,10 @@ def control(explorer: str, name: str, widget: Any, ends: Mapping[str, tuple[str,
             sliders = "".join(_slider(f"{place}-{end}", *pair, widget) for end, pair in enumerate(pairs))
             return f'<div class="explorer-ends" {_kind(name, "ends")}>{sliders}</div>'
         case widgets.SelectionSlider():
-            options, value = [option[1] if isinstance(option, tuple) else option for option in widget.options], widget
-            limits = f'min="0" max="{len(options) - 1}" step="1" value="{options.index(value.value)}"'
-            listed = f'data-options="{_json(options)}" aria-valuetext="{value.value}"'
-            return _row(place, widget.description, f"{_kind(name, 'options')} {listed} {limits}", str(value.value))
+            values = [option[1] if isinstance(option, tuple) else option for option in widget.options]
+            limits = f'min="0" max="{len(values) - 1}" step="1" value="{values.index(widget.value)}"'
+            listed = f'data-options="{_json(values)}" aria-valuetext="{widget.value}"'
+            return _row(place, widget.description, f"{_kind(name, 'options')} {listed} {limits}", str(widget.value))
         case widgets.IntSlider() | widgets.FloatSlider():
             return _slider(place, widget.description, widget.value, widget, _kind(name, "number"))
         case widgets.ToggleButtons():
