@@ -240,14 +240,12 @@ def test_the_keyboard_alone_moves_every_control(open_page, name):
         group.evaluate(
             "one => (one.matches('input, select') ? one : one.querySelector('input:checked, input')).focus()"
         )
-        for key in ("Space",) if kind == "flags" else ("ArrowLeft", "ArrowRight", "ArrowRight"):
+        for key in ("Space",) if kind == "flags" else ("ArrowLeft", "ArrowRight"):  # the first may stand at its end
             tab.keyboard.press(key)
-        tab.evaluate(DRAWN)
-        assert tab.evaluate(NOW, name)["state"][control] != before or kind == "choice", control
-        if kind == "choice":
-            tab.keyboard.press("ArrowRight")
             tab.evaluate(DRAWN)
-            assert tab.evaluate(NOW, name)["state"][control] != before, control
+            if (after := tab.evaluate(NOW, name)["state"][control]) != before:
+                break
+        assert after != before, control
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
