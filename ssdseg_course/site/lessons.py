@@ -89,7 +89,7 @@ def _write_solutions(lesson: Lesson, source: Path, solutions: list[tuple[str, st
     folder = source / "solutions"
     folder.mkdir(exist_ok=True)
     parts = [
-        f"# Solutions of lesson {lesson.number}\n\nTry it yourself first: a check says what is wrong, and a hint helps. "
+        f"# Solutions of lesson {lesson.number}\n\nTry it yourself first: a check says what is wrong. "
         f"Back to [the lesson](../lessons/{lesson.name}.ipynb)."
     ]
     for heading, code in solutions:
