@@ -1,6 +1,7 @@
 """Builds the site: sources in a temporary folder, pages beside the old site, then one in place of the other."""
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import shutil
@@ -109,9 +110,7 @@ def write_fragments(folder: Path) -> dict[str, str]:
     """The explorers that run in a page, by name; their files go into the folder."""
     if importlib.util.find_spec("ssdseg_course.site.explorers") is None:
         return {}
-    from ssdseg_course.site.explorers import write_explorers
-
-    return dict(write_explorers(folder))
+    return dict(importlib.import_module("ssdseg_course.site.explorers").write_explorers(folder))
 
 
 def _run_sphinx(source: Path, out: Path) -> None:

@@ -77,9 +77,7 @@ def _write_api(source: Path, root: Path) -> None:
         text = f"{title}\n{'=' * len(title)}\n\n.. automodule:: {name}\n   :members:\n"
         _write(source, f"api/{name}.rst", text)
     toc = "\n".join(names)
-    intro = (
-        "The reference implementation, module by module: what each function takes, gives and refuses, and its source."
-    )
+    intro = "Module by module: what each function takes, gives and refuses, and where it comes from."
     _write(
         source,
         "api/index.md",
@@ -97,9 +95,7 @@ def _front(root: Path, explorers: bool, lite: bool) -> str:
     cards = [name.removesuffix(".md") for name in _documents(root) if name.startswith("datasets/")]
     front = (PAGES / "index.md").read_text(encoding="utf-8").replace("ROWS", "\n".join(rows))
     if lite:
-        front += (
-            '\n<p><a href="lite/index.html">Lessons that run in your browser</a>, without installing anything.</p>\n'
-        )
+        front += '\n<p><a href="lite/index.html">Lessons that run in your browser</a>, with nothing to install.</p>\n'
     return "\n\n".join(
         [
             front,

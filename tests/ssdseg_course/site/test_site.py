@@ -57,9 +57,11 @@ def test_every_link_within_the_site_leads_somewhere_and_others_are_https(pages):
             if parts.scheme in ("data", "mailto") or parts.scheme == "https":
                 continue
             target = path if not parts.path else (path.parent / unquote(parts.path)).resolve()
-            if parts.scheme or not target.is_file():
-                wrong.append((path.name, link))
-            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].names:
+            if (
+                parts.scheme
+                or not target.is_file()
+                or (parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].names)
+            ):
                 wrong.append((path.name, link))
     assert wrong == []
 
