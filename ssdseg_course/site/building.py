@@ -134,6 +134,7 @@ def _run_sphinx(source: Path, out: Path) -> None:
     if text := warnings.getvalue().strip():
         lines = text.replace(f"{source}/", "").splitlines()
         raise SiteError(f"the site has {len(lines)} lines of warnings:\n" + "\n".join(lines[:40]))
+    shutil.rmtree(out / "_sources", ignore_errors=True)
     for name in (".buildinfo", "objects.inv"):
         with contextlib.suppress(FileNotFoundError):
             (out / name).unlink()
