@@ -13,7 +13,6 @@ from ssdseg_course.manifest import LESSONS, ROOT
 from ssdseg_course.site import building, lessons
 from ssdseg_course.site.errors import SiteError
 
-pytestmark = pytest.mark.xdist_group("site")
 HTTP_ALONE = ("host.robots.ox.ac.uk",)  # PASCAL VOC, as its authors give the address
 LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 
@@ -37,20 +36,7 @@ class Page(HTMLParser):
             self.pictures.append(values.get("alt"))
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    out = tmp_path_factory.mktemp("site") / "out"
-    building.build(out)
-    return out
-
-
-@pytest.fixture(scope="module")
-def pages(site):
-    return {path: Page(path) for path in site.rglob("*.html") if "_static" not in path.parts}
-
-
-@pytest.mark.full
-def test_every_link_within_the_site_leads_somewhere_and_others_are_https(pages):
+def every_link_within_the_site_leads_somewhere_and_others_are_https(pages):
     wrong = []
     for path, page in pages.items():
         for link in {*page.links, *page.loads}:
@@ -67,18 +53,15 @@ def test_every_link_within_the_site_leads_somewhere_and_others_are_https(pages):
     assert wrong == []
 
 
-@pytest.mark.full
-def test_no_page_loads_anything_from_another_host(pages):
+def no_page_loads_anything_from_another_host(pages):
     assert [(path.name, load) for path, page in pages.items() for load in page.loads if urlsplit(load).netloc] == []
 
 
-@pytest.mark.full
-def test_every_picture_has_words(pages):
+def every_picture_has_words(pages):
     assert [path.name for path, page in pages.items() for alt in page.pictures if not alt] == []
 
 
-@pytest.mark.full
-def test_a_lesson_has_its_outputs_and_no_solution_and_the_solutions_are_folded(site):
+def a_lesson_has_its_outputs_and_no_solution_and_the_solutions_are_folded(site):
     for lesson in LESSONS:
         learners = (site / "lessons" / f"{lesson.name}.html").read_text(encoding="utf-8")
         solutions = (site / "solutions" / f"{lesson.name}.html").read_text(encoding="utf-8")
@@ -88,8 +71,7 @@ def test_a_lesson_has_its_outputs_and_no_solution_and_the_solutions_are_folded(s
         assert solutions.count("<details>") == solutions.count("</details>") > 0
 
 
-@pytest.mark.full
-def test_pages_have_no_violation_that_axe_finds_and_fit_a_phone(site):
+def pages_have_no_violation_that_axe_finds_and_fit_a_phone(site):
     from axe_playwright_python.sync_playwright import Axe
 
     sys.path.insert(0, str(ROOT / "tests" / "browser"))
@@ -113,6 +95,18 @@ def test_pages_have_no_violation_that_axe_finds_and_fit_a_phone(site):
         browser.close()
     assert wrong == []
     assert others == []
+
+
+@pytest.mark.full
+def test_the_site_is_whole_and_open_to_all_readers(tmp_path):  # one test, for the build takes longer than all of them
+    site = tmp_path / "out"
+    building.build(site)
+    pages = {path: Page(path) for path in site.rglob("*.html") if "_static" not in path.parts}
+    every_link_within_the_site_leads_somewhere_and_others_are_https(pages)
+    no_page_loads_anything_from_another_host(pages)
+    every_picture_has_words(pages)
+    a_lesson_has_its_outputs_and_no_solution_and_the_solutions_are_folded(site)
+    pages_have_no_violation_that_axe_finds_and_fit_a_phone(site)
 
 
 def test_the_site_s_own_texts_are_spelt_as_the_british_do():
