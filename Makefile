@@ -25,7 +25,7 @@ endef
 export FITS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all slow bench lab lessons lint format clean
+.PHONY: help setup demo test test-all slow bench lab lessons site lint format clean
 
 help:  ## Show what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -65,6 +65,9 @@ lab: $(READY)  ## Open the lessons in JupyterLab.
 lessons: $(READY)  ## Build the notebooks of solutions/ and lessons/ from their source.
 	$(BIN)/python -m ssdseg_course.authoring build
 
+site: $(READY)  ## Build the course's static site into site/; offline.
+	$(BIN)/python -m ssdseg_course.site site
+
 lint: $(READY)  ## Check style, formatting and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -75,4 +78,4 @@ format: $(READY)  ## Mend style and formatting.
 	$(BIN)/ruff format
 
 clean:  ## Remove what can be made again: .venv, caches, pictures.
-	rm -rf $(VENV) out build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) out site build *.egg-info .pytest_cache .ruff_cache .mypy_cache

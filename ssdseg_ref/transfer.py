@@ -61,7 +61,7 @@ def linear_probe(features: ArrayLike, labels: ArrayLike, weight_decay: float) ->
     Returns:
         weights: (D,) float64, and
         bias: float, which costs nothing: together they make sum((features @ weights + bias - labels)**2) +
-            weight_decay * sum(weights**2) the least.
+        weight_decay * sum(weights**2) the least.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning", section 3.4.1.
     """

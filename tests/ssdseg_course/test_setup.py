@@ -65,9 +65,10 @@ def test_the_version_is_told():
 
 def test_every_library_that_is_imported_is_declared():
     runtime = declared(PYPROJECT["dependencies"])
-    assert imported("ssdseg_ref", "ssdseg_course") - runtime == set()
     extras = PYPROJECT["optional-dependencies"]
-    assert imported("tests") - runtime - declared(extras["dev"] + extras["export"]) == set()  # dev takes the latter in
+    assert imported("ssdseg_ref", "ssdseg_course") - runtime - declared(extras["site"]) == set()
+    taken_in = extras["dev"] + extras["export"] + extras["site"]  # dev takes the other two in
+    assert imported("tests") - runtime - declared(taken_in) == set()
 
 
 def test_every_library_that_is_declared_is_imported_or_has_a_reason():
@@ -78,7 +79,7 @@ def test_the_tools_of_an_export_are_declared_where_their_absence_is_answered_wit
     needed = {plain(package) for packages in NEEDED.values() for package in packages}
     assert declared(PYPROJECT["optional-dependencies"]["export"]) == needed
     assert f'pip install "{PYPROJECT["name"]}[export]"' == INSTALL
-    assert f"{PYPROJECT['name']}[export]" in PYPROJECT["optional-dependencies"]["dev"]
+    assert f"{PYPROJECT['name']}[export,site]" in PYPROJECT["optional-dependencies"]["dev"]
 
 
 def test_the_tested_version_of_every_library_is_pinned():

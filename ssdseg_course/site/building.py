@@ -1,0 +1,151 @@
+"""Builds the site: sources in a temporary folder, pages beside the old site, then one in place of the other."""
+
+import contextlib
+import importlib
+import importlib.util
+import io
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ssdseg_course.manifest import LESSONS, ROOT
+from ssdseg_course.site import lessons, texts
+from ssdseg_course.site.errors import SiteError
+
+__all__ = ["SiteError", "build"]
+
+NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "latex2mathml")
+MARK = ".nojekyll"  # in every site of ours; it also tells the host to serve folders that begin with "_"
+LIVE = "network"  # the folder of the page that runs a network
+LIVE_NETWORK, LIVE_BITS = "lesson", 16
+CONF = """
+project = "One small network that detects and segments"
+author = copyright = ""
+html_show_copyright = html_show_sphinx = False
+html_title = "One small network"
+html_last_updated_fmt = None
+language = "en_GB"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "ssdseg_course.site.sphinx_parts"]
+html_theme = "sphinx_book_theme"
+html_theme_options = {
+    "use_download_button": False, "use_fullscreen_button": False, "show_toc_level": 2, "launch_buttons": {},
+    "pygments_light_style": "a11y-high-contrast-light", "pygments_dark_style": "a11y-high-contrast-dark",
+}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = ["site.js"]
+html_copy_source = html_show_sourcelink = False
+html_math_renderer = "mathml"
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_use_ivar = True
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}
+nb_merge_streams = True
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
+myst_heading_anchors = 6
+suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "ref.python"]
+"""
+
+
+def build(out: Path, root: Path = ROOT, say: Callable[[str], None] = lambda words: None) -> None:
+    """Write the site into a folder, whole or not at all; a site that stands there is replaced.
+
+    Args:
+        out: the folder.
+        root: the repository.
+        say: is told what is being done.
+
+    Raises:
+        SiteError: if a package or a notebook is missing or broken, or something else than a site is there.
+        OSError: if something cannot be written.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SiteError(f'{missing[0]} is not installed: pip install "ssdseg-course[site]"')
+    if not (root / "solutions").is_dir():
+        raise SiteError(f"{root / 'solutions'} is missing: the site is built in a clone of the repository")
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists()))):
+        raise SiteError(f"{out} holds something that is not a site; name another folder, or remove it first")
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="ssdseg-site-") as source,
+        tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside,
+    ):
+        draft = Path(beside) / "new"
+        say("lessons and texts")
+        _write_sources(Path(source), root, (out / "lite").is_dir())
+        say("pages")
+        _run_sphinx(Path(source), draft)
+        say("the network that runs in the page")
+        _write_network(draft / LIVE)
+        (draft / MARK).touch()
+        if (lite := out / "lite").is_dir():
+            shutil.copytree(lite, draft / "lite")
+        if out.exists():
+            out.rename(Path(beside) / "old")
+        draft.rename(out)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    say(f"{out / 'index.html'}: open it in a browser; {size / 1e6:.0f} MB in all")
+
+
+def _write_sources(source: Path, root: Path, lite: bool) -> None:
+    (source / "conf.py").write_text(CONF, encoding="utf-8")
+    static = source / "_static"
+    static.mkdir()
+    for name in ("site.css", "site.js"):
+        shutil.copy(Path(__file__).parent / "pages" / name, static)
+    fragments = write_fragments(static / "explorers")
+    for lesson in LESSONS:
+        lessons.write_lesson(lesson, source, root, fragments)
+    texts.write_texts(source, root, fragments, lite)
+
+
+def write_fragments(folder: Path) -> dict[str, str]:
+    """The explorers that run in a page, by name; their files go into the folder."""
+    if importlib.util.find_spec("ssdseg_course.site.explorers") is None:
+        return {}
+    return dict(importlib.import_module("ssdseg_course.site.explorers").write_explorers(folder))
+
+
+def _run_sphinx(source: Path, out: Path) -> None:
+    from ssdseg_course.cli import console
+
+    console.import_keras()  # quietly; autodoc would let it talk
+    from sphinx.application import Sphinx
+    from sphinx.errors import SphinxError
+    from sphinx.util.console import nocolor
+    from sphinx.util.docutils import docutils_namespace
+
+    nocolor()
+
+    warnings = io.StringIO()
+    try:
+        with docutils_namespace():
+            app = Sphinx(source, source, out, source / ".doctrees", "html", status=None, warning=warnings)
+            app.build()
+    except SphinxError as error:
+        raise SiteError(f"Sphinx cannot build the site: {error}") from error
+    if text := warnings.getvalue().strip():
+        lines = text.replace(f"{source}/", "").splitlines()
+        raise SiteError(f"the site has {len(lines)} lines of warnings:\n" + "\n".join(lines[:40]))
+    shutil.rmtree(out / "_sources", ignore_errors=True)
+    for name in (".buildinfo", "objects.inv"):
+        with contextlib.suppress(FileNotFoundError):
+            (out / name).unlink()
+
+
+def _write_network(folder: Path) -> None:
+    from ssdseg_course.cli import console
+
+    console.import_keras()
+    from ssdseg_course.export.page import write_page
+    from ssdseg_ref import multitask
+
+    network = (multitask.load_network(LIVE_NETWORK), multitask.SHIPPED[LIVE_NETWORK])
+    write_page({LIVE_NETWORK: network}, folder, LIVE_BITS, one_file=False)
