@@ -177,6 +177,7 @@ def _fragment(name: str, page: Page, explorer: Explorer, size: tuple[int, int], 
     inputs = "\n".join(control(name, one, widgets_of[one], page.ends) for one in page.controls)
     height, width = size
     title = f"explorer-{name}-title"
+    alt = escape(f"{page.title}, as the controls stand at first; the words below say what is to be seen")
     return f"""<section class="explorer" data-explorer="{name}" aria-labelledby="{title}">
 <link rel="stylesheet" href="{PLACE}/explorers.css">
 <p class="explorer-title" id="{title}">{escape(page.title)}</p>
@@ -184,7 +185,9 @@ def _fragment(name: str, page: Page, explorer: Explorer, size: tuple[int, int], 
 <div class="explorer-controls">
 {inputs}
 </div>
-<figure class="explorer-figure"><img src="{PLACE}/stills/{name}.webp" width="{width}" height="{height}" alt=""></figure>
+<figure class="explorer-figure">
+<img src="{PLACE}/stills/{name}.webp" width="{width}" height="{height}" alt="{alt}">
+</figure>
 <p class="explorer-words" role="status">{escape(words)}</p>
 <p class="explorer-asleep">The controls move as soon as this page comes from a web server and its scripts may run.</p>
 <script type="module" src="{PLACE}/explorers.js"></script>

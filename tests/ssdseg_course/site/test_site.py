@@ -98,6 +98,7 @@ def pages_have_no_violation_that_axe_finds_and_fit_a_phone(site):
 
 
 @pytest.mark.full
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")  # of Sphinx's extensions
 def test_the_site_is_whole_and_open_to_all_readers(tmp_path):  # one test, for the build takes longer than all of them
     site = tmp_path / "out"
     building.build(site)
