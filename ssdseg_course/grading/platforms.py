@@ -295,11 +295,11 @@ def _for_moodle(
     if roster and roster.is_worksheet:
         return _for_a_worksheet(results, roster, people)
     identity = _identity_in_moodle(results, roster, people)
+    column = _column_of(lesson, roster, 0) if roster and results else None
     for result in results:
         row = people.get(result.student, ())
         if roster:
             one, name = roster.cell(row, identity), " ".join(filter(None, (roster.cell(row, name) for name in NAMES)))
-            column = _column_of(lesson, roster, 0)
             lines.before[result.student] = row[column].strip() if column is not None else ""
         else:
             one, name = (result.email if identity == "Email address" else result.student), result.name

@@ -1,7 +1,6 @@
 """Builds the site: sources in a temporary folder, pages beside the old site, then one in place of the other."""
 
 import contextlib
-import importlib
 import importlib.util
 import io
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from ssdseg_course.manifest import LESSONS, ROOT
 from ssdseg_course.site import lessons, texts
 from ssdseg_course.site.errors import SiteError
+from ssdseg_course.site.explorers import write_explorers
 
 __all__ = ["SiteError", "build"]
 
@@ -100,17 +100,10 @@ def _write_sources(source: Path, root: Path, lite: bool) -> None:
     static.mkdir()
     for name in ("site.css", "site.js"):
         shutil.copy(Path(__file__).parent / "pages" / name, static)
-    fragments = write_fragments(static / "explorers")
+    fragments = write_explorers(static / "explorers")
     for lesson in LESSONS:
         lessons.write_lesson(lesson, source, root, fragments)
     texts.write_texts(source, root, fragments, lite)
-
-
-def write_fragments(folder: Path) -> dict[str, str]:
-    """The explorers that run in a page, by name; their files go into the folder."""
-    if importlib.util.find_spec("ssdseg_course.site.explorers") is None:
-        return {}
-    return dict(importlib.import_module("ssdseg_course.site.explorers").write_explorers(folder))
 
 
 def _run_sphinx(source: Path, out: Path) -> None:

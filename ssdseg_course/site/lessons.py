@@ -12,7 +12,8 @@ from nbformat import NotebookNode
 
 from ssdseg_course.manifest import Lesson
 from ssdseg_course.site.errors import SiteError
-from ssdseg_course.site.texts import PLACE, relink
+from ssdseg_course.site.explorers import PLACE
+from ssdseg_course.site.texts import relink
 
 EXERCISE = re.compile(r"^#{2,4} (Exercise [\d.]+[^\n·]*)", re.MULTILINE)
 MARKS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)

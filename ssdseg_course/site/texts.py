@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from ssdseg_course.manifest import LESSONS
+from ssdseg_course.site.explorers import PLACE
 
 PAGES = Path(__file__).parent / "pages"
-PLACE = "{explorers}"  # in an explorer's fragment, for the way to its files
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
 ROW = re.compile(r"^\| \[\d+ [^\n]*\|$", re.MULTILINE)  # of the README's table of lessons
 
@@ -22,11 +22,10 @@ def write_texts(source: Path, root: Path, fragments: dict[str, str], lite: bool)
     for name in ("glossary.md", "notation.md", "learners.md", "instructors.md"):
         _write(source, name, (PAGES / name).read_text(encoding="utf-8"))
     _write_api(source, root)
-    if fragments:
-        parts = [fragment.replace(PLACE, "_static/explorers") for fragment in fragments.values()]
-        intro = "# Explorers\n\nThe explorers of the lessons, which need no Python here."
-        _write(source, "explorers.md", "\n\n".join([intro, *parts]) + "\n")
-    _write(source, "index.md", _front(root, bool(fragments), lite))
+    parts = [fragment.replace(PLACE, "_static/explorers") for fragment in fragments.values()]
+    intro = "# Explorers\n\nThe explorers of the lessons, which need no Python here."
+    _write(source, "explorers.md", "\n\n".join([intro, *parts]) + "\n")
+    _write(source, "index.md", _front(root, lite))
 
 
 def relink(text: str, page: str, root: Path, origin: Path) -> str:
@@ -89,7 +88,7 @@ def _toc(caption: str, pages: list[str], options: str = ":hidden:\n:maxdepth: 1"
     return f"```{{toctree}}\n{options}\n:caption: {caption}\n" + "\n".join(pages) + "\n```"
 
 
-def _front(root: Path, explorers: bool, lite: bool) -> str:
+def _front(root: Path, lite: bool) -> str:
     rows = ROW.findall(relink((root / "README.md").read_text(encoding="utf-8"), "index.md", root, root / "README.md"))
     docs = [name.removesuffix(".md") for name in _documents(root) if name.startswith("docs/")]
     cards = [name.removesuffix(".md") for name in _documents(root) if name.startswith("datasets/")]
@@ -101,7 +100,7 @@ def _front(root: Path, explorers: bool, lite: bool) -> str:
             front,
             _toc("Lessons", [f"lessons/{lesson.name}" for lesson in LESSONS]),
             _toc("Solutions", [f"solutions/{lesson.name}" for lesson in LESSONS]),
-            _toc("Look it up", [*(["explorers"] if explorers else []), "glossary", "notation", "api/index"]),
+            _toc("Look it up", ["explorers", "glossary", "notation", "api/index"]),
             _toc("Guides", ["learners", "instructors", "README", *docs]),
             _toc("Data sets", cards),
             _toc("The project", ["CHANGELOG"]),

@@ -34,6 +34,8 @@ from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import BACKGROUND
 from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.losses import (
+    EPSILON,
+    _intersection_and_union,
     class_cross_entropy,
     dice_loss,
     giou_loss,
@@ -143,10 +145,8 @@ def scores_of(network: keras.Model, config: Config, samples: Any, choices: dict[
 
 def ciou_loss(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
     """Zheng et al. 2020, "Distance-IoU Loss", section 3.3: IoU, distance of the middles, likeness of the shapes."""
-    low, high = ops.maximum(truth[..., :2], predicted[..., :2]), ops.minimum(truth[..., 2:], predicted[..., 2:])
-    intersection = ops.prod(ops.maximum(high - low, 0), axis=-1)
-    areas = [ops.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (truth, predicted)]
-    overlap = intersection / ops.maximum(areas[0] + areas[1] - intersection, 1e-7)
+    intersection, union = _intersection_and_union(truth, predicted)
+    overlap = intersection / ops.maximum(union, EPSILON)
     outer = ops.maximum(truth[..., 2:], predicted[..., 2:]) - ops.minimum(truth[..., :2], predicted[..., :2])
     apart = (truth[..., :2] + truth[..., 2:] - predicted[..., :2] - predicted[..., 2:]) / 2
     distance = ops.sum(ops.square(apart), axis=-1) / ops.maximum(ops.sum(ops.square(outer), axis=-1), 1e-7)
@@ -262,7 +262,6 @@ def main() -> None:
         for name in given.variant or ("none",):
             variant = {key: value for part in name.split("+") for key, value in VARIANTS[part].items()}
             start = time.process_time()
-
             network, config = tuned(given.network, variant, seed, given)
             row = {"variant": name, "seed": seed, "core minutes": round((time.process_time() - start) / 60, 1)}
             row |= scores_of(network, config, warehouse.split("validation", config.image_size), ways)
