@@ -1,6 +1,7 @@
 """Training the joint network with Keras's own `fit`: recipes, the joint loss, checkpoints, early stopping.
 
-The optimiser is AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization") under a cosine with
+The optimiser is AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization"), or Muon (Jordan et al.
+2024, "Muon: An optimizer for hidden layers in neural networks") with AdamW for what is no matrix, under a cosine with
 warm-up; what is judged and kept is an exponential moving average of the weights, which is smoother than the weights.
 """
 
@@ -28,6 +29,7 @@ from ssdseg_ref.data.sample import BACKGROUND, Sample
 from ssdseg_ref.fused import fused_twin
 from ssdseg_ref.keeping import locked
 from ssdseg_ref.losses import dice_loss, giou_loss, iou_aware_loss, multibox_loss, weighted_cross_entropy
+from ssdseg_ref.muon import Muon
 from ssdseg_ref.workers import Workers
 
 __all__ = ["CHECKPOINTS", "LOG", "RECIPES", "JointTraining", "Recipe", "finished_epochs", "optimizer", "train"]
@@ -54,6 +56,8 @@ class Recipe:
         zoom_share: share of the samples that are zoomed into; see `augment`.
         strong: whether samples are augmented as small data needs it, by `augment_strongly`.
         taken_over_rate: share of the learning rate for weights that another network has learned.
+        muon_rate: learning rate of kernels that are matrices, by Muon, at the top of the schedule; with 0 they take
+            AdamW's steps as all others do.
         giou_weight: of the GIoU loss in the joint loss, where the other parts weigh 1.
         iou_aware: whether a positive's score learns how good its box is; see `iou_aware_loss`.
         split: of the Warehouse, to be trained on.
@@ -73,6 +77,7 @@ class Recipe:
     taken_over_rate: float = field(default=1.0, repr=False)
     giou_weight: float = field(default=1.0, repr=False)
     iou_aware: bool = field(default=False, repr=False)
+    muon_rate: float = field(default=0.0, repr=False)
     split: str = "train"
     patience: int = 5
     seed: int = 1
@@ -422,7 +427,7 @@ def _can_train(network: keras.Model) -> None:
 
 
 def optimizer(recipe: Recipe, steps: int, taken_over: Collection[str] = ()) -> FastAdamW:
-    """AdamW under a cosine with warm-up, with a moving average of the weights.
+    """AdamW, or Muon with it, under a cosine with warm-up, with a moving average of the weights.
 
     Args:
         recipe: its rates.
@@ -437,13 +442,16 @@ def optimizer(recipe: Recipe, steps: int, taken_over: Collection[str] = ()) -> F
         warmup_target=recipe.learning_rate,
         warmup_steps=warmup,
     )
-    adamw = FastAdamW(
-        schedule,
-        weight_decay=recipe.weight_decay,
-        use_ema=True,
-        ema_momentum=recipe.ema_momentum,
-        slow=taken_over,
-        share=recipe.taken_over_rate,
-    )
-    adamw.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return adamw
+    options: dict[str, Any] = {
+        "weight_decay": recipe.weight_decay,
+        "use_ema": True,
+        "ema_momentum": recipe.ema_momentum,
+        "slow": taken_over,
+        "share": recipe.taken_over_rate,
+    }
+    if recipe.muon_rate:
+        learner: FastAdamW = Muon(schedule, matrix_rate=recipe.muon_rate / recipe.learning_rate, **options)
+    else:
+        learner = FastAdamW(schedule, **options)
+    learner.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return learner

@@ -66,6 +66,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "quality": {"quality": True},
     "ema0.999": {"ema": 0.999},
     "nozoom": {"zoom": 0.0},
+    "muon": {"muon": 0.02},
 }
 
 
@@ -215,6 +216,7 @@ def tuned(name: str, variant: dict[str, Any], seed: int, given: argparse.Namespa
         learning_rate=given.rate,
         ema_momentum=variant.get("ema", given.ema),
         zoom_share=zoom,
+        muon_rate=variant.get("muon", given.muon),
     )
     learner = optimizer(recipe, given.steps)
     trainer.compile(optimizer=learner, jit_compile=False)
@@ -242,6 +244,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=16, help="pictures in a step")
     parser.add_argument("--rate", type=float, default=6e-4, help="learning rate; 2.5e-3 for a fresh network")
+    parser.add_argument("--muon", type=float, default=0.0, help="learning rate of kernels by Muon; 0: AdamW for all")
     parser.add_argument("--ema", type=float, default=0.99)
     parser.add_argument("--zoom", type=float, default=1 / 3)
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
