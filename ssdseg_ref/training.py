@@ -83,7 +83,9 @@ class Recipe:
     seed: int = 1
 
 
-LESSON_RECIPE = Recipe(epochs=10)
+LESSON_RECIPE = Recipe(
+    epochs=20, batch_size=8, learning_rate=2e-3, ema_momentum=0.995, giou_weight=5, iou_aware=True, muon_rate=0.02
+)
 REFERENCE_RECIPE = Recipe(
     epochs=10, ema_momentum=0.998, zoom_share=1 / 3, split="train_large", giou_weight=5, iou_aware=True
 )

@@ -53,6 +53,9 @@ RECIPE = {
     "class_weights": several(number(0, 100), 4, 4),
     "zoom_share": number(0, 1),
     "strong": one_of(True, False),
+    "giou_weight": number(0, 100),
+    "iou_aware": one_of(True, False),
+    "muon_rate": number(0, 1),
 }
 
 
@@ -220,7 +223,8 @@ Write `my_training()`: it returns a dict of what differs from `LESSON` and from 
 `{{"learning_rate": 0.004, "alpha": 0.35}}`. Of the network: {", ".join(list(SHAPE)[:6])},
 {", ".join(list(SHAPE)[6:])}. Of the training: {", ".join(list(RECIPE)[:5])}, {", ".join(list(RECIPE)[5:])}. What
 you leave out is as in `LESSON`; of the training: batches of 16, learning_rate 0.0025, weight_decay 0.0001, warmup 0.08,
-ema_momentum 0.99, all class_weights 1, no zooms. (Lesson 8 had zooms and weights; here you choose.)
+ema_momentum 0.99, all class_weights 1, giou_weight 1, no zooms, no Muon, and scores that know nothing of their boxes.
+(Lesson 8 had more of these; here you choose.)
 
 The network has at most {MOST_PARAMETERS:,} parameters. The course trains it on the {SCENES:,} scenes of the
 training split. All answers have the same budget, and it is not in seconds, so that a busy machine harms nobody: the

@@ -281,14 +281,27 @@ def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
     assert rates[-1] == pytest.approx(1e-4)
 
 
-def test_norms_and_biases_do_not_decay():
+@pytest.mark.parametrize("muon_rate", [0.0, 0.5])
+def test_norms_and_biases_do_not_decay(muon_rate):
     """Where there is no gradient, the decay alone changes a weight."""
     weights = tiny_network().trainable_weights
     before = [weight.assign_add(keras.ops.ones(weight.shape)).numpy() for weight in weights]
-    adamw = optimizer(replace(RECIPE, learning_rate=1.0, weight_decay=0.5), steps=10)
-    adamw.apply([keras.ops.zeros(weight.shape) for weight in weights], weights)
+    learner = optimizer(replace(RECIPE, learning_rate=1.0, weight_decay=0.5, muon_rate=muon_rate), steps=10)
+    learner.apply([keras.ops.zeros(weight.shape) for weight in weights], weights)
     changed = {weight.name for weight, old in zip(weights, before, strict=True) if (weight.numpy() != old).any()}
     assert changed == {"kernel"}
+
+
+def test_kernels_learn_at_muons_rate_and_those_taken_over_at_their_share():
+    """By the length of the first step, which momentum and gradient do not change."""
+    weights = [keras.Variable(np.zeros((4, 4)), dtype="float32", name=name) for name in ("new", "old")]
+    recipe = replace(RECIPE, learning_rate=1e-3, weight_decay=0, warmup=0, muon_rate=0.2, taken_over_rate=0.25)
+    learner = optimizer(recipe, steps=1000, taken_over=["old"])
+    learner.iterations.assign(1)  # the warm-up's single step is over
+    learner.apply([keras.ops.eye(4) * 1e-3, keras.ops.eye(4) * 50], weights)
+    new, old = (np.abs(np.linalg.eigvalsh(weight.numpy())).mean() for weight in weights)
+    assert new == pytest.approx(0.2, rel=0.35)
+    assert old == pytest.approx(0.25 * new, rel=1e-3)
 
 
 def test_too_few_samples_are_refused(scenes, tmp_path):
