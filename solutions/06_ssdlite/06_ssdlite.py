@@ -356,11 +356,11 @@ with after("6.3"):
 
 # %% [markdown]
 # In the beginning the negatives have 53<!-- = 3303.5 / 62.4 --> times the weight of the positives. A network that
-# always says "background" would be nearly perfect, and that is what it learns first, and perhaps all that it learns.
-# In the end, in a trained network, most negatives have become easy: pieces of floor that it is sure of, each with a
-# loss of 0.002<!-- above --> on average. All 2248<!-- above --> of them together amount to 4.1<!-- above -->, a tenth
-# of the positives. They have fallen silent. But they have to be silenced first, and until then, which is a large part of
-# a training, they drown all that matters; in section 10 you can watch it.
+# always says "background" would be nearly perfect, and that is what it learns first, and perhaps all that it learns. In
+# the end, in a trained network, most negatives have become easy: pieces of floor that it is sure of, each with a loss
+# of 0.002<!-- above --> on average. All 2248<!-- above --> of them together amount to 4.1<!-- above -->, a tenth of the
+# positives. They have fallen silent. But they have to be silenced first, and until then, which is a large part of a
+# training, they drown all that matters; in section 10 you can watch it.
 #
 # **Hard negative mining** (Liu et al. 2016): of the negatives, only the *hardest* count, those with the largest losses,
 # three for each positive. The floor is left alone; the barrel that looks like a person is trained on.

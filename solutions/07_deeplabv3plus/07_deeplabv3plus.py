@@ -95,8 +95,8 @@ paint(
 show(
     figure,
     alt="A warehouse three times: as it is; with its true mask over two people and two forklifts; with the network's "
-    "mask, which covers most of the same, but ends the arm of the worker on the left too early, takes some of the boxes "
-    "behind him for a forklift, and misses thin bars. Each class has a colour and a hatch, which a legend names.",
+    "mask, which covers most of the same, but ends the arm of the worker on the left too early, takes some of the "
+    "boxes behind him for a forklift, and misses thin bars. Each class has a colour and a hatch, which a legend names.",
 )
 
 # %% [markdown]
@@ -722,10 +722,10 @@ with after("7.2", "7.3", "7.4", "7.5", "7.6"):
 # from 0.50<!-- above --> to 0.68<!-- above -->, people from 0.43<!-- above --> to 0.60<!-- above -->.
 #
 # And look at how the curves *begin*. After two passes the decoder's head still has little with cross-entropy, and with
-# **dice** three times as much, more than any other. Cross-entropy counts pixels, and "background" is right for nearly all of them;
-# dice counts areas, so it pays at once to find something. (The loss is not all of it: the head without a decoder has
-# cross-entropy, too, and does not begin at 0.) At the end the two lie close together, and this is one training of each:
-# do not believe the small differences. Here are the last masks beside the true one:
+# **dice** three times as much, more than any other. Cross-entropy counts pixels, and "background" is right for nearly
+# all of them; dice counts areas, so it pays at once to find something. (The loss is not all of it: the head without a
+# decoder has cross-entropy, too, and does not begin at 0.) At the end the two lie close together, and this is one
+# training of each: do not believe the small differences. Here are the last masks beside the true one:
 
 # %% jupyter={"source_hidden": true}
 if said_by:
