@@ -442,10 +442,11 @@ for name, count in directions.items():
 #
 # $$X \leftarrow a X + b\,(X X^\top) X + c\,(X X^\top)^2 X$$
 #
-# Products leave the directions as they are, and turn each singular value $s$ into $a s + b s^3 + c s^5$. With $a =
-# 3.44$, $b = -4.78$, $c = 2.03$ small values are more than trebled each time, and large ones stay between 0.7 and 1.2.
-# Near enough, for a few products of small matrices. It is all in `ssdseg_ref.muon`. What has no directions (biases, the
-# weights of the normalisations, the kernels of depthwise convolutions, which mix nothing) takes AdamW's step.
+# Products leave the directions as they are, and turn each singular value $s$ into $a s + b s^3 + c s^5$. With
+# $a = 3.44$, $b = -4.78$ and $c = 2.03$, small values are more than trebled each time, and large ones stay between 0.7
+# and 1.2. Near enough, for a few products of small matrices. It is all in `ssdseg_ref.muon`. What has no directions
+# (biases, the weights of the normalisations, the kernels of depthwise convolutions, which mix nothing) takes AdamW's
+# step.
 #
 # The lesson's network from the same random start, PLACEHOLDER steps of 8 pictures, the same losses, 300 validation
 # scenes:
