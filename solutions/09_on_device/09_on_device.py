@@ -431,7 +431,7 @@ with after("9.1", "9.4"):
 
 # %% [markdown]
 # Look closely, for this may not be what you expected. In **eight** bits it makes no difference here: our channels
-# differ by a factor of 15 or so at most, and eight bits have room for that. Take bits away, and the one scale gives out
+# differ by a factor of 12 or so at most, and eight bits have room for that. Take bits away, and the one scale gives out
 # first, by far. In networks that were trained for weeks on millions of photographs some channels are hundreds of times
 # larger than others. There, eight bits with one scale are a catastrophe: Krishnamoorthi (2018, table 2) has MobileNetV2
 # at 0.1% of ImageNet's pictures right instead of 71.9%, and with a scale a channel at 69.8%. So it is the rule.
@@ -482,9 +482,9 @@ with after("9.2", "9.3"):
 # thousand has less than half of the error. With eight bits there is room enough, so that the simple rule costs little,
 # and LiteRT's converter keeps to it. The best range is found here by trying 64 of them (`least_error_range`).
 #
-# The range of *one* scene does not do badly at all here: it happens to cut off a little, and that is good. But this is
-# luck, the next scene gives another one. Calibrate on as many pictures as it takes for the range to settle, and on such
-# as the device will see. Night is not in a range that was learned by day.
+# The range of *one* scene happens to cut off a little here: good in four bits, a little too much in eight. That is
+# chance, and the next scene gives another one. Calibrate on as many pictures as it takes for the range to settle, and
+# on such as the device will see. Night is not in a range that was learned by day.
 
 # %% [markdown]
 # ## 6. A convolution in whole numbers
