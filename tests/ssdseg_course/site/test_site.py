@@ -4,7 +4,6 @@ import contextlib
 import functools
 import http.server
 import itertools
-import re
 import subprocess
 import sys
 import threading
@@ -200,14 +199,6 @@ def test_the_site_is_whole_and_open_to_all_readers(tmp_path):  # one test, for t
             the_network_runs_in_the_front_page_once_it_is_asked_to(browser, f"{place}/index.html")
             the_search_finds_pages(browser, f"{place}/search.html")
             explorers_wake(browser, f"{place}/explorers.html")
-
-
-def test_the_site_s_own_texts_are_spelt_as_the_british_do():
-    command = [sys.executable, "-m", "codespell_lib", "--builtin", "clear,rare", str(Path(building.__file__).parent)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout == ""
-    text = "".join(path.read_text(encoding="utf-8") for path in Path(building.__file__).parent.glob("pages/*.md"))
-    assert re.findall(r"\b(?:color|normaliz\w+|quantiz\w+|neighbor\w*|center\w*)\b(?!_)", text) == []
 
 
 def test_something_that_is_no_site_is_not_replaced(tmp_path):
