@@ -159,7 +159,7 @@ def the_network_runs_in_the_front_page_once_it_is_asked_to(browser, start_page):
     network = tab.frame_locator(".live iframe")
     network.locator("#found span").first.wait_for(timeout=PATIENCE)  # something is found in a scene
     tab.locator(".live summary").click()
-    assert tab.locator(".live iframe").count() == 0
+    tab.locator(".live iframe").wait_for(state="detached", timeout=PATIENCE)
     assert wrong == []
     tab.close()
 
