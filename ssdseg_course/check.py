@@ -145,7 +145,7 @@ def examine(exercise: Exercise, function: Function, key: AnswerKey) -> tuple[Rep
         return unfinished(exercise, function, stop, key.seed), None
     report = judge(exercise, outcomes, key.seed, key)
     if report.passed:
-        note_right(function)
+        note_right(exercise, function, outcomes)
     else:
         with contextlib.suppress(KeyboardInterrupt), time_limit(SECONDS):
             guilty = blame(exercise, function, earlier_exercises(exercise), key)

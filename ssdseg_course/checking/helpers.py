@@ -18,17 +18,21 @@ from weakref import WeakKeyDictionary
 from ssdseg_course.checking.blame import Blame
 from ssdseg_course.checking.exercise import Exercise, Function
 from ssdseg_course.checking.judge import AnswerKey, judge
-from ssdseg_course.checking.probe import probe
+from ssdseg_course.checking.probe import Outcome, no_array, probe
 from ssdseg_course.checking.report import Report, Verdict
 
 GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME")
 
-# Functions that have passed their checks, with what they used then: building networks once more takes seconds.
-_right: WeakKeyDictionary[FunctionType, dict[str, int]] = WeakKeyDictionary()
+# Functions that have passed their checks, with what they used then, and what they give in the place of an array:
+# building networks once more takes seconds.
+_right: WeakKeyDictionary[FunctionType, tuple[dict[str, int], str]] = WeakKeyDictionary()
 
 
 def blame(exercise: Exercise, function: Function, earlier: Sequence[Exercise], key: AnswerKey) -> Blame | None:
     """Which of the functions that a wrong answer calls are wrong themselves; None if none is.
+
+    A function that gives a list is right, and yet another one may fail for it that goes on with an array: where it is
+    right with arrays, the list is told.
 
     Args:
         exercise: what was asked.
@@ -41,13 +45,19 @@ def blame(exercise: Exercise, function: Function, earlier: Sequence[Exercise], k
     used = [helper for helper in earlier if helper.name in names and callable(scope[helper.name])]
     reports = [(helper, _report_on(helper, scope[helper.name])) for helper in used]
     wrong = [helper for helper, report in reports if not report.passed]
-    if not wrong:
+    right = [helper for helper, report in reports if report.passed]
+    kinds = {helper.name: _in_place_of_an_array(scope[helper.name]) for helper in right}
+    others = [helper for helper in right if kinds[helper.name]]
+    if not wrong and not others:
         return None
-    right_ones = {helper.name: _called_alike(helper.reference, scope[helper.name]) for helper in wrong}
+    right_ones = {helper.name: _called_alike(helper.reference, scope[helper.name]) for helper in (*wrong, *others)}
     with _in_their_places(scope, right_ones):
         outcomes = probe(function, key.cases, exercise.run)
+    right_otherwise = judge(exercise, outcomes, key.seed, key).passed
+    if not wrong:
+        return Blame(tuple(others), True, instead=kinds[others[0].name]) if right_otherwise else None
     unwritten = all(report.passed or report.verdict is Verdict.UNWRITTEN for _, report in reports)
-    return Blame(tuple(wrong), judge(exercise, outcomes, key.seed, key).passed, unwritten)
+    return Blame(tuple(wrong), right_otherwise, unwritten)
 
 
 def used_names(function: Function) -> set[str]:
@@ -66,14 +76,18 @@ def used_names(function: Function) -> set[str]:
     return found
 
 
-def note_right(function: Function) -> None:
+def note_right(exercise: Exercise, function: Function, outcomes: Sequence[Outcome]) -> None:
     """Remember that a function has passed its check, so that it is not tried again while nothing has changed."""
     if isinstance(function, FunctionType):
-        _right[function] = _used(function)
+        _right[function] = _used(function), no_array(outcomes, len(exercise.returns))
 
 
 def _is_known_to_be_right(function: Function) -> bool:
-    return isinstance(function, FunctionType) and function in _right and _right[function] == _used(function)
+    return isinstance(function, FunctionType) and function in _right and _right[function][0] == _used(function)
+
+
+def _in_place_of_an_array(function: Function) -> str:
+    return _right[function][1] if isinstance(function, FunctionType) and function in _right else ""
 
 
 def _used(function: Function) -> dict[str, int]:
@@ -96,9 +110,10 @@ def _report_on(helper: Exercise, function: Function) -> Report:
     if function is helper.reference or _is_known_to_be_right(function):
         return Report(helper.id, True, helper.points, (), 0)
     alone = replace(helper, draw=None, mutants=())  # the fixed cases tell right from wrong, and no words are wanted
-    report = judge(alone, probe(function, alone.cases(0), alone.run), 0)
+    outcomes = probe(function, alone.cases(0), alone.run)
+    report = judge(alone, outcomes, 0)
     if report.passed:
-        note_right(function)
+        note_right(helper, function, outcomes)
     return report
 
 

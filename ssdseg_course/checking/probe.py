@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ssdseg_course.checking.exercise import Arguments, Function, call
-from ssdseg_course.checking.values import Plain, same, to_plain, type_in_words
+from ssdseg_course.checking.values import Plain, same, to_plain, type_in_words, with_article
 
 OURS = (__package__, "ssdseg_course.sandboxed")  # where no learner's code is
 
@@ -62,6 +62,19 @@ class Outcome:
     failure: Failure | None
     changed: tuple[int, ...]
     shared: tuple[int, ...] = ()
+
+
+def no_array(outcomes: Sequence[Outcome], things: int) -> str:
+    """What a function gives where others could want an array: "a list", "an EagerTensor"; "" where it gives arrays.
+
+    Args:
+        outcomes: of a function whose values are right.
+        things: how many it returns together, so that a tuple of them is meant.
+    """
+    numbers = [outcome for outcome in outcomes if isinstance(outcome.value, np.ndarray) and outcome.value.ndim]
+    if things > 1 or not numbers or numbers[0].type_name.startswith("array of"):
+        return ""
+    return with_article(numbers[0].type_name)
 
 
 def probe(

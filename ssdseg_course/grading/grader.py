@@ -12,6 +12,7 @@ from datetime import datetime
 from ssdseg_course.check import draw_seed
 from ssdseg_course.checking.exercise import Exercise
 from ssdseg_course.checking.judge import AnswerKey, again, judge
+from ssdseg_course.checking.probe import no_array
 from ssdseg_course.checking.report import Report, Verdict
 from ssdseg_course.checking.time_limit import SECONDS as CHECK_SECONDS
 from ssdseg_course.checking.values import Plain, in_words_together
@@ -144,7 +145,7 @@ def _reports(codes: Sequence[tuple[Exercise, Code]], work: Work, endless: Collec
     """The reports on all exercises, in their order.
 
     An exercise that fails, and uses an earlier one that is wrong, is tried once more with the course's own function in
-    place of that one.
+    place of that one; so is one that uses a right one which gives a list, for it may go on with an array.
 
     Args:
         codes: the exercises, and where the answers are found.
@@ -153,6 +154,7 @@ def _reports(codes: Sequence[tuple[Exercise, Code]], work: Work, endless: Collec
     """
     results: list[Report] = []
     wrong: dict[str, Verdict | None] = {}
+    lists: dict[str, str] = {}
     for exercise, code in codes:
         if exercise.id in endless:
             wrong[exercise.id] = Verdict.TOO_LONG
@@ -165,13 +167,47 @@ def _reports(codes: Sequence[tuple[Exercise, Code]], work: Work, endless: Collec
             report, probed = _try(exercise, with_substitutes, work)
             report = _with_helpers(report, used, report, probed)
         else:
-            report, _ = _try(exercise, code, work)
-            if used and not report.passed:
+            report, probed = _try(exercise, code, work)
+            if report.passed:
+                lists[exercise.id] = no_array(probed.outcomes or (), len(exercise.returns))
+            elif used:
                 report = _with_helpers(report, used, *_try(exercise, with_substitutes, work))
+        if not report.passed and report.verdict is None:
+            kinds = {other.id: lists.get(other.id) for other, _ in codes if other.name in _reached(exercise.name, code)}
+            report = _with_arrays(
+                report, exercise, code, work, used, {one: kind for one, kind in kinds.items() if kind}
+            )
         if not report.passed:
             wrong[exercise.id] = report.verdict
         results.append(report)
     return results
+
+
+def _with_arrays(
+    report: Report, exercise: Exercise, code: Code, work: Work, used: Sequence[Exercise], kinds: Mapping[str, str]
+) -> Report:
+    """The report on an answer that fails, if it is right as soon as right ones that it uses give arrays.
+
+    Args:
+        report: that it fails.
+        exercise: which.
+        code: where the answer is found.
+        work: how to run it.
+        used: earlier exercises that it uses and that are wrong.
+        kinds: by their ids, those that are right, and what each gives in the place of an array.
+    """
+    if not kinds:
+        return report
+    names = [*(other.name for other in used), *(one.split(".")[1] for one in kinds)]
+    substitutes = {name: _solution(work.lesson, exercise.name, name) for name in names}
+    tried, _ = _try(exercise, replace(code, substitutes=substitutes), work)
+    if not tried.passed:
+        return report
+    whose = in_words_together([f"`{name}`" for name in names])
+    gives = in_words_together([f"`{one.split('.')[1]}` gives {kind}" for one, kind in kinds.items()])
+    judged = f"right, judged with the course's own {whose}, for your {gives} where an array is needed"
+    helpers = (*(other.id for other in used), *kinds)
+    return replace(tried, messages=(judged,), helpers=helpers, right_but_for_helpers=True)
 
 
 def _codes(

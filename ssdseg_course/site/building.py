@@ -1,4 +1,8 @@
-"""Builds the site: sources in a temporary folder, pages beside the old site, then one in place of the other."""
+"""Builds the site: sources and pages in a temporary folder, a whole site beside the old one, then one for the other.
+
+A build that was stopped at any moment leaves a whole site: the old one, at worst under its other name, under which the
+next build finds it.
+"""
 
 import contextlib
 import importlib.util
@@ -12,6 +16,7 @@ from ssdseg_course.manifest import LESSONS, ROOT
 from ssdseg_course.site import lessons, texts
 from ssdseg_course.site.errors import SiteError
 from ssdseg_course.site.explorers import write_explorers
+from ssdseg_ref.keeping import whole_folder
 
 __all__ = ["SiteError", "build"]
 
@@ -25,17 +30,20 @@ author = copyright = ""
 html_show_copyright = html_show_sphinx = False
 html_title = "One small network"
 html_last_updated_fmt = None
-language = "en_GB"
+language = "en"  # the words for en_GB that come with Sphinx 9 are empty where the search counts its results
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "ssdseg_course.site.sphinx_parts"]
 html_theme = "sphinx_book_theme"
 html_theme_options = {
+    "navbar_persistent": [],  # or a second field for the search stands in a bar over every page
     "use_download_button": False, "use_fullscreen_button": False, "show_toc_level": 2, "launch_buttons": {},
     "pygments_light_style": "a11y-high-contrast-light", "pygments_dark_style": "a11y-high-contrast-dark",
 }
+html_context = {"default_mode": "auto"}
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_use_index = False
 html_math_renderer = "mathml"
 default_role = "code"
 autodoc_member_order = "bysource"
@@ -69,27 +77,33 @@ def build(out: Path, root: Path = ROOT, say: Callable[[str], None] = lambda word
         raise SiteError(f'{missing[0]} is not installed: pip install "ssdseg-course[site]"')
     if not (root / "solutions").is_dir():
         raise SiteError(f"{root / 'solutions'} is missing: the site is built in a clone of the repository")
+    out = out.absolute()
+    before = out.with_name(f".{out.name}.before")  # the old site, between the two renames
+    if before.is_dir() and not out.exists():  # a build was stopped there
+        before.rename(out)
     if out.is_symlink() or (out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists()))):
         raise SiteError(f"{out} holds something that is not a site; name another folder, or remove it first")
-    out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="ssdseg-site-") as source,
-        tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside,
-    ):
-        draft = Path(beside) / "new"
-        say("lessons and texts")
-        _write_sources(Path(source), root, (out / "lite").is_dir())
-        say("pages")
-        _run_sphinx(Path(source), draft)
-        say("the network that runs in the page")
-        _write_network(draft / LIVE)
-        (draft / MARK).touch()
-        if (lite := out / "lite").is_dir():
-            shutil.copytree(lite, draft / "lite")
-        if out.exists():
-            out.rename(Path(beside) / "old")
-        draft.rename(out)
+    shutil.rmtree(before, ignore_errors=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="ssdseg-site-") as temporary, whole_folder(out) as draft:
+            say("lessons and texts")
+            source, pages = Path(temporary) / "source", Path(temporary) / "pages"
+            source.mkdir()
+            _write_sources(source, root, (out / "lite").is_dir())
+            say("pages")
+            _run_sphinx(source, pages)  # not into the draft: MyST-NB leaves a folder of its own beside its pages
+            shutil.copytree(pages, draft, dirs_exist_ok=True)
+            say("the network that runs in the page")
+            _write_network(draft / LIVE)
+            (draft / MARK).touch()
+            if (lite := out / "lite").is_dir():
+                shutil.copytree(lite, draft / "lite")
+            if out.exists():
+                out.rename(before)
+    finally:
+        if before.is_dir() and not out.exists():
+            before.rename(out)
+    shutil.rmtree(before, ignore_errors=True)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     say(f"{out / 'index.html'}: open it in a browser; {size / 1e6:.0f} MB in all")
 
@@ -98,7 +112,7 @@ def _write_sources(source: Path, root: Path, lite: bool) -> None:
     (source / "conf.py").write_text(CONF, encoding="utf-8")
     static = source / "_static"
     static.mkdir()
-    for name in ("site.css", "site.js"):
+    for name in ("site.css", "site.js", "favicon.svg"):
         shutil.copy(Path(__file__).parent / "pages" / name, static)
     fragments = write_explorers(static / "explorers")
     for lesson in LESSONS:

@@ -104,7 +104,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("site")
     body = "".join(write_explorers(root / "parts" / "explorers").values()).replace(PLACE, "../parts/explorers")
     (root / "lessons").mkdir()
@@ -116,6 +116,11 @@ def address(tmp_path_factory):
         f'<!doctype html><html lang="en"><head>{head}{icon}</head><body><main><h1>All</h1>{body}</main></body></html>'
     )
     (root / "lessons" / "all.html").write_text(page, encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(root):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=root))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/lessons/all.html"
@@ -255,6 +260,19 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(open_page, dark,
     assert tab.evaluate("document.documentElement.scrollWidth") <= size["width"]
     found = axe.Axe().run(tab, context=".explorer", options={"runOnly": LEVELS})
     assert [(one["id"], one["nodes"][0]["html"]) for one in found.response["violations"]] == []
+
+
+def test_explorers_work_from_the_disk(browser, root):
+    tab, complaints = browser.new_page(viewport=WIDE), []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("requestfailed", lambda request: complaints.append(request.url))
+    tab.goto((root / "lessons" / "all.html").as_uri())
+    tab.wait_for_function(READY, timeout=PATIENCE)
+    for name in PAGES:
+        shown = tab.evaluate(NOW, name)
+        assert shown["words"] == said_by_python(name, shown["state"]), name
+    assert complaints == []
+    tab.close()
 
 
 def test_a_page_without_scripts_has_a_picture_and_its_words(browser, address):

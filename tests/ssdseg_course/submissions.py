@@ -239,6 +239,8 @@ HONEST = (
     Case("threads-of-all-cores", saved(solved(**{TARGET: POOL.replace("multiprocessing.Pool", "ThreadPool").replace(
         "import multiprocessing\n", "import multiprocessing\nfrom multiprocessing.pool import ThreadPool\n")})), ALL),
     Case("wrong-early", saved(solved(anchor_sizes=WRONG_SIZES)), ALL - 20, "judged with the course's own `anchor_sizes`"),
+    Case("list-early", saved(solved(grid_centers=ANSWERS["grid_centers"] + ".tolist()")), ALL,
+         "right, judged with the course's own `grid_centers`, for your `grid_centers` gives a list where an array"),
     Case("unwritten-early", saved(solved(anchor_sizes=STUBS["anchor_sizes"], grid_centers=STUBS["grid_centers"])),
          ALL - 30, "`grid_centers` and `anchor_sizes`, for yours are not right yet: mend 01.grid_centers first"),
     Case("endless-early", saved(solved(grid_centers="def grid_centers(rows, cols):\n    while True:\n        pass")),

@@ -214,6 +214,25 @@ def test_a_wrong_function_that_an_answer_calls_is_named(iou, spoil, sentence, ri
     assert scope["iou"] is iou
 
 
+def iou_in_lists(a, b):
+    return EXERCISES["02.iou"].reference(a, b).tolist()
+
+
+@pytest.mark.parametrize("spoil", ["", " + 5"])
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_right_function_that_gives_a_list_is_named_where_the_answer_is_right_with_an_array(spoil, checked):
+    scope = {"np": np, "iou": iou_in_lists, "right_matches": EXERCISES["02.match_anchors"].reference}
+    body = f"    assert (iou(a, b) >= 0).all()\n    return right_matches(a, b, t){spoil}"
+    exec(f"def match_anchors(a, b, t):\n{body}", scope)
+    if checked:
+        assert report_on(EXERCISES["02.iou"], scope["iou"], 0).passed
+    report = report_on(EXERCISES["02.match_anchors"], scope["match_anchors"], 0)
+    assert not report.passed
+    assert report.right_but_for_helpers == (not spoil)
+    told = "your `match_anchors` itself is right: your `iou` (02.iou), which it calls, gives a list, and an array"
+    assert (told in " ".join(str(report).split())) == (not spoil)
+
+
 def test_a_function_that_an_answer_does_not_call_is_not_blamed():
     scope = {"iou": iou_by_half, "right_matches": EXERCISES["02.match_anchors"].reference}
     exec("def match_anchors(a, b, t):\n    return right_matches(a, b, t) + 5", scope)

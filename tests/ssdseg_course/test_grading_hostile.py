@@ -60,6 +60,7 @@ SOME = [
     "helper-below",
     "module-beside",
     "wrong-early",
+    "list-early",
     "truncated",
     "no-metadata",
     "latin-1",

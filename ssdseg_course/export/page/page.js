@@ -52,7 +52,7 @@ const veil = words => { byId("veil").textContent = words; };
 
 // ---- the network
 
-let worker = null, ready = false, busy = false, turn = 0, starts = 0;
+let worker = null, ready = false, busy = false, inSight = true, turn = 0, starts = 0;
 
 function chosenBackend() {
   const [backend, threads] = byId("backend").value.split(" ");
@@ -333,7 +333,7 @@ function ask(now) {
 }
 
 function askIfFree(now) {
-  if (ready && !busy && (!paused || source.fresh)) ask(now);
+  if (ready && !busy && inSight && (!paused || source.fresh)) ask(now);
 }
 
 function tick(now) {
@@ -481,6 +481,7 @@ function listen() {
   });
   quiet.addEventListener("change", () => { if (source.kind === "scenes") choose("scenes").catch(stop); });
   new ResizeObserver(draw).observe(byId("view"));
+  new IntersectionObserver(seen => { inSight = seen.at(-1).isIntersecting; }).observe(byId("frame"));
 }
 
 const keys = {
@@ -515,7 +516,8 @@ async function begin() {
   setInterval(() => pace.tell(), 250);
   const look = async () => {
     await choose("scenes");
-    if (choices === 1) await choose("camera"); // else something was chosen or dropped meanwhile
+    const alone = window.parent === window; // as a part of another page it asks for no camera unless it is told to
+    if (choices === 1 && alone) await choose("camera"); // else something was chosen or dropped meanwhile
   };
   await Promise.all([startWorker(), look()]);
 }

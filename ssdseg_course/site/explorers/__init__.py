@@ -189,7 +189,7 @@ def _fragment(name: str, page: Page, explorer: Explorer, size: tuple[int, int], 
 <img src="{PLACE}/stills/{name}.webp" width="{width}" height="{height}" alt="{alt}">
 </figure>
 <p class="explorer-words" role="status">{escape(words)}</p>
-<p class="explorer-asleep">The controls move as soon as this page comes from a web server and its scripts may run.</p>
-<script type="module" src="{PLACE}/explorers.js"></script>
+<p class="explorer-asleep">The controls move as soon as this page may run its scripts.</p>
+<script defer src="{PLACE}/explorers.js"></script>
 </section>
 """

@@ -48,12 +48,12 @@ def files() -> Files:
         "field_of_view": field_data(),
     }
     for name, content in {**boxes, **small, "network": network_data()}.items():
-        yield f"data/{name}.json", _json(content)
+        yield f"data/{name}.js", _script(name, content)
     yield "scenes/brightness.webp", _grey()
     predictions = _predictions()
     for place, prediction in enumerate(predictions):
         yield f"scenes/mask-{_test_seeds()[place]}.png", _mask(prediction.mask)
-    yield "data/detections.json", _json(detections_data(predictions))
+    yield "data/detections.js", _script("detections", detections_data(predictions))
 
 
 def anchors_data() -> dict[str, Any]:
@@ -256,8 +256,10 @@ def _found(seed: int, prediction: Any) -> dict[str, Any]:
     }
 
 
-def _json(content: Any) -> bytes:
-    return json.dumps(content, default=_plain, separators=(",", ":"), allow_nan=False).encode()
+def _script(name: str, content: Any) -> bytes:
+    """A script that hands the content over: from the disk a browser loads scripts, but no JSON."""
+    text = json.dumps(content, default=_plain, separators=(",", ":"), allow_nan=False)
+    return f'explorerParts["data/{name}"] = {text};\n'.encode()
 
 
 def _plain(value: Any) -> Any:

@@ -47,7 +47,8 @@ def written(tmp_path_factory):
 
 
 def read(folder, name):
-    return json.loads((folder / "data" / f"{name}.json").read_text())
+    text = (folder / "data" / f"{name}.js").read_text()
+    return json.loads(text.removeprefix(f'explorerParts["data/{name}"] = ').removesuffix(";\n"))
 
 
 def test_there_is_a_fragment_for_every_explorer_and_its_parts_are_closed(written):

@@ -1,12 +1,13 @@
 // The anchor explorer: the anchors of one feature map over a scene, and which of them catch its boxes.
+"use strict";
+{
+const { anchorSizes, f32, gridCenters, mapAnchors, pairwiseIou, toFloat32 } = explorerParts.boxes;
+const { CAUGHT, CELL, DASHED, DOTTED, MISSED, PAPER, Scene } = explorerParts.scene;
+const { argmax, fixed, thousands } = explorerParts.words;
 
-import { anchorSizes, f32, gridCenters, mapAnchors, pairwiseIou, toFloat32 } from "./boxes.js";
-import { CAUGHT, CELL, DASHED, DOTTED, MISSED, PAPER, Scene } from "./scene.js";
-import { argmax, fixed, thousands } from "./words.js";
+const DATA = "anchors";
 
-export const DATA = "anchors";
-
-export function view({ level, scales: [scale, next], ratios: names, cell, scene: seed }, data, width) {
+function view({ level, scales: [scale, next], ratios: names, cell, scene: seed }, data, width) {
   const ratios = names.map(name => data.ratios[name]), [rows, cols] = data.maps[level];
   const anchors = mapAnchors(rows, cols, scale, next, ratios, data.image_size), shapes = ratios.length + 1;
   const truth = data.scenes[seed], boxes = toFloat32(truth.boxes), overlaps = pairwiseIou(boxes, anchors);
@@ -36,14 +37,14 @@ export function view({ level, scales: [scale, next], ratios: names, cell, scene:
   ].join(" "));
 }
 
-export function change(controls, data, changed) {
+function change(controls, data, changed) {
   if (changed !== "level") return;
   const [rows, cols] = data.maps[controls.get("level")];
   controls.limit("cell", rows * cols - 1);
 }
 
 // A click chooses a cell, which the slider does for those without a mouse.
-export function begin(controls, data, svg) {
+function begin(controls, data, svg) {
   svg.addEventListener("click", event => {
     const { frame } = new Scene(0, data.image_size, svg.viewBox.baseVal.width);
     const [rows, cols] = data.maps[controls.get("level")], corner = svg.getBoundingClientRect();
@@ -53,4 +54,7 @@ export function begin(controls, data, svg) {
     controls.set("cell", row * cols + col);
     controls.onchange("cell");
   });
+}
+
+explorerParts.anchors = { DATA, view, change, begin };
 }

@@ -1,18 +1,19 @@
 // Boxes in float32, step by step as ssdseg_ref computes, so that the numbers are the same to the last bit.
 // A box is [xmin, ymin, xmax, ymax] in fractions of the image.
-
-import { argmax, range } from "./words.js";
+"use strict";
+{
+const { argmax, range } = explorerParts.words;
 
 const f = Math.fround;
-export const f32 = f;
+const f32 = f;
 
-export const toFloat32 = boxes => boxes.map(box => box.map(f));
+const toFloat32 = boxes => boxes.map(box => box.map(f));
 
-export function gridCenters(rows, cols) {
+function gridCenters(rows, cols) {
   return range(rows * cols).map(cell => [f((cell % cols + 0.5) / cols), f((Math.floor(cell / cols) + 0.5) / rows)]);
 }
 
-export function anchorSizes(scale, nextScale, ratios, [height, width]) {
+function anchorSizes(scale, nextScale, ratios, [height, width]) {
   const short = Math.min(height, width);
   return [...ratios.map(ratio => [scale, ratio]), [Math.sqrt(scale * nextScale), 1]].map(([side, ratio]) => {
     const root = Math.sqrt(ratio);
@@ -20,7 +21,7 @@ export function anchorSizes(scale, nextScale, ratios, [height, width]) {
   });
 }
 
-export function mapAnchors(rows, cols, scale, nextScale, ratios, imageSize) {
+function mapAnchors(rows, cols, scale, nextScale, ratios, imageSize) {
   const sizes = anchorSizes(scale, nextScale, ratios, imageSize);
   return gridCenters(rows, cols).flatMap(([x, y]) =>
     sizes.map(([w, h]) => [f(x - w / 2), f(y - h / 2), f(x + w / 2), f(y + h / 2)]));
@@ -28,17 +29,17 @@ export function mapAnchors(rows, cols, scale, nextScale, ratios, imageSize) {
 
 const area = box => f(Math.max(f(box[2] - box[0]), 0) * Math.max(f(box[3] - box[1]), 0));
 
-export function iou(a, b) {
+function iou(a, b) {
   const width = Math.max(f(Math.min(a[2], b[2]) - Math.max(a[0], b[0])), 0);
   const height = Math.max(f(Math.min(a[3], b[3]) - Math.max(a[1], b[1])), 0);
   const intersection = f(width * height), union = f(f(area(a) + area(b)) - intersection);
   return union > 0 ? f(intersection / union) : intersection;
 }
 
-export const pairwiseIou = (some, others) => some.map(a => others.map(b => iou(a, b)));
+const pairwiseIou = (some, others) => some.map(a => others.map(b => iou(a, b)));
 
 // Liu et al. 2016, section 2.2: first every box gets an anchor of its own, greedily, then the free anchors take boxes.
-export function matchAnchors(overlaps, anchorCount, threshold) {
+function matchAnchors(overlaps, anchorCount, threshold) {
   const least = f(threshold), matches = new Array(anchorCount).fill(-1), table = overlaps.map(row => row.slice());
   if (!table.length) return matches;
   for (let anchor = 0; anchor < anchorCount; anchor++) {
@@ -64,7 +65,7 @@ export function matchAnchors(overlaps, anchorCount, threshold) {
 }
 
 // The best box stays, those that overlap it by more than the threshold go, and so on with the next.
-export function suppress(boxes, scores, iouThreshold, scoreThreshold, most) {
+function suppress(boxes, scores, iouThreshold, scoreThreshold, most) {
   const least = f(scoreThreshold), highest = f(iouThreshold), kept = [];
   let candidates = range(boxes.length).filter(k => scores[k] >= least).sort((a, b) => scores[b] - scores[a]);
   while (candidates.length && kept.length < most) {
@@ -73,4 +74,7 @@ export function suppress(boxes, scores, iouThreshold, scoreThreshold, most) {
     candidates = rest.filter(k => iou(boxes[best], boxes[k]) <= highest);
   }
   return kept;
+}
+
+explorerParts.boxes = { f32, toFloat32, gridCenters, anchorSizes, mapAnchors, iou, pairwiseIou, matchAnchors, suppress };
 }

@@ -1,8 +1,9 @@
 // The controls of an explorer: native inputs, whose values are read and set by their names.
-
+"use strict";
+{
 const text = value => typeof value === "number" ? String(+value.toFixed(2)) : String(value);
 
-export class Controls {
+class Controls {
   onchange = () => {};
   #all = new Map();
 
@@ -109,3 +110,6 @@ class Select {
 }
 
 const KINDS = { number: Slider, options: Options, ends: Ends, choice: Choice, flags: Flags, select: Select };
+
+explorerParts.controls = { Controls };
+}

@@ -1,14 +1,15 @@
 // The cost explorer: what a standard and a separable convolution cost, for any kernel, number of channels and map.
+"use strict";
+{
+const { circle, halo, LARGE, line, rect, text } = explorerParts.diagram;
+const { fixed, percent, range, thousands } = explorerParts.words;
 
-import { circle, halo, LARGE, line, rect, text } from "./diagram.js";
-import { fixed, percent, range, thousands } from "./words.js";
-
-export const DATA = "cost";
+const DATA = "cost";
 
 const STANDARD = "#0072B2", SEPARABLE = "#E69F00", DEPTHWISE = "#56B4E9"; // blue, orange, sky blue of Okabe and Ito 2008
 const GRID = "var(--explorer-grid)", EDGE = 14;
 
-export function view({ kernel_size: k, in_channels: inputs, out_channels: outputs, size: [rows, cols] }, data, width) {
+function view({ kernel_size: k, in_channels: inputs, out_channels: outputs, size: [rows, cols] }, data, width) {
   const [standard, depthwise, pointwise] = data.parameters[`${k} ${inputs} ${outputs}`], separable = depthwise + pointwise;
   const places = rows * cols, saving = standard / separable, share = depthwise / separable;
   const factor = saving > 1 ? `${fixed(saving, 1)} times fewer` : `${percent(1 / saving - 1, 1)} more`;
@@ -61,4 +62,7 @@ function bars(top, price, share, width) {
 // 10^4 as "10 k", 10^6 as "1 M".
 function power(exponent) {
   return `${10 ** (exponent % 3)} ${["", "k", "M", "G", "T"][Math.floor(exponent / 3)]}`.trim();
+}
+
+explorerParts.cost = { DATA, view };
 }

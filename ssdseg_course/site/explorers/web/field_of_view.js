@@ -1,13 +1,14 @@
 // The field-of-view explorer: where the nine taps of an atrous convolution fall, on maps of several sizes.
+"use strict";
+{
+const { circle, line, rect, text } = explorerParts.diagram;
+const { even, fixed, percent, range, sum } = explorerParts.words;
 
-import { circle, line, rect, text } from "./diagram.js";
-import { even, fixed, percent, range, sum } from "./words.js";
-
-export const DATA = "field_of_view";
+const DATA = "field_of_view";
 
 const INSIDE = "#E69F00", LEAST_RADIUS = 6, STEPS = [-1, 0, 1];
 
-export function view({ rate, map_size: name, row: down, col: right }, data, width) {
+function view({ rate, map_size: name, row: down, col: right }, data, width) {
   const [rows, cols] = data.maps[name], row = even(down * (rows - 1)), col = even(right * (cols - 1));
   const height = Math.max(260, Math.round(0.67 * width)); // room for every tap of every place
   const cell = Math.min((width - 16) / (cols + 2 * rate), (height - 16) / (rows + 2 * rate));
@@ -35,4 +36,7 @@ export function view({ rate, map_size: name, row: down, col: right }, data, widt
       + `${here} of its 9 taps fall on the map, marked by orange discs; the other ${9 - here} fall outside it and see zeros. Over all places ${fixed(sum(counts) / counts.length, 1)} taps fall on the map on average, `
       + `and for ${percent(counts.filter(count => count === 1).length / counts.length)} of the places the middle one alone does, which makes it a 1 × 1 kernel.`,
   };
+}
+
+explorerParts.field_of_view = { DATA, view };
 }

@@ -1,14 +1,15 @@
 // The hits explorer: what the network finds in a scene, where it raises a false alarm, and what it misses.
+"use strict";
+{
+const { f32 } = explorerParts.boxes;
+const { ALARM, CAUGHT, DASHED, DOTTED, MISSED, Scene } = explorerParts.scene;
+const { fixed, range } = explorerParts.words;
 
-import { f32 } from "./boxes.js";
-import { ALARM, CAUGHT, DASHED, DOTTED, MISSED, Scene } from "./scene.js";
-import { fixed, range } from "./words.js";
-
-export const DATA = "detections";
+const DATA = "detections";
 
 const alarms = count => `${count} false alarm${count === 1 ? "" : "s"}`;
 
-export function view({ scene: number, least_score: least }, data, width) {
+function view({ scene: number, least_score: least }, data, width) {
   const { truth, boxes, labels, scores, taken } = data.scenes[number];
   const scene = new Scene(data.seeds[number], data.image_size, width), counts = [0, 0, 0], said = [];
   data.classes.forEach((name, place) => {
@@ -26,4 +27,7 @@ export function view({ scene: number, least_score: least }, data, width) {
     said.push(`${name}: ${found.length} found, ${alarms(wrong.length)}, ${missed.length} missed`);
   });
   return scene.seen(`Scene ${number}, scores of at least ${fixed(least, 2)}: ${counts[0]} found (solid), ${alarms(counts[1])} (dotted), ${counts[2]} missed (dashed). ${said.join("; ")}.`);
+}
+
+explorerParts.hits = { DATA, view };
 }

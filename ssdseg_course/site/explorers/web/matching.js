@@ -1,10 +1,11 @@
 // The matching explorer: a threshold, a box that moves, and the anchors that answer for it.
+"use strict";
+{
+const { f32, mapAnchors, matchAnchors, pairwiseIou, toFloat32 } = explorerParts.boxes;
+const { CAUGHT, DASHED, DOTTED, MISSED, PAPER, Scene } = explorerParts.scene;
+const { even, fixed, range, thousands } = explorerParts.words;
 
-import { f32, mapAnchors, matchAnchors, pairwiseIou, toFloat32 } from "./boxes.js";
-import { CAUGHT, DASHED, DOTTED, MISSED, PAPER, Scene } from "./scene.js";
-import { even, fixed, range, thousands } from "./words.js";
-
-export const DATA = "matching";
+const DATA = "matching";
 
 function allAnchors(data) {
   return data.anchors ??= data.maps.flatMap(([rows, cols], k) =>
@@ -13,7 +14,7 @@ function allAnchors(data) {
 
 const bestFirst = (ious, chosen) => range(ious.length).filter(chosen).sort((a, b) => ious[b] - ious[a]);
 
-export function view({ threshold, box: selected, x, y, scene: seed }, data, width) {
+function view({ threshold, box: selected, x, y, scene: seed }, data, width) {
   const [tall, wide] = data.image_size, { boxes: there, names } = data.scenes[seed];
   const boxes = toFloat32(there), anchors = allAnchors(data);
   if (selected !== null) boxes[selected] = [x[0] / wide, y[0] / tall, x[1] / wide, y[1] / tall].map(f32);
@@ -49,7 +50,7 @@ function found(ious, anchors, threshold) {
 }
 
 // Another scene offers its own boxes; another box brings its own sides.
-export function change(controls, data, changed) {
+function change(controls, data, changed) {
   const { boxes, names } = data.scenes[controls.get("scene")], [tall, wide] = data.image_size;
   if (changed === "scene") controls.limit("box", names.map((name, k) => [`${k} ${name}`, k]));
   const selected = controls.get("box");
@@ -60,7 +61,7 @@ export function change(controls, data, changed) {
 }
 
 // Dragging moves the selected box; a press on another box selects that one. The sliders do the same for a keyboard.
-export function begin(controls, data, svg) {
+function begin(controls, data, svg) {
   const [tall, wide] = data.image_size;
   let held = null;
   const pointed = event => {
@@ -96,4 +97,7 @@ export function begin(controls, data, svg) {
   for (const end of ["pointerup", "pointercancel"]) svg.addEventListener(end, () => { held = null; });
   // Over a box a finger moves the box, elsewhere the page.
   svg.addEventListener("touchstart", event => { if (held) event.preventDefault(); }, { passive: false });
+}
+
+explorerParts.matching = { DATA, view, change, begin };
 }

@@ -1,12 +1,13 @@
 // The mining explorer: which anchors without a box are hardest, and how many of them count.
+"use strict";
+{
+const { f32 } = explorerParts.boxes;
+const { CAUGHT, DASHED, DOTTED, MISSED, Scene } = explorerParts.scene;
+const { argmax, fixed, percent, thousands } = explorerParts.words;
 
-import { f32 } from "./boxes.js";
-import { CAUGHT, DASHED, DOTTED, MISSED, Scene } from "./scene.js";
-import { argmax, fixed, percent, thousands } from "./words.js";
+const DATA = "network";
 
-export const DATA = "network";
-
-export function view({ scene: number, ratio, positives: drawn }, data, width) {
+function view({ scene: number, ratio, positives: drawn }, data, width) {
   const known = data.scenes[number], scene = new Scene(data.seeds[number], data.image_size, width);
   const positives = known.positives.length, count = Math.max(ratio * positives, data.least_negatives);
   const mined = known.hardest.slice(0, count), hardest = mined.slice(0, data.drawn);
@@ -29,4 +30,7 @@ export function view({ scene: number, ratio, positives: drawn }, data, width) {
     + `${mined.length} are mined. They have ${fixed(f32(known.mined_losses[ratio]), 1)}, and the least hard of them ${fixed(f32(known.losses[mined.length - 1]), 2)}. `
     + `${near} of them overlap a box by an IoU of ${data.nearly} or more, too little to get it. `
     + `The hardest, with what they are taken for: ${listed}. Of the others a disc in the middle.`);
+}
+
+explorerParts.mining = { DATA, view };
 }

@@ -1,14 +1,15 @@
 // The prediction explorer: what the finished network sees in a scene.
+"use strict";
+{
+const { f32 } = explorerParts.boxes;
+const { DASHED, DOTTED, Scene } = explorerParts.scene;
+const { fixed, percent, range } = explorerParts.words;
 
-import { f32 } from "./boxes.js";
-import { DASHED, DOTTED, Scene } from "./scene.js";
-import { fixed, percent, range } from "./words.js";
-
-export const DATA = "detections";
+const DATA = "detections";
 
 const LINES = ["", DASHED, DOTTED]; // one a class, so that colour is never the only sign
 
-export function view({ scene: number, least_score: least }, data, width) {
+function view({ scene: number, least_score: least }, data, width) {
   const found = data.scenes[number], seed = data.seeds[number], scene = new Scene(seed, data.image_size, width);
   const sure = range(found.scores.length).filter(k => f32(found.scores[k]) >= f32(least));
   const names = sure.map(k => `${data.classes[found.labels[k] - 1]} ${fixed(f32(found.scores[k]), 2)}`);
@@ -20,4 +21,7 @@ export function view({ scene: number, least_score: least }, data, width) {
   return scene.seen(
     `Scene ${number}. Boxes with a score of at least ${fixed(least, 2)}: ${[...names.slice(0, data.most_named), ...more].join(", ") || "none"}. `
     + `Share of the pixels by class: ${parts.map(([name, share]) => `${name} ${percent(share, 1)}`).join(", ") || "all background"}.`);
+}
+
+explorerParts.prediction = { DATA, view };
 }

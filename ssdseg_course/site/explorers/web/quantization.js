@@ -1,15 +1,16 @@
 // The quantisation explorer: a picture's brightness in a few whole numbers, laid over a range that can be dragged.
+"use strict";
+{
+const { f32 } = explorerParts.boxes;
+const { line, rect, text } = explorerParts.diagram;
+const { even, fixed, percent, range, sum } = explorerParts.words;
 
-import { f32 } from "./boxes.js";
-import { line, rect, text } from "./diagram.js";
-import { even, fixed, percent, range, sum } from "./words.js";
-
-export const DATA = "quantization";
+const DATA = "quantization";
 
 const GREY_LEVELS = 255, BINS = 128, CROWDED = 6; // bits: their lines would hide the histogram
 const VALUES = "#56B4E9", CUT = "#E69F00";
 
-export function view({ high, bits }, { counts, size: [tall, wide] }, width) {
+function view({ high, bits }, { counts, size: [tall, wide] }, width) {
   const least = -(2 ** (bits - 1)), largest = -least - 1, scale = high / (largest - least), zeroPoint = least;
   const values = counts.map((_, shade) => shade / GREY_LEVELS);
   const back = values.map(value => {
@@ -53,4 +54,7 @@ function histogram(left, top, wide, tall, counts, high, bits, scale) {
     }).join("")
     + line(left, bottom, left + wide, bottom, { width: 2 })
     + text(left, bottom + 18, "0") + text(place(0.5), bottom + 18, "0.5", { anchor: "middle" }) + text(left + wide, bottom + 18, "1", { anchor: "end" });
+}
+
+explorerParts.quantization = { DATA, view };
 }

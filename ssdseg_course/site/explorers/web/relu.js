@@ -1,10 +1,11 @@
 // The ReLU explorer: what is left of a flat figure that goes through a ReLU in n dimensions and comes back.
 // After figure 1 of Sandler et al. 2018, "MobileNetV2".
+"use strict";
+{
+const { line, rect, text } = explorerParts.diagram;
+const { fixed, sum } = explorerParts.words;
 
-import { line, rect, text } from "./diagram.js";
-import { fixed, sum } from "./words.js";
-
-export const DATA = "relu";
+const DATA = "relu";
 
 // Into n dimensions by a 2 x n matrix, ReLU, and back by its pseudo-inverse, M'(MM')^-1 for rows that are independent.
 function through(points, [a, b]) {
@@ -22,7 +23,7 @@ function distance(points, back) {
   return sum(points.map(([x, y], k) => Math.hypot(x - scale * back[k][0], y - scale * back[k][1]))) / points.length;
 }
 
-export function view({ dimensions, matrix }, data, width) {
+function view({ dimensions, matrix }, data, width) {
   const points = data.spiral, back = through(points, data.matrices[dimensions][matrix]);
   const largest = Math.max(1e-9, ...back.flat().map(Math.abs)), narrow = width < 520;
   const side = narrow ? Math.min(width, 320) : (width - 40) / 2, second = narrow ? [(width - side) / 2, side + 56] : [width - side, 24];
@@ -51,4 +52,7 @@ function spiral([left, top], side, points, [start, end], title) {
   const colour = share => `rgb(${start.map((from, k) => Math.round(from + share * (end[k] - from))).join(" ")})`;
   return text(left + side / 2, top - 12, title, { anchor: "middle" }) + rect(left + 1, top, side - 2, side, "none", "var(--explorer-grid)")
     + disc(() => "var(--explorer-ink)", 1) + disc(colour, 0); // first all rims: together they are an outline
+}
+
+explorerParts.relu = { DATA, view };
 }

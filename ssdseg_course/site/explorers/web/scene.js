@@ -1,16 +1,17 @@
 // A scene to draw on, with a margin for boxes that reach over its border. Lines differ in style and not in colour alone.
-
-export const INK = "#000000", PAPER = "#FFFFFF"; // on a scene, in light and dark alike
-export const CELL = "#F0E442", CAUGHT = "#E69F00", MISSED = "#56B4E9", ALARM = "#F0E442"; // of Okabe and Ito 2008
-export const DASHED = "9 4", DOTTED = "2.5 3.5";
+"use strict";
+{
+const INK = "#000000", PAPER = "#FFFFFF"; // on a scene, in light and dark alike
+const CELL = "#F0E442", CAUGHT = "#E69F00", MISSED = "#56B4E9", ALARM = "#F0E442"; // of Okabe and Ito 2008
+const DASHED = "9 4", DOTTED = "2.5 3.5";
 const FONT = 13, FAMILY = "system-ui, sans-serif"; // pixels
 
 const pen = document.createElement("canvas").getContext("2d");
 pen.font = `${FONT}px ${FAMILY}`;
 
-export const escaped = words => String(words).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+const escaped = words => String(words).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
-export class Scene {
+class Scene {
   lines = "";
   #written = [];
 
@@ -69,4 +70,7 @@ export class Scene {
     const { images, lines, height } = this;
     return { images, lines, height, words };
   }
+}
+
+explorerParts.scene = { INK, PAPER, CELL, CAUGHT, MISSED, ALARM, DASHED, DOTTED, escaped, Scene };
 }

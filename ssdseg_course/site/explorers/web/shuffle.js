@@ -1,7 +1,8 @@
 // The shuffle explorer: where each channel goes, and which channels know of one of them after some units.
-
-import { circle, halo, line, rect, text } from "./diagram.js";
-import { range } from "./words.js";
+"use strict";
+{
+const { circle, halo, line, rect, text } = explorerParts.diagram;
+const { range } = explorerParts.words;
 
 const CHANNELS = 12, HALF = CHANNELS / 2;
 const KNOWS = "#E69F00", WORKED = "#56B4E9"; // orange, sky blue of Okabe and Ito 2008
@@ -18,7 +19,7 @@ function spread(channel, units, shuffled) {
   return rows;
 }
 
-export function view({ channel, units, shuffled }, _, width) {
+function view({ channel, units, shuffled }, _, width) {
   const rows = spread(channel, units, shuffled), cell = width / CHANNELS, side = Math.min(cell - 4, 34), high = side + 46, top = 24;
   const middle = place => cell * (place + 0.5);
   let lines = text(0, 8, "passes as it is") + text(width, 8, "worked on, all from all", { anchor: "end" });
@@ -48,4 +49,7 @@ export function view({ channel, units, shuffled }, _, width) {
     height: top + high * units + side + 28,
     words: `${CHANNELS} channels, ${shuffled ? "with" : "without"} a shuffle after each unit. Channels that know of channel ${channel}, marked by a filled disc, in the input: 1; ${said || "no unit yet"}. ${verdict}`,
   };
+}
+
+explorerParts.shuffle = { view };
 }

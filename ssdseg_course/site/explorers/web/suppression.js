@@ -1,14 +1,15 @@
 // The suppression explorer: what the two thresholds of NMS keep, drop and never look at.
+"use strict";
+{
+const { f32, suppress, toFloat32 } = explorerParts.boxes;
+const { CAUGHT, DOTTED, MISSED, Scene } = explorerParts.scene;
+const { fixed, range, thousands } = explorerParts.words;
 
-import { f32, suppress, toFloat32 } from "./boxes.js";
-import { CAUGHT, DOTTED, MISSED, Scene } from "./scene.js";
-import { fixed, range, thousands } from "./words.js";
-
-export const DATA = "network";
+const DATA = "network";
 
 const MOST_KEPT = 200, MOST_LISTED = 8;
 
-export function view({ scene: number, label, iou_threshold: highest, score_threshold: least }, data, width) {
+function view({ scene: number, label, iou_threshold: highest, score_threshold: least }, data, width) {
   const candidates = data.scenes[number].candidates[label - 1], boxes = toFloat32(candidates.boxes), scores = candidates.scores.map(f32);
   const scene = new Scene(data.seeds[number], data.image_size, width);
   const part = range(boxes.length).filter(k => scores[k] >= f32(least));
@@ -20,4 +21,7 @@ export function view({ scene: number, label, iou_threshold: highest, score_thres
   return scene.seen(
     `Scene ${number}, ${data.classes[label - 1]}: of ${thousands(data.anchors.length)} boxes ${part.length} have a score of at least ${fixed(least, 2)}. `
     + `Kept, solid: ${kept.length}${kept.length ? ` with the scores ${listed}` : ""}. Suppressed, dotted: ${part.length - kept.length}, each overlapping a better one by an IoU over ${fixed(highest, 2)}.`);
+}
+
+explorerParts.suppression = { DATA, view };
 }
