@@ -25,7 +25,7 @@ endef
 export FITS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all slow bench lab lessons site lint format clean
+.PHONY: help setup demo test test-all slow bench lab lessons site lite lint format clean
 
 help:  ## Show what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -68,6 +68,15 @@ lessons: $(READY)  ## Build the notebooks of solutions/ and lessons/ from their 
 site: $(READY)  ## Build the course's static site into site/; offline.
 	$(BIN)/python -m ssdseg_course.site site
 
+# An environment of its own: the JupyterLab in it is older than the one of the lessons.
+$(VENV)-lite/.ready: ssdseg_course/lite/requirements.txt
+	$(PYTHON) -m venv $(VENV)-lite
+	$(VENV)-lite/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+lite: $(VENV)-lite/.ready  ## Build the page of lessons 0 to 3 in the browser's Python into site/lite/.
+	$(VENV)-lite/bin/python -m ssdseg_course.lite site/lite
+
 lint: $(READY)  ## Check style, formatting and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -78,4 +87,4 @@ format: $(READY)  ## Mend style and formatting.
 	$(BIN)/ruff format
 
 clean:  ## Remove what can be made again: .venv, caches, pictures.
-	rm -rf $(VENV) out site build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(VENV)-lite out site build *.egg-info .pytest_cache .ruff_cache .mypy_cache

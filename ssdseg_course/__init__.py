@@ -44,3 +44,6 @@ class _Course(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Course
+
+if sys.platform == "emscripten":  # a lesson in the browser
+    import_module("ssdseg_course.browser_python").prepare()
