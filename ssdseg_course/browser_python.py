@@ -18,8 +18,9 @@ MISSING = (
     "0 to 3 needs it. To see it, install the course on a computer, as its README says, and open this notebook there."
 )
 GREETING = (
-    "This is the browser's own Python. Ctrl + S keeps your work in this browser; File > Download takes it elsewhere.\n"
-    "Nothing interrupts a cell here: if one never ends, Kernel > Restart Kernel stops it. What needs TensorFlow is left out."
+    "This is the browser's own Python. Ctrl + S keeps your work in this browser; to take it elsewhere, right-click on\n"
+    "the notebook's name in the list on the left, and choose Download. Nothing interrupts a cell here: if one never\n"
+    "ends, Kernel > Restart Kernel stops it. What needs TensorFlow is left out."
 )
 
 
