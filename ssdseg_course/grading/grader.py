@@ -172,7 +172,7 @@ def _reports(codes: Sequence[tuple[Exercise, Code]], work: Work, endless: Collec
                 lists[exercise.id] = no_array(probed.outcomes or (), len(exercise.returns))
             elif used:
                 report = _with_helpers(report, used, *_try(exercise, with_substitutes, work))
-        if not report.passed and report.verdict is None:
+        if report.verdict is Verdict.WRONG:
             kinds = {other.id: lists.get(other.id) for other, _ in codes if other.name in _reached(exercise.name, code)}
             report = _with_arrays(
                 report, exercise, code, work, used, {one: kind for one, kind in kinds.items() if kind}
