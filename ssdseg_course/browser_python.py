@@ -62,7 +62,7 @@ class LeavesOut:
 
 def _names(cell: ast.Module) -> tuple[set[str], set[str], bool]:
     """What a cell reads, what it defines, at any depth, and whether it imports what is not there."""
-    used, own, modules = set(), set(), set()
+    used, own, modules = set[str](), set[str](), set[str]()
     for node in ast.walk(cell):
         if isinstance(node, ast.Name):
             (used if isinstance(node.ctx, ast.Load) else own).add(node.id)

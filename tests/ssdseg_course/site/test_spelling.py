@@ -17,7 +17,7 @@ codespell = pytest.importorskip("codespell_lib", reason="codespell is not instal
 INDENTED = re.compile(r"^    .*$", re.MULTILINE)  # code in Markdown, though not in a docstring
 CODE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]+\$|\]\([^)]*\)|https?://\S+|<[^>]+>", re.DOTALL)
 # Words of the field, which American spelling shares or which stand in the title of a paper or in the name of a tool.
-FIELD = {"biased", "centers", "color", "labeling", "license", "program", "story"}
+FIELD = {"biased", "centers", "color", "labeling", "license", "optimizer", "program", "story"}
 TITLES = {"equalization", "generalized", "normalization", "regularization"}
 PLACES = ("*.md", "docs/**/*.md", "datasets/*.md")
 
