@@ -6,6 +6,7 @@ would have defined: *Run All Cells* comes to the end, and all checks are reached
 
 import ast
 import builtins
+import logging
 import sys
 from collections.abc import Mapping
 from importlib.abc import MetaPathFinder
@@ -62,7 +63,7 @@ class LeavesOut:
 
 def _names(cell: ast.Module) -> tuple[set[str], set[str], bool]:
     """What a cell reads, what it defines, at any depth, and whether it imports what is not there."""
-    used, own, modules = set(), set(), set()
+    used, own, modules = set[str](), set[str](), set[str]()
     for node in ast.walk(cell):
         if isinstance(node, ast.Name):
             (used if isinstance(node.ctx, ast.Load) else own).add(node.id)
@@ -79,6 +80,7 @@ def _names(cell: ast.Module) -> tuple[set[str], set[str], bool]:
 def prepare() -> None:
     """Prepare this process, and the notebook that it runs, if it runs one."""
     sys.meta_path.append(_Refuses())
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it has no cache here
     ipython = sys.modules.get("IPython")
     if ipython and (shell := ipython.get_ipython()):
         shell.ast_transformers.append(LeavesOut(shell.user_ns))
