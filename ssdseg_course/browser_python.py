@@ -6,6 +6,7 @@ would have defined: *Run All Cells* comes to the end, and all checks are reached
 
 import ast
 import builtins
+import logging
 import sys
 from collections.abc import Mapping
 from importlib.abc import MetaPathFinder
@@ -79,6 +80,7 @@ def _names(cell: ast.Module) -> tuple[set[str], set[str], bool]:
 def prepare() -> None:
     """Prepare this process, and the notebook that it runs, if it runs one."""
     sys.meta_path.append(_Refuses())
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it has no cache here
     ipython = sys.modules.get("IPython")
     if ipython and (shell := ipython.get_ipython()):
         shell.ast_transformers.append(LeavesOut(shell.user_ns))

@@ -1,4 +1,4 @@
-"""The learner's own attempts at challenges: a line of json each, in `.ssdseg/attempts.jsonl` of the course folder.
+"""The learner's own attempts at challenges: a line of json each, in `.ssdseg/attempts.txt` of the course folder.
 
 Nothing depends on them: a file that is missing, damaged or cannot be written costs the memory of an attempt.
 """
@@ -33,7 +33,8 @@ class Attempt:
 
 def attempts_path(root: Path) -> Path:
     """The file of a course."""
-    return record_path(root).with_name("attempts.jsonl")
+    # Of a name in .jsonl JupyterLite would take the content for a single piece of json, and its kernel would die.
+    return record_path(root).with_name("attempts.txt")
 
 
 def note_attempt(root: Path, number: str, score: Score) -> bool:

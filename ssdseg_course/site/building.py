@@ -81,7 +81,7 @@ def build(out: Path, root: Path = ROOT, say: Callable[[str], None] = lambda word
     before = out.with_name(f".{out.name}.before")  # the old site, between the two renames
     if before.is_dir() and not out.exists():  # a build was stopped there
         before.rename(out)
-    if out.is_symlink() or (out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists()))):
+    if out.is_symlink() or (out.exists() and not (out.is_dir() and _may_be_replaced(out))):
         raise SiteError(f"{out} holds something that is not a site; name another folder, or remove it first")
     shutil.rmtree(before, ignore_errors=True)
     try:
@@ -106,6 +106,11 @@ def build(out: Path, root: Path = ROOT, say: Callable[[str], None] = lambda word
     shutil.rmtree(before, ignore_errors=True)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     say(f"{out / 'index.html'}: open it in a browser; {size / 1e6:.0f} MB in all")
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    """Whether there is a site, or nothing but what `make lite` has written before the first one."""
+    return (folder / MARK).exists() or all(path.name == "lite" for path in folder.iterdir())
 
 
 def _write_sources(source: Path, root: Path, lite: bool) -> None:

@@ -1,5 +1,6 @@
 """How long functions take, side by side: in turn, over several rounds, with the spread."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ SECONDS_A_ROUND = 0.005  # a shorter one would measure the clock
 SECONDS_IN_ALL = 1.0
 LONGEST_WAIT = 1.0  # seconds on the clock, for a function that sleeps
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 21
+HAS_PROCESSOR_TIME = sys.platform != "emscripten"  # in the browser's Python that clock stands still
 NOISE = 1.2  # a ratio of times below this tells nothing
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Processor time of one call, in seconds.
+    """Processor time of one call, in seconds; in the browser's Python, time on the clock.
 
     Attributes:
         median: of all rounds.
@@ -68,10 +70,11 @@ def _enough(function: Callable[[], object], a_round: float) -> tuple[int, float]
 
 def _seconds(function: Callable[[], object], calls: int) -> float:
     """Processor time of one call, the mean of several."""
-    start = time.process_time()
+    clock = time.process_time if HAS_PROCESSOR_TIME else time.perf_counter
+    start = clock()
     for _ in range(calls):
         function()
-    return (time.process_time() - start) / calls
+    return (clock() - start) / calls
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 IN_THE_BROWSER = """
-import os, signal, sys
+import os, signal, sys, time
 
 MISSING = {"tensorflow", "keras", "h5py", "dask", "distributed", "nbgrader", "nbformat", "fcntl", "resource",
            "termios", "multiprocessing", "_multiprocessing", "_posixsubprocess"}
@@ -23,6 +23,7 @@ sys.meta_path.insert(0, Refuses())
 sys.platform = "emscripten"
 for module, name in ((os, "fork"), (signal, "setitimer")):
     delattr(module, name)
+time.process_time = lambda: 0.0
 """
 
 CHECKS = """
@@ -51,3 +52,11 @@ def test_the_reference_answers_of_lessons_0_to_3_pass_without_tensorflow_and_pro
 @pytest.mark.parametrize("module", ["ssdseg_ref.data.warehouse", "ssdseg_ref.data.crops", "ssdseg_course.check"])
 def test_what_the_lessons_import_needs_no_process_pool(module):
     assert run_there(f"import {module}\nprint('imported')") == ["imported"]
+
+
+def test_functions_are_timed_though_the_clock_of_the_processor_stands_still():
+    lines = run_there(
+        "from ssdseg_course.work.timing import in_turn\n"
+        "print(all(timing.median > 0 for timing in in_turn([lambda: sum(range(1000))] * 2, 0.05)))"
+    )
+    assert lines == ["True"]

@@ -237,6 +237,15 @@ def test_a_build_takes_the_place_of_the_old_site_and_leaves_nothing_beside_it(tm
     assert left_by(tmp_path) == (["site"], "new")
 
 
+def test_lessons_that_run_in_the_browser_may_be_built_before_the_site_and_stay(tmp_path, quick):
+    lite = tmp_path / "site" / "lite" / "index.html"
+    lite.parent.mkdir(parents=True)
+    lite.write_text("lessons")
+    building.build(tmp_path / "site")
+    assert left_by(tmp_path) == (["site"], "new")
+    assert lite.read_text() == "lessons"
+
+
 def test_a_build_that_fails_leaves_the_old_site_as_it_was(tmp_path, quick, monkeypatch):
     a_site(tmp_path / "site")
 
