@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from keras import KerasTensor, ops
+from variants import VARIANTS, Varied, varied_config, varied_network, with_boxes
 
 from ssdseg_ref.boxes import pairwise_iou
 from ssdseg_ref.coding import decode
@@ -33,41 +33,15 @@ from ssdseg_ref.data import warehouse
 from ssdseg_ref.data.pipeline import batches
 from ssdseg_ref.data.sample import BACKGROUND
 from ssdseg_ref.fused import fused_twin
-from ssdseg_ref.losses import (
-    EPSILON,
-    _intersection_and_union,
-    class_cross_entropy,
-    dice_loss,
-    giou_loss,
-    iou_aware_loss,
-    mine_hard_negatives,
-    smooth_l1,
-    weighted_cross_entropy,
-)
 from ssdseg_ref.metrics import COCO_IOU_THRESHOLDS, average_precisions, class_ious, confusion_matrix
-from ssdseg_ref.network import build_network, load_network
+from ssdseg_ref.network import load_network
 from ssdseg_ref.nms import average_boxes, non_max_suppression
 from ssdseg_ref.prediction import softmax
-from ssdseg_ref.training import JointTraining, Recipe, optimizer
+from ssdseg_ref.training import Recipe, optimizer
 
 IOU_THRESHOLD, SCORE_THRESHOLD, DETECTIONS = 0.65, 0.01, 100
 STEPS = 500  # of an epoch
 PICTURES = 20  # in one batch that is judged
-
-# What differs from five losses that weigh 1 each. Several may be joined by a plus; giou5+quality is the recipes'.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "giou2": {"giou": 2.0},
-    "giou5": {"giou": 5.0},
-    "ciou5": {"giou": 5.0, "kind": "ciou"},
-    "box3": {"box": 3.0},
-    "l1": {"beta": 0.1},  # smooth L1 that is straight from a tenth on: small errors keep their slope
-    "nobox": {"box": 0.0},
-    "quality": {"quality": True},
-    "ema0.999": {"ema": 0.999},
-    "nozoom": {"zoom": 0.0},
-    "muon": {"muon": 0.02},
-}
 
 
 # --- judging
@@ -144,70 +118,20 @@ def scores_of(network: keras.Model, config: Config, samples: Any, choices: dict[
 # --- training
 
 
-def ciou_loss(truth: KerasTensor, predicted: KerasTensor) -> KerasTensor:
-    """Zheng et al. 2020, "Distance-IoU Loss", section 3.3: IoU, distance of the middles, likeness of the shapes."""
-    intersection, union = _intersection_and_union(truth, predicted)
-    overlap = intersection / ops.maximum(union, EPSILON)
-    outer = ops.maximum(truth[..., 2:], predicted[..., 2:]) - ops.minimum(truth[..., :2], predicted[..., :2])
-    apart = (truth[..., :2] + truth[..., 2:] - predicted[..., :2] - predicted[..., 2:]) / 2
-    distance = ops.sum(ops.square(apart), axis=-1) / ops.maximum(ops.sum(ops.square(outer), axis=-1), 1e-7)
-    angles = []
-    for boxes in (truth, predicted):
-        size = ops.maximum(boxes[..., 2:] - boxes[..., :2], 1e-6)
-        angles.append(ops.arctan(size[..., 0] / size[..., 1]))
-    shape = 4 / np.pi**2 * ops.square(angles[0] - angles[1])
-    weight = ops.stop_gradient(shape / ops.maximum(1 - overlap + shape, 1e-7))
-    return 1 - overlap + distance + weight * shape
-
-
-class Varied(JointTraining):
-    """Joint training with weights, kinds and targets of the box losses that may differ from the recipes'."""
-
-    def __init__(self, network: keras.Model, config: Config, variant: dict[str, Any]):
-        super().__init__(network, config, (1.0,) * (len(config.classes) + 1))
-        self.variant = variant
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """As JointTraining's, where the variant says nothing else."""
-        logits, offsets, mask = (ops.cast(y_pred[name], "float32") for name in ("classes", "offsets", "mask"))
-        positive = y["classes"] != BACKGROUND
-        count = ops.maximum(ops.sum(ops.cast(positive, "float32")), ops.cast(ops.shape(logits)[0], "float32"))
-        truth = decode(y["offsets"], self.anchors)
-        predicted = decode(ops.clip(offsets, -30.0, 30.0), self.anchors)
-        losses = class_cross_entropy(y["classes"], logits)
-        counted = ops.logical_or(positive, mine_hard_negatives(ops.stop_gradient(losses), positive))
-        if self.variant.get("quality"):
-            losses = ops.where(positive, losses + iou_aware_loss(truth, predicted, y["classes"], logits), losses)
-        beta = self.variant.get("beta", 1.0)
-        distances = ops.sum(smooth_l1(y["offsets"] / beta, offsets / beta), axis=-1) * beta
-        overlap_loss = ciou_loss if self.variant.get("kind") == "ciou" else giou_loss
-
-        def mean(values: KerasTensor, where: KerasTensor) -> KerasTensor:
-            return ops.sum(ops.where(where, values, 0.0)) / count
-
-        parts = (
-            mean(losses, counted),
-            mean(distances, positive),
-            mean(overlap_loss(truth, predicted), positive),
-            weighted_cross_entropy(y["mask"], mask, self.class_weights),
-            dice_loss(y["mask"], mask),
-        )
-        for tracker, part in zip(self.trackers, parts, strict=True):
-            tracker.update_state(part)
-        weights = (1.0, self.variant.get("box", 1.0), self.variant.get("giou", 1.0), 1.0, 1.0)
-        return sum(weight * part for weight, part in zip(weights, parts, strict=True))
-
-
 def tuned(name: str, variant: dict[str, Any], seed: int, given: argparse.Namespace) -> tuple[keras.Model, Config]:
     """A network that was trained on from a shipped one's weights, or from none."""
     config = replace(SHIPPED[name], image_size=tuple(given.size)) if given.size else SHIPPED[name]
     keras.utils.set_random_seed(seed)
-    network = build_network(config)
+    network = varied_network(config, variant)
+    config = varied_config(config, variant)
     if given.weights:
         network.load_weights(given.weights)
     elif not given.fresh:
         network.set_weights(load_network(name).get_weights())
     twin = fused_twin(network)
+    for layer in twin.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = variant.get("bn", layer.momentum)
     trainer = Varied(twin, config, variant)
     zoom = variant.get("zoom", given.zoom)
     recipe = Recipe(
@@ -223,8 +147,9 @@ def tuned(name: str, variant: dict[str, Any], seed: int, given: argparse.Namespa
     learner.build(twin.trainable_variables)
     samples = warehouse.split(given.split, config.image_size)
     epochs = max(1, given.steps // STEPS)
+    dataset = batches(samples, config, recipe.batch_size, seed=seed, zoom_share=zoom)
     trainer.fit(
-        batches(samples, config, recipe.batch_size, seed=seed, zoom_share=zoom),
+        with_boxes(dataset, config.anchors) if variant.get("cost") else dataset,
         epochs=epochs,
         steps_per_epoch=given.steps // epochs,
         callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)],
