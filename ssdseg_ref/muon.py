@@ -9,7 +9,8 @@ Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural netw
 wider than high is from there too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import keras
@@ -86,11 +87,26 @@ def orthogonalise(matrix: KerasTensor) -> KerasTensor:
     Returns:
         (M, N); zeros for zeros.
     """
-    a, b, c = COEFFICIENTS
     high = matrix.shape[0] > matrix.shape[1]
-    x = ops.transpose(matrix) if high else matrix
+    x = _iteration()(ops.transpose(matrix) if high else matrix)
+    return ops.transpose(x) if high else x
+
+
+def _newton_schulz(x: KerasTensor) -> KerasTensor:
+    a, b, c = COEFFICIENTS
     x = x / (ops.norm(x) + SMALLEST)
     for _ in range(ITERATIONS):
         square = ops.matmul(x, ops.transpose(x))
         x = a * x + ops.matmul(b * square + c * ops.matmul(square, square), x)
-    return ops.transpose(x) if high else x
+    return x
+
+
+@cache
+def _iteration() -> Callable[[KerasTensor], KerasTensor]:
+    """On TensorFlow one graph for matrices of all sizes: a training with one for each would start seconds later."""
+    if keras.backend.backend() != "tensorflow":
+        return _newton_schulz
+    import tensorflow as tf
+
+    any_matrix = tf.TensorSpec((None, None), tf.float32)
+    return tf.function(_newton_schulz, [any_matrix], autograph=False, experimental_attributes={"_noinline": True})
