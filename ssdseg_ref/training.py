@@ -8,7 +8,7 @@ warm-up; what is judged and kept is an exponential moving average of the weights
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,7 @@ class Recipe:
 LESSON_RECIPE = Recipe(
     epochs=20, batch_size=8, learning_rate=2e-3, ema_momentum=0.995, giou_weight=5, iou_aware=True, muon_rate=0.02
 )
-REFERENCE_RECIPE = Recipe(
-    epochs=10, ema_momentum=0.998, zoom_share=1 / 3, split="train_large", giou_weight=5, iou_aware=True
-)
+REFERENCE_RECIPE = replace(LESSON_RECIPE, epochs=10, ema_momentum=0.998, zoom_share=1 / 3, split="train_large")
 RECIPES = {"lesson": LESSON_RECIPE, "reference": REFERENCE_RECIPE}
 
 
