@@ -108,5 +108,8 @@ def _iteration() -> Callable[[KerasTensor], KerasTensor]:
         return _newton_schulz
     import tensorflow as tf
 
-    any_matrix = tf.TensorSpec((None, None), tf.float32)
-    return tf.function(_newton_schulz, [any_matrix], autograph=False, experimental_attributes={"_noinline": True})
+    apart = {"_noinline": True}  # put into the graph of the step, it would be one for each again
+    graph: Callable[[KerasTensor], KerasTensor] = tf.function(
+        _newton_schulz, [tf.TensorSpec((None, None), tf.float32)], autograph=False, experimental_attributes=apart
+    )
+    return graph

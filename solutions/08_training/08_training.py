@@ -1047,8 +1047,8 @@ print(f"of two boxes of one thing, the one that lies better also scores better i
 
 # %% [markdown]
 # Not much. With plain cross-entropy, before, it was 69 %. Whether a box lies two pixels off is hard to tell from where
-# it was predicted. Somebody who found a way to rank these boxes right would gain some three points more; that is an open
-# question.
+# it was predicted. Somebody who found a way to rank these boxes right would gain some three points more; that is an
+# open question.
 #
 # The fourth costs no training at all. NMS throws away what overlaps the best box, but those boxes have looked at the
 # same thing from other anchors, and erred in other directions. So let them **vote**: each kept box becomes the mean of
