@@ -138,7 +138,7 @@ SETTINGS: dict[str, dict[str, dict[str, object]]] = {
     "08": {"the start answer": {"learning_rate": 0.003, "class_weights": (1, 2, 1.5, 2)}},
     "09": {
         "the baseline": {"network": "shufflenetv2"},
-        "a clever one": {"network": "shufflenetv2", "bits": 8},
+        "a clever one": {"network": "mobilenetv2", "bits": 8},
         "lesson": {"network": "lesson"},
         "mobilenetv2": {"network": "mobilenetv2"},
         "the start answer": {"network": "shufflenetv2", "image_size": (176, 240)},
