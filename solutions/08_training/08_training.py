@@ -897,8 +897,8 @@ for name in ("mobilenetv2", "shufflenetv2"):
 # | `shufflenetv2` | 1,172,492<!-- above --> | 0.979 | 0.816 | 0.922 |
 # | `mobilenetv2` | 2,407,908<!-- above --> | 0.978 | 0.854 | 0.932 |
 #
-# ShuffleNetV2 comes close with half of the parameters, and its units are quick. Which would you choose for a camera
-# that runs on a battery?
+# ShuffleNetV2 has half of the parameters and quick units; its mask is nearly as good, its boxes lie a little less well.
+# Which would you choose for a camera that runs on a battery?
 
 # %% [markdown]
 # ## 13. Sharper boxes
