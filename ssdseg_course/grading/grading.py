@@ -42,7 +42,7 @@ from ssdseg_course.grading.text import shown
 from ssdseg_course.manifest import LESSONS, ROOT, Lesson
 from ssdseg_course.work.carrying import CHECK
 from ssdseg_course.work.workspace import Notebook, grade_id, parse_notebook, read_notebook
-from ssdseg_ref.keeping import write_whole
+from ssdseg_ref.keeping import sweep_files, write_whole
 
 SEEDS = 2**31
 LOCK = Path(".ssdseg", "grading.lock")
@@ -379,6 +379,7 @@ class _Term:
                     self.tally.records.append(record)
                     self.tally.standings[record.student, lesson] = standings[record.student]
                     self._give_back(record, standings[record.student])
+        sweep_files(self._folder)
         if self._releases:
             self._records.export(self._folder / GRADES)
             _write_class_report(self._records, self._folder / CLASS_REPORT)
@@ -387,6 +388,8 @@ class _Term:
         """Write the page that a learner gets back, and what `nbgrader release_feedback` looks for beside it."""
         try:
             places = [self._place(step, record.student, record.lesson) for step in ("feedback", "autograded")]
+            for place in places:
+                sweep_files(place.parent)  # of a grading that was killed while it wrote
             page = feedback_page(record, standing, self.tally.learners[record.student].name)
             _write_if_new(places[0].with_suffix(".html"), page)
             when = f"{standing.timestamp:{TIMESTAMP_FORMAT}}" if standing.timestamp else ""
