@@ -503,7 +503,7 @@ print(f"In what follows {whose} is judged.")
 # %% [markdown]
 # Learn to read such curves. Class and box fall fast at first, then slowly. The mask's parts fall late, once the coarse
 # maps know what they show. At the beginning the *validation* loss lies above that of training: it judges the moving
-# average, and after the first epoch, 125<!-- = 2000 // 16 --> steps, a share of 0.29<!-- = 0.99 ** 124 --> of that is
+# average, and after the first epoch, 250<!-- = 2000 // 8 --> steps, a share of 0.29<!-- = 0.995 ** 249 --> of that is
 # still the network as it was initialised at random. Later the two come closer and may cross, for validation scenes come
 # as they are, those of training zoomed and in odd lights. Where the validation loss *rises* while the training loss
 # still falls, the network is learning its scenes by heart. In the last epochs the curves are flat: the cosine has made

@@ -28,7 +28,7 @@ from ssdseg_ref.keeping import write_whole
 
 COMMAND = (sys.executable, "-m", "ssdseg_course")
 NAME = "cluster"  # file in a run's folder: under which name the workers keep theirs, until all is brought back
-MOST = 16  # workers: a batch has no more pictures
+MOST = 8  # workers: a batch of the presets has no more pictures
 LOOK = 3  # seconds between two looks at the log
 STOP = 30  # seconds for a process to end by itself
 LONGEST_SENTENCE = 1_000  # characters
@@ -62,7 +62,7 @@ def train_on(client: Client, folder: Path, options: Sequence[str], say: Callable
     everyone = sorted(client.nthreads())
     if len(everyone) < 2:
         raise ClusterError("the cluster has one worker; start another, or train here, without --scheduler")
-    workers = everyone[: min(MOST, 2 ** (len(everyone).bit_length() - 1))]  # all batches of 16 have such parts
+    workers = everyone[: min(MOST, 2 ** (len(everyone).bit_length() - 1))]  # batches of 8 and of 16 have such parts
     say(f"training on {len(workers)} of {len(everyone)} workers")
     name = _name_of(folder)
     places = client.run(_free_address, workers=workers)

@@ -57,7 +57,7 @@ def live_curves() -> Any:
             self.began = time.monotonic()
             self.rows: list[Row] = []
             self.words = display(
-                HTML("the network is being traced; the first step takes half a minute"), display_id=True
+                HTML("the network is being traced; the first step takes some seconds"), display_id=True
             )
             self.picture = LivePicture()
 
