@@ -1,6 +1,6 @@
 """What `sharper.py` changes of a training, one thing at a time: losses, targets, heads, horizons."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
@@ -38,7 +38,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bins": {"bins": True},
     "stride4": {"stride4": True},
     "cost": {"cost": True},
-    "ema0.98": {"ema": 0.98},
     "ema0.995": {"ema": 0.995},
     "ema0.999": {"ema": 0.999},
     "bn0.9": {"bn": 0.9},
@@ -67,7 +66,7 @@ def varied_config(config: Config, variant: dict[str, Any]) -> Config:
     """The configuration that a variant's anchors come from."""
     if not variant.get("stride4"):
         return config
-    values = {name: getattr(config, name) for name in asdict(config)}
+    values = {part.name: getattr(config, part.name) for part in fields(Config)}
     values["scales"] = (FINE_SCALE, *config.scales)
     values["aspect_ratios"] = (FINE_RATIOS, *config.anchor_spec.ratios_by_map)
     return FinerConfig(**values)
@@ -90,9 +89,8 @@ def varied_network(config: Config, variant: dict[str, Any]) -> keras.Model:
 
 # --- offsets as distributions: Li et al. 2020, "Generalized Focal Loss", section 3.2
 
-BINS = np.arange(
-    -8, 9, dtype=np.float32
-)  # a matched anchor's offsets are within 4, those of a box's only anchor may not
+# Most offsets of matched anchors are within 4; those of a box's only anchor need not be.
+BINS = np.arange(-8, 9, dtype=np.float32)
 
 
 def _bins(network: keras.Model, config: Config) -> KerasTensor:
