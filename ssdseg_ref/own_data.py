@@ -95,6 +95,15 @@ def fit_config(base: Config, found: Survey, classes: Sequence[str], has_masks: b
     return fit_anchors(config, found.boxes)
 
 
+def fit_batch_size(images: int) -> int:
+    """Pictures of a step: 16, or the largest power of two that so few images fill, which several workers can share.
+
+    Args:
+        images: how many there are to train on, at least one.
+    """
+    return min(BATCH_SIZE, 2 ** (images.bit_length() - 1))
+
+
 def fit_recipe(images: int, weights: Sequence[float]) -> Recipe:
     """How to train on a data set: a hundred photographs and ten thousand are passed over equally often at the most.
 
@@ -102,7 +111,7 @@ def fit_recipe(images: int, weights: Sequence[float]) -> Recipe:
         images: how many there are to train on.
         weights: of the classes, background first, as `describe` counts them.
     """
-    batch_size = min(BATCH_SIZE, images)
+    batch_size = fit_batch_size(images)
     least, most = CLASS_WEIGHTS
     steps = EPOCHS * max(LEAST_STEPS, images // batch_size)
     return Recipe(

@@ -22,13 +22,13 @@ from distributed.comm.core import CommClosedError
 
 from ssdseg_course.cli.networks import NETWORK_FILE
 from ssdseg_course.cluster import ClusterError
+from ssdseg_course.words import count
 from ssdseg_ref.checkpoints import CHECKPOINTS, LOG, finished_epochs
 from ssdseg_ref.data.splits import home
 from ssdseg_ref.keeping import write_whole
 
 COMMAND = (sys.executable, "-m", "ssdseg_course")
 NAME = "cluster"  # file in a run's folder: under which name the workers keep theirs, until all is brought back
-MOST = 8  # workers: a batch of the presets has no more pictures
 LOOK = 3  # seconds between two looks at the log
 STOP = 30  # seconds for a process to end by itself
 LONGEST_SENTENCE = 1_000  # characters
@@ -46,23 +46,30 @@ class Ended:
     sentence: str
 
 
-def train_on(client: Client, folder: Path, options: Sequence[str], say: Callable[[str], None]) -> None:
+def train_on(client: Client, folder: Path, options: Sequence[str], batch_size: int, say: Callable[[str], None]) -> None:
     """Train on as many workers as share a batch equally, and bring what they have trained to a folder.
 
     Args:
         client: of a cluster whose workers have the same versions as this process.
         folder: of the run; what it holds of an earlier one is gone on with.
         options: of `ssdseg train`, those that say what is trained.
+        batch_size: of that training.
         say: takes a line for every epoch.
 
     Raises:
-        ClusterError: if there are fewer than two workers, or one of them could not go on; the whole epochs are in the
-            folder.
+        ClusterError: if there are no two workers that could share a batch, or one of them could not go on; the whole
+            epochs are in the folder.
     """
     everyone = sorted(client.nthreads())
     if len(everyone) < 2:
         raise ClusterError("the cluster has one worker; start another, or train here, without --scheduler")
-    workers = everyone[: min(MOST, 2 ** (len(everyone).bit_length() - 1))]  # batches of 8 and of 16 have such parts
+    share = max(number for number in range(1, len(everyone) + 1) if batch_size % number == 0)
+    if share == 1:
+        raise ClusterError(
+            f"a batch of {count(batch_size, 'picture')} cannot be shared equally by 2 to {len(everyone)} workers; "
+            "train here, without --scheduler"
+        )
+    workers = everyone[:share]
     say(f"training on {len(workers)} of {len(everyone)} workers")
     name = _name_of(folder)
     places = client.run(_free_address, workers=workers)

@@ -206,9 +206,22 @@ def _train_on_cluster(folder: Path, begun: "TrainingRun", scheduler: str) -> Non
     if not _as_noted(folder):
         _note(folder, begun)
     with _stops_explained(folder, begun), same_everywhere(scheduler) as client:
-        train_on(client, folder, shlex.split(str(begun)), print_plain)
+        train_on(client, folder, shlex.split(str(begun)), _batch_size(begun), print_plain)
     _clear_up(folder)
     print_plain(f"trained network: {folder / NETWORK_FILE}; `ssdseg evaluate {folder}{_judged_on(begun)}` scores it")
+
+
+def _batch_size(begun: "TrainingRun") -> int:
+    """Pictures of a step, or a part of them where that cannot be known before every one has been read."""
+    from ssdseg_ref import own_data, training
+
+    if begun.data is None:
+        return training.RECIPES[str(begun.preset)].batch_size
+    try:
+        images = len(open_data(begun.data, begun.split, None, begun.classes).samples)
+    except (ValueError, OSError):  # it may be on the workers alone
+        return own_data.BATCH_SIZE
+    return own_data.fit_batch_size(max(1, images - images // HELD_OUT))
 
 
 def _scores_it(ring: "Ring | None") -> bool:

@@ -257,5 +257,6 @@ def test_rare_classes_weigh_more_within_limits():
     recipe = own_data.fit_recipe(100, (0.2, 1.5, 40.0, 0.0))
     assert recipe.class_weights == (0.5, 1.5, 2.0, 1.0)
     assert recipe.strong
-    assert own_data.fit_recipe(3, (1.0, 1.0)).batch_size == 3
+    assert [own_data.fit_batch_size(images) for images in (1, 3, 4, 13, 16, 5_000)] == [1, 2, 4, 8, 16, 16]
+    assert own_data.fit_recipe(3, (1.0, 1.0)).batch_size == 2
     assert not own_data.fit_recipe(5_000, (1.0, 1.0)).strong

@@ -6,7 +6,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,15 @@ import pytest
 from clusters import workers_in_threads
 from typer.testing import CliRunner
 
+from ssdseg_course import cluster
 from ssdseg_course.cli import app, cluster_training
 from ssdseg_course.cli.networks import NETWORK_FILE, open_network
+from ssdseg_course.cluster import ClusterError
+from ssdseg_course.digest import versions
 from ssdseg_ref.checkpoints import finished_epochs
 from ssdseg_ref.data import convert, warehouse
+from ssdseg_ref.training import RECIPES
+from ssdseg_ref.workers import joined
 
 SCRIPT = (sys.executable, str(Path(__file__).with_name("quick_ssdseg.py")))
 
@@ -90,6 +97,28 @@ def test_one_command_a_machine_trains_one_network(coco, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("what", ["version of keras", "version of the course", "set of options"])
+def test_a_worker_of_other_versions_or_options_is_refused_before_anything_is_trained(what, tmp_path):
+    places = addresses()
+    same = {**versions(), "set of options": "--preset reference --backbone mobilenetv2"}
+    refused = []
+
+    def other_machine():
+        try:
+            with joined(places.split(","), 1, same | {what: "another"}, lambda _: None):
+                pass
+        except ValueError as error:
+            refused.append(str(error))
+
+    other = threading.Thread(target=other_machine)
+    other.start()
+    status, said = ssdseg("train", tmp_path, "--preset", "reference", "--workers", places, "--rank", "0")
+    other.join()
+    assert (status, f"has another {what} than worker 0" in said) == (1, True), said
+    assert f"has another {what} than worker 0" in refused[0]
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "split", "words"),
@@ -157,6 +186,43 @@ def test_what_ends_a_training_on_a_cluster_is_named_and_the_same_command_goes_on
         assert file.read("arguments").startswith(b"--preset reference --backbone mobilenetv2 --workers 127.0.0.1:")
     assert sorted(path.name for path in run.iterdir()) == ["log.csv", NETWORK_FILE, "run.json"]
     assert not list((home / "cluster").iterdir())
+
+
+@pytest.mark.parametrize("preset", RECIPES)
+def test_a_batch_is_shared_equally_by_as_many_of_a_cluster_as_can(preset, monkeypatch, tmp_path):
+    """Eleven workers, a prime number; who they are is asked, and no more."""
+    batch, asked = RECIPES[preset].batch_size, []
+
+    class Cluster:
+        def nthreads(self):
+            return {f"tcp://10.0.0.{number}:1": 1 for number in range(10, 21)}
+
+        def run(self, function, workers):
+            asked.extend(workers)
+            raise ClusterError("that is enough")
+
+    monkeypatch.setattr(cluster, "same_everywhere", lambda _: nullcontext(Cluster()))
+    status, said = ssdseg("train", tmp_path / "run", "--preset", preset, "--scheduler", "tcp://10.0.0.5:8786")
+    assert status == 1, said
+    assert len(asked) > 1
+    assert batch % len(asked) == 0
+    assert not any(batch % more == 0 for more in range(len(asked) + 1, 12))
+
+
+@pytest.mark.parametrize(
+    ("images", "workers"), [(24, 2), (9, 2), pytest.param(1, None, id="one image is no work for two")]
+)
+def test_data_of_few_images_is_shared_by_as_many_as_fill_its_batch(images, workers, monkeypatch, tmp_path):
+    scenes = [warehouse.render(seed, (72, 100)) for seed in range(images)]
+    convert.TARGETS["coco"].write({"train": scenes}, warehouse.CLASSES, tmp_path / "coco", True)
+    monkeypatch.setattr(
+        cluster_training, "COMMAND", (sys.executable, str(Path(__file__).with_name("training_stub.py")))
+    )
+    (tmp_path / "home").mkdir()
+    with workers_in_threads(3) as scheduler:
+        status, said = ssdseg("train", tmp_path / "run", "--data", tmp_path / "coco", "--scheduler", scheduler)
+    expected = f"training on {workers} of 3 workers" if workers else "a batch of 1 picture cannot be shared equally by"
+    assert (status, expected in said) == (0 if workers else 1, True), said
 
 
 def test_one_worker_is_no_cluster(tmp_path):
