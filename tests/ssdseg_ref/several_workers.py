@@ -14,11 +14,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from test_training import CONFIG, RECIPE, tiny_network
+from test_training import CONFIG, tiny_network
 
 from ssdseg_ref.averaging import Ring
 from ssdseg_ref.data import warehouse
-from ssdseg_ref.training import train
+from ssdseg_ref.training import LESSON_RECIPE, train
 from ssdseg_ref.workers import joined
 
 SCENES, HELD_OUT = 40, 14  # ten steps an epoch, and four batches to judge, one of which is not full
@@ -28,7 +28,7 @@ def work(job, ring=None):
     keras.utils.set_random_seed(job.get("seed", 3))
     network = tiny_network()
     scenes = [warehouse.render(seed, CONFIG.image_size) for seed in range(SCENES + HELD_OUT)]
-    recipe = replace(RECIPE, epochs=job["epochs"], patience=10_000)
+    recipe = replace(LESSON_RECIPE, epochs=job["epochs"], batch_size=4, ema_momentum=0.5, patience=10_000)
     train(network, CONFIG, recipe, scenes[:SCENES], scenes[SCENES:], job["folder"], verbose=0, ring=ring)
     np.savez(Path(job["folder"], "weights.npz"), *network.get_weights())
 

@@ -63,8 +63,8 @@ def logs(job):
 
 
 def test_two_workers_learn_the_same_and_nearly_what_one_does(tmp_path):
-    """Twenty steps. Batch normalisation, and the parts of the loss that divide by a count, see half a batch each: no
-    more than that is between one worker and two."""
+    """Twenty steps by the lesson's recipe. Batch normalisation, and the parts of the loss that divide by a count, see
+    half a batch each: no more than that is between one worker and two."""
     first, second = pair(tmp_path, 2)
     alone = {"folder": str(tmp_path / "alone"), "epochs": 2}
     said = run(first, second, alone)
@@ -106,9 +106,14 @@ def test_tensorflow_hears_the_given_address_alone(tmp_path):
                 socket.create_connection((f"127.0.0.{number + 2}", port), 0.5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP, signal.SIGINT])
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize(
+    ("sent", "victim"),
+    [
+        (signal.SIGKILL, 1),
+        *(pytest.param(sent, 1, marks=pytest.mark.slow) for sent in (signal.SIGSTOP, signal.SIGINT)),
+        *(pytest.param(sent, 0, marks=pytest.mark.slow) for sent in (signal.SIGKILL, signal.SIGSTOP, signal.SIGINT)),
+    ],
+)
 def test_when_one_is_lost_the_other_says_so_within_a_minute_and_both_go_on(sent, victim, tmp_path):
     jobs = pair(tmp_path, 10_000)
     with several(*jobs) as running:
