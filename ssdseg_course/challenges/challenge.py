@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ssdseg_course.challenges.source import source_of
 from ssdseg_course.checking.exercise import Arguments, Function, call
@@ -27,6 +27,7 @@ from ssdseg_course.work.timing import duration, in_turn
 LEARNERS = 3_000_000
 CLASSES = range(10_000_000, 4_000_000_000)
 
+SEEDS = (1, 2, 3)  # of trainings; learners have the first
 SECONDS = 40.0  # of work, that an answer may take by default
 SECONDS_OF_TIMING, SECONDS_A_ROUND = 2.0, 0.1  # shorter rounds would measure the clock where BLAS has threads
 
@@ -183,12 +184,59 @@ class Scored(Challenge):
             tuples of such); it raises `Refused` for what is not what was asked for.
     """
 
-    cases: Callable[[int], Sequence[Arguments]]
-    judge: Callable[[int, Sequence[Plain]], Score]
+    cases: Callable[..., Sequence[Arguments]]
+    judge: Callable[..., Score]
 
     def score(self, answer: Function, first: int = LEARNERS) -> Score:
         """See `Challenge.score`."""
-        return self.judge(first, self.results(answer, self.cases(first)))
+        trial = self.trials(first)[0]
+        return trial.judge(self.results(answer, trial.cases))
+
+    def trials(self, first: int) -> "list[Trial]":
+        """How often an answer is run for a class table, and on what.
+
+        Args:
+            first: as `score` takes it.
+        """
+        return [Trial(self.cases(first), partial(self.judge, first))]
+
+
+class Trial(NamedTuple):
+    """Once that an answer is run and judged."""
+
+    cases: Sequence[Arguments]
+    judge: Callable[[Sequence[Plain]], Score]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded(Scored):
+    """A challenge in which something is trained, so that chance has a say: in what it begins with, and in its order.
+
+    Learners are shown the score of the first seed. A class table runs an answer with each, and takes the median.
+
+    Attributes:
+        cases: likewise, from the seed of the hidden cases and that of the training.
+        judge: likewise, from these two and what came out.
+    """
+
+    def trials(self, first: int) -> list[Trial]:
+        """See `Scored.trials`."""
+        return [Trial(self.cases(first, seed), partial(self.judge, first, seed)) for seed in SEEDS]
+
+
+def median_of(scores: Sequence[Score]) -> Score:
+    """The score in the middle; its range reaches to the others', for chance is a part of what it may differ by.
+
+    Args:
+        scores: an odd number, of one answer.
+    """
+    ordered = sorted(scores, key=lambda score: score.value)
+    middle = ordered[len(ordered) // 2]
+    if len(ordered) == 1:
+        return middle
+    low, high = ordered[0].value, ordered[-1].value
+    note = f"{middle.note}; {low:.1f} to {high:.1f} in {len(ordered)} trainings"
+    return Score(middle.value, min(low, middle.low), max(high, middle.high), note)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ssdseg_course.challenges.challenge import Mark, Refused, Score, Scored
+from ssdseg_course.challenges.challenge import LEARNERS, SEEDS, Mark, Refused, Score, Seeded
 from ssdseg_course.challenges.scenes import middle_half_of
 from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.settings import number, one_of, read_settings, run_settings, several, whole
@@ -15,6 +15,7 @@ from ssdseg_course.checking.values import Plain
 from ssdseg_course.words import filled
 from ssdseg_ref import evaluation
 from ssdseg_ref.config import LESSON
+from ssdseg_ref.data.photographs import penn_fudan
 from ssdseg_ref.data.sample import Sample
 from ssdseg_ref.data.styles import stand_ins
 from ssdseg_ref.data.warehouse import SPLITS
@@ -25,7 +26,6 @@ POOL = 100  # pictures that the ten are chosen from, those that the lesson learn
 JUDGED = 60  # hidden pictures
 SCENES_A_PICTURE = 4  # that are looked at, at most, for one that shows a person
 STEPS, BATCH = 80, 8  # as in the lesson
-SEED = 1
 EMA = 0.95
 MOMENTUM = 0.9  # of all batch normalisations, as in the lesson
 PEOPLE = replace(LESSON, classes=("person",))
@@ -59,25 +59,56 @@ def hidden(first: int) -> list[Sample]:
     return stand_ins(range(first, first + SCENES_A_PICTURE * JUDGED), JUDGED)
 
 
-def cases(_first: int) -> list[Arguments]:
-    """The one case: the pool's pictures, without labels."""
-    return [(np.stack([sample.image for sample in pool()]),)]
+def photographs(first: int) -> tuple[list[Sample], list[Sample]] | None:
+    """Penn-Fudan's, to choose from and to be judged by: for learners who have them, beside the score.
+
+    Raises:
+        Refused: if they should be there, and are not.
+    """
+    try:
+        found = penn_fudan(PEOPLE.image_size) if first == LEARNERS else None
+    except (ValueError, OSError) as error:
+        raise Refused(str(error)) from error
+    return found and (found[0][:POOL], found[1])
 
 
-def judge(first: int, results: Sequence[Plain]) -> Score:
+def cases(first: int, _seed: int) -> list[Arguments]:
+    """The pool's pictures, without labels; and a hundred photographs, where they are."""
+    found = photographs(first)
+    pools = [pool(), found[0]] if found else [pool()]
+    return [(np.stack([sample.image for sample in pictures]),) for pictures in pools]
+
+
+def judge(first: int, seed: int, results: Sequence[Plain]) -> Score:
     """Train as the settings say, and give AP@.5 of people, in percent.
 
     Raises:
         Refused: if they are no settings, or the training fails.
     """
+    found = photographs(first)
+    pools = [(pool(), hidden(first)), *([found] if found else [])]
     try:
-        given = read_settings(results[0], SETTINGS)
-        if len(set(given.get("pictures", range(LABELS)))) != LABELS:
-            raise ValueError(f"pictures are {LABELS} different ones, got {given['pictures']}")
-        network = trained(given)
-        return scored(network, hidden(first), given)
+        plans = [_plan(result) for result in results]
+        score, *others = (
+            scored(trained(given, chosen_from, seed=seed), judged, given)
+            for given, (chosen_from, judged) in zip(plans, pools, strict=True)
+        )
     except (ValueError, OSError) as error:
         raise Refused(str(error)) from error
+    told = "".join(f"; the same plan on Penn-Fudan's photographs: {other.value:.1f}" for other in others)
+    return replace(score, note=score.note + told)
+
+
+def _plan(result: Plain) -> dict[str, Any]:
+    """The settings that an answer gave.
+
+    Raises:
+        ValueError: if they are none.
+    """
+    given = read_settings(result, SETTINGS)
+    if len(set(given.get("pictures", range(LABELS)))) != LABELS:
+        raise ValueError(f"pictures are {LABELS} different ones, got {given['pictures']}")
+    return given
 
 
 def scored(network: Any, samples: Sequence[Sample], given: dict[str, Any]) -> Score:
@@ -100,12 +131,14 @@ def scored(network: Any, samples: Sequence[Sample], given: dict[str, Any]) -> Sc
     return Score(100 * scores.mean_ap50, 100 * low, 100 * high, note)
 
 
-def trained(given: dict[str, Any], steps: int = STEPS) -> Any:
+def trained(given: dict[str, Any], pictures: Sequence[Sample], steps: int = STEPS, seed: int = SEEDS[0]) -> Any:
     """A network for people, taken over from the one that knows drawings, and trained on ten pictures.
 
     Args:
         given: the settings; those that are left out are as in the lesson.
+        pictures: that the ten are chosen from.
         steps: of the training.
+        seed: of the layers that are new, and of the order of the pictures.
 
     Raises:
         ValueError: if it diverges.
@@ -119,8 +152,8 @@ def trained(given: dict[str, Any], steps: int = STEPS) -> Any:
     from ssdseg_ref.fused import fused_twin
     from ssdseg_ref.training import JointTraining, Recipe, optimizer
 
-    samples = [pool()[index] for index in given.get("pictures", range(LABELS))]
-    network = _begun(samples if given.get("new_statistics", False) else [])
+    samples = [pictures[index] for index in given.get("pictures", range(LABELS))]
+    network = _begun(samples if given.get("new_statistics", False) else [], seed)
     rates = rates_of(given)
     for layer in network.layers:
         layer.trainable = rates[_part(layer.name)] > 0
@@ -147,7 +180,7 @@ def trained(given: dict[str, Any], steps: int = STEPS) -> Any:
                 samples,
                 PEOPLE,
                 BATCH,
-                seed=SEED,
+                seed=seed,
                 zoom_share=given.get("zoom_share", 0.5) if augmentation == "zoom" else 0.0,
                 strong=augmentation == "strong",
             ),
@@ -181,14 +214,14 @@ def _part(name: str) -> str:
     return first if first in STAGES else "heads"
 
 
-def _begun(samples: Sequence[Sample]) -> Any:
+def _begun(samples: Sequence[Sample], seed: int) -> Any:
     """A network for people with all that the one of drawings has learned, and with the statistics of some pictures."""
     import keras
 
     from ssdseg_ref.adoption import adopt
     from ssdseg_ref.network import build_network, load_network
 
-    keras.utils.set_random_seed(SEED)
+    keras.utils.set_random_seed(seed)
     network = build_network(PEOPLE)
     adopt(network, PEOPLE.classes, load_network("lesson"), LESSON.classes)
     for layer in network.layers:
@@ -202,7 +235,7 @@ def _begun(samples: Sequence[Sample]) -> Any:
 
 
 OTHERS = ("new_statistics", "zoom_share", "person_weight", "weight_decay", "warmup")
-FEW_LABELS = Scored(
+FEW_LABELS = Seeded(
     number="10",
     title="Ten labels",
     task=filled(
@@ -218,7 +251,9 @@ rate of their own. `augmentation` is {", ".join(AUGMENTATIONS)}. There are also 
 
 The course trains {STEPS} steps of {BATCH}, half a minute on two cores. The score is AP@.5 of people, in percent, in
 {JUDGED} pictures that you have not seen. They are always stand-ins, so that everybody's scores can be compared.
-In brackets: where half of the scores would lie with other pictures. What differs by less is not different."""
+Where Penn-Fudan is (`ssdseg data get pennfudan`), `my_plan` is asked once more, with {POOL} of its photographs, and
+what that reaches in others of them is told beside the score. In brackets: where half of the scores would lie with
+other pictures. What differs by less is not different."""
     ),
     name="my_plan",
     unit="%",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ssdseg_course.challenges.challenge import Mark, Refused, Score, Scored
+from ssdseg_course.challenges.challenge import SEEDS, Mark, Refused, Score, Seeded
 from ssdseg_course.challenges.scenes import hidden_scenes, middle_half_of
 from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.settings import number, one_of, read_settings, run_settings, several, whole
@@ -28,7 +28,6 @@ MOST_PARAMETERS = 1_000_000
 WORK = 107_607_232  # multiply-adds of the lesson's network for a picture
 EPOCHS = 7  # of that network; another has as many as its multiply-adds leave it
 MOST_EPOCHS = 14  # of a network that is very small: reading and augmenting pictures takes time, too
-SEED = 1
 
 SHAPE = {
     "backbone": one_of("mobilenetv2", "shufflenetv2"),
@@ -76,19 +75,19 @@ class Trained:
     work: int
 
 
-def cases(_first: int) -> list[Arguments]:
+def cases(_first: int, _seed: int) -> list[Arguments]:
     """The one case: the answer takes nothing."""
     return [()]
 
 
-def judge(first: int, results: Sequence[Plain]) -> Score:
+def judge(first: int, seed: int, results: Sequence[Plain]) -> Score:
     """Train what the settings say, and score it.
 
     Raises:
         Refused: if they are none, or the network is too large.
     """
     try:
-        planned = plan(results[0])
+        planned = plan(results[0], seed)
         network = trained_network(planned)
         scenes = hidden_scenes(first, JUDGED)
         found = evaluation.predict(Predictor(network, planned.config), scenes)
@@ -97,11 +96,12 @@ def judge(first: int, results: Sequence[Plain]) -> Score:
     return joint_score(found, scenes, lambda scores: scores.mean_ap50, _note(planned))
 
 
-def plan(result: Plain) -> Trained:
+def plan(result: Plain, seed: int = SEEDS[0]) -> Trained:
     """The network and the training that settings stand for.
 
     Args:
         result: what `run_settings` gave.
+        seed: of the training.
 
     Raises:
         ValueError: if they stand for none, or for one that is too large.
@@ -131,7 +131,7 @@ def plan(result: Plain) -> Trained:
             "cannot see each scene once"
         )
     recipe = {name: value for name, value in given.items() if name in RECIPE}
-    return Trained(config, {**recipe, "epochs": epochs_of(work), "seed": SEED}, parameters, work)
+    return Trained(config, {**recipe, "epochs": epochs_of(work), "seed": seed}, parameters, work)
 
 
 def epochs_of(work: int) -> int:
@@ -162,7 +162,7 @@ def trained_network(planned: Trained, scenes: int = SCENES, validation: int = 30
     settings = {"config": asdict(planned.config), "recipe": planned.recipe, "scenes": [scenes, validation]}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     folder = Path(home()) / "challenges" / f"08-{digest}"
-    keras.utils.set_random_seed(SEED)
+    keras.utils.set_random_seed(planned.recipe["seed"])
     network = build_network(planned.config)
     learned, judged = (
         _scenes(split, count, planned.config.image_size)
@@ -214,7 +214,7 @@ def _ratios(name: str, value: Any) -> Any:
     return several(row, 3, 5)(name, value) if nested else row(name, value)
 
 
-JOINT = Scored(
+JOINT = Seeded(
     number="08",
     title="The best network in eight minutes",
     task=filled(

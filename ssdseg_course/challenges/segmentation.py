@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ssdseg_course.challenges.challenge import Mark, Refused, Score, Scored
+from ssdseg_course.challenges.challenge import Mark, Refused, Score, Seeded
 from ssdseg_course.challenges.scenes import hidden_scenes, middle_half_of
 from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.trained import DECODER_BATCH, DECODER_LIMITS, STRIDES, backbone_of, run_decoder
@@ -19,16 +19,15 @@ from ssdseg_ref.metrics import class_ious, confusion_matrix, known_mean
 LEARNED = range(4_001_000, 4_001_160)  # seeds of the scenes that are learned from
 JUDGED = 100  # hidden scenes
 STEPS = 600
-SEED = 1
 SECONDS = 800.0  # of work: the dearest decoder that is allowed takes about two minutes on two quiet cores
 
 
-def cases(first: int) -> list[Arguments]:
+def cases(first: int, seed: int) -> list[Arguments]:
     """The one case: see `run_decoder`."""
     learned = list(cached_split("challenge-masks", LEARNED, IMAGE_SIZE, render))
     images, masks = (np.stack([getattr(scene, part) for scene in learned]) for part in ("image", "mask"))
     judged = np.stack([scene.image for scene in hidden_scenes(first, JUDGED)])
-    return [(_weights(), images, masks, judged, len(CLASSES) + 1, STEPS, SEED)]
+    return [(_weights(), images, masks, judged, len(CLASSES) + 1, STEPS, seed)]
 
 
 @lru_cache(maxsize=1)
@@ -43,7 +42,7 @@ def _weights() -> np.ndarray:
     return np.concatenate([by_name[weight.path].ravel() for weight in backbone_of(IMAGE_SIZE).weights])
 
 
-def judge(first: int, results: Sequence[Plain]) -> Score:
+def judge(first: int, _seed: int, results: Sequence[Plain]) -> Score:
     """mIoU of the hidden scenes, in percent."""
     return mean_iou(results[0], [scene.mask for scene in hidden_scenes(first, JUDGED)])
 
@@ -83,7 +82,7 @@ def _parts(result: Plain, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarra
 COUNT, SCENES = len(CLASSES) + 1, len(LEARNED)
 PARAMETERS, MILLIONS = DECODER_LIMITS.parameters, DECODER_LIMITS.multiply_adds // 10**6
 TIMES = DECODER_LIMITS.yardsticks
-DECODER = Scored(
+DECODER = Seeded(
     number="07",
     title="The best mask from a backbone that stays as it is",
     task=filled(

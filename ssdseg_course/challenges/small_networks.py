@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ssdseg_course.challenges.challenge import Mark, Refused, Score, Scored
+from ssdseg_course.challenges.challenge import SEEDS, Mark, Refused, Score, Seeded
 from ssdseg_course.challenges.crops import NAMES, SIDE, crops
 from ssdseg_course.challenges.scenes import hidden_scenes, spread_of_a_share
 from ssdseg_course.checking.exercise import Arguments
@@ -19,14 +19,13 @@ from ssdseg_ref.data.warehouse import render
 LEARNED = range(4_000_000, 4_000_600)  # seeds of the scenes whose crops are learned from
 JUDGED = 500  # hidden scenes
 STEPS = 600
-SEED = 1
 SECONDS = 400.0  # of work: the dearest network that is allowed takes about a minute on two quiet cores
 
 
-def cases(first: int) -> list[Arguments]:
+def cases(first: int, seed: int) -> list[Arguments]:
     """The one case: crops to learn from and their labels, crops to sort, steps and seed."""
-    images, labels = crops(cached_split("challenge-crops", LEARNED, IMAGE_SIZE, render), seed=SEED)
-    return [(images, labels, _judged(first)[0], STEPS, SEED)]
+    images, labels = crops(cached_split("challenge-crops", LEARNED, IMAGE_SIZE, render), seed=SEEDS[0])
+    return [(images, labels, _judged(first)[0], STEPS, seed)]
 
 
 @lru_cache(maxsize=1)
@@ -35,7 +34,7 @@ def _judged(first: int) -> tuple[np.ndarray, np.ndarray]:
     return crops(hidden_scenes(first, JUDGED), seed=first)
 
 
-def judge(first: int, results: Sequence[Plain]) -> Score:
+def judge(first: int, _seed: int, results: Sequence[Plain]) -> Score:
     """Percent of the hidden crops that are sorted right."""
     return accuracy(results[0], _judged(first)[1])
 
@@ -82,7 +81,7 @@ brackets: where half of the scores would lie with other scenes. What differs by 
 
 # Again: `python tests/benchmarks/challenges.py 4`, and 5.
 GUESSING = Mark("guessing", 25.0, "four classes, as many crops of each")
-BOTTLENECKS = Scored(
+BOTTLENECKS = Seeded(
     number="04",
     title="The best for 200,000 parameters",
     task=filled(TASK.format(rule="Bottlenecks are a good start; anything that Keras can train will do.")),
@@ -108,7 +107,7 @@ BOTTLENECKS = Scored(
     digits=1,
 )
 
-SHUFFLES = Scored(
+SHUFFLES = Seeded(
     number="05",
     title="The best for 200,000 parameters, split and shuffled",
     task=filled(TASK.format(rule="Split and shuffle, or beat lesson 4's answer with something else.")),

@@ -22,7 +22,7 @@ import numpy as np
 import ssdseg_ref
 from ssdseg_course.challenges import MODULES, find_challenge
 from ssdseg_course.challenges.answers import is_untouched, made_of, source_of_statements, without_starter
-from ssdseg_course.challenges.challenge import CLASSES, Challenge, Refused, Score, Scored, Timed
+from ssdseg_course.challenges.challenge import CLASSES, Challenge, Refused, Score, Scored, Timed, median_of
 from ssdseg_course.checking.exercise import Arguments
 from ssdseg_course.checking.values import Plain
 from ssdseg_course.grading.intake import TAKE, Refusal, Submission, take_in
@@ -238,14 +238,18 @@ def _results(
 def _scored(
     sandbox: Sandbox, challenge: Scored, answers: Iterable[_Answer], first: int, steps: _Steps
 ) -> Iterator[Entry]:
-    cases = challenge.cases(first)
+    trials = challenge.trials(first)
     for answer in answers:
         try:
-            score = challenge.judge(first, _results(sandbox, challenge, cases, answer.code, challenge.seconds))
+            scores = []
+            for trial in trials:
+                scores.append(trial.judge(_results(sandbox, challenge, trial.cases, answer.code, challenge.seconds)))
+                steps.step(1 / len(trials))
+            score = median_of(scores)
             yield _entry(answer.hand_in, score, score.note)
         except Refused as refusal:
             yield _entry(answer.hand_in, None, str(refusal))
-        steps.step()
+            steps.step(1 - len(scores) / len(trials))
 
 
 def _timed(sandbox: Sandbox, challenge: Timed, answers: Sequence[_Answer], first: int, steps: _Steps) -> list[Entry]:

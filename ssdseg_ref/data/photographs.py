@@ -27,13 +27,27 @@ def lesson_photographs(size: tuple[int, int] = IMAGE_SIZE) -> tuple[str, list[Sa
     Raises:
         FileNotFoundError: if the environment names a folder without photographs of Penn-Fudan.
     """
+    if photographs := penn_fudan(size):
+        return "Penn-Fudan", *photographs
+    train, validation = (stand_ins(SPLITS[split], count, size) for split, count in STAND_INS.items())
+    return "stand-ins", train, validation
+
+
+def penn_fudan(size: tuple[int, int] = IMAGE_SIZE) -> tuple[list[Sample], list[Sample]] | None:
+    """Penn-Fudan's photographs to learn from and to be judged by; None where it is not.
+
+    Args:
+        size: (height, width) in pixels that all are brought to.
+
+    Raises:
+        FileNotFoundError: if the environment names a folder without them.
+    """
     fetched = downloads.located("pennfudan") if downloads.is_there("pennfudan") else ""
     folder = os.environ.get(FOLDER, fetched)
     if not folder:
-        train, validation = (stand_ins(SPLITS[split], count, size) for split, count in STAND_INS.items())
-        return "stand-ins", train, validation
+        return None
     train, validation = (_of_size(pennfudan.read(folder, split), size) for split in ("train", "validation"))
-    return "Penn-Fudan", train, validation
+    return train, validation
 
 
 def _of_size(samples: Sequence[Sample], size: tuple[int, int]) -> list[Sample]:

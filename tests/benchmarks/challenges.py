@@ -168,7 +168,7 @@ def shipped() -> None:
 def all_labels() -> None:
     """The limit of challenge 10: all pictures of the pool with labels, in as many steps."""
     few_labels.LABELS = few_labels.POOL
-    network = few_labels.trained({"pictures": range(few_labels.POOL)})
+    network = few_labels.trained({"pictures": range(few_labels.POOL)}, few_labels.pool())
     show("all 100 with labels", few_labels.scored(network, few_labels.hidden(LEARNERS), {}))
 
 

@@ -1,6 +1,7 @@
 """`ssdseg grade --challenges`: one table for a class, in which nobody wins by anything but the answer."""
 
 import csv
+import dataclasses
 import inspect
 
 import numpy as np
@@ -10,10 +11,12 @@ from sandboxes import needs_sandbox
 from typer.testing import CliRunner
 
 from ssdseg_course.challenges import find_challenge
-from ssdseg_course.challenges.challenge import Score, exactly
+from ssdseg_course.challenges.challenge import Refused, Score, exactly
 from ssdseg_course.cli import app
 from ssdseg_course.grading import contest
 from ssdseg_course.grading.contest import Contest, Entry, _csv, placed
+from ssdseg_course.grading.intake import Submission
+from ssdseg_course.grading.names import Learner
 from ssdseg_course.manifest import find_lesson
 from ssdseg_course.sandboxed.rounds import LARGEST, shortened
 from ssdseg_course.work.workspace import notebook_text, read_notebook
@@ -191,3 +194,29 @@ def test_where_nobody_has_taken_one_on_it_is_said(tmp_path, monkeypatch):
     done = CliRunner().invoke(app, ["grade", "submitted", "--challenges"])
     assert done.exit_code == 1
     assert "nobody has taken on a challenge" in done.output
+
+
+def test_what_is_trained_is_trained_three_times_and_the_median_counts(monkeypatch):
+    """Where an answer is its three scores; one that fails in any training has none."""
+
+    def judge(first, seed, results):
+        score = results[0][2][seed - 1]
+        if score is None:
+            raise Refused("its loss is no number any more")
+        return Score(score, score - 1, score + 1, f"seed {seed}")
+
+    challenge = dataclasses.replace(find_challenge("04"), cases=lambda first, seed: [(first, seed)], judge=judge)
+    monkeypatch.setattr(
+        contest, "_results", lambda sandbox, challenge, cases, code, seconds: [(*cases[0], code) for _ in cases]
+    )
+    lesson, counted = find_lesson("04"), []
+    answers = [
+        contest._Answer(Submission(name, lesson, b"", None, (), Learner(name, name)), scores)
+        for name, scores in (("ada", (70.0, 90.0, 80.0)), ("bea", (90.0, None, 80.0)))
+    ]
+    steps = contest._Steps(2, lambda done, number: counted.append((done, number)))
+    ada, bea = contest._scored(None, challenge, answers, 7, steps)
+    assert (ada.score.value, ada.score.low, ada.score.high) == (80.0, 70.0, 90.0)
+    assert ada.note == "seed 3; 70.0 to 90.0 in 3 trainings"
+    assert (bea.score, bea.note) == (None, "its loss is no number any more")
+    assert counted[-1] == (2, 2)

@@ -36,13 +36,13 @@ def few_steps(monkeypatch):
 def in_a_sandbox(logits):
     code = Code([Source(0, None, OF_A_NOTEBOOK.format(logits=logits))], 1, "04_mobilenetv2.ipynb", frozenset(), {})
     with Sandbox(find_lesson("04")) as sandbox:
-        return sandbox.probe(BOTTLENECKS, BOTTLENECKS.cases(OTHER), code, round(BOTTLENECKS.seconds))
+        return sandbox.probe(BOTTLENECKS, BOTTLENECKS.cases(OTHER, 1), code, round(BOTTLENECKS.seconds))
 
 
 @pytest.mark.usefixtures("few_steps")
 def test_a_classifier_is_trained_in_a_sandbox_which_holds_no_truth():
     probed = in_a_sandbox(4)
-    score = BOTTLENECKS.judge(OTHER, BOTTLENECKS.values(probed.outcomes))
+    score = BOTTLENECKS.judge(OTHER, 1, BOTTLENECKS.values(probed.outcomes))
     assert 0 <= score.value <= 100
     assert score.note == "292 parameters, 0.0 million multiply-adds"
 
@@ -77,9 +77,10 @@ def test_a_candidate_is_converted_judged_and_timed_beside_the_baseline(monkeypat
 
 
 def test_a_network_learns_from_ten_labels_and_a_frozen_backbone_stays_as_it_is():
-    keep = few_labels.trained({}, steps=0)
-    frozen = few_labels.trained({"rate": 0, "heads_rate": 0.002}, steps=2)
-    moved = few_labels.trained({"augmentation": "strong", "new_statistics": True, "decay": 0.7}, steps=2)
+    pool = few_labels.pool()
+    keep = few_labels.trained({}, pool, steps=0)
+    frozen = few_labels.trained({"rate": 0, "heads_rate": 0.002}, pool, steps=2)
+    moved = few_labels.trained({"augmentation": "strong", "new_statistics": True, "decay": 0.7}, pool, steps=2)
     before = {weight.path: np.asarray(weight) for weight in keep.weights}
     for network, is_moved in ((frozen, False), (moved, True)):
         for weight in network.trainable_weights + network.non_trainable_weights:
