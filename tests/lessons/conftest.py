@@ -21,7 +21,7 @@ from ssdseg_ref.keeping import locked, write_whole
 CELL_TIMEOUT = 300  # seconds
 BEFORE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import drawn; drawn.watch()"
 AFTER = "drawn.tell()"
-SKIP, SHORT = "skip", "short"  # how to train, as `SSDSEG_TRAINING` says it
+SKIP, SHORT, FULL = "skip", "short", "full"  # how to train, as `SSDSEG_TRAINING` says it
 TRAIN = range(3, 11)  # numbers of the lessons in which networks learn
 UNDRAWN = {CHECKING: "1"}
 
@@ -34,11 +34,13 @@ class Run:
         cells: with their outputs.
         panels: what `drawn` tells of the figures.
         seconds: of processor time that it took, which a busy machine does not lengthen.
+        learning: the same of each cell that draws while something learns.
     """
 
     cells: list[NotebookNode]
     panels: list[dict]
     seconds: float
+    learning: list[float]
 
 
 def _run(path: Path, kept: Path, training: str = SKIP, **environment: str) -> Run:
@@ -117,6 +119,12 @@ def run(request, kept_runs) -> Run:
     """The solution of each lesson, run once for all tests; and, in the full tests, with a short training."""
     lesson, training = request.param
     return _run(lesson.solution(), kept_runs, training)
+
+
+@pytest.fixture(scope="session")
+def run_fully(kept_runs) -> Callable[[Lesson], Run]:
+    """Runs the solution of a lesson with all that it trains."""
+    return lambda lesson: _run(lesson.solution(), kept_runs, FULL)
 
 
 @pytest.fixture(scope="session")

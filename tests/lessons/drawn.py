@@ -1,11 +1,14 @@
 """Looks at every figure that a lesson shows: in which colours its lines and areas are, and in which styles.
 
+Looks at the clock as well, where something learns and is watched.
+
 Runs in the kernel of the lesson. `watch()` comes before the lesson's first cell, `tell()` after its last.
 """
 
 import json
 import time
 
+from IPython import get_ipython
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,11 +17,22 @@ from matplotlib.patches import Patch
 from ssdseg_course.explorers import figures
 
 _seen: list[dict] = []
+_learning: list[float] = []
 
 
 def watch() -> None:
-    """Note every figure from now on, and show it as before."""
-    show = figures.show
+    """Note every figure from now on, and show it as before; and how long the cells take that draw while they learn."""
+    show, clock = figures.show, [0.0]
+
+    def begin(_) -> None:
+        clock[0] = time.process_time()
+
+    def end(result) -> None:
+        if "LivePicture()" in (result.info.raw_cell or ""):
+            _learning.append(time.process_time() - clock[0])
+
+    get_ipython().events.register("pre_run_cell", begin)
+    get_ipython().events.register("post_run_cell", end)
 
     def noting(figure: Figure, alt: str) -> None:
         _seen.extend({"alt": alt, "marks": _marks(axes)} for axes in figure.axes)
@@ -28,11 +42,11 @@ def watch() -> None:
 
 
 def tell() -> None:
-    """Print what was seen, and the processor time of it all.
+    """Print what was seen, the processor time of it all, and that of each cell that draws while it learns.
 
     For each panel: the alt text of its figure and its marks, as pairs of style and colours.
     """
-    print(json.dumps({"panels": _seen, "seconds": time.process_time()}))
+    print(json.dumps({"panels": _seen, "seconds": time.process_time(), "learning": _learning}))
 
 
 def _marks(axes) -> list[tuple[str, list[str]]]:

@@ -20,6 +20,7 @@ every_lesson_is_run = pytest.mark.parametrize(
     "lesson", [pytest.param(lesson, marks=of_length(lesson), id=lesson.name) for lesson in LESSONS]
 )
 
+WATCHED = range(2, 8)  # numbers of lessons in which something learns while one looks at it
 PROCESSOR_SECONDS = 180  # about a minute on two quiet cores, with room for what a busy machine adds
 
 
@@ -108,6 +109,14 @@ def test_the_solution_runs_to_its_end_in_about_a_minute(run, record_property):
     assert [cell.id for cell in run.cells if _failed(cell)] == []
     record_property("seconds", f"{run.seconds:.1f}")
     assert run.seconds < PROCESSOR_SECONDS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", WATCHED)
+def test_what_is_watched_while_it_learns_takes_a_minute_of_two_cores_at_most(number, run_fully, record_property):
+    learning = run_fully(find_lesson(str(number))).learning
+    record_property("seconds", str(learning))
+    assert 0 < max(learning) < 2 * 60
 
 
 @every_lesson_is_run
