@@ -35,10 +35,10 @@ from ssdseg_ref.network import build_network
 from ssdseg_ref.workers import joined
 
 STEPS = 20
-BATCH = 16
+BATCH = training.LESSON_RECIPE.batch_size
 NETWORKS = {"1 Gbit/s": 125e6, "10 Gbit/s": 1.25e9}  # bytes a second
 MACHINES = (2, 8, 64)
-STEP_SECONDS = (0.3, 1, 10, 60)
+STEP_SECONDS = (0.1, 0.3, 1, 10, 60)
 WARM_UP, AVERAGES = 5, 100
 
 

@@ -131,8 +131,9 @@ def test_render(benchmark):
 
 @pytest.mark.benchmark(group="64 pictures of the lesson preset")
 def test_input_pipeline(benchmark, scenes):
-    stream = iter(batches(scenes, LESSON, 16, seed=1))
-    benchmark.pedantic(lambda: [next(stream) for _ in range(4)], rounds=10, warmup_rounds=2)
+    size = LESSON_RECIPE.batch_size
+    stream = iter(batches(scenes, LESSON, size, seed=1))
+    benchmark.pedantic(lambda: [next(stream) for _ in range(64 // size)], rounds=10, warmup_rounds=2)
 
 
 @pytest.mark.benchmark(group="64 pictures of the lesson preset")
@@ -146,21 +147,31 @@ def test_prepare_alone(benchmark, scenes):
 def test_training_step(benchmark, scenes, norms):
     network = build_network(LESSON)
     twin = fused_twin(network) if norms == "fused" else network
-    adamw = optimizer(LESSON_RECIPE, 1000)
-    adamw.build(twin.trainable_variables)
-    trainer = JointTraining(twin, LESSON, LESSON_RECIPE.class_weights)
-    trainer.compile(optimizer=adamw, jit_compile=False)
-    images, targets = next(iter(batches(scenes, LESSON, 16, seed=1)))
-    benchmark.pedantic(lambda: [trainer.train_on_batch(images, targets) for _ in range(4)], rounds=5, warmup_rounds=1)
+    size = LESSON_RECIPE.batch_size
+    trainer = learning(twin, LESSON, LESSON_RECIPE, optimizer(LESSON_RECIPE, 1000))
+    batch = next(iter(batches(scenes, LESSON, size, seed=1)))
+    steps = range(64 // size)
+    benchmark.pedantic(lambda: [trainer.train_on_batch(*batch) for _ in steps], rounds=5, warmup_rounds=1)
+
+
+def learning(network, config, recipe, learner):
+    """What takes a recipe's step: all its losses, by a given optimiser."""
+    learner.build(network.trainable_variables)
+    trainer = JointTraining(
+        network, config, recipe.class_weights, giou_weight=recipe.giou_weight, iou_aware=recipe.iou_aware
+    )
+    trainer.compile(optimizer=learner, jit_compile=False)
+    return trainer
 
 
 @pytest.fixture(scope="module")
 def reference_batch():
-    scenes = [warehouse.render(seed, REFERENCE.image_size) for seed in range(16)]
-    return next(iter(batches(scenes, REFERENCE, 16, seed=1)))
+    size = REFERENCE_RECIPE.batch_size
+    scenes = [warehouse.render(seed, REFERENCE.image_size) for seed in range(size)]
+    return next(iter(batches(scenes, REFERENCE, size, seed=1)))
 
 
-STEP = pytest.mark.benchmark(group="16 pictures of the reference preset, one training step")
+STEP = pytest.mark.benchmark(group=f"{REFERENCE_RECIPE.batch_size} pictures of the reference preset, one training step")
 
 
 @STEP
@@ -169,10 +180,7 @@ def test_reference_step(benchmark, reference_batch, kind):
     network = build_network(REFERENCE)
     twin = fused_twin(network) if kind == "ours" else network
     recipe = REFERENCE_RECIPE
-    learner = optimizer(recipe, 1000) if kind == "ours" else stock_adamw(recipe)
-    learner.build(twin.trainable_variables)
-    trainer = JointTraining(twin, REFERENCE, recipe.class_weights)
-    trainer.compile(optimizer=learner, jit_compile=False)
+    trainer = learning(twin, REFERENCE, recipe, optimizer(recipe, 1000) if kind == "ours" else stock_adamw(recipe))
     benchmark.pedantic(trainer.train_on_batch, reference_batch, rounds=10, warmup_rounds=2)
 
 
@@ -184,7 +192,7 @@ def stock_adamw(recipe):
 
 @STEP
 def test_peer_pytorch_step(benchmark, reference_batch):
-    """The same network with the same weights; it predicts the same, else it would be no peer."""
+    """The same network with the same weights; it predicts the same, else it would be no peer. Its losses are fewer."""
     torch = pytest.importorskip("torch")
     import torch_twin
 
@@ -221,18 +229,19 @@ from ssdseg_ref.multitask import REFERENCE, build_network
 from ssdseg_ref.training import REFERENCE_RECIPE, JointTraining, train
 
 network = build_network(REFERENCE)
-scenes = [warehouse.render(seed, REFERENCE.image_size) for seed in range(16)]
+recipe = replace(REFERENCE_RECIPE, epochs=1)
+scenes = [warehouse.render(seed, REFERENCE.image_size) for seed in range(recipe.batch_size)]
 started = time.perf_counter()
 tell = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: print(time.perf_counter() - started))
 if sys.argv[1] == "ours":
-    recipe = replace(REFERENCE_RECIPE, epochs=1, batch_size=16)
     train(network, REFERENCE, recipe, scenes, scenes, tempfile.mkdtemp(), watchers=[tell], verbose=0)
 else:
-    trainer = JointTraining(network, REFERENCE, REFERENCE_RECIPE.class_weights)
+    losses = {"giou_weight": recipe.giou_weight, "iou_aware": recipe.iou_aware}
+    trainer = JointTraining(network, REFERENCE, recipe.class_weights, **losses)
     learner = keras.optimizers.AdamW(1e-3, weight_decay=1e-4, use_ema=True)
     trainer.compile(optimizer=learner, jit_compile=False)
     learner.build(network.trainable_variables)
-    trainer.fit(batches(scenes, REFERENCE, 16, seed=1), steps_per_epoch=1, callbacks=[tell], verbose=0)
+    trainer.fit(batches(scenes, REFERENCE, recipe.batch_size, seed=1), steps_per_epoch=1, callbacks=[tell], verbose=0)
 """
 
 
@@ -249,6 +258,21 @@ def test_first_step(benchmark, kind):
     benchmark.pedantic(until_first_step, rounds=3)
     benchmark.extra_info["seconds, without imports"] = sorted(seconds)[1]
     print(f"\n{kind}: {sorted(seconds)[1]:.1f} s without imports")
+
+
+IMPORTS = {
+    "nothing": "import sys",
+    "numpy_parts": "from ssdseg_ref import anchors, boxes, coding, matching, metrics, nms, prediction",
+    "peer_keras": "import keras",
+}
+
+
+@pytest.mark.benchmark(group="a process that imports")
+@pytest.mark.parametrize("what", IMPORTS)
+def test_import(benchmark, what):
+    command = [sys.executable, "-c", IMPORTS[what]]
+    options = {"check": True, "capture_output": True}
+    benchmark.pedantic(subprocess.run, (command,), options, rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.benchmark(group="64 pictures of the lesson preset")
