@@ -29,7 +29,7 @@ from keras import callbacks
 from ssdseg_course import quiet
 from ssdseg_ref import training
 from ssdseg_ref.averaging import Ring
-from ssdseg_ref.config import LESSON
+from ssdseg_ref.config import LESSON, REFERENCE
 from ssdseg_ref.data import warehouse
 from ssdseg_ref.network import build_network
 from ssdseg_ref.workers import joined
@@ -82,10 +82,15 @@ def worker(addresses, rank, batch, folder):
         if ring:
             for name, tensors in (("all", network.trainable_weights), ("one", [np.zeros(1, np.float32)])):
                 said[name] = cost(ring, tensors)
-            said["bytes"] = 4 * sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+            said["bytes"] = bytes_of(network)
             checksums = workers.gather([crc32(weight.tobytes()) for weight in network.get_weights()])
             said["equal"] = all(one == checksums[0] for one in checksums)
         print(json.dumps(said), flush=True)
+
+
+def bytes_of(network):
+    """What the gradients of a network take."""
+    return 4 * sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
 
 
 def cost(ring, tensors):
@@ -120,7 +125,7 @@ def run(count, batch=BATCH):
 
 
 def print_gains(message, byte, size):
-    """How many times as many steps N machines do, by the time of a step on one: computed, for two networks.
+    """How many times as many steps N machines do, by the time of a step on one: computed, for gradients of a size.
 
     In a ring of N a mean takes 2 (N - 1) messages, one after another, and carries 2 (N - 1) / N of the bytes. What that
     takes over loopback, in seconds a message and a byte, is added to what the network takes.
@@ -147,7 +152,9 @@ def main():
         wall, processor = (said[name][kind] * 1e3 for kind in ("wall", "processor"))
         print(f"  mean of {what}: at least {wall:.2f} ms, {processor:.2f} ms of each one's processor", flush=True)
     message, rest = said["one"]["wall"] / 2, said["all"]["wall"] - said["one"]["wall"]
-    print_gains(message, rest / said["bytes"], said["bytes"])
+    for name, size in (("lesson", said["bytes"]), ("mobilenetv2", bytes_of(build_network(REFERENCE)))):
+        print(f"{name}, {size / 1e6:.2f} MB")
+        print_gains(message, rest / said["bytes"], size)
     for batch in (BATCH, BATCH // 2):
         said = run(1, batch)[0]
         print(f"alone, {batch} pictures: a step {said['step'] * 1e3:.0f} ms; validation loss {said['val_loss']:.4f}")

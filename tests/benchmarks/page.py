@@ -2,7 +2,7 @@
 
     python tests/benchmarks/page.py
 
-The page with the three shipped networks in 16 bits, drawn scenes, a headless Chromium. Each time is that of the network
+The page with the shipped networks in 16 bits, drawn scenes, a headless Chromium. Each time is that of the network
 alone, in its worker; pictures a second count all that the page does. The best of three windows of five seconds.
 """
 
