@@ -65,3 +65,36 @@ def my_suppression(boxes, scores, iou_threshold, max_detections, block=256):
             if len(kept) == max_detections:
                 return np.array(kept)
     return np.array(kept, int)
+
+
+def my_conv2d(image, kernel, stride, block=20):
+    """A block of rows at a time, small enough to stay in the cache: the rows that a kernel meets lie side by side, so
+    one product for each of its columns does for all of them."""
+    rows, columns, channels, count = kernel.shape
+    (height, top, bottom), (width, left, right) = (
+        _same(size, taps, stride) for size, taps in zip(image.shape[:2], (rows, columns), strict=True)
+    )
+    padded = np.pad(image, ((top, bottom), (left, right), (0, 0)))
+    flat = kernel.transpose(1, 0, 2, 3).reshape(columns, rows * channels, count)
+    result = np.empty((height, width, count), image.dtype)
+    stacked = np.empty((block, padded.shape[1], rows * channels), image.dtype)
+    product = np.empty((block, width, count), image.dtype)
+    for start in range(0, height, block):
+        number = min(block, height - start)
+        for row in range(rows):
+            first = start * stride + row
+            part = padded[first : first + (number - 1) * stride + 1 : stride]
+            stacked[:number, :, row * channels : (row + 1) * channels] = part
+        total = result[start : start + number]
+        total[:] = 0
+        for column in range(columns):
+            part = stacked[:number, column : column + (width - 1) * stride + 1 : stride]
+            total += np.matmul(part, flat[column], out=product[:number])
+    return result
+
+
+def _same(size, taps, stride):
+    """Outputs along a side, and the padding before and after it."""
+    outputs = -(-size // stride)
+    padding = max((outputs - 1) * stride + taps - size, 0)
+    return outputs, padding // 2, padding - padding // 2

@@ -100,6 +100,12 @@ def test_a_suppression_in_blocks_is_right_and_takes_less_than_half_the_time():
     assert find_challenge("6").score(clever.my_suppression).value < 0.5
 
 
+def test_a_convolution_in_blocks_of_rows_is_right():
+    challenge = find_challenge("3")
+    cases = challenge.cases(LEARNERS)
+    challenge.refuse_wrong(cases, challenge.results(clever.my_conv2d, cases))
+
+
 # What is refused
 
 
