@@ -5,6 +5,7 @@ The optimiser is AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regu
 warm-up; what is judged and kept is an exponential moving average of the weights, which is smoother than the weights.
 """
 
+import gc
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -214,7 +215,7 @@ def train(
     _can_train(network)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
+    with locked(folder), _CollectingLater() as later:
         twin = fused_twin(network)
         trainer = JointTraining(
             twin, config, recipe.class_weights, giou_weight=recipe.giou_weight, iou_aware=recipe.iou_aware
@@ -258,7 +259,7 @@ def train(
                     steps_per_epoch=steps,
                     shuffle=False,  # `batches` has done it
                     validation_data=batches(judged, config, recipe.batch_size),
-                    callbacks=[*together, *_keeping(kept, recipe), *_tensorboard(folder), *watchers],
+                    callbacks=[*together, *_keeping(kept, recipe), *_tensorboard(folder), later, *watchers],
                     verbose=verbose,
                 )
         if ring:
@@ -354,6 +355,24 @@ def _graphs_as_written() -> Iterator[None]:
         yield
     finally:
         graphs.set_experimental_options({off: before})
+
+
+class _CollectingLater(callbacks.Callback):
+    """Holds Python's garbage collector back until the first step is done: while that is written down, it would look
+    through a million objects again and again, and find nothing, for a second of ten."""
+
+    def __enter__(self) -> "_CollectingLater":
+        self.was_on = gc.isenabled()
+        gc.disable()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.was_on:
+            gc.enable()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Let it collect again."""
+        self.__exit__()
 
 
 class _KeepRaw(callbacks.Callback):

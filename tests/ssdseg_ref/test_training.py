@@ -1,6 +1,7 @@
 """Does training train, go on after it was killed, and stop when it no longer helps?"""
 
 import csv
+import gc
 import json
 import subprocess
 import sys
@@ -111,6 +112,26 @@ def test_a_finished_training_gives_its_network_back_and_trains_no_more(uninterru
     assert history.epoch == []
     for first, second in zip(network.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_the_collector_is_held_back_until_the_first_step_is_done_and_no_longer(scenes, tmp_path):
+    seen = []
+
+    def look(batch, logs):
+        seen.append(gc.isenabled())
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    def stop(logs):
+        raise KeyboardInterrupt
+
+    for number, watcher in enumerate(
+        (keras.callbacks.LambdaCallback(on_train_batch_begin=look), keras.callbacks.LambdaCallback(on_train_begin=stop))
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_network(), CONFIG, RECIPE, scenes[:8], scenes[8:], tmp_path / str(number), watchers=[watcher])
+        assert gc.isenabled()
+    assert seen == [False, True, True]
 
 
 def test_the_network_ends_with_the_averaged_weights_of_its_best_epoch(uninterrupted, scenes):
