@@ -462,6 +462,9 @@ for name, count in directions.items():
 #
 # It is done **once**. Your network is kept in the folder `my_network`, beside this notebook, and the next Run All finds
 # it there. Change one of the pieces, and another training begins, in a folder of its own.
+#
+# *Predict* before you begin, for the curves grow before your eyes: which of the five losses falls first, and which
+# last? And where does the validation's loss begin, above the training's or below it?
 
 # %% tags=["timed"]
 MODE = how_to_train()  # "full" for you; where nobody waits for it, in a check or an automatic test, less

@@ -41,7 +41,7 @@ import numpy as np
 from ssdseg_course import check, hint
 from ssdseg_course.explorers import figures
 from ssdseg_course.explorers.figures import after, draw_image, panels, show
-from ssdseg_course.explorers.live import how_to_train
+from ssdseg_course.explorers.live import LivePicture, how_to_train
 from ssdseg_ref.data import augment, pipeline
 from ssdseg_ref.data.photographs import lesson_photographs
 from ssdseg_ref.data.sample import Sample
@@ -522,6 +522,8 @@ with after("10.5"):
 #
 # *Predict* the order of the first five, and which augmentation brings most.
 #
+# You can watch: a curve for each training, the joint loss in means of ten steps. Does the lowest curve win?
+#
 # It takes five to ten minutes on two quiet cores, and is done **once**: what comes out is kept in the folder
 # `my_transfer`, beside this notebook. You may interrupt it and run it again: it goes on with the next training. Delete
 # the folder to measure anew.
@@ -538,8 +540,8 @@ class ByPart(keras.optimizers.AdamW):
         super().update_step(gradient, variable, learning_rate * self.shares[self._get_variable_index(variable)])
 
 
-def fine_tune(begin, samples, rates, steps, batch_size):
-    """Train from these weights, each part at its rate: 0 freezes it. Gives a network."""
+def fine_tune(begin, samples, rates, steps, batch_size, watcher):
+    """Train from these weights, each part at its rate: 0 freezes it; a callback watches. Gives a network."""
     network = network_with(begin)
     for layer in network.layers:
         layer.trainable = rates[part_of(layer.name)] > 0
@@ -556,17 +558,52 @@ def fine_tune(begin, samples, rates, steps, batch_size):
         pipeline.batches(samples, PEOPLE, batch_size, seed=recipe.seed),
         steps_per_epoch=steps,
         shuffle=False,
-        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True)],
+        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), watcher],
         verbose=0,
     )
     network.set_weights(twin.get_weights())
     return network
 
 
+# %% jupyter={"source_hidden": true}
+STEPS, BATCH = (80, 8) if MODE == "full" else (2, 4)
+EVERY = max(STEPS // 8, 1)  # steps, of whose losses the mean is drawn
+
+
+class Watcher(keras.callbacks.Callback):
+    """Notes losses while something learns, and has them drawn."""
+
+    def __init__(self, losses, draw):
+        super().__init__()
+        self.losses, self.draw, self.total = losses, draw, 0.0
+
+    def on_train_batch_end(self, batch, logs):
+        """Keras's loss is the mean of all steps so far."""
+        if (batch + 1) % EVERY == 0:
+            before, self.total = self.total, logs["loss"] * (batch + 1)
+            self.losses.append((self.total - before) / EVERY)
+            self.draw()
+
+
+def draw_losses(curves):
+    """A line for each training so far."""
+    figure, (panel, words) = panels(2, image_size=(1, 1.6))
+    marks = (("o", figures.BLUE), ("s", figures.VERMILION), ("^", figures.GREEN), ("D", figures.PURPLE))
+    looks = [(dashes, *mark) for dashes in ("-", "--", ":") for mark in marks]
+    for (name, losses), (dashes, marker, colour) in zip(curves.items(), looks, strict=False):
+        steps = EVERY * np.arange(1, len(losses) + 1)
+        panel.plot(steps, losses, dashes, marker=marker, markersize=4, color=colour, label=name)
+    panel.set(xlabel="step", xlim=(0, STEPS + 2), ylim=(0, None))
+    panel.set_title("loss of the pictures that are learned from", fontsize=10)
+    words.axis("off")
+    words.legend(*panel.get_legend_handles_labels(), loc="center left", fontsize=9, handlelength=4)
+    told = ", ".join(f"{name} {losses[0]:.1f} to {losses[-1]:.1f}" for name, losses in curves.items() if losses)
+    return figure, f"Curves of the loss, a training each, from the first steps to the last: {told}."
+
+
 # %% tags=["timed"]
 ORIGIN = crc32(b"".join(weight.tobytes() for weight in drawings.values()))  # another beginning, another result
 KEPT = Path("my_transfer") / f"{data}-{ORIGIN:08x}" if MODE == "full" else Path(mkdtemp(prefix="ssdseg_lesson10_"))
-STEPS, BATCH = (80, 8) if MODE == "full" else (2, 4)
 
 
 def experiments():
@@ -587,24 +624,29 @@ def experiments():
 
 
 def of_training(name, begin, samples, decay):
-    """Scores of a training, and its weights: out of the folder, or trained now."""
+    """Scores of a training, its weights and its losses: out of the folder, or trained now."""
     scores, weights = KEPT / f"{name}.json", KEPT / f"{name}.npz"
     if not scores.exists():
-        network = fine_tune(begin, samples, learning_rates(PARTS, RATE, decay), STEPS, BATCH)
+        losses = curves[name] = []
+        watcher = Watcher(losses, lambda: picture.draw(*draw_losses(curves)))
+        network = fine_tune(begin, samples, learning_rates(PARTS, RATE, decay), STEPS, BATCH, watcher)
         KEPT.mkdir(parents=True, exist_ok=True)
         with whole_file(weights) as draft, draft.open("wb") as file:
             np.savez(file, **weights_of(network))
-        write_whole(scores, json.dumps(judged(network)[1]))
-    return json.loads(scores.read_text(encoding="utf-8")), dict(np.load(weights))
+        write_whole(scores, json.dumps({**judged(network)[1], "losses": losses}))
+    kept = json.loads(scores.read_text(encoding="utf-8"))
+    return kept, dict(np.load(weights)), kept.pop("losses", [])
 
 
-results, trained = {"drawings": at_once} if "at_once" in globals() else {}, {}
+results, trained, curves = {"drawings": at_once} if "at_once" in globals() else {}, {}, {}
 if MODE != "skip":
     with after("10.1", "10.2", "10.4", "10.5"):
+        picture = LivePicture()
         chosen = experiments() if MODE == "full" else {name: experiments()[name] for name in ("all",)}
         for name, experiment in chosen.items():
-            results[name], trained[name] = of_training(name, *experiment)
+            results[name], trained[name], curves[name] = of_training(name, *experiment)
             print(f"{name:22}{in_words(results[name])}")
+        picture.leave(*draw_losses(curves))
 
 
 # %% jupyter={"source_hidden": true}
@@ -631,6 +673,8 @@ if "zoomed out" in results:
 # %% [markdown]
 # How to read that:
 #
+# - **The loss** is that of the pictures that are learned from, and the lowest curve does not win: ten pictures are soon
+#   known by heart. That of scratch falls, too, by saying "background" everywhere.
 # - **Scratch** is hopeless in so few steps: it has to learn edges first. That is what a beginning is worth.
 # - **Frozen** layers cost least time, and can only use what is there. With the statistics of drawings that is little;
 #   with those of the new pictures, which cost no label, the same heads find twice as much.
