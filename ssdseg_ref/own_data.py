@@ -101,7 +101,7 @@ def fit_batch_size(images: int) -> int:
     Args:
         images: how many there are to train on, at least one.
     """
-    return min(BATCH_SIZE, 2 ** (images.bit_length() - 1))
+    return min(BATCH_SIZE, 1 << (images.bit_length() - 1))
 
 
 def fit_recipe(images: int, weights: Sequence[float]) -> Recipe:
