@@ -358,8 +358,11 @@ def _graphs_as_written() -> Iterator[None]:
 
 
 class _CollectingLater(callbacks.Callback):
-    """Holds Python's garbage collector back until the first step is done: while that is written down, it would look
-    through a million objects again and again, and find nothing, for a second of ten."""
+    """Holds Python's garbage collector back until the first step is done.
+
+    While TensorFlow traces that step, it would search a million objects again and again and free nothing, which takes
+    one second of ten.
+    """
 
     def __enter__(self) -> "_CollectingLater":
         self.was_on = gc.isenabled()

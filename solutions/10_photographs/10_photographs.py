@@ -590,14 +590,15 @@ def draw_losses(curves):
     figure, (panel, words) = panels(2, image_size=(1, 1.6))
     marks = (("o", figures.BLUE), ("s", figures.VERMILION), ("^", figures.GREEN), ("D", figures.PURPLE))
     looks = [(dashes, *mark) for dashes in ("-", "--", ":") for mark in marks]
-    for (name, losses), (dashes, marker, colour) in zip(curves.items(), looks, strict=False):
+    noted = {name: losses for name, losses in curves.items() if losses}
+    for (name, losses), (dashes, marker, colour) in zip(noted.items(), looks, strict=False):
         steps = EVERY * np.arange(1, len(losses) + 1)
         panel.plot(steps, losses, dashes, marker=marker, markersize=4, color=colour, label=name)
     panel.set(xlabel="step", xlim=(0, STEPS + 2), ylim=(0, None))
     panel.set_title("loss of the pictures that are learned from", fontsize=10)
     words.axis("off")
     words.legend(*panel.get_legend_handles_labels(), loc="center left", fontsize=9, handlelength=4)
-    told = ", ".join(f"{name} {losses[0]:.1f} to {losses[-1]:.1f}" for name, losses in curves.items() if losses)
+    told = ", ".join(f"{name} {losses[0]:.1f} to {losses[-1]:.1f}" for name, losses in noted.items())
     return figure, f"Curves of the loss, a training each, from the first steps to the last: {told}."
 
 
@@ -646,7 +647,8 @@ if MODE != "skip":
         for name, experiment in chosen.items():
             results[name], trained[name], curves[name] = of_training(name, *experiment)
             print(f"{name:22}{in_words(results[name])}")
-        picture.leave(*draw_losses(curves))
+        if any(curves.values()):
+            picture.leave(*draw_losses(curves))
 
 
 # %% jupyter={"source_hidden": true}

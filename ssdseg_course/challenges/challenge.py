@@ -12,7 +12,7 @@ sentence.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -189,14 +189,15 @@ class Scored(Challenge):
 
     def score(self, answer: Function, first: int = LEARNERS) -> Score:
         """See `Challenge.score`."""
-        trial = self.trials(first)[0]
+        (trial,) = self.trials(first, SEEDS[:1])
         return trial.judge(self.results(answer, trial.cases))
 
-    def trials(self, first: int) -> "list[Trial]":
-        """How often an answer is run for a class table, and on what.
+    def trials(self, first: int, seeds: Sequence[int] = SEEDS) -> "list[Trial]":
+        """How often an answer is run, and on what: once, where nothing is trained.
 
         Args:
             first: as `score` takes it.
+            seeds: of trainings; those of a class table by default.
         """
         return [Trial(self.cases(first), partial(self.judge, first))]
 
@@ -219,13 +220,15 @@ class Seeded(Scored):
         judge: likewise, from these two and what came out.
     """
 
-    def trials(self, first: int) -> list[Trial]:
+    def trials(self, first: int, seeds: Sequence[int] = SEEDS) -> list[Trial]:
         """See `Scored.trials`."""
-        return [Trial(self.cases(first, seed), partial(self.judge, first, seed)) for seed in SEEDS]
+        return [Trial(self.cases(first, seed), partial(self.judge, first, seed)) for seed in seeds]
 
 
 def median_of(scores: Sequence[Score]) -> Score:
-    """The score in the middle; its range reaches to the others', for chance is a part of what it may differ by.
+    """The score in the middle, with the least and the greatest in its note.
+
+    They do not widen its range: an answer with one lucky training would share the place of whoever is steadily better.
 
     Args:
         scores: an odd number, of one answer.
@@ -234,9 +237,8 @@ def median_of(scores: Sequence[Score]) -> Score:
     middle = ordered[len(ordered) // 2]
     if len(ordered) == 1:
         return middle
-    low, high = ordered[0].value, ordered[-1].value
-    note = f"{middle.note}; {low:.1f} to {high:.1f} in {len(ordered)} trainings"
-    return Score(middle.value, min(low, middle.low), max(high, middle.high), note)
+    note = f"{middle.note}; {ordered[0].value:.1f} to {ordered[-1].value:.1f} in {len(ordered)} trainings"
+    return replace(middle, note=note)
 
 
 @dataclass(frozen=True, kw_only=True)

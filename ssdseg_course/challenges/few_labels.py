@@ -59,17 +59,14 @@ def hidden(first: int) -> list[Sample]:
     return stand_ins(range(first, first + SCENES_A_PICTURE * JUDGED), JUDGED)
 
 
+@lru_cache(maxsize=1)
 def photographs(first: int) -> tuple[list[Sample], list[Sample]] | None:
-    """Penn-Fudan's, to choose from and to be judged by: for learners who have them, beside the score.
-
-    Raises:
-        Refused: if they should be there, and are not.
-    """
+    """Penn-Fudan's, to choose from and to be judged by: for learners who have all of them, beside the score."""
     try:
         found = penn_fudan(PEOPLE.image_size) if first == LEARNERS else None
-    except (ValueError, OSError) as error:
-        raise Refused(str(error)) from error
-    return found and (found[0][:POOL], found[1])
+    except (ValueError, OSError):  # `ssdseg data check` says what is wrong with them
+        return None
+    return (found[0][:POOL], found[1]) if found and len(found[0]) >= POOL and found[1] else None
 
 
 def cases(first: int, _seed: int) -> list[Arguments]:
@@ -85,30 +82,29 @@ def judge(first: int, seed: int, results: Sequence[Plain]) -> Score:
     Raises:
         Refused: if they are no settings, or the training fails.
     """
-    found = photographs(first)
-    pools = [(pool(), hidden(first)), *([found] if found else [])]
     try:
-        plans = [_plan(result) for result in results]
-        score, *others = (
-            scored(trained(given, chosen_from, seed=seed), judged, given)
-            for given, (chosen_from, judged) in zip(plans, pools, strict=True)
-        )
+        score = _of_plan(results[0], pool(), hidden(first), seed)
     except (ValueError, OSError) as error:
         raise Refused(str(error)) from error
-    told = "".join(f"; the same plan on Penn-Fudan's photographs: {other.value:.1f}" for other in others)
-    return replace(score, note=score.note + told)
+    if not (found := photographs(first)):
+        return score
+    try:
+        told = f"{_of_plan(results[1], *found, seed).value:.1f}"
+    except (ValueError, OSError) as error:  # that costs nobody the score
+        told = str(error)
+    return replace(score, note=f"{score.note}; the same plan on Penn-Fudan's photographs: {told}")
 
 
-def _plan(result: Plain) -> dict[str, Any]:
-    """The settings that an answer gave.
+def _of_plan(result: Plain, chosen_from: Sequence[Sample], judged: Sequence[Sample], seed: int) -> Score:
+    """What a training by an answer's settings comes to.
 
     Raises:
-        ValueError: if they are none.
+        ValueError, OSError: if they are no settings, or the training fails.
     """
     given = read_settings(result, SETTINGS)
     if len(set(given.get("pictures", range(LABELS)))) != LABELS:
         raise ValueError(f"pictures are {LABELS} different ones, got {given['pictures']}")
-    return given
+    return scored(trained(given, chosen_from, seed=seed), judged, given)
 
 
 def scored(network: Any, samples: Sequence[Sample], given: dict[str, Any]) -> Score:

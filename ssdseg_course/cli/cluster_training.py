@@ -46,14 +46,16 @@ class Ended:
     sentence: str
 
 
-def train_on(client: Client, folder: Path, options: Sequence[str], batch_size: int, say: Callable[[str], None]) -> None:
+def train_on(
+    client: Client, folder: Path, options: Sequence[str], batch_size: Callable[[], int], say: Callable[[str], None]
+) -> None:
     """Train on as many workers as share a batch equally, and bring what they have trained to a folder.
 
     Args:
         client: of a cluster whose workers have the same versions as this process.
         folder: of the run; what it holds of an earlier one is gone on with.
         options: of `ssdseg train`, those that say what is trained.
-        batch_size: of that training.
+        batch_size: gives that of the training; it is asked on a worker, for the data are there.
         say: takes a line for every epoch.
 
     Raises:
@@ -63,11 +65,12 @@ def train_on(client: Client, folder: Path, options: Sequence[str], batch_size: i
     everyone = sorted(client.nthreads())
     if len(everyone) < 2:
         raise ClusterError("the cluster has one worker; start another, or train here, without --scheduler")
-    share = max(number for number in range(1, len(everyone) + 1) if batch_size % number == 0)
+    pictures = client.run(batch_size, workers=everyone[:1])[everyone[0]]
+    share = max(number for number in range(1, len(everyone) + 1) if pictures % number == 0)
     if share == 1:
         raise ClusterError(
-            f"a batch of {count(batch_size, 'picture')} cannot be shared equally by 2 to {len(everyone)} workers; "
-            "train here, without --scheduler"
+            f"a batch of {count(pictures, 'picture')} cannot be shared equally by several workers; train here, without "
+            "--scheduler"
         )
     workers = everyone[:share]
     say(f"training on {len(workers)} of {len(everyone)} workers")

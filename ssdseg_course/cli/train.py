@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -206,20 +207,20 @@ def _train_on_cluster(folder: Path, begun: "TrainingRun", scheduler: str) -> Non
     if not _as_noted(folder):
         _note(folder, begun)
     with _stops_explained(folder, begun), same_everywhere(scheduler) as client:
-        train_on(client, folder, shlex.split(str(begun)), _batch_size(begun), print_plain)
+        train_on(client, folder, shlex.split(str(begun)), partial(_batch_size, begun), print_plain)
     _clear_up(folder)
     print_plain(f"trained network: {folder / NETWORK_FILE}; `ssdseg evaluate {folder}{_judged_on(begun)}` scores it")
 
 
 def _batch_size(begun: "TrainingRun") -> int:
-    """Pictures of a step, or a part of them where that cannot be known before every one has been read."""
+    """Pictures of a step, as far as can be told before each image of a data set has been read."""
     from ssdseg_ref import own_data, training
 
     if begun.data is None:
         return training.RECIPES[str(begun.preset)].batch_size
     try:
         images = len(open_data(begun.data, begun.split, None, begun.classes).samples)
-    except (ValueError, OSError):  # it may be on the workers alone
+    except (ValueError, OSError):  # the training says why
         return own_data.BATCH_SIZE
     return own_data.fit_batch_size(max(1, images - images // HELD_OUT))
 

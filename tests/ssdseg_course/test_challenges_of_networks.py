@@ -275,18 +275,34 @@ def test_who_has_photographs_is_told_what_the_plan_reaches_there_and_scored_on_s
         asked.append(pictures.shape)
         return {"rate": 0.002}
 
+    few_labels.photographs.cache_clear()
     score = challenge.score(my_plan)
     assert (score.value, score.note) == (20.0, "it; the same plan on Penn-Fudan's photographs: 70.0")
     assert asked == [(100, *IMAGE_SIZE, 3)] * 2
     assert challenge.score(my_plan, OTHER).note == "it"
 
+    def diverging(given, pictures, seed):
+        if len(pictures) == few_labels.POOL and pictures is not few_labels.pool():
+            raise ValueError("the training diverged")
+        return pictures
+
+    few_labels.photographs.cache_clear()
+    monkeypatch.setattr(few_labels, "pool", lambda chosen=photographs * 25: chosen)
+    monkeypatch.setattr(few_labels, "trained", diverging)
+    score = challenge.score(my_plan)
+    assert (score.value, score.note) == (20.0, "it; the same plan on Penn-Fudan's photographs: the training diverged")
+    monkeypatch.setattr(few_labels, "penn_fudan", lambda size: (photographs, photographs))  # a part of them
+    few_labels.photographs.cache_clear()
+    assert challenge.score(my_plan).note == "it"
+    few_labels.photographs.cache_clear()
+
 
 # several trainings
 
 
-def test_the_median_of_three_trainings_reaches_to_the_others_and_to_its_own_scenes():
+def test_of_three_trainings_the_median_counts_with_its_own_range():
     scores = [Score(70.0, 60.0, 75.0, "a"), Score(90.0, 88.0, 92.0, "b"), Score(80.0, 79.0, 93.0, "c")]
-    assert median_of(scores) == Score(80.0, 70.0, 93.0, "c; 70.0 to 90.0 in 3 trainings")
+    assert median_of(scores) == Score(80.0, 79.0, 93.0, "c; 70.0 to 90.0 in 3 trainings")
     assert median_of(scores[:1]) == scores[0]
 
 
@@ -295,7 +311,28 @@ def test_learners_are_shown_the_first_seed_and_class_tables_have_three(number, m
     for module in (small_networks, segmentation):
         monkeypatch.setattr(module, "LEARNED", module.LEARNED[:12])
         monkeypatch.setattr(module, "JUDGED", 12)
-    trials = find_challenge(number).trials(LEARNERS)
+    small_networks._judged.cache_clear()
+    challenge = find_challenge(number)
+    trials = challenge.trials(OTHER)
     assert [case[-1] for trial in trials for case in trial.cases] == [1, 2, 3]
-    for part in zip(*(trial.cases[0][:-1] for trial in trials), strict=True):
-        np.testing.assert_array_equal(part[0], part[1])
+    for one, *others in zip(*(trial.cases[0][:-1] for trial in trials), strict=True):
+        for other in others:
+            np.testing.assert_array_equal(one, other)
+    seen = []
+    monkeypatch.setattr(type(challenge), "results", lambda self, answer, cases: seen.extend(cases))
+    monkeypatch.setitem(vars(challenge), "judge", lambda first, seed, results: seen.append(seed))
+    challenge.score(None, OTHER)
+    assert [seen[0][-1], *seen[1:]] == [1, 1]
+    small_networks._judged.cache_clear()
+
+
+def test_settings_are_trained_by_the_seed_of_the_trial(monkeypatch):
+    """In challenge 8 it is that of the recipe, by which a training is kept and found again."""
+    trained = []
+    monkeypatch.setattr(joint, "trained_network", lambda planned: trained.append(planned.recipe["seed"]))
+    monkeypatch.setattr(joint.evaluation, "predict", lambda predictor, some: seen_perfectly(some))
+    monkeypatch.setattr(joint, "Predictor", lambda network, config: None)
+    monkeypatch.setattr(joint, "JUDGED", 2)
+    scores = [trial.judge([settings()]).value for trial in find_challenge("08").trials(OTHER)]
+    assert trained == [1, 2, 3]
+    assert scores == pytest.approx([100] * 3)
