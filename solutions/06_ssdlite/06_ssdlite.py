@@ -580,8 +580,8 @@ with after("6.7"):
 # Now something learns, with your functions. To see whether heads and loss work at all, people take *one* batch and fit
 # it again and again: if a network cannot learn eight pictures by heart, something is broken, and no long training will
 # mend it. The backbone is the trained one of lesson 0 and stays as it is; on its three maps stand **your** extra map
-# and **your** heads, fresh, and **your** loss fits them for fifty steps, a quarter of a minute on two cores. Twice, from
-# the same beginning:
+# and **your** heads, fresh, and **your** loss fits them for fifty steps: twice, from the same beginning, in a quarter
+# of a minute on two cores.
 #
 # - **with mining**: your `multibox_loss`;
 # - **all negatives**: the same, but in the class loss every negative counts.

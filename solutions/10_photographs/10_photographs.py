@@ -675,7 +675,7 @@ if "zoomed out" in results:
 # %% [markdown]
 # How to read that:
 #
-# - **The loss** is that of the pictures that are learned from, and the lowest curve does not win: ten pictures are soon
+# - *The loss* is that of the pictures that are learned from, and the lowest curve does not win: ten pictures are soon
 #   known by heart. That of scratch falls, too, by saying "background" everywhere.
 # - **Scratch** is hopeless in so few steps: it has to learn edges first. That is what a beginning is worth.
 # - **Frozen** layers cost least time, and can only use what is there. With the statistics of drawings that is little;

@@ -135,7 +135,17 @@ ANSWERS: dict[str, dict[str, Callable[..., object]]] = {
 
 
 SETTINGS: dict[str, dict[str, dict[str, object]]] = {
-    "08": {"the start answer": {"learning_rate": 0.003, "class_weights": (1, 2, 1.5, 2)}},
+    "08": {
+        "the start answer": {"learning_rate": 0.003, "class_weights": (1, 2, 1.5, 2)},
+        "a clever one": {
+            "muon_rate": 0.02,
+            "learning_rate": 0.002,
+            "batch_size": 8,
+            "giou_weight": 5,
+            "iou_aware": True,
+            "class_weights": (1, 2, 1.5, 2),
+        },
+    },
     "09": {
         "the baseline": {"network": "shufflenetv2"},
         "a clever one": {"network": "mobilenetv2", "bits": 8},
