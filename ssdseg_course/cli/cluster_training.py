@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from distributed import Client, Future, Worker, wait
+from distributed import Client, Future, KilledWorker, Worker, wait
 from distributed.comm.core import CommClosedError
 
 from ssdseg_course.cli.networks import NETWORK_FILE
@@ -46,16 +46,14 @@ class Ended:
     sentence: str
 
 
-def train_on(
-    client: Client, folder: Path, options: Sequence[str], batch_size: Callable[[], int], say: Callable[[str], None]
-) -> None:
+def train_on(client: Client, folder: Path, options: Sequence[str], batch_size: int, say: Callable[[str], None]) -> None:
     """Train on as many workers as share a batch equally, and bring what they have trained to a folder.
 
     Args:
         client: of a cluster whose workers have the same versions as this process.
         folder: of the run; what it holds of an earlier one is gone on with.
         options: of `ssdseg train`, those that say what is trained.
-        batch_size: gives that of the training; it is asked on a worker, for the data are there.
+        batch_size: of that training.
         say: takes a line for every epoch.
 
     Raises:
@@ -65,12 +63,11 @@ def train_on(
     everyone = sorted(client.nthreads())
     if len(everyone) < 2:
         raise ClusterError("the cluster has one worker; start another, or train here, without --scheduler")
-    pictures = client.run(batch_size, workers=everyone[:1])[everyone[0]]
-    share = max(number for number in range(1, len(everyone) + 1) if pictures % number == 0)
+    share = max(number for number in range(1, len(everyone) + 1) if batch_size % number == 0)
     if share == 1:
         raise ClusterError(
-            f"a batch of {count(pictures, 'picture')} cannot be shared equally by several workers; train here, without "
-            "--scheduler"
+            f"a batch of {count(batch_size, 'picture')} cannot be shared equally by several workers; train here, "
+            "without --scheduler"
         )
     workers = everyone[:share]
     say(f"training on {len(workers)} of {len(everyone)} workers")
@@ -102,6 +99,18 @@ def train_on(
         raise ClusterError((own or reasons)[0])
     client.run(_forget, name)
     (folder / NAME).unlink(missing_ok=True)
+
+
+def counted_on(client: Client, count_it: Callable[[], int]) -> int:
+    """What a function counts on one of the workers, which have the data set.
+
+    Raises:
+        ClusterError: if that worker dies, or the scheduler.
+    """
+    try:
+        return int(client.submit(count_it, pure=False).result())
+    except (KilledWorker, CommClosedError, CancelledError) as error:
+        raise ClusterError(f"the worker that looked at the data has died, or the scheduler ({error})") from error
 
 
 def _name_of(folder: Path) -> str:

@@ -201,25 +201,26 @@ def _together(workers: str | None, rank: int | None, begun: "TrainingRun") -> "I
 def _train_on_cluster(folder: Path, begun: "TrainingRun", scheduler: str) -> None:
     """Let the workers of a Dask cluster train, and bring the network here."""
     console.import_keras()
-    from ssdseg_course.cli.cluster_training import train_on
+    from ssdseg_course.cli.cluster_training import counted_on, train_on
     from ssdseg_course.cluster import same_everywhere
+    from ssdseg_ref.training import RECIPES
 
     if not _as_noted(folder):
         _note(folder, begun)
     with _stops_explained(folder, begun), same_everywhere(scheduler) as client:
-        train_on(client, folder, shlex.split(str(begun)), partial(_batch_size, begun), print_plain)
+        preset = None if begun.data else RECIPES[str(begun.preset)]
+        batch_size = preset.batch_size if preset else counted_on(client, partial(_batch_size, begun))
+        train_on(client, folder, shlex.split(str(begun)), batch_size, print_plain)
     _clear_up(folder)
     print_plain(f"trained network: {folder / NETWORK_FILE}; `ssdseg evaluate {folder}{_judged_on(begun)}` scores it")
 
 
 def _batch_size(begun: "TrainingRun") -> int:
-    """Pictures of a step, as far as can be told before each image of a data set has been read."""
-    from ssdseg_ref import own_data, training
+    """Pictures of a step on a data set, as far as can be told before each of its images has been read."""
+    from ssdseg_ref import own_data
 
-    if begun.data is None:
-        return training.RECIPES[str(begun.preset)].batch_size
     try:
-        images = len(open_data(begun.data, begun.split, None, begun.classes).samples)
+        images = len(open_data(str(begun.data), begun.split, None, begun.classes).samples)
     except (ValueError, OSError):  # the training says why
         return own_data.BATCH_SIZE
     return own_data.fit_batch_size(max(1, images - images // HELD_OUT))

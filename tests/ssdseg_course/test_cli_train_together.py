@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clusters import workers_in_threads
+from distributed import Client
+from distributed.comm.core import CommClosedError
 from typer.testing import CliRunner
 
 from ssdseg_course import cluster
@@ -198,8 +200,6 @@ def test_a_batch_is_shared_equally_by_as_many_of_a_cluster_as_can(preset, monkey
             return {f"tcp://10.0.0.{number}:1": 1 for number in range(10, 21)}
 
         def run(self, function, workers):
-            if len(workers) == 1:
-                return {workers[0]: function()}
             asked.extend(workers)
             raise ClusterError("that is enough")
 
@@ -225,6 +225,16 @@ def test_data_of_few_images_is_shared_by_as_many_as_fill_its_batch(images, worke
         status, said = ssdseg("train", tmp_path / "run", "--data", tmp_path / "coco", "--scheduler", scheduler)
     expected = f"training on {workers} of 4 workers" if workers else "a batch of 1 picture cannot be shared equally by"
     assert (status, expected in said) == (0 if workers else 1, True), said
+
+
+def test_a_worker_that_dies_while_it_counts_is_one_sentence():
+    def die():
+        raise CommClosedError("gone")
+
+    with workers_in_threads(1) as scheduler, Client(scheduler, set_as_default=False) as client:
+        assert cluster_training.counted_on(client, lambda: 16) == 16
+        with pytest.raises(ClusterError, match="the worker that looked at the data has died"):
+            cluster_training.counted_on(client, die)
 
 
 def test_one_worker_is_no_cluster(tmp_path):
