@@ -83,27 +83,36 @@ def judge(first: int, seed: int, results: Sequence[Plain]) -> Score:
         Refused: if they are no settings, or the training fails.
     """
     try:
-        score = _of_plan(results[0], pool(), hidden(first), seed)
+        score = _of_plan(_plan(results[0]), pool(), hidden(first), seed)
     except (ValueError, OSError) as error:
         raise Refused(str(error)) from error
     if not (found := photographs(first)):
         return score
     try:
-        told = f"{_of_plan(results[1], *found, seed).value:.1f}"
+        told = f"{_of_plan(_plan(results[1]), *found, seed).value:.1f}"
     except (ValueError, OSError) as error:  # that costs nobody the score
         told = str(error)
     return replace(score, note=f"{score.note}; the same plan on Penn-Fudan's photographs: {told}")
 
 
-def _of_plan(result: Plain, chosen_from: Sequence[Sample], judged: Sequence[Sample], seed: int) -> Score:
-    """What a training by an answer's settings comes to.
+def _plan(result: Plain) -> dict[str, Any]:
+    """The settings that an answer gave.
 
     Raises:
-        ValueError, OSError: if they are no settings, or the training fails.
+        ValueError: if they are none.
     """
     given = read_settings(result, SETTINGS)
     if len(set(given.get("pictures", range(LABELS)))) != LABELS:
         raise ValueError(f"pictures are {LABELS} different ones, got {given['pictures']}")
+    return given
+
+
+def _of_plan(given: dict[str, Any], chosen_from: Sequence[Sample], judged: Sequence[Sample], seed: int) -> Score:
+    """What a training by these settings comes to.
+
+    Raises:
+        ValueError, OSError: if it fails.
+    """
     return scored(trained(given, chosen_from, seed=seed), judged, given)
 
 
