@@ -215,7 +215,7 @@ def train(
     _can_train(network)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder), _CollectingLater() as later:
+    with locked(folder), _collecting_later() as later:
         twin = fused_twin(network)
         trainer = JointTraining(
             twin, config, recipe.class_weights, giou_weight=recipe.giou_weight, iou_aware=recipe.iou_aware
@@ -357,25 +357,24 @@ def _graphs_as_written() -> Iterator[None]:
         graphs.set_experimental_options({off: before})
 
 
-class _CollectingLater(callbacks.Callback):
-    """Holds Python's garbage collector back until the first step is done.
+@contextmanager
+def _collecting_later() -> Iterator[callbacks.Callback]:
+    """Hold Python's garbage collector back until the first step is done, which the callback notices.
 
     While TensorFlow traces that step, it would search a million objects again and again and free nothing, which takes
     one second of ten.
     """
+    was_on = gc.isenabled()
 
-    def __enter__(self) -> "_CollectingLater":
-        self.was_on = gc.isenabled()
-        gc.disable()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.was_on:
+    def go_on() -> None:
+        if was_on:
             gc.enable()
 
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Let it collect again."""
-        self.__exit__()
+    gc.disable()
+    try:
+        yield callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: go_on())
+    finally:
+        go_on()
 
 
 class _KeepRaw(callbacks.Callback):

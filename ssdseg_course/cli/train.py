@@ -208,8 +208,10 @@ def _train_on_cluster(folder: Path, begun: "TrainingRun", scheduler: str) -> Non
     if not _as_noted(folder):
         _note(folder, begun)
     with _stops_explained(folder, begun), same_everywhere(scheduler) as client:
-        preset = None if begun.data else RECIPES[str(begun.preset)]
-        batch_size = preset.batch_size if preset else counted_on(client, partial(_batch_size, begun))
+        if begun.data:
+            batch_size = counted_on(client, partial(_batch_size, begun))
+        else:
+            batch_size = RECIPES[str(begun.preset)].batch_size
         train_on(client, folder, shlex.split(str(begun)), batch_size, print_plain)
     _clear_up(folder)
     print_plain(f"trained network: {folder / NETWORK_FILE}; `ssdseg evaluate {folder}{_judged_on(begun)}` scores it")
